@@ -1,0 +1,73 @@
+#include "common/flags.h"
+
+#include <yaml-cpp/yaml.h>
+
+#include <iostream>
+
+namespace portolan {
+namespace {
+
+class YamlConfig : public CLI::Config {
+ public:
+  std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    try {
+      const YAML::Node root = YAML::Load(input);
+      if (root.IsNull()) return {};
+      if (!root.IsMap()) throw CLI::FileError("--config: not a YAML map from flag to value");
+      std::vector<CLI::ConfigItem> settings;
+      for (const auto& entry : root) {
+        CLI::ConfigItem item;
+        item.name = entry.first.as<std::string>();
+        if (entry.second.IsSequence()) {
+          item.inputs = entry.second.as<std::vector<std::string>>();
+        } else {
+          item.inputs = {entry.second.as<std::string>()};
+        }
+        settings.push_back(std::move(item));
+      }
+      return settings;
+    } catch (const YAML::Exception& e) {
+      throw CLI::FileError(fmt::format("--config: line {}, column {}: {}", e.mark.line + 1,
+                                       e.mark.column + 1, e.msg));
+    }
+  }
+};
+
+}  // namespace
+
+void AddCommonFlags(CLI::App& app, const std::string& version) {
+  app.set_version_flag("--version", version);
+  app.set_config("--config", "", "YAML file with the same settings as the flags");
+  app.config_formatter(std::make_shared<YamlConfig>());
+  app.allow_config_extras(CLI::config_extras_mode::error);
+}
+
+std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv) {
+  try {
+    app.parse(argc, argv);
+    return std::nullopt;
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? kExitOk : kExitUsage;
+  }
+}
+
+CLI::Option* AddFlag(CLI::App& app, const std::string& name, absl::Duration& out,
+                     const std::string& help) {
+  return app
+      .add_option_function<std::string>(
+          name,
+          [&out, name](const std::string& text) {
+            absl::Duration value;
+            if (!absl::ParseDuration(text, &value) || value < absl::ZeroDuration()) {
+              throw CLI::ValidationError(
+                  name, fmt::format("'{}' is not a duration such as 300ms or 10s", text));
+            }
+            out = value;
+          },
+          help)
+      ->default_str(absl::FormatDuration(out));
+}
+
+}  // namespace portolan

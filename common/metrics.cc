@@ -1,0 +1,52 @@
+#include "common/metrics.h"
+
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+
+namespace portolan {
+namespace {
+
+prometheus::ClientMetric& AddSample(MetricFamilies& families, std::string_view name,
+                                    std::string_view help, prometheus::MetricType type,
+                                    Labels labels) {
+  auto family = std::find_if(families.begin(), families.end(),
+                             [&](const auto& known) { return known.name == name; });
+  if (family == families.end()) {
+    family = families.emplace(family);
+    family->name = name;
+    family->help = help;
+    family->type = type;
+  }
+  prometheus::ClientMetric& sample = family->metric.emplace_back();
+  for (const auto& [key, value] : labels) {
+    sample.label.push_back({std::string(key), std::string(value)});
+  }
+  return sample;
+}
+
+}  // namespace
+
+void AddCounterSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                      Labels labels, double value) {
+  AddSample(families, name, help, prometheus::MetricType::Counter, labels).counter.value = value;
+}
+
+void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                    Labels labels, double value) {
+  AddSample(families, name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
+}
+
+void MetricsPage::AddSource(Source source) {
+  sources_.With([&](auto& sources) { sources.push_back(std::move(source)); });
+}
+
+std::string MetricsPage::Render() const {
+  MetricFamilies families;
+  sources_.With([&](const auto& sources) {
+    for (const Source& source : sources) source(families);
+  });
+  return prometheus::TextSerializer().Serialize(families);
+}
+
+}  // namespace portolan

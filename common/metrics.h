@@ -1,0 +1,61 @@
+// Counters that cost one plain store, and the page that shows them.
+//
+// The data path counts into a Counter of its own worker: one writer, so no locked instruction; the
+// metrics page reads them from another thread and adds the workers up. prometheus-cpp's own
+// counters are atomic read-modify-writes on doubles, too dear for a packet; its data model and text
+// format are used as they are.
+#pragma once
+
+#include <prometheus/metric_family.h>
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <initializer_list>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/guarded.h"
+
+namespace portolan {
+
+// Add: one thread. value: any thread.
+class Counter {
+ public:
+  void Add(uint64_t n = 1) {
+    value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+  uint64_t value() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<uint64_t> value_{0};
+};
+
+using MetricFamilies = std::vector<prometheus::MetricFamily>;
+using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+
+// Appends a sample to the family `name`, which is made if it is not there yet. Counter names end in
+// _total (https://prometheus.io/docs/practices/naming/).
+void AddCounterSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                      Labels labels, double value);
+void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                    Labels labels, double value);
+
+// The /metrics page of a program. Any thread; sources are called one at a time, on the thread of
+// Render, and must be safe to call from there.
+class MetricsPage {
+ public:
+  using Source = std::function<void(MetricFamilies&)>;
+
+  void AddSource(Source source);
+
+  // Prometheus text format 0.0.4.
+  std::string Render() const;
+
+ private:
+  Guarded<std::vector<Source>> sources_;
+};
+
+}  // namespace portolan

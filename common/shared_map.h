@@ -1,0 +1,117 @@
+// An immutable hash map that is cheap to derive the next version from.
+//
+// Snapshots of a cluster hold up to 100,000 entries of which a change touches one. A SharedMap is
+// cut into shards, each behind a shared_ptr; Edit() copies the shards it writes to and shares the
+// rest with the version it came from. Cost of a version with k changes: one vector of kShards
+// pointers plus at most k shards. Reading a finished map needs no lock and is safe from any thread;
+// an Edit belongs to one thread.
+//
+// `Hash` and `Eq` may be transparent; Find then takes any type that they take.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/hash/hash.h"
+
+namespace portolan {
+
+template <typename K, typename V, typename Hash = absl::Hash<K>, typename Eq = std::equal_to<K>>
+class SharedMap {
+ public:
+  static constexpr size_t kShards = 1024;
+  using Shard = absl::flat_hash_map<K, V, Hash, Eq>;
+
+  SharedMap() : shards_(std::make_shared<const Shards>()) {}
+
+  // The value, or null. Valid as long as this version of the map lives.
+  template <typename Q>
+  const V* Find(const Q& key) const {
+    const auto& shard = (*shards_)[ShardOf(key)];
+    if (shard == nullptr) return nullptr;
+    auto it = shard->find(key);
+    return it == shard->end() ? nullptr : &it->second;
+  }
+
+  size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
+
+  // Calls visit(key, value) for each entry, in no order.
+  template <typename F>
+  void ForEach(F&& visit) const {
+    for (const auto& shard : *shards_) {
+      if (shard == nullptr) continue;
+      for (const auto& [key, value] : *shard) visit(key, value);
+    }
+  }
+
+  // Collects changes to a map; Finish() gives the next version. The original stays as it was.
+  class Edit {
+   public:
+    explicit Edit(const SharedMap& from)
+        : next_(std::make_shared<Shards>(*from.shards_)), size_(from.size_) {}
+
+    void Set(const K& key, V value) {
+      auto [it, inserted] = Writable(ShardOf(key)).insert_or_assign(key, std::move(value));
+      size_ += inserted ? 1 : 0;
+    }
+
+    // True if the key was there.
+    template <typename Q>
+    bool Erase(const Q& key) {
+      const size_t at = ShardOf(key);
+      if ((*next_)[at] == nullptr || !(*next_)[at]->contains(key)) return false;
+      Shard& shard = Writable(at);
+      shard.erase(shard.find(key));
+      --size_;
+      return true;
+    }
+
+    template <typename Q>
+    const V* Find(const Q& key) const {
+      const auto& shard = (*next_)[ShardOf(key)];
+      if (shard == nullptr) return nullptr;
+      auto it = shard->find(key);
+      return it == shard->end() ? nullptr : &it->second;
+    }
+
+    SharedMap Finish() && { return SharedMap(std::move(next_), size_); }
+
+   private:
+    Shard& Writable(size_t at) {
+      if (owned_[at] == nullptr) {
+        const auto& old = (*next_)[at];
+        auto copy = old == nullptr ? std::make_shared<Shard>() : std::make_shared<Shard>(*old);
+        owned_[at] = copy.get();
+        (*next_)[at] = std::move(copy);
+      }
+      return *owned_[at];
+    }
+
+    std::shared_ptr<typename SharedMap::Shards> next_;
+    // The shards copied by this edit, which it may therefore write to.
+    std::array<Shard*, kShards> owned_{};
+    size_t size_;
+  };
+
+ private:
+  using Shards = std::array<std::shared_ptr<const Shard>, kShards>;
+
+  SharedMap(std::shared_ptr<const Shards> shards, size_t size)
+      : shards_(std::move(shards)), size_(size) {}
+
+  template <typename Q>
+  static size_t ShardOf(const Q& key) {
+    // The low bits choose the slot within a shard; take others here.
+    return (Hash{}(key) >> 40) % kShards;
+  }
+
+  std::shared_ptr<const Shards> shards_;
+  size_t size_ = 0;
+};
+
+}  // namespace portolan

@@ -1,0 +1,133 @@
+// What the cluster consists of, as Portolan sees it: plain values, close to the Kubernetes API's
+// own objects, holding only what answering names and choosing endpoints needs.
+//
+// Sources: the Service, EndpointSlice, Pod and Namespace pages of the Kubernetes API reference
+// (https://kubernetes.io/docs/reference/kubernetes-api/). Values; any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/ip.h"
+
+namespace portolan {
+
+// Where a fact came from. Not part of a resource's version: two replicas that saw the same object
+// at different moments agree on its content.
+struct Origin {
+  // metadata.resourceVersion; empty when the source has none (manifests written by hand).
+  std::string resource_version;
+  // When the event that brought it arrived at the control plane.
+  absl::Time arrived;
+};
+
+// namespace/name.
+struct ObjectName {
+  std::string ns;
+  std::string name;
+
+  std::string ToString() const { return ns + "/" + name; }
+  friend auto operator<=>(const ObjectName&, const ObjectName&) = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const ObjectName& n) {
+    return H::combine(std::move(h), n.ns, n.name);
+  }
+};
+
+using LabelMap = std::vector<std::pair<std::string, std::string>>;  // sorted by key
+
+enum class Protocol : uint8_t { kTcp, kUdp, kSctp };
+enum class ServiceType : uint8_t { kClusterIp, kNodePort, kLoadBalancer, kExternalName };
+enum class SessionAffinity : uint8_t { kNone, kClientIp };
+enum class TrafficPolicy : uint8_t { kCluster, kLocal };
+
+struct ServicePort {
+  std::string name;  // empty allowed when the Service has one port
+  Protocol protocol = Protocol::kTcp;
+  uint16_t port = 0;
+  friend bool operator==(const ServicePort&, const ServicePort&) = default;
+};
+
+struct Service {
+  ObjectName name;
+  ServiceType type = ServiceType::kClusterIp;
+  // spec.clusterIP: None. Such a Service has no cluster_ips.
+  bool headless = false;
+  std::vector<IpAddress> cluster_ips;
+  std::vector<IpAddress> external_ips;
+  std::vector<IpAddress> load_balancer_ips;
+  std::string external_name;  // as written, without a trailing dot; kExternalName only
+  std::vector<ServicePort> ports;
+  bool publish_not_ready_addresses = false;
+  SessionAffinity session_affinity = SessionAffinity::kNone;
+  absl::Duration session_affinity_timeout = absl::Hours(3);
+  TrafficPolicy internal_traffic_policy = TrafficPolicy::kCluster;
+  std::string traffic_distribution;  // "", PreferClose, PreferSameZone, PreferSameNode
+  LabelMap labels;
+  LabelMap annotations;  // only those below portolan.dev/
+  Origin origin;
+};
+
+struct EndpointPort {
+  std::string name;
+  Protocol protocol = Protocol::kTcp;
+  uint16_t port = 0;  // 0: not set, all ports
+  friend bool operator==(const EndpointPort&, const EndpointPort&) = default;
+};
+
+// https://kubernetes.io/docs/concepts/services-networking/endpoint-slices/#conditions, with the
+// defaults for absent values already applied.
+struct EndpointConditions {
+  bool ready = true;
+  bool serving = true;
+  bool terminating = false;
+  friend bool operator==(const EndpointConditions&, const EndpointConditions&) = default;
+};
+
+struct Endpoint {
+  // One address family per slice; the API allows several addresses but only the first is
+  // meaningful.
+  std::vector<IpAddress> addresses;
+  std::string hostname;
+  EndpointConditions conditions;
+  std::string node_name;
+  std::string zone;
+  std::vector<std::string> zone_hints;
+  std::vector<std::string> node_hints;
+  // targetRef, where it is a Pod; else empty.
+  ObjectName pod;
+};
+
+struct EndpointSlice {
+  ObjectName name;
+  std::string service;  // label kubernetes.io/service-name, same namespace; empty: belongs to none
+  IpFamily family = IpFamily::kIpv4;  // slices of type FQDN are left out by the sources
+  std::vector<EndpointPort> ports;
+  std::vector<Endpoint> endpoints;
+  Origin origin;
+};
+
+struct Namespace {
+  std::string name;
+  LabelMap labels;
+  Origin origin;
+};
+
+struct Pod {
+  ObjectName name;
+  std::vector<IpAddress> ips;
+  std::string node_name;
+  LabelMap labels;
+  bool terminating = false;  // metadata.deletionTimestamp is set
+  bool host_network = false;
+  // status.phase is Succeeded or Failed: its addresses may be another pod's by now.
+  bool finished = false;
+  Origin origin;
+};
+
+}  // namespace portolan

@@ -1,0 +1,42 @@
+#include "common/files.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "common/status.h"
+
+namespace portolan {
+namespace {
+
+class Files : public testing::Test {
+ protected:
+  void SetUp() override { std::filesystem::create_directories(folder_); }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  const std::string folder_ = testing::TempDir() + "/portolan_files_test";
+};
+
+TEST_F(Files, WhatIsWrittenIsRead) {
+  const std::string path = folder_ + "/state";
+  ASSERT_TRUE(WriteFileAtomically(path, "first").ok());
+  ASSERT_TRUE(WriteFileAtomically(path, std::string(100000, 'x')).ok());
+  EXPECT_EQ(ReadFile(path, 100000)->size(), 100000u);
+}
+
+TEST_F(Files, AFileOverTheBoundIsAnErrorThatNamesIt) {
+  const std::string path = folder_ + "/big";
+  ASSERT_TRUE(WriteFileAtomically(path, "12345").ok());
+  const auto content = ReadFile(path, 4);
+  EXPECT_NE(Message(content.status()).find(path), std::string_view::npos);
+}
+
+TEST_F(Files, AFailedWriteLeavesTheOldContent) {
+  const std::string path = folder_ + "/taken";
+  ASSERT_TRUE(WriteFileAtomically(path, "old").ok());
+  std::filesystem::create_directory(path + ".next");  // open for writing fails
+  EXPECT_FALSE(WriteFileAtomically(path, "new").ok());
+  EXPECT_EQ(*ReadFile(path, 10), "old");
+}
+
+}  // namespace
+}  // namespace portolan

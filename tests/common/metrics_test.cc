@@ -1,0 +1,27 @@
+#include "common/metrics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace portolan {
+namespace {
+
+TEST(MetricsPage, ShowsSamplesOfAllSourcesUnderOneFamily) {
+  Counter one, two;
+  one.Add();
+  two.Add(41);
+  MetricsPage page;
+  for (const auto& [worker, counter] : {std::pair{"0", &one}, std::pair{"1", &two}}) {
+    page.AddSource([worker, counter](MetricFamilies& families) {
+      AddCounterSample(families, "portolan_test_total", "What it counts.", {{"worker", worker}},
+                       static_cast<double>(counter->value()));
+    });
+  }
+  const std::string text = page.Render();
+  EXPECT_THAT(text, testing::HasSubstr("# TYPE portolan_test_total counter"));
+  EXPECT_THAT(text, testing::HasSubstr("portolan_test_total{worker=\"0\"} 1\n"));
+  EXPECT_THAT(text, testing::HasSubstr("portolan_test_total{worker=\"1\"} 41\n"));
+}
+
+}  // namespace
+}  // namespace portolan

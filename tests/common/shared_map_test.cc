@@ -1,0 +1,64 @@
+#include "common/shared_map.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "common/string_map.h"
+
+namespace portolan {
+namespace {
+
+using Map = SharedMap<std::string, int, StringHash, std::equal_to<>>;
+
+Map With(const Map& from, std::string_view key, int value) {
+  Map::Edit edit(from);
+  edit.Set(std::string(key), value);
+  return std::move(edit).Finish();
+}
+
+TEST(SharedMap, AnEarlierVersionNeverChanges) {
+  const Map empty;
+  const Map one = With(empty, "a", 1);
+  const Map two = With(one, "a", 2);
+  EXPECT_EQ(empty.Find(std::string_view("a")), nullptr);
+  EXPECT_EQ(*one.Find(std::string_view("a")), 1);
+  EXPECT_EQ(*two.Find(std::string_view("a")), 2);
+  EXPECT_EQ(one.size(), 1u);
+  EXPECT_EQ(two.size(), 1u);
+}
+
+TEST(SharedMap, AnEditSeesItsOwnChanges) {
+  const Map base = With(Map(), "a", 1);
+  Map::Edit edit(base);
+  EXPECT_TRUE(edit.Erase(std::string_view("a")));
+  EXPECT_FALSE(edit.Erase(std::string_view("a")));
+  EXPECT_EQ(edit.Find(std::string_view("a")), nullptr);
+  edit.Set("b", 2);
+  const Map next = std::move(edit).Finish();
+  EXPECT_EQ(next.size(), 1u);
+  EXPECT_EQ(*next.Find(std::string_view("b")), 2);
+  EXPECT_EQ(*base.Find(std::string_view("a")), 1);
+}
+
+TEST(SharedMap, HoldsManyAndSharesWhatDidNotChange) {
+  Map::Edit edit{Map()};
+  for (int i = 0; i < 20000; ++i) edit.Set(std::to_string(i), i);
+  const Map base = std::move(edit).Finish();
+  const Map next = With(base, "7", -7);
+  EXPECT_EQ(base.size(), 20000u);
+  size_t shared = 0;
+  for (int i = 0; i < 20000; ++i) {
+    const std::string key = std::to_string(i);
+    ASSERT_EQ(*base.Find(key), i);
+    shared += base.Find(key) == next.Find(key) ? 1 : 0;
+  }
+  // One shard of 1,024 was copied: some twenty entries.
+  EXPECT_GT(shared, 19800u);
+  size_t seen = 0;
+  next.ForEach([&](const std::string&, int) { ++seen; });
+  EXPECT_EQ(seen, 20000u);
+}
+
+}  // namespace
+}  // namespace portolan

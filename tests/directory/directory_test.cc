@@ -1,0 +1,95 @@
+#include "directory/directory.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace portolan {
+namespace {
+
+using testing::ElementsAre;
+
+Service MakeService(std::string_view name, std::vector<std::string_view> addresses) {
+  Service service;
+  service.name = {"default", std::string(name)};
+  for (auto address : addresses) service.cluster_ips.push_back(*IpAddress::Parse(address));
+  return service;
+}
+
+EndpointSlice MakeSlice(std::string_view name, std::string_view service) {
+  EndpointSlice slice;
+  slice.name = {"default", std::string(name)};
+  slice.service = service;
+  return slice;
+}
+
+TEST(Directory, CommitGivesASnapshotAndLeavesTheOldOneAlone) {
+  Directory directory;
+  const auto before = directory.snapshot();
+  directory.Put(MakeService("backend", {"10.43.0.123"}));
+  EXPECT_EQ(directory.snapshot(), before) << "nothing is visible before the commit";
+  const auto [after, changes] = directory.Commit();
+  EXPECT_THAT(changes.services, ElementsAre("default/backend"));
+  EXPECT_EQ(before->FindService("default/backend"), nullptr);
+  ASSERT_NE(after->FindService("default/backend"), nullptr);
+  EXPECT_EQ(after->generation(), before->generation() + 1);
+}
+
+TEST(Directory, ACommitOfNothingKeepsTheSnapshot) {
+  Directory directory;
+  directory.RemoveService({"default", "never-there"});
+  const auto [snapshot, changes] = directory.Commit();
+  EXPECT_TRUE(changes.empty());
+  EXPECT_EQ(snapshot->generation(), 0u);
+}
+
+TEST(Directory, FindsServicesByAddressAcrossChanges) {
+  Directory directory;
+  directory.Put(MakeService("backend", {"10.43.0.1", "fd00::1"}));
+  directory.Commit();
+  directory.Put(MakeService("backend", {"10.43.0.2"}));
+  const auto snapshot = directory.Commit().snapshot;
+  EXPECT_EQ(snapshot->FindServiceByAddress(*IpAddress::Parse("10.43.0.1")), nullptr);
+  EXPECT_EQ(snapshot->FindServiceByAddress(*IpAddress::Parse("fd00::1")), nullptr);
+  EXPECT_NE(snapshot->FindServiceByAddress(*IpAddress::Parse("10.43.0.2")), nullptr);
+  directory.RemoveService({"default", "backend"});
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(*IpAddress::Parse("10.43.0.2")),
+            nullptr);
+}
+
+TEST(Directory, AnAddressClaimedTwiceStaysWithTheFirstUntilItGoes) {
+  const IpAddress ip = *IpAddress::Parse("192.0.2.1");
+  Directory directory;
+  directory.Put(MakeService("first", {"192.0.2.1"}));
+  directory.Put(MakeService("second", {"192.0.2.1"}));
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "first");
+  directory.RemoveService({"default", "first"});
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "second");
+}
+
+TEST(Directory, SlicesAreFiledUnderTheirService) {
+  Directory directory;
+  directory.Put(MakeSlice("backend-a", "backend"));
+  directory.Put(MakeSlice("backend-b", "backend"));
+  auto [snapshot, changes] = directory.Commit();
+  EXPECT_THAT(changes.endpoints, ElementsAre("default/backend"));
+  EXPECT_EQ(snapshot->FindSlices("default/backend")->size(), 2u);
+
+  directory.RemoveSlice({"default", "backend-a"});
+  EXPECT_EQ(directory.Commit().snapshot->FindSlices("default/backend")->size(), 1u);
+  directory.RemoveSlice({"default", "backend-b"});
+  EXPECT_EQ(directory.Commit().snapshot->FindSlices("default/backend"), nullptr);
+}
+
+TEST(Directory, ASliceWhoseLabelChangesMoves) {
+  Directory directory;
+  directory.Put(MakeSlice("s", "old"));
+  directory.Commit();
+  directory.Put(MakeSlice("s", "new"));
+  const auto [snapshot, changes] = directory.Commit();
+  EXPECT_THAT(changes.endpoints, ElementsAre("default/new", "default/old"));
+  EXPECT_EQ(snapshot->FindSlices("default/old"), nullptr);
+  EXPECT_EQ(snapshot->FindSlices("default/new")->size(), 1u);
+}
+
+}  // namespace
+}  // namespace portolan
