@@ -1,0 +1,34 @@
+// What the control plane knows of each sidecar that is connected: plain values for the API, the
+// dashboard and portolanctl proxy-status.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace portolan::xds {
+
+struct TypeStatus {
+  std::string type_url;
+  bool wildcard = false;
+  uint64_t subscribed_names = 0;
+  // Directory generations; sent == acknowledged: the client has all there is.
+  uint64_t sent_generation = 0;
+  uint64_t acknowledged_generation = 0;
+  absl::Time last_sent;
+  absl::Time last_acknowledged;
+  uint64_t nacks = 0;
+  std::string last_nack;  // error_detail.message of the last NACK; empty if it was followed by an ACK
+};
+
+struct ClientStatus {
+  std::string node_id;  // NAMESPACE/POD as the client's Node.id says
+  std::string version;  // Node.user_agent_version
+  std::string peer;     // as gRPC prints it, "ipv4:10.42.0.7:40112"
+  absl::Time connected;
+  std::vector<TypeStatus> types;
+};
+
+}  // namespace portolan::xds
