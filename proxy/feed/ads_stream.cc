@@ -1,0 +1,181 @@
+#include "proxy/feed/ads_stream.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/client_callback.h>
+
+#include <algorithm>
+#include <semaphore>
+#include <string_view>
+#include <utility>
+
+#include "common/log.h"
+#include "envoy/service/discovery/v3/ads.grpc.pb.h"
+
+namespace portolan::proxy {
+namespace {
+
+using envoy::service::discovery::v3::AggregatedDiscoveryService;
+
+constexpr int kMaxResponseBytes = 4 << 20;
+// For the connection to be made. Another address may do better.
+constexpr int kConnectTimeoutMs = 5000;
+constexpr absl::Duration kKeepaliveTime = absl::Seconds(3);
+constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(5);
+
+int Milliseconds(absl::Duration d) {
+  return static_cast<int>(std::max<int64_t>(absl::ToInt64Milliseconds(d), 1));
+}
+
+void LogAtDebug(gpr_log_func_args* args) { log::debug("grpc: {}", args->message); }
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport,
+                                                  absl::Duration stale_after) {
+  grpc::ChannelArguments args;
+  args.SetMaxReceiveMessageSize(kMaxResponseBytes);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
+              Milliseconds(std::min(kKeepaliveTime, stale_after * 0.3)));
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+              Milliseconds(std::min(kKeepaliveTimeout, stale_after * 0.5)));
+  args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // An attempt is one connection: when to try again, and where, is the feed's choice.
+  args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
+  args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  args.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // The application's environment and its DNS are not ours.
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  switch (transport) {
+    case Transport::kPlaintext:
+      credentials = grpc::InsecureChannelCredentials();
+      break;
+  }
+  return grpc::CreateCustomChannel(address, credentials, args);
+}
+
+void QuietGrpcLog() { gpr_set_log_function(LogAtDebug); }
+
+// What gRPC's threads see of a stream. It lives until gRPC is done with it. The loop touches
+// `response` and `request` only while no read or write is under way.
+class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
+ public:
+  Call(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, std::weak_ptr<AdsStream*> owner)
+      : loop_(loop),
+        owner_(std::move(owner)),
+        stub_(AggregatedDiscoveryService::NewStub(std::move(channel))) {}
+
+  void Start(std::shared_ptr<Call> self) {
+    self_ = std::move(self);
+    stub_->async()->DeltaAggregatedResources(&context_, this);
+    // Reads and writes are started from the loop, not from gRPC's callbacks; the hold keeps the
+    // call from ending between them.
+    AddHold();
+    StartRead(&response);
+    StartCall();
+  }
+  void Cancel() { context_.TryCancel(); }
+  void WaitUntilDone() { done_.acquire(); }
+
+  Request request;
+  Response response;
+  grpc::Status status;
+
+ private:
+  void OnReadInitialMetadataDone(bool ok) override {
+    if (ok) Post(&AdsStream::HandleOpen);
+  }
+  void OnReadDone(bool ok) override {
+    Post(ok ? &AdsStream::HandleResponse : &AdsStream::HandleReadFailed);
+  }
+  void OnWriteDone(bool) override { Post(&AdsStream::HandleWritten); }
+  void OnDone(const grpc::Status& final_status) override {
+    const std::shared_ptr<Call> self = std::move(self_);
+    status = final_status;
+    Post(&AdsStream::HandleDone);
+    done_.release();
+  }
+
+  void Post(void (AdsStream::*handle)()) {
+    loop_.Post([owner = owner_, handle] {
+      if (const auto stream = owner.lock()) ((*stream)->*handle)();
+    });
+  }
+
+  EventLoop& loop_;
+  const std::weak_ptr<AdsStream*> owner_;
+  const std::unique_ptr<AggregatedDiscoveryService::Stub> stub_;
+  grpc::ClientContext context_;
+  std::binary_semaphore done_{0};
+  std::shared_ptr<Call> self_;
+};
+
+AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener)
+    : listener_(listener),
+      self_(std::make_shared<AdsStream*>(this)),
+      call_(std::make_shared<Call>(loop, std::move(channel), self_)) {
+  call_->Start(call_);
+}
+
+AdsStream::~AdsStream() {
+  self_.reset();
+  call_->Cancel();
+  if (open_) call_->RemoveHold();
+  call_->WaitUntilDone();
+}
+
+void AdsStream::Send(Request request) {
+  if (!open_) return;
+  waiting_.push_back(std::move(request));
+  WriteNext();
+}
+
+void AdsStream::WriteNext() {
+  if (writing_ || waiting_.empty() || !open_) return;
+  writing_ = true;
+  call_->request = std::move(waiting_.front());
+  waiting_.pop_front();
+  call_->StartWrite(&call_->request);
+}
+
+void AdsStream::ReadNext() {
+  read_wanted_ = true;
+  MaybeRead();
+}
+
+void AdsStream::MaybeRead() {
+  if (!read_wanted_ || !open_ || waiting_.size() >= kMaxWaitingRequests) return;
+  read_wanted_ = false;
+  // A fresh message: a cleared one keeps the memory of the largest response.
+  call_->response = Response();
+  call_->StartRead(&call_->response);
+}
+
+void AdsStream::HandleOpen() { listener_.OnStreamOpen(); }
+
+void AdsStream::HandleResponse() { listener_.OnResponse(call_->response); }
+
+void AdsStream::HandleReadFailed() {
+  open_ = false;
+  waiting_.clear();
+  // The reason comes with HandleDone.
+  call_->RemoveHold();
+}
+
+void AdsStream::HandleWritten() {
+  writing_ = false;
+  WriteNext();
+  MaybeRead();
+}
+
+void AdsStream::HandleDone() {
+  const std::string reason =
+      call_->status.ok() ? "the control plane closed the stream" : call_->status.error_message();
+  listener_.OnStreamClosed(reason);
+}
+
+}  // namespace portolan::proxy

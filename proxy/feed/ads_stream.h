@@ -1,0 +1,85 @@
+// One delta ADS stream over gRPC, seen from an event loop.
+//
+// gRPC calls back on threads of its own; this class hands what happened to the loop and keeps
+// everything else away from them. One response is in flight at a time: the next is read only after
+// ReadNext, so a slow loop slows the server down instead of filling a queue.
+#pragma once
+
+#include <grpcpp/channel.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/event_loop.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
+
+namespace portolan::proxy {
+
+// How the control plane is reached.
+enum class Transport { kPlaintext };
+
+// A channel of its own connection, with keepalive so tight that a dead peer is noticed well before
+// `stale_after`; the server has to allow pings that often. Connects when the first stream is opened
+// on it.
+std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport,
+                                                  absl::Duration stale_after);
+
+// Sends what gRPC logs to our log, at debug: it repeats, for every attempt to connect, what the
+// stream's status says. Process-wide.
+void QuietGrpcLog();
+
+class AdsStream {
+ public:
+  using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
+  using Response = envoy::service::discovery::v3::DeltaDiscoveryResponse;
+
+  // Called on the loop. Any of these may destroy the stream.
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // The server accepted the stream. Not every server says so before its first response.
+    virtual void OnStreamOpen() = 0;
+    // Nothing more is read until ReadNext.
+    virtual void OnResponse(const Response& response) = 0;
+    // The last call.
+    virtual void OnStreamClosed(const std::string& reason) = 0;
+  };
+
+  // Opens the stream. `loop` and `listener` outlive it.
+  AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener);
+  // Cancels the stream if it is open, and waits until gRPC has let go of it; no call follows.
+  ~AdsStream();
+  AdsStream(const AdsStream&) = delete;
+  AdsStream& operator=(const AdsStream&) = delete;
+
+  // Requests are sent in order. While the server does not take them, no response is read either, so
+  // what waits here is bounded by what the caller sends unasked.
+  void Send(Request request);
+  void ReadNext();
+
+ private:
+  class Call;
+  static constexpr size_t kMaxWaitingRequests = 16;
+
+  void WriteNext();
+  void MaybeRead();
+  void HandleOpen();
+  void HandleResponse();
+  void HandleReadFailed();
+  void HandleWritten();
+  void HandleDone();
+
+  Listener& listener_;
+  std::deque<Request> waiting_;
+  bool writing_ = false;
+  bool read_wanted_ = false;
+  // Until reading failed; the call may be used only while open.
+  bool open_ = true;
+  // Tasks that gRPC's threads posted hold a weak reference.
+  std::shared_ptr<AdsStream*> self_;
+  std::shared_ptr<Call> call_;
+};
+
+}  // namespace portolan::proxy

@@ -1,0 +1,417 @@
+#include "proxy/feed/feed.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace portolan::proxy {
+namespace {
+
+using envoy::service::discovery::v3::Resource;
+
+// google.rpc.Code INVALID_ARGUMENT.
+constexpr int kInvalidArgument = 3;
+// In parts of stale_after: when a silent control plane is asked for a sign of life, and left.
+constexpr double kProbeAfter = 0.5;
+constexpr double kLeaveAfter = 3;
+
+absl::Duration Monotonic() {
+  return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+std::optional<size_t> TypeIndex(std::string_view type_url) {
+  for (size_t i = 0; i < kFeedTypes.size(); ++i) {
+    if (kFeedTypes[i].type_url == type_url) return i;
+  }
+  return std::nullopt;
+}
+
+DirectoryChanges Everything(const Snapshot& snapshot) {
+  DirectoryChanges all;
+  snapshot.ForEachNamespace([&](const Namespace& ns) { all.namespaces.insert(ns.name); });
+  snapshot.ForEachService(
+      [&](const Service& service) { all.services.insert(service.name.ToString()); });
+  snapshot.ForEachSliceSet(
+      [&](const std::string& key, const SliceSet&) { all.endpoints.insert(key); });
+  return all;
+}
+
+bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
+  return a.source == b.source && a.connected == b.connected && a.in_sync == b.in_sync &&
+         a.control_plane == b.control_plane &&
+         std::equal(a.types.begin(), a.types.end(), b.types.begin(), b.types.end(),
+                    [](const FeedStatus::Type& x, const FeedStatus::Type& y) {
+                      return x.synced == y.synced && x.last_nack == y.last_nack;
+                    });
+}
+
+}  // namespace
+
+absl::Duration FeedStatus::Age(absl::Time now) const {
+  return in_sync ? absl::ZeroDuration() : std::max(now - last_sync, absl::ZeroDuration());
+}
+
+Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
+    : loop_(loop),
+      options_(std::move(options)),
+      delegate_(delegate),
+      metrics_(std::make_shared<FeedMetrics>()),
+      random_(std::random_device{}()),
+      replica_(std::make_unique<Replica>()),
+      published_(replica_->snapshot()),
+      retry_delay_(options_.first_retry),
+      retry_timer_(loop.AddTimer([this] { Connect(); })),
+      refused_timer_(loop.AddTimer([this] {
+        Disconnect();
+        Connect();
+      })),
+      silence_timer_(loop.AddTimer([this] { CheckSilence(); })) {}
+
+Feed::~Feed() { Stop(); }
+
+void Feed::Start() {
+  QuietGrpcLog();
+  if (!options_.state_dir.empty()) {
+    const std::string path = options_.state_dir + "/directory.state";
+    LoadFromDisk(path);
+    writer_ = std::make_unique<StateWriter>(
+        loop_, path, options_.save_interval, [this] { return TakeImage(); }, *metrics_);
+  }
+  PublishStatus();
+  Connect();
+}
+
+void Feed::Stop() {
+  retry_timer_.Cancel();
+  if (InSync()) StateChanged();  // so that the file says how fresh it is
+  if (writer_ != nullptr) writer_->Stop();
+  writer_.reset();
+  Disconnect();
+}
+
+// --- The state on disk ---
+
+void Feed::LoadFromDisk(const std::string& path) {
+  auto state = LoadState(path, options_.version);
+  if (!state) return;
+  replica_ = std::move(state->replica);
+  // A clock that was set back must not make the state younger than it is.
+  last_sync_ = std::min(state->header.synced, absl::Now());
+  if (state->proxy_config) RestoreProxyConfig(*std::move(state->proxy_config));
+  log::info("starting from {}: {} services, as of {}", path, replica_->snapshot()->service_count(),
+            absl::FormatTime(absl::RFC3339_sec, last_sync_, absl::UTCTimeZone()));
+  PublishEverything(FeedStatus::Source::kDisk);
+}
+
+void Feed::RestoreProxyConfig(v1::SavedResource saved) {
+  v1::ProxyConfig config;
+  absl::Status status = saved.resource().UnpackTo(&config) ? delegate_.OnProxyConfig(config)
+                                                           : InvalidArgument("it cannot be read");
+  if (status.ok()) {
+    proxy_config_ = std::move(saved);
+  } else {
+    log::warn("saved configuration not used: {}", Message(status));
+  }
+}
+
+StateImage Feed::TakeImage() const {
+  return {replica_->image(), proxy_config_, status().last_sync, options_.version};
+}
+
+void Feed::StateChanged() {
+  if (writer_ != nullptr && source_ != FeedStatus::Source::kNone) writer_->Changed();
+}
+
+// --- Connecting ---
+
+void Feed::Connect() {
+  if (options_.control_planes.empty()) return;
+  metrics_->connects.Add();
+  auto channel = MakeControlChannel(options_.control_planes[control_plane_], options_.transport,
+                                    options_.stale_after);
+  AdsStream::Listener& listener = *this;
+  stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener);
+  for (const FeedType& type : kFeedTypes) Subscribe(type);
+  Heard();
+}
+
+void Feed::Subscribe(const FeedType& type) {
+  Request request;
+  if (&type == &kFeedTypes.front()) {
+    auto* node = request.mutable_node();
+    node->set_id(options_.node_id);
+    node->set_user_agent_name("portolan-proxy");
+    node->set_user_agent_version(options_.version);
+  }
+  request.set_type_url(std::string(type.type_url));
+  request.add_resource_names_subscribe(std::string(type.name));
+  auto& versions = *request.mutable_initial_resource_versions();
+  if (type.is_wildcard()) {
+    replica_->versions(type.type_url).ForEach([&](const std::string& name, const std::string& v) {
+      versions[name] = v;
+    });
+  } else if (proxy_config_) {
+    versions[proxy_config_->name()] = proxy_config_->version();
+  }
+  stream_->Send(std::move(request));
+}
+
+void Feed::OnStreamOpen() {
+  connected_ = true;
+  PublishStatus();
+}
+
+void Feed::OnStreamClosed(const std::string& reason) { RetryLater(reason); }
+
+void Feed::Disconnect() {
+  stream_.reset();
+  connected_ = false;
+  for (Progress& progress : progress_) {
+    progress.synced = progress.lacking = false;
+    progress.update_began.reset();
+  }
+  refused_config_.reset();
+  silence_timer_.Cancel();
+  refused_timer_.Cancel();
+}
+
+void Feed::RetryLater(std::string_view reason) {
+  const std::string& address = options_.control_planes[control_plane_];
+  if (outage_logged_) {
+    log::debug("control plane {}: {}", address, reason);
+  } else {
+    log::warn("control plane {}: {}; going on with {} services and trying again", address, reason,
+              published_->service_count());
+  }
+  outage_logged_ = true;
+  Disconnect();
+  control_plane_ = (control_plane_ + 1) % options_.control_planes.size();
+  std::uniform_real_distribution<double> part(0.5, 1.0);
+  retry_timer_.Start(retry_delay_ * part(random_));
+  retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
+  PublishStatus();
+}
+
+// --- Silence ---
+
+void Feed::Heard() {
+  last_heard_ = Monotonic();
+  probe_sent_ = false;
+  silence_timer_.Start(options_.stale_after * kProbeAfter);
+}
+
+void Feed::CheckSilence() {
+  const absl::Duration silence = Monotonic() - last_heard_;
+  if (silence >= options_.stale_after * kLeaveAfter) return RetryLater("no answer");
+  if (!probe_sent_) Probe();
+  const double next = silence < options_.stale_after ? 1 : kLeaveAfter;
+  silence_timer_.Start(options_.stale_after * next - silence);
+  PublishStatus();
+}
+
+// A connection that answers pings does not prove that the program behind it still does. Subscribing
+// again has to be answered, be it with the same resource or with its absence.
+void Feed::Probe() {
+  probe_sent_ = true;
+  if (!connected_) return;
+  metrics_->probes.Add();
+  Request request;
+  request.set_type_url(std::string(kProxyConfigType));
+  request.add_resource_names_subscribe(std::string(kProxyConfigName));
+  stream_->Send(std::move(request));
+}
+
+// --- Responses ---
+
+void Feed::OnResponse(const Response& response) {
+  connected_ = true;
+  Heard();
+  metrics_->received_bytes.Add(response.ByteSizeLong());
+  const auto type = TypeIndex(response.type_url());
+  if (!type) {
+    metrics_->unknown_type_responses.Add();
+    Acknowledge(response, InvalidArgument("type '{}' was not subscribed to", response.type_url()));
+    return stream_->ReadNext();
+  }
+  const bool was_synced = AllSynced();
+  Directory::Committed committed{replica_->snapshot(), {}};
+  const absl::Status applied = Apply(*type, response, committed);
+  Track(*type, response, applied);
+  CountResponse(*type, response, applied);
+  Publish(std::move(committed));
+  if (stream_ == nullptr) return;  // The delegate stopped the feed.
+  if (!was_synced && AllSynced()) OnSynced();
+  if (InSync()) last_sync_ = absl::Now();
+  PublishStatus();
+  if (stream_ == nullptr) return;
+  // Last, so that what is acknowledged is in force.
+  Acknowledge(response, applied);
+  stream_->ReadNext();
+}
+
+absl::Status Feed::Apply(size_t type, const Response& response, Directory::Committed& committed) {
+  if (type == kProxyConfigIndex) return ApplyProxyConfig(response);
+  auto result = replica_->Apply(response);
+  if (!result.ok()) return result.status();
+  committed = *std::move(result);
+  return absl::OkStatus();
+}
+
+absl::Status Feed::ApplyProxyConfig(const Response& response) {
+  for (const Resource& resource : response.resources()) {
+    if (resource.name() != kProxyConfigName) {
+      return InvalidArgument("ProxyConfig '{}' was not subscribed to", resource.name());
+    }
+    const std::string& bytes = resource.resource().value();
+    if (proxy_config_ && proxy_config_->resource().value() == bytes) {
+      proxy_config_->set_version(resource.version());
+      continue;
+    }
+    if (refused_config_ && refused_config_->bytes == bytes) return refused_config_->why;
+    const auto config = ParseProxyConfig(resource);
+    absl::Status status = config.ok() ? delegate_.OnProxyConfig(*config) : config.status();
+    if (!status.ok()) {
+      refused_config_ = RefusedConfig{bytes, status};
+      return status;
+    }
+    proxy_config_.emplace();
+    proxy_config_->set_name(resource.name());
+    proxy_config_->set_version(resource.version());
+    *proxy_config_->mutable_resource() = resource.resource();
+    StateChanged();
+  }
+  // A configuration that is withdrawn stays in force until the next start, which is then without.
+  if (response.removed_resources_size() > 0 && proxy_config_) {
+    proxy_config_.reset();
+    StateChanged();
+  }
+  return absl::OkStatus();
+}
+
+void Feed::Track(size_t type, const Response& response, const absl::Status& applied) {
+  Progress& progress = progress_[type];
+  if (applied.ok()) {
+    progress.last_nack.clear();
+  } else {
+    ++progress.nacks;
+    progress.last_nack = std::string(Message(applied));
+    log::warn("refused what the control plane sent: {}", Message(applied));
+  }
+  if (!kFeedTypes[type].is_wildcard()) return;
+  if (!applied.ok() && !progress.lacking) {
+    progress.lacking = true;
+    refused_timer_.Start(options_.refused_retry);
+  }
+  if (!response.system_version_info().empty()) {
+    progress.synced = true;
+    progress.update_began.reset();
+  } else if (!progress.update_began) {
+    progress.update_began = Monotonic();
+  }
+}
+
+void Feed::CountResponse(size_t type, const Response& response, const absl::Status& applied) {
+  FeedMetrics::OfType& counted = metrics_->types[type];
+  counted.responses.Add();
+  counted.resources.Add(static_cast<uint64_t>(response.resources_size()));
+  counted.removed.Add(static_cast<uint64_t>(response.removed_resources_size()));
+  if (!applied.ok()) counted.nacks.Add();
+}
+
+void Feed::Acknowledge(const Response& response, const absl::Status& applied) {
+  Request request;
+  request.set_type_url(response.type_url());
+  request.set_response_nonce(response.nonce());
+  if (!applied.ok()) {
+    request.mutable_error_detail()->set_code(kInvalidArgument);
+    request.mutable_error_detail()->set_message(std::string(Message(applied)));
+  }
+  stream_->Send(std::move(request));
+}
+
+// --- What others see ---
+
+bool Feed::AllSynced() const {
+  for (size_t i = 0; i < kFeedTypes.size(); ++i) {
+    if (kFeedTypes[i].is_wildcard() && (!progress_[i].synced || progress_[i].lacking)) return false;
+  }
+  return true;
+}
+
+bool Feed::InSync() const {
+  const absl::Duration now = Monotonic();
+  if (!connected_ || !AllSynced() || now - last_heard_ >= options_.stale_after) return false;
+  return std::none_of(progress_.begin(), progress_.end(), [&](const Progress& progress) {
+    return progress.update_began && now - *progress.update_began >= options_.stale_after;
+  });
+}
+
+void Feed::OnSynced() {
+  retry_delay_ = options_.first_retry;
+  outage_logged_ = false;
+  log::info("in sync with control plane {}: {} services", options_.control_planes[control_plane_],
+            published_->service_count());
+  StateChanged();
+}
+
+void Feed::Publish(Directory::Committed committed) {
+  if (source_ == FeedStatus::Source::kNone) {
+    if (AllSynced()) PublishEverything(FeedStatus::Source::kControlPlane);
+    return;
+  }
+  if (AllSynced()) source_ = FeedStatus::Source::kControlPlane;
+  if (committed.changes.empty()) return;
+  published_ = committed.snapshot;
+  StateChanged();
+  delegate_.OnDirectory(committed);
+}
+
+void Feed::PublishEverything(FeedStatus::Source source) {
+  source_ = source;
+  published_ = replica_->snapshot();
+  delegate_.OnDirectory({published_, Everything(*published_)});
+}
+
+FeedStatus Feed::status() const {
+  FeedStatus status;
+  status.source = source_;
+  status.connected = connected_;
+  status.in_sync = InSync();
+  if (!options_.control_planes.empty()) {
+    status.control_plane = options_.control_planes[control_plane_];
+  }
+  status.last_sync = status.in_sync ? absl::Now() : last_sync_;
+  for (size_t i = 0; i < kFeedTypes.size(); ++i) {
+    const Progress& progress = progress_[i];
+    const uint64_t held = i == kProxyConfigIndex
+                              ? (proxy_config_ ? 1 : 0)
+                              : replica_->versions(kFeedTypes[i].type_url).size();
+    status.types.push_back({kFeedTypes[i].type_url, progress.synced && !progress.lacking, held,
+                            progress.nacks, progress.last_nack});
+  }
+  return status;
+}
+
+void Feed::PublishStatus() {
+  FeedStatus now = status();
+  metrics_->connected = now.connected;
+  metrics_->in_sync = now.in_sync;
+  metrics_->endpoints_in_transit = replica_->endpoints_in_transit();
+  if (last_sync_ != absl::InfinitePast()) {
+    metrics_->last_sync_ms = absl::ToUnixMillis(last_sync_);
+  }
+  for (size_t i = 0; i < now.types.size(); ++i) metrics_->types[i].held = now.types[i].held;
+  if (told_ && SameButCounts(*told_, now)) return;
+  told_ = now;
+  delegate_.OnFeedStatus(now);
+}
+
+void Feed::AddMetrics(MetricsPage& page) const {
+  page.AddSource([metrics = metrics_](MetricFamilies& families) { metrics->AddSamples(families); });
+}
+
+}  // namespace portolan::proxy

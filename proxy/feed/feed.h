@@ -1,0 +1,209 @@
+// The feed: the sidecar's xDS client. Keeps a directory that is the control plane's, and says how
+// far it can be believed.
+//
+// It opens one delta ADS stream, takes everything of the types in subscriptions.h, applies each
+// response whole or refuses it (NACK), and gives every new snapshot to its delegate. When the
+// control plane goes away it goes on with what it has and tries the next address, forever. With a
+// state directory it starts from what it had when it last ran.
+//
+// Until there is a first full set, from the control plane or from disk, nothing is published: half
+// a cluster would look like a whole one in which names are missing.
+//
+// One event loop owns a Feed; all methods but AddMetrics' page, and all calls of the delegate, are
+// on it. gRPC's threads and the disk's never block it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/event_loop.h"
+#include "common/metrics.h"
+#include "directory/directory.h"
+#include "portolan/v1/config.pb.h"
+#include "proxy/feed/ads_stream.h"
+#include "proxy/feed/feed_metrics.h"
+#include "proxy/feed/replica.h"
+#include "proxy/feed/state_file.h"
+#include "proxy/feed/subscriptions.h"
+
+namespace portolan::proxy {
+
+struct FeedOptions {
+  // "HOST:PORT" as gRPC reads it, tried in turn. Empty: only what is on disk.
+  std::vector<std::string> control_planes;
+  Transport transport = Transport::kPlaintext;
+  // NAMESPACE/POD.
+  std::string node_id;
+  // Of this program.
+  std::string version;
+  // Holds directory.state. Empty: nothing is saved.
+  std::string state_dir;
+  // The control plane answers at least this often, or the feed is not in sync. A silent one is
+  // asked for a sign of life after half of it and left for the next address after three times it.
+  absl::Duration stale_after = absl::Seconds(10);
+  // Delays between attempts to connect, doubling from one to the other, each shortened at random by
+  // up to a half.
+  absl::Duration first_retry = absl::Milliseconds(100);
+  absl::Duration last_retry = absl::Seconds(10);
+  // After a refused response the stream is opened anew so that the server sends again what was in
+  // it. Not at once: it most likely sends the same.
+  absl::Duration refused_retry = absl::Seconds(30);
+  absl::Duration save_interval = absl::Seconds(1);
+};
+
+struct FeedStatus {
+  // Where the published directory came from.
+  enum class Source { kNone, kDisk, kControlPlane };
+
+  struct Type {
+    std::string_view type_url;
+    // This stream brought the whole set.
+    bool synced = false;
+    uint64_t held = 0;
+    uint64_t nacks = 0;
+    // What was wrong with the response last refused; empty once another was accepted.
+    std::string last_nack;
+  };
+
+  Source source = Source::kNone;
+  bool connected = false;
+  // The directory is what the control plane has: the stream is up, it brought every full set, and
+  // the control plane was heard within stale_after. Only then does "not in the directory" mean
+  // "does not exist".
+  bool in_sync = false;
+  // The address of the current or next attempt.
+  std::string control_plane;
+  // Wall clock. While in sync: now. InfinitePast: never.
+  absl::Time last_sync = absl::InfinitePast();
+  std::vector<Type> types;
+
+  // Zero while in sync, infinite if it never was.
+  absl::Duration Age(absl::Time now) const;
+};
+
+class FeedDelegate {
+ public:
+  virtual ~FeedDelegate() = default;
+  // A new snapshot. The first one's changes name everything in it.
+  virtual void OnDirectory(const Directory::Committed& committed) = 0;
+  // An error refuses the configuration: the old one stays, and the control plane is told why.
+  virtual absl::Status OnProxyConfig(const v1::ProxyConfig& config) = 0;
+  // Something but last_sync and the counts changed. Comes after OnDirectory: who is told
+  // "in sync" has the directory that is in sync.
+  virtual void OnFeedStatus(const FeedStatus& status) = 0;
+};
+
+class Feed : private AdsStream::Listener {
+ public:
+  // `loop` and `delegate` outlive the feed.
+  Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate);
+  ~Feed() override;
+  Feed(const Feed&) = delete;
+  Feed& operator=(const Feed&) = delete;
+
+  // Loads the state from disk, blocking, publishes it if there is one, and connects.
+  void Start();
+  // Disconnects and saves what was not saved yet, waiting for the disk. No call of the delegate
+  // follows.
+  void Stop();
+
+  FeedStatus status() const;
+  // As published; never null.
+  const std::shared_ptr<const Snapshot>& snapshot() const { return published_; }
+  // The source stays valid when the feed is gone.
+  void AddMetrics(MetricsPage& page) const;
+
+ private:
+  using Request = AdsStream::Request;
+  using Response = AdsStream::Response;
+
+  // Of one type: what this stream brought, and what was refused ever.
+  struct Progress {
+    bool synced = false;
+    // A response was refused, so a part is missing until the next stream.
+    bool lacking = false;
+    // When the first response of an update came whose last has not come yet.
+    std::optional<absl::Duration> update_began;
+    uint64_t nacks = 0;
+    std::string last_nack;
+  };
+
+  void OnStreamOpen() override;
+  void OnResponse(const Response& response) override;
+  void OnStreamClosed(const std::string& reason) override;
+
+  void LoadFromDisk(const std::string& path);
+  void RestoreProxyConfig(v1::SavedResource saved);
+  StateImage TakeImage() const;
+
+  void Connect();
+  void Disconnect();
+  void RetryLater(std::string_view reason);
+  void Subscribe(const FeedType& type);
+  void Heard();
+  void CheckSilence();
+  void Probe();
+
+  absl::Status Apply(size_t type, const Response& response, Directory::Committed& committed);
+  absl::Status ApplyProxyConfig(const Response& response);
+  void Track(size_t type, const Response& response, const absl::Status& applied);
+  void Acknowledge(const Response& response, const absl::Status& applied);
+  void CountResponse(size_t type, const Response& response, const absl::Status& applied);
+
+  bool AllSynced() const;
+  bool InSync() const;
+  void OnSynced();
+  void Publish(Directory::Committed committed);
+  void PublishEverything(FeedStatus::Source source);
+  void PublishStatus();
+  void StateChanged();
+
+  EventLoop& loop_;
+  const FeedOptions options_;
+  FeedDelegate& delegate_;
+  const std::shared_ptr<FeedMetrics> metrics_;
+  std::minstd_rand random_;
+
+  // Never null.
+  std::unique_ptr<Replica> replica_;
+  std::shared_ptr<const Snapshot> published_;
+  std::optional<v1::SavedResource> proxy_config_;
+  // The configuration that this stream brought and the delegate refused, so that it is not asked
+  // again when the answer to a probe repeats it.
+  struct RefusedConfig {
+    std::string bytes;
+    absl::Status why;
+  };
+  std::optional<RefusedConfig> refused_config_;
+  FeedStatus::Source source_ = FeedStatus::Source::kNone;
+  absl::Time last_sync_ = absl::InfinitePast();
+  // As the delegate was last told.
+  std::optional<FeedStatus> told_;
+  std::unique_ptr<StateWriter> writer_;
+
+  std::unique_ptr<AdsStream> stream_;
+  std::array<Progress, kFeedTypeCount> progress_;
+  bool connected_ = false;
+  // An outage is logged when it begins and when it ends.
+  bool outage_logged_ = false;
+  size_t control_plane_ = 0;
+  absl::Duration retry_delay_;
+  // Monotonic.
+  absl::Duration last_heard_;
+  bool probe_sent_ = false;
+
+  EventLoop::Timer retry_timer_;
+  EventLoop::Timer refused_timer_;
+  EventLoop::Timer silence_timer_;
+};
+
+}  // namespace portolan::proxy

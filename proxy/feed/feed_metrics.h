@@ -1,0 +1,43 @@
+// What the feed counts. Written by the loop's thread alone; AddSamples may be called from any.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+
+#include "common/metrics.h"
+
+namespace portolan::proxy {
+
+// The types that the feed subscribes to.
+inline constexpr size_t kFeedTypeCount = 4;
+
+struct FeedMetrics {
+  struct OfType {
+    Counter responses;
+    Counter resources;
+    Counter removed;
+    Counter nacks;
+    std::atomic<uint64_t> held{0};
+  };
+  static constexpr int64_t kNever = std::numeric_limits<int64_t>::min();
+
+  std::array<OfType, kFeedTypeCount> types;
+  Counter unknown_type_responses;
+  Counter connects;
+  Counter probes;
+  Counter received_bytes;
+  Counter state_writes;
+  Counter state_write_failures;
+  std::atomic<bool> connected{false};
+  std::atomic<bool> in_sync{false};
+  std::atomic<uint64_t> endpoints_in_transit{0};
+  // Unix time; while in_sync the last sync is now.
+  std::atomic<int64_t> last_sync_ms{kNever};
+
+  void AddSamples(MetricFamilies& families) const;
+};
+
+}  // namespace portolan::proxy

@@ -1,0 +1,112 @@
+#include "proxy/feed/replica.h"
+
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "common/status.h"
+#include "proxy/feed/resources.h"
+
+namespace portolan::proxy {
+namespace {
+
+using envoy::service::discovery::v3::DeltaDiscoveryResponse;
+using envoy::service::discovery::v3::Resource;
+
+// Of a resource name and of a version. Both are kept for every resource.
+constexpr int kMaxNameBytes = 1024;
+constexpr int kMaxVersionBytes = 256;
+
+// The same content is not put again: it would be a change to everyone who reads the directory.
+bool IsHeld(const HeldVersions& versions, const Resource& resource) {
+  if (resource.version().empty()) return false;
+  const std::string* held = versions.Find(resource.name());
+  return held != nullptr && *held == resource.version();
+}
+
+absl::Status CheckEnvelope(const Resource& resource) {
+  if (resource.name().size() > kMaxNameBytes) {
+    return InvalidArgument("a resource's name: longer than {} bytes", kMaxNameBytes);
+  }
+  if (resource.version().size() > kMaxVersionBytes) {
+    return InvalidArgument("'{}': version: longer than {} bytes", resource.name(),
+                           kMaxVersionBytes);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Directory::Committed> Replica::Apply(const DeltaDiscoveryResponse& response) {
+  struct Parsed {
+    DirectoryResource resource;
+    std::string version;
+  };
+  const std::string_view type = response.type_url();
+  const HeldVersions& held = type == kNamespaceType ? namespaces_
+                             : type == kServiceType ? services_
+                                                    : endpoints_.versions();
+  std::vector<Parsed> parsed;
+  for (const Resource& resource : response.resources()) {
+    if (absl::Status status = CheckEnvelope(resource); !status.ok()) return status;
+    auto one = ParseDirectoryResource(type, resource);
+    if (!one.ok()) return one.status();
+    if (!IsHeld(held, resource)) parsed.push_back({*std::move(one), resource.version()});
+  }
+
+  for (Parsed& one : parsed) {
+    std::visit([&](auto& value) { Put(std::move(value), std::move(one.version)); }, one.resource);
+  }
+  for (const std::string& name : response.removed_resources()) Remove(type, name);
+  endpoints_.Show(directory_);
+
+  namespaces_.Commit();
+  services_.Commit();
+  endpoints_.versions().Commit();
+  return directory_.Commit();
+}
+
+void Replica::Put(Namespace ns, std::string version) {
+  namespaces_.Set(ns.name, std::move(version));
+  directory_.Put(std::move(ns));
+}
+
+void Replica::Put(Service service, std::string version) {
+  services_.Set(service.name.ToString(), std::move(version));
+  directory_.Put(std::move(service));
+}
+
+void Replica::Put(EndpointsHead head, std::string version) {
+  endpoints_.PutHead(std::move(head), std::move(version));
+}
+
+void Replica::Put(EndpointSlice slice, std::string version) {
+  endpoints_.PutSlice(std::move(slice), std::move(version));
+}
+
+void Replica::Remove(std::string_view type_url, std::string_view name) {
+  if (type_url == kEndpointsType) {
+    endpoints_.Remove(name);
+  } else if (type_url == kNamespaceType) {
+    namespaces_.Erase(name);
+    directory_.RemoveNamespace(name);
+  } else if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
+    services_.Erase(name);
+    directory_.RemoveService(
+        {std::string(name.substr(0, slash)), std::string(name.substr(slash + 1))});
+  }
+}
+
+Replica::Image Replica::image() const {
+  return {directory_.snapshot(), namespaces_.frozen(), services_.frozen(),
+          endpoints_.versions().frozen(), endpoints_.InTransit()};
+}
+
+const HeldVersions::Frozen& Replica::versions(std::string_view type_url) const {
+  if (type_url == kNamespaceType) return namespaces_.frozen();
+  if (type_url == kServiceType) return services_.frozen();
+  return endpoints_.versions().frozen();
+}
+
+}  // namespace portolan::proxy

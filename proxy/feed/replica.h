@@ -1,0 +1,56 @@
+// The sidecar's copy of the control plane's resources: a Directory, and the version of everything
+// in it.
+//
+// A response is applied whole or not at all. One thread; an Image may be read on any.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "directory/directory.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
+#include "proxy/feed/endpoint_sets.h"
+#include "proxy/feed/held_versions.h"
+
+namespace portolan::proxy {
+
+class Replica {
+ public:
+  // Applies and commits a response of one of the three directory types: what it brings, what it
+  // removes, and each Service's endpoints where they are whole by now. An error names the resource
+  // and the field, and then nothing of the response was applied.
+  absl::StatusOr<Directory::Committed> Apply(
+      const envoy::service::discovery::v3::DeltaDiscoveryResponse& response);
+
+  // Everything as it is after the last response, shared and not copied.
+  struct Image {
+    std::shared_ptr<const Snapshot> snapshot;
+    HeldVersions::Frozen namespaces;
+    HeldVersions::Frozen services;
+    HeldVersions::Frozen endpoints;
+    // Services whose endpoints are held in another version than the snapshot shows.
+    StringSet endpoints_in_transit;
+  };
+  Image image() const;
+
+  const std::shared_ptr<const Snapshot>& snapshot() const { return directory_.snapshot(); }
+  // REQUIRES: a directory type.
+  const HeldVersions::Frozen& versions(std::string_view type_url) const;
+  size_t endpoints_in_transit() const { return endpoints_.in_transit_count(); }
+
+ private:
+  void Put(Namespace ns, std::string version);
+  void Put(Service service, std::string version);
+  void Put(EndpointsHead head, std::string version);
+  void Put(EndpointSlice slice, std::string version);
+  void Remove(std::string_view type_url, std::string_view name);
+
+  Directory directory_;
+  HeldVersions namespaces_;
+  HeldVersions services_;
+  EndpointSets endpoints_;
+};
+
+}  // namespace portolan::proxy

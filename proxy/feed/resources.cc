@@ -1,0 +1,453 @@
+#include "proxy/feed/resources.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <span>
+#include <utility>
+
+#include "common/status.h"
+
+namespace portolan::proxy {
+namespace {
+
+// Of a DNS label and of a Kubernetes object's name. A piece of a slice has "#N" behind its name.
+constexpr size_t kMaxLabel = 63;
+constexpr size_t kMaxName = 253;
+constexpr size_t kMaxSliceName = kMaxName + 8;
+constexpr uint32_t kMaxPort = 65535;
+
+// Metadata's key and fields: see portolan/v1/directory.proto.
+constexpr char kOriginKey[] = "portolan.dev/origin";
+
+enum class Presence { kRequired, kOptional };
+
+absl::Status CheckText(std::string_view field, std::string_view text, size_t max,
+                       Presence presence) {
+  if (text.empty() && presence == Presence::kRequired) return InvalidArgument("{}: empty", field);
+  if (text.size() > max) return InvalidArgument("{}: longer than {} bytes", field, max);
+  for (const char c : text) {
+    if (static_cast<unsigned char>(c) <= ' ' || c == '/' || c == 0x7f) {
+      return InvalidArgument("{}: a character that no name has", field);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<IpAddress> ParseAddress(std::string_view field, size_t index,
+                                       std::string_view bytes) {
+  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+  if (bytes.size() == 4) return IpAddress::V4(std::span<const uint8_t, 4>(data, 4));
+  if (bytes.size() == 16) return IpAddress::V6(std::span<const uint8_t, 16>(data, 16));
+  return InvalidArgument("{}[{}]: {} bytes are no IP address", field, index, bytes.size());
+}
+
+template <typename Repeated>
+absl::StatusOr<std::vector<IpAddress>> ParseAddresses(std::string_view field,
+                                                      const Repeated& values) {
+  std::vector<IpAddress> addresses;
+  addresses.reserve(static_cast<size_t>(values.size()));
+  for (const std::string& bytes : values) {
+    auto address = ParseAddress(field, addresses.size(), bytes);
+    if (!address.ok()) return address.status();
+    addresses.push_back(*address);
+  }
+  return addresses;
+}
+
+absl::StatusOr<Protocol> ParseProtocol(v1::Protocol protocol) {
+  switch (protocol) {
+    case v1::TCP:
+      return Protocol::kTcp;
+    case v1::UDP:
+      return Protocol::kUdp;
+    case v1::SCTP:
+      return Protocol::kSctp;
+    default:
+      return InvalidArgument("protocol: {} is unknown", static_cast<int>(protocol));
+  }
+}
+
+v1::Protocol ToProto(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kTcp:
+      return v1::TCP;
+    case Protocol::kUdp:
+      return v1::UDP;
+    case Protocol::kSctp:
+      return v1::SCTP;
+  }
+  return v1::TCP;
+}
+
+// Ports of a Service and of a slice have the same fields; zero means "all" in a slice only.
+template <typename Port, typename Repeated>
+absl::StatusOr<std::vector<Port>> ParsePorts(const Repeated& values, uint32_t lowest) {
+  std::vector<Port> ports;
+  ports.reserve(static_cast<size_t>(values.size()));
+  for (const auto& value : values) {
+    const auto protocol = ParseProtocol(value.protocol());
+    if (!protocol.ok()) {
+      return InvalidArgument("ports[{}].{}", ports.size(), Message(protocol.status()));
+    }
+    if (value.port() < lowest || value.port() > kMaxPort) {
+      return InvalidArgument("ports[{}].port: {} is no port", ports.size(), value.port());
+    }
+    absl::Status name = CheckText("name", value.name(), kMaxLabel, Presence::kOptional);
+    if (!name.ok()) return InvalidArgument("ports[{}].{}", ports.size(), Message(name));
+    ports.push_back({value.name(), *protocol, static_cast<uint16_t>(value.port())});
+  }
+  return ports;
+}
+
+template <typename Map>
+LabelMap ParseLabels(const Map& labels) {
+  LabelMap sorted(labels.begin(), labels.end());
+  std::sort(sorted.begin(), sorted.end());
+  return sorted;
+}
+
+Origin ParseOrigin(const envoy::service::discovery::v3::Resource& resource) {
+  Origin origin;
+  const auto& metadata = resource.metadata().filter_metadata();
+  const auto found = metadata.find(kOriginKey);
+  if (found == metadata.end()) return origin;
+  const auto& fields = found->second.fields();
+  if (const auto version = fields.find("resource_version"); version != fields.end()) {
+    origin.resource_version = version->second.string_value();
+  }
+  if (const auto arrived = fields.find("arrived_unix_ns"); arrived != fields.end()) {
+    // A Struct's numbers are doubles: exact to 256 ns in this century. Out of range: not said.
+    const double ns = arrived->second.number_value();
+    if (ns > 0 && ns < 9.2e18) origin.arrived = absl::FromUnixNanos(static_cast<int64_t>(ns));
+  }
+  return origin;
+}
+
+absl::StatusOr<ServiceType> ParseServiceType(v1::ServiceType type) {
+  switch (type) {
+    case v1::CLUSTER_IP:
+      return ServiceType::kClusterIp;
+    case v1::NODE_PORT:
+      return ServiceType::kNodePort;
+    case v1::LOAD_BALANCER:
+      return ServiceType::kLoadBalancer;
+    case v1::EXTERNAL_NAME:
+      return ServiceType::kExternalName;
+    default:
+      return InvalidArgument("type: {} is unknown", static_cast<int>(type));
+  }
+}
+
+v1::ServiceType ToProto(ServiceType type) {
+  switch (type) {
+    case ServiceType::kClusterIp:
+      return v1::CLUSTER_IP;
+    case ServiceType::kNodePort:
+      return v1::NODE_PORT;
+    case ServiceType::kLoadBalancer:
+      return v1::LOAD_BALANCER;
+    case ServiceType::kExternalName:
+      return v1::EXTERNAL_NAME;
+  }
+  return v1::CLUSTER_IP;
+}
+
+absl::Status CheckSameName(std::string_view field, std::string_view envelope,
+                           std::string_view body) {
+  if (envelope == body) return absl::OkStatus();
+  return InvalidArgument("{}: '{}' is not the resource's name", field, body.substr(0, kMaxName));
+}
+
+absl::StatusOr<Namespace> Convert(std::string_view name, const v1::Namespace& proto) {
+  absl::Status status = CheckSameName("name", name, proto.name());
+  status.Update(CheckText("name", proto.name(), kMaxLabel, Presence::kRequired));
+  if (!status.ok()) return status;
+  return Namespace{proto.name(), ParseLabels(proto.labels()), {}};
+}
+
+// Fills in the addresses and ports of `service`.
+absl::Status ConvertReachability(const v1::Service& proto, Service& service) {
+  auto cluster = ParseAddresses("cluster_ips", proto.cluster_ips());
+  auto external = ParseAddresses("external_ips", proto.external_ips());
+  auto load_balancer = ParseAddresses("load_balancer_ips", proto.load_balancer_ips());
+  auto ports = ParsePorts<ServicePort>(proto.ports(), 1);
+  absl::Status status = cluster.status();
+  status.Update(external.status());
+  status.Update(load_balancer.status());
+  status.Update(ports.status());
+  if (!status.ok()) return status;
+  if (proto.headless() && !cluster->empty()) {
+    return InvalidArgument("cluster_ips: a headless Service has none");
+  }
+  service.cluster_ips = *std::move(cluster);
+  service.external_ips = *std::move(external);
+  service.load_balancer_ips = *std::move(load_balancer);
+  service.ports = *std::move(ports);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Service> Convert(std::string_view name, const v1::Service& proto) {
+  Service service;
+  service.name = {proto.namespace_(), proto.name()};
+  const auto type = ParseServiceType(proto.type());
+  absl::Status status = CheckSameName("namespace, name", name, service.name.ToString());
+  status.Update(CheckText("namespace", proto.namespace_(), kMaxLabel, Presence::kRequired));
+  status.Update(CheckText("name", proto.name(), kMaxLabel, Presence::kRequired));
+  status.Update(
+      CheckText("external_name", proto.external_name(), kMaxName + 1, Presence::kOptional));
+  status.Update(type.status());
+  status.Update(ConvertReachability(proto, service));
+  if (!status.ok()) return status;
+  service.type = *type;
+  service.headless = proto.headless();
+  service.external_name = proto.external_name();
+  service.publish_not_ready_addresses = proto.publish_not_ready_addresses();
+  if (proto.client_ip_affinity_seconds() > 0) {
+    service.session_affinity = SessionAffinity::kClientIp;
+    service.session_affinity_timeout = absl::Seconds(proto.client_ip_affinity_seconds());
+  }
+  if (proto.internal_traffic_policy_local()) {
+    service.internal_traffic_policy = TrafficPolicy::kLocal;
+  }
+  service.traffic_distribution = proto.traffic_distribution();
+  service.labels = ParseLabels(proto.labels());
+  service.annotations = ParseLabels(proto.annotations());
+  return service;
+}
+
+absl::StatusOr<EndpointsHead> Convert(std::string_view name, const v1::EndpointsHead& proto) {
+  EndpointsHead head;
+  head.service_key = name;
+  head.slices.reserve(static_cast<size_t>(proto.slices_size()));
+  for (const auto& listed : proto.slices()) {
+    const auto slice = EndpointsName::Parse(listed.name());
+    if (!slice || slice->slice.empty() || slice->service_key != name) {
+      return InvalidArgument("head.slices[{}].name: '{}' is no slice of it", head.slices.size(),
+                             std::string_view(listed.name()).substr(0, kMaxName));
+    }
+    head.slices.push_back({std::string(slice->slice), listed.version()});
+  }
+  return head;
+}
+
+absl::StatusOr<Endpoint> Convert(const v1::Endpoint& proto, IpFamily family, size_t index) {
+  auto address = ParseAddress("address", 0, proto.address());
+  absl::Status status = address.status();
+  if (status.ok() && address->family() != family) {
+    status = InvalidArgument("address: not of the slice's family");
+  }
+  status.Update(CheckText("hostname", proto.hostname(), kMaxLabel, Presence::kOptional));
+  status.Update(CheckText("node", proto.node(), kMaxName, Presence::kOptional));
+  status.Update(CheckText("pod_namespace", proto.pod_namespace(), kMaxLabel, Presence::kOptional));
+  status.Update(CheckText("pod_name", proto.pod_name(), kMaxName, Presence::kOptional));
+  if (!status.ok()) return InvalidArgument("slice.endpoints[{}].{}", index, Message(status));
+  Endpoint endpoint;
+  endpoint.addresses = {*address};
+  endpoint.hostname = proto.hostname();
+  endpoint.conditions = {.ready = !proto.not_ready(),
+                         .serving = !proto.not_serving(),
+                         .terminating = proto.terminating()};
+  endpoint.node_name = proto.node();
+  endpoint.zone = proto.zone();
+  endpoint.zone_hints.assign(proto.zone_hints().begin(), proto.zone_hints().end());
+  endpoint.node_hints.assign(proto.node_hints().begin(), proto.node_hints().end());
+  endpoint.pod = {proto.pod_namespace(), proto.pod_name()};
+  return endpoint;
+}
+
+absl::StatusOr<EndpointSlice> Convert(const EndpointsName& name, const v1::EndpointSlice& proto) {
+  EndpointSlice slice;
+  slice.name = {proto.namespace_(), std::string(name.slice)};
+  slice.service = proto.service();
+  slice.family = proto.ipv6() ? IpFamily::kIpv6 : IpFamily::kIpv4;
+  absl::Status status = CheckSameName("slice.namespace, slice.service", name.service_key,
+                                      proto.namespace_() + "/" + proto.service());
+  // The body of a piece may say the whole EndpointSlice's name, which the control plane cut.
+  const std::string_view whole = name.slice.substr(0, name.slice.find('#'));
+  if (proto.name() != whole) status.Update(CheckSameName("slice.name", name.slice, proto.name()));
+  auto ports = ParsePorts<EndpointPort>(proto.ports(), 0);
+  if (!ports.ok()) status.Update(InvalidArgument("slice.{}", Message(ports.status())));
+  if (!status.ok()) return status;
+  slice.ports = *std::move(ports);
+  slice.endpoints.reserve(static_cast<size_t>(proto.endpoints_size()));
+  for (const v1::Endpoint& endpoint : proto.endpoints()) {
+    auto converted = Convert(endpoint, slice.family, slice.endpoints.size());
+    if (!converted.ok()) return converted.status();
+    slice.endpoints.push_back(*std::move(converted));
+  }
+  return slice;
+}
+
+absl::StatusOr<DirectoryResource> Convert(std::string_view name, const v1::Endpoints& proto) {
+  const auto parsed = EndpointsName::Parse(name);
+  if (!parsed) return InvalidArgument("name: not NAMESPACE/SERVICE or NAMESPACE/SERVICE/SLICE");
+  const bool is_head = parsed->slice.empty();
+  if (is_head && proto.has_head()) return Convert(name, proto.head());
+  if (!is_head && proto.has_slice()) return Convert(*parsed, proto.slice());
+  return InvalidArgument("kind: not what the name says");
+}
+
+template <typename Message>
+absl::StatusOr<Message> Unpack(const envoy::service::discovery::v3::Resource& resource) {
+  Message message;
+  if (!resource.resource().UnpackTo(&message)) {
+    return InvalidArgument("resource: '{}' cannot be read as {}",
+                           std::string_view(resource.resource().type_url()).substr(0, kMaxName),
+                           message.GetTypeName());
+  }
+  return message;
+}
+
+template <typename Message>
+absl::StatusOr<DirectoryResource> UnpackAndConvert(
+    const envoy::service::discovery::v3::Resource& resource) {
+  auto message = Unpack<Message>(resource);
+  if (!message.ok()) return message.status();
+  return Convert(resource.name(), *message);
+}
+
+absl::StatusOr<DirectoryResource> ParseUnnamed(
+    std::string_view type_url, const envoy::service::discovery::v3::Resource& resource) {
+  if (type_url == kNamespaceType) return UnpackAndConvert<v1::Namespace>(resource);
+  if (type_url == kServiceType) return UnpackAndConvert<v1::Service>(resource);
+  if (type_url == kEndpointsType) return UnpackAndConvert<v1::Endpoints>(resource);
+  return InvalidArgument("type '{}' is not of the directory", type_url);
+}
+
+// The error with the resource in front, which is what an operator looks for.
+absl::Status Named(std::string_view type_url, std::string_view name, const absl::Status& error) {
+  return InvalidArgument("{} '{}': {}", type_url.substr(type_url.rfind('/') + 1),
+                         name.substr(0, 2 * kMaxName), Message(error));
+}
+
+void AddAddresses(const std::vector<IpAddress>& from,
+                  google::protobuf::RepeatedPtrField<std::string>* to) {
+  for (const IpAddress& address : from) {
+    to->Add()->assign(reinterpret_cast<const char*>(address.bytes().data()),
+                      address.bytes().size());
+  }
+}
+
+template <typename Ports, typename Proto>
+void AddPorts(const Ports& ports, Proto& to) {
+  for (const auto& port : ports) {
+    auto* added = to.add_ports();
+    added->set_name(port.name);
+    added->set_protocol(ToProto(port.protocol));
+    added->set_port(port.port);
+  }
+}
+
+void Fill(const Endpoint& from, v1::Endpoint& to) {
+  if (!from.addresses.empty()) {
+    const auto bytes = from.addresses.front().bytes();
+    to.set_address(bytes.data(), bytes.size());
+  }
+  to.set_hostname(from.hostname);
+  to.set_not_ready(!from.conditions.ready);
+  to.set_not_serving(!from.conditions.serving);
+  to.set_terminating(from.conditions.terminating);
+  to.set_node(from.node_name);
+  to.set_zone(from.zone);
+  for (const std::string& zone : from.zone_hints) to.add_zone_hints(zone);
+  for (const std::string& node : from.node_hints) to.add_node_hints(node);
+  to.set_pod_namespace(from.pod.ns);
+  to.set_pod_name(from.pod.name);
+}
+
+}  // namespace
+
+std::optional<EndpointsName> EndpointsName::Parse(std::string_view name) {
+  const size_t first = name.find('/');
+  if (first == std::string_view::npos) return std::nullopt;
+  const size_t second = name.find('/', first + 1);
+  EndpointsName parsed{name.substr(0, second), {}};
+  if (second != std::string_view::npos) {
+    parsed.slice = name.substr(second + 1);
+    if (!CheckText("", parsed.slice, kMaxSliceName, Presence::kRequired).ok()) return std::nullopt;
+  }
+  const std::string_view ns = parsed.service_key.substr(0, first);
+  const std::string_view service = parsed.service_key.substr(first + 1);
+  if (!CheckText("", ns, kMaxLabel, Presence::kRequired).ok() ||
+      !CheckText("", service, kMaxLabel, Presence::kRequired).ok()) {
+    return std::nullopt;
+  }
+  return parsed;
+}
+
+absl::StatusOr<DirectoryResource> ParseDirectoryResource(
+    std::string_view type_url, const envoy::service::discovery::v3::Resource& resource) {
+  auto parsed = ParseUnnamed(type_url, resource);
+  if (!parsed.ok()) return Named(type_url, resource.name(), parsed.status());
+  std::visit(
+      [&](auto& value) {
+        if constexpr (requires { value.origin; }) value.origin = ParseOrigin(resource);
+      },
+      *parsed);
+  return parsed;
+}
+
+absl::StatusOr<v1::ProxyConfig> ParseProxyConfig(
+    const envoy::service::discovery::v3::Resource& resource) {
+  auto config = Unpack<v1::ProxyConfig>(resource);
+  if (!config.ok()) return Named(kProxyConfigType, resource.name(), config.status());
+  return config;
+}
+
+v1::Namespace ToProto(const Namespace& ns) {
+  v1::Namespace proto;
+  proto.set_name(ns.name);
+  proto.mutable_labels()->insert(ns.labels.begin(), ns.labels.end());
+  return proto;
+}
+
+v1::Service ToProto(const Service& service) {
+  v1::Service proto;
+  proto.set_namespace_(service.name.ns);
+  proto.set_name(service.name.name);
+  proto.set_type(ToProto(service.type));
+  proto.set_headless(service.headless);
+  AddAddresses(service.cluster_ips, proto.mutable_cluster_ips());
+  AddAddresses(service.external_ips, proto.mutable_external_ips());
+  AddAddresses(service.load_balancer_ips, proto.mutable_load_balancer_ips());
+  proto.set_external_name(service.external_name);
+  AddPorts(service.ports, proto);
+  proto.set_publish_not_ready_addresses(service.publish_not_ready_addresses);
+  if (service.session_affinity == SessionAffinity::kClientIp) {
+    proto.set_client_ip_affinity_seconds(
+        static_cast<uint32_t>(absl::ToInt64Seconds(service.session_affinity_timeout)));
+  }
+  proto.set_internal_traffic_policy_local(service.internal_traffic_policy == TrafficPolicy::kLocal);
+  proto.set_traffic_distribution(service.traffic_distribution);
+  proto.mutable_labels()->insert(service.labels.begin(), service.labels.end());
+  proto.mutable_annotations()->insert(service.annotations.begin(), service.annotations.end());
+  return proto;
+}
+
+v1::Endpoints ToProto(const EndpointSlice& slice) {
+  v1::Endpoints proto;
+  v1::EndpointSlice& body = *proto.mutable_slice();
+  body.set_namespace_(slice.name.ns);
+  body.set_service(slice.service);
+  body.set_name(slice.name.name);
+  body.set_ipv6(slice.family == IpFamily::kIpv6);
+  AddPorts(slice.ports, body);
+  for (const Endpoint& endpoint : slice.endpoints) Fill(endpoint, *body.add_endpoints());
+  return proto;
+}
+
+v1::Endpoints ToProto(const EndpointsHead& head) {
+  v1::Endpoints proto;
+  for (const EndpointsHead::Listed& listed : head.slices) {
+    auto* added = proto.mutable_head()->add_slices();
+    added->set_name(head.service_key + "/" + listed.slice);
+    added->set_version(listed.version);
+  }
+  // A head of nothing still says that it is a head.
+  proto.mutable_head();
+  return proto;
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,62 @@
+// Between the messages of portolan.v1 and the directory's model.
+//
+// What comes in was written by another program, so everything a reader of the model relies on is
+// checked here and nowhere else: names have the right shape and length, addresses 4 or 16 bytes,
+// ports 16 bits, enums known values, and a resource's body says the same name as its envelope.
+// Pure functions; any thread. Errors name the resource and the field.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "directory/model.h"
+#include "envoy/service/discovery/v3/discovery.pb.h"
+#include "portolan/v1/config.pb.h"
+#include "portolan/v1/directory.pb.h"
+
+namespace portolan::proxy {
+
+inline constexpr std::string_view kNamespaceType = "type.googleapis.com/portolan.v1.Namespace";
+inline constexpr std::string_view kServiceType = "type.googleapis.com/portolan.v1.Service";
+inline constexpr std::string_view kEndpointsType = "type.googleapis.com/portolan.v1.Endpoints";
+inline constexpr std::string_view kProxyConfigType = "type.googleapis.com/portolan.v1.ProxyConfig";
+
+// The two shapes of an Endpoints resource's name. Views into the text it was read from.
+struct EndpointsName {
+  std::string_view service_key;  // NAMESPACE/SERVICE
+  std::string_view slice;        // empty: the head
+
+  static std::optional<EndpointsName> Parse(std::string_view name);
+};
+
+// The list of slices that make up a Service's set of endpoints.
+struct EndpointsHead {
+  struct Listed {
+    std::string slice;  // last part of the resource's name
+    std::string version;
+  };
+  std::string service_key;
+  std::vector<Listed> slices;
+};
+
+// A slice's model carries the last part of the resource's name ("backend-x7k2p#2") as its name, so
+// that the pieces of one large EndpointSlice stay apart.
+using DirectoryResource = std::variant<Namespace, Service, EndpointsHead, EndpointSlice>;
+
+// `type_url` is one of the first three above; anything else is an error.
+absl::StatusOr<DirectoryResource> ParseDirectoryResource(
+    std::string_view type_url, const envoy::service::discovery::v3::Resource& resource);
+
+absl::StatusOr<v1::ProxyConfig> ParseProxyConfig(
+    const envoy::service::discovery::v3::Resource& resource);
+
+v1::Namespace ToProto(const Namespace& ns);
+v1::Service ToProto(const Service& service);
+v1::Endpoints ToProto(const EndpointSlice& slice);
+v1::Endpoints ToProto(const EndpointsHead& head);
+
+}  // namespace portolan::proxy

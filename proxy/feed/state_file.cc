@@ -1,0 +1,119 @@
+#include "proxy/feed/state_file.h"
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/files.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace portolan::proxy {
+namespace {
+
+// Moves a file that cannot be used out of the way of the next one. What became of it, for the log.
+std::string SetAside(const std::string& path) {
+  const std::string aside =
+      path + ".bad-" + absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
+  if (std::rename(path.c_str(), aside.c_str()) == 0) return "set aside as " + aside;
+  return "cannot be set aside: " + std::generic_category().message(errno);
+}
+
+}  // namespace
+
+std::optional<RestoredState> LoadState(const std::string& path, std::string_view reader) {
+  const auto file = ReadFile(path, kMaxStateBytes);
+  if (absl::IsNotFound(file.status())) return std::nullopt;
+  absl::Status status = file.status();
+  if (status.ok()) {
+    auto state = RestoreState(*file, reader);
+    if (state.ok()) return *std::move(state);
+    status = state.status();
+  }
+  log::warn("saved state {} not used: {}; {}", path, Message(status), SetAside(path));
+  return std::nullopt;
+}
+
+StateWriter::StateWriter(EventLoop& loop, std::string path, absl::Duration interval,
+                         std::function<StateImage()> take, FeedMetrics& metrics)
+    : loop_(loop),
+      path_(std::move(path)),
+      interval_(interval),
+      take_(std::move(take)),
+      metrics_(metrics),
+      timer_(loop.AddTimer([this] {
+        scheduled_ = false;
+        BeginWrite();
+      })),
+      self_(std::make_shared<StateWriter*>(this)),
+      thread_([this] { disk_.Run(); }) {}
+
+StateWriter::~StateWriter() { Stop(); }
+
+void StateWriter::Changed() {
+  changed_ = true;
+  Schedule();
+}
+
+void StateWriter::Schedule() {
+  if (scheduled_ || writing_) return;
+  scheduled_ = true;
+  timer_.Start(failing_ ? kRetryAfter : interval_);
+}
+
+void StateWriter::BeginWrite() {
+  if (!changed_) return;
+  changed_ = false;
+  writing_ = true;
+  auto image = std::make_shared<const StateImage>(take_());
+  disk_.Post([this, image = std::move(image)] { Write(*image); });
+}
+
+// On the disk's thread.
+void StateWriter::Write(const StateImage& image) {
+  std::error_code ignored;  // WriteFileAtomically says it better.
+  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
+  const absl::Status status = WriteFileAtomically(path_, EncodeState(image));
+  results_.With([&](auto& results) { results.push_back(status); });
+  loop_.Post([weak = std::weak_ptr(self_)] {
+    if (const auto self = weak.lock()) (*self)->TakeResults();
+  });
+}
+
+void StateWriter::TakeResults() {
+  const auto results = results_.With([](auto& all) { return std::exchange(all, {}); });
+  for (const absl::Status& status : results) Report(status);
+}
+
+void StateWriter::Report(const absl::Status& status) {
+  writing_ = false;
+  if (status.ok()) {
+    metrics_.state_writes.Add();
+    if (failing_) log::info("state is saved to {} again", path_);
+    failing_ = false;
+  } else {
+    metrics_.state_write_failures.Add();
+    if (!failing_) {
+      log::error("state cannot be saved, serving from memory: {}", Message(status));
+    }
+    failing_ = true;
+    changed_ = true;
+  }
+  if (changed_) Schedule();
+}
+
+void StateWriter::Stop() {
+  if (!thread_.joinable()) return;
+  timer_.Cancel();
+  // Nothing is scheduled any more.
+  scheduled_ = true;
+  BeginWrite();
+  disk_.Stop();
+  thread_.join();
+  TakeResults();
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,68 @@
+// The state file on disk: loaded at a start, written behind the loop's back.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/event_loop.h"
+#include "common/guarded.h"
+#include "proxy/feed/feed_metrics.h"
+#include "proxy/feed/saved_state.h"
+
+namespace portolan::proxy {
+
+// Reads the file at `path`, blocking. Nothing if there is none, or if it cannot be used: then it is
+// renamed to PATH.bad-TIME, for someone to look at, and one line is logged.
+std::optional<RestoredState> LoadState(const std::string& path, std::string_view reader);
+
+// Saves the state some time after a change, at most once per `interval`, from a thread of its own.
+// A write that fails is logged once, counted, and tried again after kRetryAfter; nobody waits for
+// it. All methods are called on `loop`.
+class StateWriter {
+ public:
+  static constexpr absl::Duration kRetryAfter = absl::Seconds(30);
+
+  // `take` gives what to write, when it is to be written.
+  StateWriter(EventLoop& loop, std::string path, absl::Duration interval,
+              std::function<StateImage()> take, FeedMetrics& metrics);
+  ~StateWriter();
+  StateWriter(const StateWriter&) = delete;
+  StateWriter& operator=(const StateWriter&) = delete;
+
+  void Changed();
+  // Writes what has changed since the last write and waits for the disk. Then the writer is done.
+  void Stop();
+
+ private:
+  void Schedule();
+  void BeginWrite();
+  void Write(const StateImage& image);
+  void TakeResults();
+  void Report(const absl::Status& status);
+
+  EventLoop& loop_;
+  const std::string path_;
+  const absl::Duration interval_;
+  const std::function<StateImage()> take_;
+  FeedMetrics& metrics_;
+
+  EventLoop::Timer timer_;
+  bool scheduled_ = false;
+  bool writing_ = false;
+  bool changed_ = false;
+  bool failing_ = false;
+  Guarded<std::vector<absl::Status>> results_;
+  // Tasks that the disk's thread posted hold a weak reference.
+  std::shared_ptr<StateWriter*> self_;
+  EventLoop disk_;
+  std::thread thread_;
+};
+
+}  // namespace portolan::proxy

@@ -1,0 +1,34 @@
+// What the feed subscribes to on every stream, in the order of the requests.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "proxy/feed/feed_metrics.h"
+#include "proxy/feed/resources.h"
+
+namespace portolan::proxy {
+
+struct FeedType {
+  std::string_view type_url;
+  // In metrics.
+  std::string_view label;
+  // "*": every resource of the type, and the set is complete only once the server said so.
+  // Otherwise the one resource asked for.
+  std::string_view name;
+
+  bool is_wildcard() const { return name == "*"; }
+};
+
+inline constexpr std::string_view kProxyConfigName = "default";
+
+inline constexpr std::array<FeedType, kFeedTypeCount> kFeedTypes{{
+    {kProxyConfigType, "ProxyConfig", kProxyConfigName},
+    {kNamespaceType, "Namespace", "*"},
+    {kServiceType, "Service", "*"},
+    {kEndpointsType, "Endpoints", "*"},
+}};
+inline constexpr size_t kProxyConfigIndex = 0;
+
+}  // namespace portolan::proxy

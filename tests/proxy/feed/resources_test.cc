@@ -1,0 +1,159 @@
+#include "proxy/feed/resources.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/status.h"
+#include "tests/proxy/feed/samples.h"
+
+namespace portolan::proxy {
+namespace {
+
+using testing::HasSubstr;
+
+v1::Service FullService() {
+  v1::Service service;
+  service.set_namespace_("default");
+  service.set_name("backend");
+  service.set_type(v1::LOAD_BALANCER);
+  service.add_cluster_ips(Bytes("10.43.0.1"));
+  service.add_cluster_ips(Bytes("fd00::1"));
+  service.add_external_ips(Bytes("192.0.2.1"));
+  service.add_load_balancer_ips(Bytes("192.0.2.2"));
+  auto* port = service.add_ports();
+  port->set_name("dns");
+  port->set_protocol(v1::UDP);
+  port->set_port(53);
+  service.set_publish_not_ready_addresses(true);
+  service.set_client_ip_affinity_seconds(600);
+  service.set_internal_traffic_policy_local(true);
+  service.set_traffic_distribution("PreferClose");
+  (*service.mutable_labels())["app"] = "backend";
+  (*service.mutable_annotations())["portolan.dev/x"] = "y";
+  return service;
+}
+
+v1::Endpoints FullSlice() {
+  v1::Endpoints endpoints;
+  v1::EndpointSlice& slice = *endpoints.mutable_slice();
+  slice.set_namespace_("default");
+  slice.set_service("backend");
+  slice.set_name("s");
+  slice.set_ipv6(true);
+  slice.add_ports()->set_name("all");
+  v1::Endpoint& endpoint = *slice.add_endpoints();
+  endpoint.set_address(Bytes("fd00::2"));
+  endpoint.set_hostname("backend-0");
+  endpoint.set_not_ready(true);
+  endpoint.set_terminating(true);
+  endpoint.set_node("node-1");
+  endpoint.set_zone("a");
+  endpoint.add_zone_hints("a");
+  endpoint.add_node_hints("node-1");
+  endpoint.set_pod_namespace("default");
+  endpoint.set_pod_name("backend-0");
+  return endpoints;
+}
+
+std::string ErrorOf(std::string_view type, const Resource& resource) {
+  const auto parsed = ParseDirectoryResource(type, resource);
+  return parsed.ok() ? "" : std::string(Message(parsed.status()));
+}
+
+std::string ErrorOf(const v1::Service& service) {
+  return ErrorOf(kServiceType, MakeResource("default/backend", "1", service));
+}
+std::string ErrorOf(const v1::Endpoints& endpoints, const std::string& name = "default/backend/s") {
+  return ErrorOf(kEndpointsType, MakeResource(name, "1", endpoints));
+}
+
+TEST(Resources, AServiceComesBackAsItWent) {
+  const v1::Service sent = FullService();
+  const auto parsed =
+      ParseDirectoryResource(kServiceType, MakeResource("default/backend", "1", sent));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(ToProto(std::get<Service>(*parsed)).DebugString(), sent.DebugString());
+}
+
+TEST(Resources, ASliceComesBackAsItWent) {
+  const v1::Endpoints sent = FullSlice();
+  const auto parsed =
+      ParseDirectoryResource(kEndpointsType, MakeResource("default/backend/s", "1", sent));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto& slice = std::get<EndpointSlice>(*parsed);
+  EXPECT_FALSE(slice.endpoints[0].conditions.ready);
+  EXPECT_TRUE(slice.endpoints[0].conditions.serving);
+  EXPECT_EQ(ToProto(slice).DebugString(), sent.DebugString());
+}
+
+TEST(Resources, TheOriginTravelsBesideTheResource) {
+  Resource resource = MakeResource("default/backend", "1", FullService());
+  auto& fields = *(*resource.mutable_metadata()->mutable_filter_metadata())["portolan.dev/origin"]
+                      .mutable_fields();
+  fields["resource_version"].set_string_value("4711");
+  fields["arrived_unix_ns"].set_number_value(1.7e18);
+  const auto parsed = ParseDirectoryResource(kServiceType, resource);
+  ASSERT_TRUE(parsed.ok());
+  const Origin& origin = std::get<Service>(*parsed).origin;
+  EXPECT_EQ(origin.resource_version, "4711");
+  EXPECT_EQ(origin.arrived, absl::FromUnixSeconds(1700000000));
+  fields["arrived_unix_ns"].set_number_value(1e300);
+  EXPECT_TRUE(ParseDirectoryResource(kServiceType, resource).ok());
+}
+
+TEST(Resources, AServiceThatCannotBeIsRefusedByField) {
+  v1::Service service = FullService();
+  service.add_external_ips("abc");
+  EXPECT_THAT(ErrorOf(service), HasSubstr("'default/backend': external_ips[1]: 3 bytes"));
+  service = FullService();
+  service.mutable_ports(0)->set_port(65536);
+  EXPECT_THAT(ErrorOf(service), HasSubstr("ports[0].port"));
+  service.mutable_ports(0)->set_port(0);
+  EXPECT_THAT(ErrorOf(service), HasSubstr("ports[0].port"));
+  service = FullService();
+  service.mutable_ports(0)->set_protocol(static_cast<v1::Protocol>(9));
+  EXPECT_THAT(ErrorOf(service), HasSubstr("ports[0].protocol"));
+  service = FullService();
+  service.set_type(static_cast<v1::ServiceType>(9));
+  EXPECT_THAT(ErrorOf(service), HasSubstr("type: 9"));
+  service = FullService();
+  service.set_headless(true);
+  EXPECT_THAT(ErrorOf(service), HasSubstr("cluster_ips"));
+  service = FullService();
+  service.set_name("other");
+  EXPECT_THAT(ErrorOf(service), HasSubstr("'default/other' is not the resource's name"));
+  service.set_name(std::string(64, 'a'));
+  EXPECT_THAT(ErrorOf(kServiceType, MakeResource("default/" + service.name(), "1", service)),
+              HasSubstr("name: longer than 63"));
+}
+
+TEST(Resources, ASliceThatCannotBeIsRefusedByField) {
+  v1::Endpoints endpoints = FullSlice();
+  endpoints.mutable_slice()->mutable_endpoints(0)->set_address(Bytes("10.42.0.1"));
+  EXPECT_THAT(ErrorOf(endpoints), HasSubstr("slice.endpoints[0].address: not of the slice's"));
+  endpoints.mutable_slice()->mutable_endpoints(0)->clear_address();
+  EXPECT_THAT(ErrorOf(endpoints), HasSubstr("slice.endpoints[0].address[0]: 0 bytes"));
+  EXPECT_THAT(ErrorOf(FullSlice(), "default/other/s"), HasSubstr("slice.service"));
+  EXPECT_THAT(ErrorOf(FullSlice(), "default/backend/t"), HasSubstr("slice.name"));
+  EXPECT_THAT(ErrorOf(FullSlice(), "default/backend"), HasSubstr("kind"));
+  EXPECT_THAT(ErrorOf(FullSlice(), "backend"), HasSubstr("name: not NAMESPACE"));
+  EXPECT_EQ(ErrorOf(FullSlice(), "default/backend/s"), "");
+}
+
+TEST(Resources, AHeadMayOnlyListItsOwnSlices) {
+  Resource head = HeadResource("backend", "1", {{"s", "1"}});
+  EXPECT_EQ(ErrorOf(kEndpointsType, head), "");
+  head.set_name("default/other");
+  EXPECT_THAT(ErrorOf(kEndpointsType, head), HasSubstr("head.slices[0].name"));
+}
+
+TEST(Resources, AnotherTypeInTheEnvelopeIsRefused) {
+  EXPECT_THAT(ErrorOf(kNamespaceType, ServiceResource("a", "10.43.0.1")),
+              HasSubstr("cannot be read as portolan.v1.Namespace"));
+  Resource garbage = ServiceResource("a", "10.43.0.1");
+  garbage.mutable_resource()->set_value("\xff\xff\xff");
+  EXPECT_THAT(ErrorOf(kServiceType, garbage), HasSubstr("'default/a': resource"));
+}
+
+}  // namespace
+}  // namespace portolan::proxy

@@ -1,0 +1,91 @@
+#include "proxy/feed/state_file.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+
+#include "common/files.h"
+#include "tests/proxy/feed/samples.h"
+#include "tests/proxy/feed/temp_dir.h"
+
+namespace portolan::proxy {
+namespace {
+
+std::vector<std::string> FilesIn(const std::string& dir) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(dir)) {
+    names.push_back(entry.path().filename());
+  }
+  return names;
+}
+
+StateImage EmptyImage() { return {Replica().image(), std::nullopt, absl::Now(), "1.0"}; }
+
+TEST(StateFile, AMissingFileIsNoEvent) {
+  TempDir dir;
+  EXPECT_FALSE(LoadState(dir.path() + "/directory.state", "1.0").has_value());
+  EXPECT_TRUE(FilesIn(dir.path()).empty());
+}
+
+TEST(StateFile, ADamagedFileIsRenamedForInspection) {
+  TempDir dir;
+  const std::string path = dir.path() + "/directory.state";
+  ASSERT_TRUE(WriteFileAtomically(path, "not ours").ok());
+  EXPECT_FALSE(LoadState(path, "1.0").has_value());
+  EXPECT_THAT(FilesIn(dir.path()),
+              testing::ElementsAre(testing::StartsWith("directory.state.bad-")));
+}
+
+TEST(StateFile, ManyChangesAreOneWrite) {
+  TempDir dir;
+  EventLoop loop;
+  FeedMetrics metrics;
+  StateWriter writer(loop, dir.path() + "/sub/directory.state", absl::Milliseconds(20), EmptyImage,
+                     metrics);
+  for (int i = 0; i < 100; ++i) writer.Changed();
+  auto timer = loop.AddTimer([&] { loop.Stop(); });
+  timer.Start(absl::Milliseconds(300));
+  loop.Run();
+  EXPECT_EQ(metrics.state_writes.value(), 1u);
+  writer.Changed();
+  writer.Stop();
+  EXPECT_EQ(metrics.state_writes.value(), 2u) << "Stop writes what changed since";
+  EXPECT_TRUE(LoadState(dir.path() + "/sub/directory.state", "1.0").has_value());
+}
+
+TEST(StateFile, AFailedWriteIsCountedAndHoldsNobodyUp) {
+  TempDir dir;
+  const std::string in_the_way = dir.path() + "/file";
+  ASSERT_TRUE(WriteFileAtomically(in_the_way, "x").ok());
+  EventLoop loop;
+  FeedMetrics metrics;
+  StateWriter writer(loop, in_the_way + "/directory.state", absl::Milliseconds(5), EmptyImage,
+                     metrics);
+  writer.Changed();
+  auto timer = loop.AddTimer([&] { loop.Stop(); });
+  timer.Start(absl::Milliseconds(200));
+  loop.Run();
+  EXPECT_EQ(metrics.state_write_failures.value(), 1u) << "not tried again at once";
+  writer.Stop();
+  EXPECT_EQ(metrics.state_writes.value(), 0u);
+}
+
+TEST(StateFile, AFullDiskKeepsTheOldFile) {
+  // /dev/full takes the open and refuses the data.
+  TempDir dir;
+  const std::string path = dir.path() + "/directory.state";
+  ASSERT_TRUE(WriteFileAtomically(path, EncodeState(EmptyImage())).ok());
+  ASSERT_EQ(symlink("/dev/full", (path + ".next").c_str()), 0);
+  EventLoop loop;
+  FeedMetrics metrics;
+  StateWriter writer(loop, path, absl::Milliseconds(5), EmptyImage, metrics);
+  writer.Changed();
+  writer.Stop();
+  EXPECT_EQ(metrics.state_write_failures.value(), 1u);
+  EXPECT_TRUE(LoadState(path, "1.0").has_value());
+}
+
+}  // namespace
+}  // namespace portolan::proxy
