@@ -62,6 +62,9 @@ TEST(Directory, AnAddressClaimedTwiceStaysWithTheFirstUntilItGoes) {
   directory.Put(MakeService("first", {"192.0.2.1"}));
   directory.Put(MakeService("second", {"192.0.2.1"}));
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "first");
+  directory.Put(MakeService("first", {"192.0.2.1", "192.0.2.2"}));
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "first")
+      << "an update keeps its place";
   directory.RemoveService({"default", "first"});
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "second");
 }
