@@ -11,10 +11,10 @@ TEST(MetricsPage, ShowsSamplesOfAllSourcesUnderOneFamily) {
   one.Add();
   two.Add(41);
   MetricsPage page;
-  for (const auto& [worker, counter] : {std::pair{"0", &one}, std::pair{"1", &two}}) {
-    page.AddSource([worker, counter](MetricFamilies& families) {
-      AddCounterSample(families, "portolan_test_total", "What it counts.", {{"worker", worker}},
-                       static_cast<double>(counter->value()));
+  for (const auto& source : {std::pair{"0", &one}, std::pair{"1", &two}}) {
+    page.AddSource([source](MetricFamilies& families) {
+      AddCounterSample(families, "portolan_test_total", "What it counts.",
+                       {{"worker", source.first}}, static_cast<double>(source.second->value()));
     });
   }
   const std::string text = page.Render();

@@ -8,7 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 
-Service MakeService(std::string_view name, std::vector<std::string_view> addresses) {
+Service MakeService(std::string_view name, std::initializer_list<std::string_view> addresses) {
   Service service;
   service.name = {"default", std::string(name)};
   for (auto address : addresses) service.cluster_ips.push_back(*IpAddress::Parse(address));
