@@ -144,8 +144,7 @@ struct RouteTableBuilder::Update {
   std::map<std::tuple<std::string, uint16_t, Protocol>, std::shared_ptr<const RouteTarget>> targets;
 };
 
-RouteTableBuilder::RouteTableBuilder()
-    : snapshot_(std::make_shared<const Snapshot>()), table_(std::make_shared<const RouteTable>()) {}
+RouteTableBuilder::RouteTableBuilder() : table_(std::make_shared<const RouteTable>()) {}
 
 namespace {
 
@@ -168,8 +167,9 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
   const Snapshot& next = *committed.snapshot;
   absl::btree_set<std::string> affected = committed.changes.services;
   affected.insert(committed.changes.endpoints.begin(), committed.changes.endpoints.end());
-  const bool follows = next.generation() == snapshot_->generation() + 1;
-  if (!follows && committed.snapshot != snapshot_) {
+  const bool same = snapshot_ == committed.snapshot;
+  const bool follows = snapshot_ != nullptr && next.generation() == snapshot_->generation() + 1;
+  if (!same && !follows) {
     snapshot_ = std::make_shared<const Snapshot>();
     table_ = std::make_shared<const RouteTable>();
     contested_.clear();

@@ -126,7 +126,7 @@ class RouteTableBuilder {
   void Announce(Update& update, const Service& service);
   void Settle(Update& update);
 
-  std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const Snapshot> snapshot_;  // applied last; null at first
   std::shared_ptr<const RouteTable> table_;
   // Keys that more than one Service claims, with the keys of those Services. Usually empty.
   absl::flat_hash_map<Key, std::vector<std::string>> contested_;
