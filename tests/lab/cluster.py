@@ -26,7 +26,7 @@ class Pod:
         self.obj, self.sandbox = obj, sandbox
         self.capture: Optional[Capture] = None
         self.sidecar: Optional[Sidecar] = None
-        self.exec, self.popen = sandbox.exec, sandbox.popen
+        self.exec, self.sh, self.popen = sandbox.exec, sandbox.sh, sandbox.popen
 
     @property
     def name(self) -> str:
@@ -35,9 +35,6 @@ class Pod:
     @property
     def ip(self) -> str:
         return self.sandbox.ip
-
-    def sh(self, script: str, timeout: float = 30):
-        return self.exec("sh", "-c", script, timeout=timeout)
 
     def set_ready(self, ready: bool) -> None:
         self.obj["status"]["conditions"] = [{"type": "Ready", "status": "True" if ready else "False"}]
@@ -111,7 +108,7 @@ class Cluster:
         number, self._count = self._count, self._count + 1
         metadata = {"namespace": "default", "labels": {}, **template["metadata"]}
         sandbox = Sandbox(metadata["namespace"], metadata["name"], number, shape,
-                          RUN / "pods" / metadata["name"])
+                          RUN / "pods" / f"{metadata['name']}.{number}")
         pod = Pod({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
                    "spec": {**template["spec"], "nodeName": _NODES[number % len(_NODES)]},
                    "status": {"phase": "Running", "podIP": sandbox.ip,

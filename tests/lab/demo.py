@@ -1,6 +1,6 @@
 """The demo: a name asked in a pod is answered by its own sidecar, and the connection is carried to an endpoint.
 
-usage: python3 -m tests.lab.demo [--once]
+usage: /usr/bin/python3 tests/lab/demo.py [--once]
 
 Every step prints the command it runs in the frontend pod, what the command
 printed, and whether that is what was promised. With --once the exit status is 0
@@ -8,8 +8,14 @@ only if every step held; without it the cluster stays up until Ctrl-C.
 """
 
 import argparse
+import os
 import sys
 import time
+
+if not __package__:  # run by its path, as ./dev does: start again as the module that it is
+    _tree = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    os.execve(sys.executable, [sys.executable, "-B", "-m", "tests.lab.demo", *sys.argv[1:]],
+              {**os.environ, "PYTHONPATH": _tree})
 
 from . import namespaces, network
 from .changes import Measured, measure

@@ -74,6 +74,9 @@ class Sandbox:
         """As `kubectl exec`: stdout and stderr as text, any exit status."""
         return run(self.command(argv), timeout=timeout, check=False)
 
+    def sh(self, script: str, timeout: float = 30) -> subprocess.CompletedProcess:
+        return self.exec("sh", "-c", script, timeout=timeout)
+
     def popen(self, *argv: str) -> subprocess.Popen:
         return subprocess.Popen(self.command(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 

@@ -30,7 +30,7 @@ class Capture:
     """The init container: the pod's iptables rules, as root with NET_ADMIN."""
 
     def __init__(self, sandbox: Sandbox, options: tuple = ()):
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._flags = ["--dns-port", "15053", "--forward-port", "15001", "--exempt-uid", str(UID),
                        "--resolv-conf", "/etc/resolv.conf"]
         for cidr in network.SERVICE_CIDRS:
@@ -41,15 +41,19 @@ class Capture:
 
     def run(self, verb: str, *more: str, check: bool = False):
         """verb is apply, verify or clean."""
-        return run(self._sandbox.command([portolan("portolan-init"), verb, *self._flags, *more]), check=check)
+        return run(self.sandbox.command([portolan("portolan-init"), verb, *self._flags, *more]), check=check)
 
-    def rules(self) -> str:
-        """Every rule and chain of the pod, in both families and back ends, without counters and comments."""
-        text = []
-        for save in ("iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save"):
-            lines = self._sandbox.exec(save).stdout.splitlines()
-            text += [f"{save}: {line.split(' [')[0]}" for line in lines if line[:1] in ("-", ":")]
-        return "\n".join(text)
+    def rules(self) -> list[str]:
+        """Every rule of the pod, in both families and back ends, as the command that would append it."""
+        commands = []
+        for program in ("iptables-nft", "ip6tables-nft", "iptables-legacy", "ip6tables-legacy"):
+            table = ""
+            for line in self.sandbox.exec(f"{program}-save").stdout.splitlines():
+                if line.startswith("*"):
+                    table = line[1:]
+                elif line.startswith("-A"):
+                    commands.append(f"{program} -t {table} {line}")
+        return commands
 
 
 class Sidecar:
