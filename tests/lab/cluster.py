@@ -185,7 +185,7 @@ class _OutsideHost:
 
     def __init__(self):
         argv = images.command("lab/http-9090", self.NAME, {}, RUN)
-        self._daemon = Daemon(self.NAME, ["ip", "netns", "exec", "outside", *argv], RUN / "outside.log")
+        self._daemon = Daemon(self.NAME, [*network.in_namespace("outside"), *argv], RUN / "outside.log")
         for ip in (network.OUTSIDE4, network.OUTSIDE6):
             self._daemon.wait_ready(lambda ip=ip: _accepts(ip, 9090), f"the outside host accepts on {ip}")
 

@@ -53,24 +53,28 @@ def dropped_service_packets() -> int:
     return total
 
 
+def in_namespace(namespace: str) -> list[str]:
+    """What goes before a command line. Not `ip netns exec` and not `ip -n`: they fail in a chroot."""
+    return ["nsenter", f"--net=/run/netns/{namespace}", "--"]
+
+
 def attach(namespace: str, host_end: str, families: Families, address4: str, address6: str) -> None:
     """A network namespace on the bridge, with addresses and default routes as a pod has them."""
     _ip(f"netns add {namespace}")
     _ip(f"link add {host_end} type veth peer name eth0 netns {namespace}")
     _ip(f"link set {host_end} master {BRIDGE} up")
-    inside = f"-n {namespace}"
     without_ipv6 = 0 if families.ipv6 else 1
-    _sysctl(["ip", "netns", "exec", namespace],
+    _sysctl(in_namespace(namespace),
             {"ipv6/conf/all/disable_ipv6": without_ipv6, "ipv6/conf/default/disable_ipv6": without_ipv6,
              "ipv6/conf/all/accept_dad": 0, "ipv6/conf/eth0/accept_dad": 0})
-    _ip(f"{inside} link set lo up")
-    _ip(f"{inside} link set eth0 up")
+    _ip("link set lo up", namespace)
+    _ip("link set eth0 up", namespace)
     if families.ipv4:
-        _ip(f"{inside} addr add {address4}/16 dev eth0")
-        _ip(f"{inside} route add default via {POD_GATEWAY4}")
+        _ip(f"addr add {address4}/16 dev eth0", namespace)
+        _ip(f"route add default via {POD_GATEWAY4}", namespace)
     if families.ipv6:
-        _ip(f"{inside} -6 addr add {address6}/64 dev eth0 nodad")
-        _ip(f"{inside} -6 route add default via {POD_GATEWAY6}")
+        _ip(f"-6 addr add {address6}/64 dev eth0 nodad", namespace)
+        _ip(f"-6 route add default via {POD_GATEWAY6}", namespace)
 
 
 def detach(namespace: str, host_end: str) -> None:
@@ -93,13 +97,13 @@ def _outside_host() -> None:
     _ip("addr add 198.51.100.1/24 dev outside")
     _ip("-6 addr add 2001:db8:1::1/64 dev outside nodad")
     _ip("link set outside up")
-    _sysctl(["ip", "netns", "exec", "outside"], {"ipv6/conf/eth0/accept_dad": 0})
-    _ip("-n outside link set lo up")
-    _ip(f"-n outside addr add {OUTSIDE4}/24 dev eth0")
-    _ip(f"-n outside -6 addr add {OUTSIDE6}/64 dev eth0 nodad")
-    _ip("-n outside link set eth0 up")
-    _ip("-n outside route add default via 198.51.100.1")
-    _ip("-n outside -6 route add default via 2001:db8:1::1")
+    _sysctl(in_namespace("outside"), {"ipv6/conf/eth0/accept_dad": 0})
+    _ip("link set lo up", "outside")
+    _ip(f"addr add {OUTSIDE4}/24 dev eth0", "outside")
+    _ip(f"-6 addr add {OUTSIDE6}/64 dev eth0 nodad", "outside")
+    _ip("link set eth0 up", "outside")
+    _ip("route add default via 198.51.100.1", "outside")
+    _ip("-6 route add default via 2001:db8:1::1", "outside")
 
 
 def _sysctl(prefix: list[str], settings: dict[str, int]) -> None:
@@ -108,5 +112,5 @@ def _sysctl(prefix: list[str], settings: dict[str, int]) -> None:
                                          for name, value in settings.items())])
 
 
-def _ip(arguments: str) -> None:
-    run(["ip", *arguments.split()])
+def _ip(arguments: str, namespace: str = "") -> None:
+    run([*(in_namespace(namespace) if namespace else []), "ip", *arguments.split()])

@@ -116,8 +116,8 @@ class Sandbox:
         # Propagation unchanged: all mounts of the lab are private already, and in a chroot
         # unshare could not make them so.
         pause = Daemon(f"{self.name}/pause",
-                       ["nsenter", f"--net=/run/netns/{self._netns}",
-                        "unshare", "--mount", "--uts", "--propagation", "unchanged", "sh", "-ec", script],
+                       [*network.in_namespace(self._netns), "unshare",
+                        "--mount", "--uts", "--propagation", "unchanged", "sh", "-ec", script],
                        self.folder / "pause.log")
         pause.wait_ready(ready.exists, "the sandbox is up")
         return pause

@@ -40,8 +40,10 @@ def test_sidecar_killed_and_restarted(cluster, frontend):
 
 
 def test_sidecar_ends_by_itself_when_told_to(frontend):
-    assert frontend.sidecar.daemon.stop(grace=10) == 0
-    frontend.sidecar.start()
+    try:
+        assert frontend.sidecar.daemon.stop(grace=10) == 0
+    finally:
+        frontend.sidecar.start()
 
 
 def test_a_pod_that_starts_without_a_control_plane_is_served_by_its_own_resolver(cluster, without_control_plane):
