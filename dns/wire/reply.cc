@@ -62,18 +62,16 @@ std::span<uint8_t> ReplyWriter::Add(Section section, std::span<const uint8_t> ow
   return {at + owner.size() + kFixedBytes, rdata_bytes};
 }
 
-size_t ReplyWriter::AddCompiled(Section section, std::span<const uint8_t> records,
-                                size_t record_bytes) {
-  const size_t wanted = records.size() / record_bytes;
-  const size_t fit = full_ ? 0 : std::min(wanted, (limit_ - size_) / record_bytes);
-  std::memcpy(room_ + size_, records.data(), fit * record_bytes);
-  size_ += fit * record_bytes;
-  counts_[static_cast<size_t>(section)] += static_cast<uint16_t>(fit);
-  if (fit < wanted) {
-    full_ = true;
-    if (section != Section::kAdditional) truncated_ = true;
+size_t ReplyWriter::AddSet(Section section, uint16_t owner_at, uint16_t rr_type, uint32_t ttl,
+                           std::span<const uint8_t> rdatas, size_t rdata_bytes) {
+  size_t added = 0;
+  for (size_t at = 0; at + rdata_bytes <= rdatas.size(); at += rdata_bytes) {
+    const auto rdata = Add(section, owner_at, rr_type, ttl, rdata_bytes);
+    if (rdata.empty()) break;
+    std::memcpy(rdata.data(), rdatas.data() + at, rdata_bytes);
+    ++added;
   }
-  return fit;
+  return added;
 }
 
 size_t ReplyWriter::Finish(Rcode rcode, uint16_t flags) {

@@ -54,9 +54,9 @@ class ReplyWriter {
   std::span<uint8_t> Add(Section section, std::span<const uint8_t> owner, uint16_t rr_type,
                          uint32_t ttl, size_t rdata_bytes);
 
-  // Appends a whole run of records that were compiled beforehand, all of `record_bytes` each; takes
-  // as many as fit. Returns how many.
-  size_t AddCompiled(Section section, std::span<const uint8_t> records, size_t record_bytes);
+  // Appends one record for each `rdata_bytes` of `rdatas`; takes as many as fit. Returns how many.
+  size_t AddSet(Section section, uint16_t owner_at, uint16_t rr_type, uint32_t ttl,
+                std::span<const uint8_t> rdatas, size_t rdata_bytes);
 
   // The offset of a byte in room(), to point at it as an owner: of a CNAME's target, for one.
   uint16_t OffsetOf(const uint8_t* byte) const { return static_cast<uint16_t>(byte - room_); }

@@ -23,5 +23,19 @@ TEST(MetricsPage, ShowsSamplesOfAllSourcesUnderOneFamily) {
   EXPECT_THAT(text, testing::HasSubstr("portolan_test_total{worker=\"1\"} 41\n"));
 }
 
+TEST(MetricFamilies, SamplesWithTheSameLabelsAddUp) {
+  MetricFamilies families;
+  for (const double value : {1.0, 2.0}) {
+    AddCounterSample(families, "portolan_test_total", "", {{"a", "x"}, {"b", "y"}}, value);
+    AddGaugeSample(families, "portolan_test", "", {}, value);
+  }
+  AddCounterSample(families, "portolan_test_total", "", {{"a", "x"}, {"b", "z"}}, 4);
+  ASSERT_EQ(families[0].metric.size(), 2u);
+  EXPECT_EQ(families[0].metric[0].counter.value, 3);
+  EXPECT_EQ(families[0].metric[1].counter.value, 4);
+  ASSERT_EQ(families[1].metric.size(), 1u);
+  EXPECT_EQ(families[1].metric[0].gauge.value, 3);
+}
+
 }  // namespace
 }  // namespace portolan

@@ -131,18 +131,14 @@ TEST_F(Reply, GlueThatDoesNotFitIsLeftOutWithoutTc) {
   EXPECT_FALSE(writer.truncated());
 }
 
-TEST_F(Reply, CompiledRecordsFitAsFarAsThereIsRoom) {
+TEST_F(Reply, ASetFitsAsFarAsThereIsRoom) {
   Ask("a", type::kA);
-  Bytes compiled;
-  for (uint8_t i = 0; i < 60; ++i) {
-    const Bytes record = {0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 0, 0, i};
-    compiled.insert(compiled.end(), record.begin(), record.end());
-  }
+  const Bytes addresses(60 * 4, 10);
   ReplyWriter small(query_, room_, 512);
-  EXPECT_EQ(small.AddCompiled(Section::kAnswer, compiled, 16), 30u);
+  EXPECT_EQ(small.AddSet(Section::kAnswer, kQuestionName, type::kA, 5, addresses, 4), 30u);
   EXPECT_TRUE(small.truncated());
   ReplyWriter large(query_, room_, 1232);
-  EXPECT_EQ(large.AddCompiled(Section::kAnswer, compiled, 16), 60u);
+  EXPECT_EQ(large.AddSet(Section::kAnswer, kQuestionName, type::kA, 5, addresses, 4), 60u);
   EXPECT_FALSE(large.truncated());
 }
 
