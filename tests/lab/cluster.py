@@ -41,7 +41,7 @@ class Pod:
 
 
 class Cluster:
-    """One cluster in the namespaces of this process. `with` stops it; the kernel does the rest."""
+    """One cluster in the namespaces of this process. It ends with the lab; `with` keeps its logs if asked to."""
 
     def __init__(self, folder: Path):
         """folder: manifests with the ConfigMap coredns; its Deployments start when asked for by deploy()."""
@@ -64,12 +64,8 @@ class Cluster:
         return self
 
     def __exit__(self, *_error) -> None:
+        # Nothing to stop: every process ends with the first one of the lab's pid namespace.
         keep = os.environ.get("PORTOLAN_LAB_LOGS")
-        for pod in list(self.pods.values()):
-            pod.sandbox.stop()
-        self.control.daemon.stop()
-        self.dns.stop()
-        self.outside.stop()
         if keep:
             shutil.copytree(RUN, keep, ignore=shutil.ignore_patterns("etc", "*.socket"), dirs_exist_ok=True)
 
@@ -185,12 +181,9 @@ class _OutsideHost:
 
     def __init__(self):
         argv = images.command("lab/http-9090", self.NAME, {}, RUN)
-        self._daemon = Daemon(self.NAME, [*network.in_namespace("outside"), *argv], RUN / "outside.log")
+        daemon = Daemon(self.NAME, [*network.in_namespace("outside"), *argv], RUN / "outside.log")
         for ip in (network.OUTSIDE4, network.OUTSIDE6):
-            self._daemon.wait_ready(lambda ip=ip: _accepts(ip, 9090), f"the outside host accepts on {ip}")
-
-    def stop(self) -> None:
-        self._daemon.stop()
+            daemon.wait_ready(lambda ip=ip: _accepts(ip, 9090), f"the outside host accepts on {ip}")
 
 
 def _accepts(ip: str, port: int) -> bool:

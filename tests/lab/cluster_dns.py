@@ -67,11 +67,8 @@ remote-control:
   control-interface: {self._control}
   control-use-cert: no
 """)
-        self._start()
-
-    def _start(self) -> None:
-        self._daemon = Daemon("unbound", ["unbound", "-d", "-c", str(self._config)], self._folder / "log")
-        self._daemon.wait_ready(lambda: self._ask("status").returncode == 0, "its control socket answers")
+        daemon = Daemon("unbound", ["unbound", "-d", "-c", str(self._config)], folder / "log")
+        daemon.wait_ready(lambda: self._ask("status").returncode == 0, "its control socket answers")
 
     def queries(self) -> int:
         """Queries received since the start, over UDP and TCP."""
@@ -83,9 +80,6 @@ remote-control:
     def log(self) -> str:
         """One line for each query, for a test that wants to know which name was asked."""
         return (self._folder / "log").read_text(errors="replace")
-
-    def stop(self) -> None:
-        self._daemon.stop()
 
     def _ask(self, command: str):
         return run(["unbound-control", "-c", str(self._config), command], check=False)

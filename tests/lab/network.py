@@ -35,7 +35,9 @@ def set_up() -> None:
     _ip("link set lo up")
     for address in (f"{CLUSTER_DNS4}/32", f"{NODE_LOCAL_DNS}/32", f"{CLUSTER_DNS6}/128"):
         _ip(f"addr add {address} dev lo")
-    _ip(f"link add {BRIDGE} type bridge")
+    # A bridge without a MAC of its own takes the lowest of its ports' and changes it as pods come:
+    # what pods then send to the old one is lost.
+    _ip(f"link add {BRIDGE} address 0a:58:0a:2a:00:01 type bridge")
     _ip(f"addr add {POD_GATEWAY4}/16 dev {BRIDGE}")
     _ip(f"-6 addr add {POD_GATEWAY6}/64 dev {BRIDGE} nodad")
     _ip(f"link set {BRIDGE} up")
