@@ -125,7 +125,7 @@ class Demo:
     def _thirty_connections(self) -> None:
         dropped_before = network.dropped_service_packets()
         url = f"http://{_NAME}:{_PORT}/"
-        text = self._run(f"for i in $(seq 30); do curl -sS -m 5 {url}; done | sort | uniq -c")
+        text = self._run(f"for i in $(seq 30); do curl -sS -m 1 {url}; done | sort | uniq -c")
         counts = {line.split()[1]: int(line.split()[0]) for line in text.splitlines() if len(line.split()) == 2}
         backends = {p.name for p in self._cluster.members("backend")}
         self._report.check("thirty connections reach each backend at least three times",
@@ -135,7 +135,7 @@ class Demo:
                            dropped == 0, f"{dropped} did")
 
     def _run(self, script: str) -> str:
-        done = self._frontend.sh(script)
+        done = self._frontend.sh(script, timeout=40)
         self._report.output(script, done.stdout + done.stderr)
         return done.stdout
 

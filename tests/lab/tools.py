@@ -10,6 +10,8 @@ from typing import Callable, Optional, Sequence
 
 TREE = Path(__file__).resolve().parents[2]
 PYTHON = sys.executable
+# The exit status of a program that we ended, as timeout(1) has it.
+TIMED_OUT = 124
 
 
 class LabError(Exception):
@@ -26,9 +28,14 @@ def portolan(program: str) -> str:
 
 def run(argv: Sequence[str], timeout: float = 10, check: bool = True,
         stdin: Optional[str] = None) -> subprocess.CompletedProcess:
-    """Runs to the end, stdout and stderr as text. With check, a failure raises and shows both."""
-    done = subprocess.run(list(argv), input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    """Runs to the end, stdout and stderr as text. With check, a failure raises and shows both;
+    without, a program that does not end in time has status TIMED_OUT."""
+    try:
+        done = subprocess.run(list(argv), input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as expired:
+        done = subprocess.CompletedProcess(argv, TIMED_OUT, (expired.stdout or b"").decode(errors="replace"),
+                                           f"no end after {timeout:g} s")
     if check and done.returncode != 0:
         raise LabError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
     return done
