@@ -54,13 +54,16 @@ class KernelRules : public testing::TestWithParam<Backend> {
            std::string(Name(GetParam())) + "-" + action;
   }
 
-  // Both families, without the lines that carry the time of day.
+  // Both families, without what moves by itself: the time of day and the counters of built-in
+  // chains.
   std::string Saved() {
     std::string kept;
     for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
       std::istringstream all(Call({Tool(family, "save")}));
       for (std::string line; std::getline(all, line);) {
-        if (!line.starts_with("#")) kept += line + "\n";
+        if (line.starts_with("#")) continue;
+        if (line.starts_with(":")) line.resize(line.find(" ["));
+        kept += line + "\n";
       }
     }
     return kept;
@@ -126,7 +129,9 @@ TEST_P(KernelRules, CleanSucceedsOnACleanPodAndLeavesNoRule) {
   EXPECT_EQ(Saved(), "");
   ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
   ASSERT_TRUE(Clean(tools_).ok());
-  EXPECT_FALSE(HoldsRules(Saved()));
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    EXPECT_FALSE(HoldsRules(Call({Tool(family, "save")})));
+  }
   EXPECT_TRUE(Clean(tools_).ok());
 }
 

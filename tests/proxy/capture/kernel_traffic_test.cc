@@ -4,6 +4,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "proxy/capture/capture.h"
 #include "proxy/capture/iptables_tools.h"
 #include "tests/proxy/capture/pod_network.h"
@@ -305,6 +307,52 @@ TEST_P(CapturedPod, TcpSourcePortMayBeTakenOverOnceItsConnectionIsFinished) {
   const Fd again = ConnectAs(kApplicationUid, {at_.nameserver, 53}, port);
   EXPECT_TRUE(Accept(dns_tcp_).valid()) << "the application's connection escaped";
   EXPECT_FALSE(Accept(nameserver, kNothingComesMs).valid());
+}
+
+TEST_P(CapturedPod, WhatAClosedSocketStillHasToSendArrives) {
+  // Its packets have no owner any more. A conntrack zone by user would lose them (see rules.h).
+  Apply();
+  const Fd nameserver = WorldTcp(at_.nameserver, 53);
+  Fd sidecar = ConnectAs(kSidecarUid, {at_.nameserver, 53});
+  const Fd upstream = Accept(nameserver);
+  ASSERT_TRUE(upstream.valid());
+  const std::string block(65536, 'x');
+  size_t sent = 0;
+  for (ssize_t n = 1; n > 0; sent += static_cast<size_t>(std::max<ssize_t>(n, 0))) {
+    n = send(sidecar.get(), block.data(), block.size(), MSG_DONTWAIT);
+  }
+  sidecar.Reset();
+  size_t received = 0;
+  std::string part(65536, '\0');
+  for (ssize_t n = 1; n > 0; received += static_cast<size_t>(std::max<ssize_t>(n, 0))) {
+    n = read(upstream.get(), part.data(), part.size());
+  }
+  EXPECT_EQ(received, sent);
+}
+
+TEST_P(CapturedPod, TcpSourcePortMayBeTakenOverOnceItsConnectionIsReset) {
+  Apply();
+  const Fd nameserver = WorldTcp(at_.nameserver, 53);
+  auto reset = [](Fd& client, const Fd& server) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    client.Reset();
+    char byte;
+    EXPECT_EQ(read(server.get(), &byte, 1), -1) << "the reset has arrived";
+  };
+  Fd application = ConnectAs(kApplicationUid, {at_.nameserver, 53});
+  const uint16_t port = PortOf(application);
+  const Fd captured = Accept(dns_tcp_);
+  ASSERT_TRUE(captured.valid());
+  reset(application, captured);
+
+  Fd sidecar = ConnectAs(kSidecarUid, {at_.nameserver, 53}, port);
+  const Fd upstream = Accept(nameserver);
+  ASSERT_TRUE(upstream.valid()) << "the sidecar's connection was captured";
+  reset(sidecar, upstream);
+
+  const Fd again = ConnectAs(kApplicationUid, {at_.nameserver, 53}, port);
+  EXPECT_TRUE(Accept(dns_tcp_).valid()) << "the application's connection escaped";
 }
 
 TEST_P(CapturedPod, NobodyListeningIsSeenByTheApplicationAtOnce) {
