@@ -1,0 +1,50 @@
+// One client connection of the forwarder, from accept to close. Lives in a slab and is used again;
+// the events stand in it, so that a connection costs no heap allocation. Belongs to Forwarder.
+#pragma once
+
+#include <event2/event_struct.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "common/fd.h"
+#include "common/ip.h"
+#include "proxy/forwarder/relay.h"
+#include "proxy/forwarder/routes.h"
+
+namespace portolan::proxy {
+
+class Forwarder;
+
+struct Connection {
+  static constexpr size_t kMaxAttempts = 4;
+  enum class State : uint8_t { kUnused, kConnecting, kJoined, kFinished };
+
+  std::span<const SocketAddress> Tried() const { return {tried.data(), attempts}; }
+
+  Forwarder* owner = nullptr;
+  State state = State::kUnused;
+  // Waits in the forwarder's queue for its next turn; then the slot is not free before that.
+  bool queued = false;
+  uint8_t attempts = 0;
+
+  Fd client;
+  Fd endpoint;
+  event client_event{};    // added while `client` is open
+  event endpoint_event{};  // added while `endpoint` is open
+  Relay relay;
+
+  SocketAddress client_address;
+  SocketAddress dialled;
+  std::array<SocketAddress, kMaxAttempts> tried;
+  // Held while endpoints may still be tried, then let go: a connection of hours must not keep an
+  // old set of endpoints in memory. Null when passed through.
+  std::shared_ptr<const Route> route;
+  std::shared_ptr<const RouteTarget> target;
+  std::chrono::steady_clock::time_point accepted_at;
+};
+
+}  // namespace portolan::proxy

@@ -1,0 +1,98 @@
+#include "proxy/forwarder/counters.h"
+
+#include <string_view>
+#include <utility>
+
+namespace portolan::proxy {
+namespace {
+
+using Workers = std::vector<std::shared_ptr<const ForwarderCounters>>;
+using Field = Counter ForwarderCounters::*;
+
+struct Labelled {
+  std::string_view value;
+  Field field;
+};
+
+constexpr Labelled kOutcomes[] = {
+    {"forwarded", &ForwarderCounters::forwarded},
+    {"passed_through", &ForwarderCounters::passed_through},
+    {"no_endpoints", &ForwarderCounters::no_endpoints},
+    {"no_port", &ForwarderCounters::no_port},
+    {"loop_refused", &ForwarderCounters::loop_refused},
+    {"no_destination", &ForwarderCounters::no_destination},
+    {"connect_failed", &ForwarderCounters::connect_failed},
+    {"connect_timeout", &ForwarderCounters::connect_timeout},
+    {"no_descriptor", &ForwarderCounters::no_descriptor},
+    {"client_gone", &ForwarderCounters::client_gone},
+    {"stopped", &ForwarderCounters::stopped},
+};
+
+constexpr Labelled kEnds[] = {
+    {"closed", &ForwarderCounters::closed},
+    {"reset_by_client", &ForwarderCounters::reset_by_client},
+    {"reset_by_endpoint", &ForwarderCounters::reset_by_endpoint},
+    {"timed_out", &ForwarderCounters::timed_out},
+    {"cut", &ForwarderCounters::cut},
+};
+
+constexpr Labelled kPauses[] = {
+    {"descriptors", &ForwarderCounters::paused_on_descriptors},
+    {"limit", &ForwarderCounters::paused_on_limit},
+};
+
+constexpr Labelled kBytes[] = {
+    {"up", &ForwarderCounters::bytes_up},
+    {"down", &ForwarderCounters::bytes_down},
+};
+
+double Sum(const Workers& workers, Field field) {
+  uint64_t sum = 0;
+  for (const auto& worker : workers) sum += ((*worker).*field).value();
+  return static_cast<double>(sum);
+}
+
+void Collect(const Workers& workers, MetricFamilies& families) {
+  AddCounterSample(families, "portolan_forwarder_accepted_total", "Connections accepted.", {},
+                   Sum(workers, &ForwarderCounters::accepted));
+  for (const auto& [outcome, field] : kOutcomes) {
+    AddCounterSample(families, "portolan_forwarder_connections_total",
+                     "Accepted connections by what became of them.", {{"outcome", outcome}},
+                     Sum(workers, field));
+  }
+  for (const auto& [how, field] : kEnds) {
+    AddCounterSample(families, "portolan_forwarder_ended_total",
+                     "Joined connections by how they ended.", {{"how", how}}, Sum(workers, field));
+  }
+  AddCounterSample(families, "portolan_forwarder_connect_retries_total",
+                   "Attempts to connect to a further endpoint after one failed.", {},
+                   Sum(workers, &ForwarderCounters::retried));
+  AddCounterSample(families, "portolan_forwarder_endpoints_unknown_total",
+                   "Connections passed through as their Service's endpoints were not known.", {},
+                   Sum(workers, &ForwarderCounters::endpoints_unknown));
+  for (const auto& [reason, field] : kPauses) {
+    AddCounterSample(families, "portolan_forwarder_accept_pauses_total",
+                     "Times that accepting connections paused.", {{"reason", reason}},
+                     Sum(workers, field));
+  }
+  AddCounterSample(families, "portolan_forwarder_buffers_exhausted_total",
+                   "Reads that went on without a buffer to keep a rest in.", {},
+                   Sum(workers, &ForwarderCounters::buffers_exhausted));
+  for (const auto& [direction, field] : kBytes) {
+    AddCounterSample(families, "portolan_forwarder_bytes_total",
+                     "Bytes carried; up is from client to endpoint.", {{"direction", direction}},
+                     Sum(workers, field));
+  }
+  uint64_t active = 0;
+  for (const auto& worker : workers) active += worker->active();
+  AddGaugeSample(families, "portolan_forwarder_active_connections",
+                 "Connections being connected or joined.", {}, static_cast<double>(active));
+}
+
+}  // namespace
+
+MetricsPage::Source ForwarderMetrics(Workers workers) {
+  return [workers = std::move(workers)](MetricFamilies& families) { Collect(workers, families); };
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,59 @@
+// What the forwarder counts: every connection it accepts ends in exactly one outcome of admission,
+// and every connection that was joined in exactly one way to end.
+//
+// One writer (the worker's thread); the metrics page reads from its own.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "common/metrics.h"
+
+namespace portolan::proxy {
+
+struct ForwarderCounters {
+  Counter accepted;
+
+  // Outcomes of admission. The first two are joined, the others were reset.
+  Counter forwarded;        // to an endpoint of a Service
+  Counter passed_through;   // to the dialled address
+  Counter no_endpoints;     // of a Service whose endpoints are known to be none
+  Counter no_port;          // a ClusterIP dialled on a port it has not
+  Counter loop_refused;     // the forwarder's own listener was dialled
+  Counter no_destination;   // the kernel could not say what was dialled
+  Counter connect_failed;   // refused or unreachable, the last attempt
+  Counter connect_timeout;  // no answer in time, the last attempt
+  Counter no_descriptor;    // no socket to be had
+  Counter client_gone;      // the client reset it before it was joined
+  Counter stopped;          // the forwarder ended before it was joined
+
+  // How joined connections ended.
+  Counter closed;  // both sides were through
+  Counter reset_by_client;
+  Counter reset_by_endpoint;
+  Counter timed_out;  // keep-alive or retransmissions found a side gone
+  Counter cut;        // the forwarder ended
+
+  Counter retried;                // attempts to connect after the first
+  Counter endpoints_unknown;      // passed through as the Service's endpoints are not held
+  Counter paused_on_descriptors;  // times that accepting paused
+  Counter paused_on_limit;
+  Counter buffers_exhausted;  // reads that went on without a buffer to keep a rest in
+  Counter bytes_up;           // client to endpoint, as written to the endpoint
+  Counter bytes_down;
+
+  // Slots that are in use: counted up and down, active is the difference.
+  Counter opened;
+  Counter finished;
+
+  uint64_t active() const {
+    // In this order, so that a reader on another thread never sees more finished than opened.
+    const uint64_t gone = finished.value();
+    return opened.value() - gone;
+  }
+};
+
+// The families portolan_forwarder_*, workers added up. For MetricsPage::AddSource.
+MetricsPage::Source ForwarderMetrics(std::vector<std::shared_ptr<const ForwarderCounters>> workers);
+
+}  // namespace portolan::proxy

@@ -1,0 +1,27 @@
+#include "proxy/forwarder/descriptors.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "common/status.h"
+
+namespace portolan::proxy {
+
+absl::StatusOr<uint64_t> RaiseDescriptorLimit() {
+  rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError(errno, "getrlimit RLIMIT_NOFILE");
+  limit.rlim_cur = limit.rlim_max;
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) return ErrnoError(errno, "setrlimit RLIMIT_NOFILE");
+  return limit.rlim_cur;
+}
+
+size_t ConnectionsPerWorker(uint64_t descriptors, size_t workers) {
+  constexpr uint64_t kForTheRest = 256;
+  const uint64_t left = descriptors > kForTheRest ? descriptors - kForTheRest : 0;
+  const uint64_t share = left / 2 / std::max<size_t>(workers, 1);
+  return static_cast<size_t>(std::clamp<uint64_t>(share, 1, 50'000));
+}
+
+}  // namespace portolan::proxy

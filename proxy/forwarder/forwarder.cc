@@ -1,0 +1,374 @@
+#include "proxy/forwarder/forwarder.h"
+
+#include <event2/event.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+#include <utility>
+
+#include "common/log.h"
+#include "common/status.h"
+
+namespace portolan::proxy {
+namespace {
+
+// Connections taken from one listener before other events have their turn.
+constexpr int kAcceptsPerTurn = 64;
+constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
+constexpr auto kPauseLoggedEvery = std::chrono::minutes(1);
+
+// A client's own keep-alive ends here: the kernel answers for the forwarder. So the leg to the
+// endpoint has one of its own, which finds a dead peer within two minutes.
+constexpr int kKeepAliveIdleSeconds = 60;
+constexpr int kKeepAliveIntervalSeconds = 15;
+constexpr int kKeepAliveProbes = 4;
+
+// Edge-triggered: the relay reads and writes until the kernel says no, so an event comes only when
+// that changes, and interest never has to be changed.
+constexpr short kSocketEvents = EV_READ | EV_WRITE | EV_ET | EV_PERSIST;
+
+void SetInt(int fd, int level, int option, int value) {
+  setsockopt(fd, level, option, &value, sizeof value);
+}
+
+void SetEndpointOptions(int fd) {
+  SetInt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  SetInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  SetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
+  SetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
+  SetInt(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+}
+
+// Closing then sends a RST instead of a FIN, socket(7).
+void Reset(Fd& fd) {
+  const linger now{.l_onoff = 1, .l_linger = 0};
+  if (fd.valid()) setsockopt(fd.get(), SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  fd.Reset();
+}
+
+int SocketError(int fd) {
+  int error = 0;
+  socklen_t length = sizeof error;
+  return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
+}
+
+Relay::Readiness ReadinessOf(short what) {
+  const int read = (what & EV_READ) != 0 ? 1 : 0;
+  const int write = (what & EV_WRITE) != 0 ? 2 : 0;
+  return static_cast<Relay::Readiness>(read | write);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Forwarder>> Forwarder::Start(EventLoop& loop,
+                                                            ForwarderOptions options) {
+  if (options.max_attempts < 1 || options.max_attempts > Connection::kMaxAttempts) {
+    return InvalidArgument("forwarder: {} attempts to connect; 1 to {} are possible",
+                           options.max_attempts, Connection::kMaxAttempts);
+  }
+  auto forwarder = std::unique_ptr<Forwarder>(new Forwarder(loop, std::move(options)));
+  for (const SocketAddress& address : forwarder->options_.listen) {
+    auto listener = Listener::Open(
+        loop, address, [self = forwarder.get()](Listener& ready) { self->AcceptFrom(ready); });
+    if (!listener.ok()) return listener.status();
+    forwarder->listeners_.push_back(*std::move(listener));
+  }
+  return forwarder;
+}
+
+Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
+    : loop_(loop),
+      options_(std::move(options)),
+      counters_(std::make_shared<ForwarderCounters>()),
+      workspace_(new RelayWorkspace{
+          .scratch = {}, .buffers = BufferPool(options_.max_buffers), .counters = *counters_}),
+      routes_(std::make_shared<const RouteTable>()),
+      chooser_(std::random_device{}()),
+      next_turn_(loop.AddTimer([this] { RunQueued(); })),
+      resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
+  const timeval timeout = absl::ToTimeval(options_.connect_timeout);
+  connect_timeout_ = event_base_init_common_timeout(loop.base(), &timeout);
+}
+
+Forwarder::~Forwarder() {
+  listeners_.clear();
+  connections_.ForEach([this](Connection& c) {
+    if (c.state == Connection::State::kConnecting) Finish(c, counters_->stopped, Ending::kReset);
+    if (c.state == Connection::State::kJoined) Finish(c, counters_->cut, Ending::kReset);
+  });
+}
+
+void Forwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) { routes_ = std::move(routes); }
+
+void Forwarder::BeginDrain() {
+  for (const auto& listener : listeners_) {
+    if (!paused_) AcceptFrom(*listener);
+  }
+  resume_.Cancel();
+  listeners_.clear();
+}
+
+std::vector<SocketAddress> Forwarder::addresses() const {
+  std::vector<SocketAddress> addresses;
+  for (const auto& listener : listeners_) addresses.push_back(listener->address());
+  return addresses;
+}
+
+void Forwarder::AcceptFrom(Listener& listener) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    if (active() >= options_.max_connections) {
+      return PauseAccepting(counters_->paused_on_limit, "the limit of connections is reached");
+    }
+    Fd client;
+    SocketAddress address;
+    switch (listener.Accept(client, address)) {
+      case Listener::Outcome::kAccepted:
+        Admit(std::move(client), address);
+        break;
+      case Listener::Outcome::kAborted:
+        break;
+      case Listener::Outcome::kNoneWaiting:
+        return;
+      case Listener::Outcome::kNoDescriptor:
+        return PauseAccepting(counters_->paused_on_descriptors, "no descriptors are left");
+    }
+  }
+}
+
+void Forwarder::PauseAccepting(Counter& why, const char* what) {
+  why.Add();
+  paused_ = true;
+  for (const auto& listener : listeners_) listener->Pause();
+  resume_.Start(kAcceptPause);
+  const auto now = std::chrono::steady_clock::now();
+  if (pause_logged_ != std::chrono::steady_clock::time_point() &&
+      now - pause_logged_ < kPauseLoggedEvery) {
+    return;
+  }
+  pause_logged_ = now;
+  log::warn("forwarder: accepting pauses for {} ms, {}: {} connections are open",
+            absl::ToInt64Milliseconds(kAcceptPause), what, active());
+}
+
+void Forwarder::ResumeAccepting() {
+  paused_ = false;
+  for (const auto& listener : listeners_) listener->Resume();
+}
+
+void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
+  counters_->accepted.Add();
+  const auto refuse = [&](Counter& why) {
+    why.Add();
+    Reset(client);
+  };
+  const std::optional<SocketAddress> dialled = options_.original_destination(client.get());
+  if (!dialled.has_value()) return refuse(counters_->no_destination);
+  if (IsOwnListener(*dialled, client.get())) return refuse(counters_->loop_refused);
+  const RouteTable::Lookup found = routes_->Find(*dialled, Protocol::kTcp);
+  if (found.match == RouteTable::Match::kNoSuchPort) return refuse(counters_->no_port);
+  if (found.match == RouteTable::Match::kNoEndpoints) return refuse(counters_->no_endpoints);
+
+  Connection& c = connections_.Take();
+  c.client_address = client_address;
+  c.dialled = *dialled;
+  if (!Open(c, std::move(client))) return;
+  if (found.match == RouteTable::Match::kEndpoints) {
+    c.route = *found.route;
+    c.target = c.route->target;
+    return ConnectToEndpoint(c, nullptr);
+  }
+  if (found.match == RouteTable::Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
+  PassThrough(c);
+}
+
+bool Forwarder::IsOwnListener(const SocketAddress& dialled, int fd) const {
+  for (const auto& listener : listeners_) {
+    const SocketAddress& own = listener->address();
+    if (dialled.port != own.port) continue;
+    if (dialled.ip == own.ip || dialled.ip.is_loopback() || dialled.ip.is_unspecified())
+      return true;
+    if (!own.ip.is_unspecified()) continue;
+    sockaddr_storage local;
+    socklen_t length = sizeof local;
+    auto* generic = reinterpret_cast<sockaddr*>(&local);
+    if (getsockname(fd, generic, &length) != 0) continue;
+    const auto address = SocketAddress::From(generic, length);
+    if (address.ok() && *address == dialled) return true;
+  }
+  return false;
+}
+
+bool Forwarder::Open(Connection& c, Fd client) {
+  counters_->opened.Add();
+  c.owner = this;
+  c.state = Connection::State::kConnecting;
+  c.accepted_at = std::chrono::steady_clock::now();
+  c.client = std::move(client);
+  event_assign(
+      &c.client_event, loop_.base(), c.client.get(), kSocketEvents,
+      [](evutil_socket_t, short what, void* connection) {
+        auto& self = *static_cast<Connection*>(connection);
+        self.owner->OnClient(self, what);
+      },
+      &c);
+  if (event_add(&c.client_event, nullptr) == 0) return true;
+  Finish(c, counters_->no_descriptor, Ending::kReset);
+  return false;
+}
+
+void Forwarder::PassThrough(Connection& c) {
+  c.tried[c.attempts++] = c.dialled;
+  switch (Dial(c, c.dialled, nullptr)) {
+    case Dialling::kPending:
+      return;
+    case Dialling::kFailed:
+      return Finish(c, counters_->connect_failed, Ending::kReset);
+    case Dialling::kNoDescriptor:
+      return Finish(c, counters_->no_descriptor, Ending::kReset);
+  }
+}
+
+void Forwarder::ConnectToEndpoint(Connection& c, Counter* last_failure) {
+  while (c.attempts < options_.max_attempts) {
+    const RouteEndpoint* endpoint = chooser_.Choose(*c.route, c.Tried());
+    if (endpoint == nullptr) break;
+    if (c.attempts > 0) counters_->retried.Add();
+    c.tried[c.attempts++] = endpoint->address;
+    switch (Dial(c, endpoint->address, connect_timeout_)) {
+      case Dialling::kPending:
+        return;
+      case Dialling::kFailed:
+        last_failure = &counters_->connect_failed;
+        break;
+      case Dialling::kNoDescriptor:
+        return Finish(c, counters_->no_descriptor, Ending::kReset);
+    }
+  }
+  // A route that was chosen has an endpoint, so one was tried and failed.
+  Finish(c, *last_failure, Ending::kReset);
+}
+
+Forwarder::Dialling Forwarder::Dial(Connection& c, const SocketAddress& to,
+                                    const timeval* timeout) {
+  const int family = to.ip.is_v4() ? AF_INET : AF_INET6;
+  Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) {
+    // A host without IPv6 has no such sockets at all.
+    return errno == EAFNOSUPPORT ? Dialling::kFailed : Dialling::kNoDescriptor;
+  }
+  SetEndpointOptions(fd.get());
+  sockaddr_storage storage;
+  const socklen_t length = to.ToSockaddr(&storage);
+  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 &&
+      errno != EINPROGRESS) {
+    return Dialling::kFailed;
+  }
+  event_assign(
+      &c.endpoint_event, loop_.base(), fd.get(), kSocketEvents,
+      [](evutil_socket_t, short what, void* connection) {
+        auto& self = *static_cast<Connection*>(connection);
+        self.owner->OnEndpoint(self, what);
+      },
+      &c);
+  if (event_add(&c.endpoint_event, timeout) != 0) return Dialling::kNoDescriptor;
+  c.endpoint = std::move(fd);
+  return Dialling::kPending;
+}
+
+void Forwarder::DropEndpoint(Connection& c) {
+  event_del(&c.endpoint_event);
+  c.endpoint.Reset();
+}
+
+void Forwarder::OnClient(Connection& c, short what) {
+  if (c.state == Connection::State::kJoined) {
+    c.relay.OnReady(Relay::Side::kClient, ReadinessOf(what));
+    return Run(c);
+  }
+  // What it has to say waits until there is someone to say it to; but it may have given up. An
+  // error is reported as both kinds of readiness, so writable alone is none.
+  if ((what & EV_READ) != 0 && SocketError(c.client.get()) != 0)
+    Finish(c, counters_->client_gone, Ending::kReset);
+}
+
+void Forwarder::OnEndpoint(Connection& c, short what) {
+  if (c.state == Connection::State::kConnecting) return OnConnectResult(c, what);
+  c.relay.OnReady(Relay::Side::kEndpoint, ReadinessOf(what));
+  Run(c);
+}
+
+void Forwarder::OnConnectResult(Connection& c, short what) {
+  const bool answered = (what & (EV_READ | EV_WRITE)) != 0;
+  const int error = answered ? SocketError(c.endpoint.get()) : ETIMEDOUT;
+  if (error == 0) return Join(c);
+  Counter& failure = error == ETIMEDOUT ? counters_->connect_timeout : counters_->connect_failed;
+  DropEndpoint(c);
+  if (c.route == nullptr) return Finish(c, failure, Ending::kReset);
+  ConnectToEndpoint(c, &failure);
+}
+
+void Forwarder::Join(Connection& c) {
+  event_remove_timer(&c.endpoint_event);
+  (c.target == nullptr ? counters_->passed_through : counters_->forwarded).Add();
+  c.route.reset();
+  c.state = Connection::State::kJoined;
+  c.relay.Start(c.client.get(), c.endpoint.get());
+  Run(c);
+}
+
+void Forwarder::Run(Connection& c) {
+  switch (c.relay.Run(*workspace_)) {
+    case Relay::Progress::kWaiting:
+      return;
+    case Relay::Progress::kMore:
+      if (std::exchange(c.queued, true)) return;
+      if (queue_.empty()) next_turn_.Start(absl::ZeroDuration());
+      queue_.push_back(&c);
+      return;
+    case Relay::Progress::kClosed:
+      return Finish(c, counters_->closed, Ending::kClose);
+    case Relay::Progress::kResetByClient:
+      return Finish(c, counters_->reset_by_client, Ending::kReset);
+    case Relay::Progress::kResetByEndpoint:
+      return Finish(c, counters_->reset_by_endpoint, Ending::kReset);
+    case Relay::Progress::kTimedOut:
+      return Finish(c, counters_->timed_out, Ending::kReset);
+  }
+}
+
+void Forwarder::RunQueued() {
+  running_.swap(queue_);
+  for (Connection* c : running_) {
+    c->queued = false;
+    if (c->state == Connection::State::kJoined) {
+      Run(*c);
+    } else {
+      connections_.Release(*c);
+    }
+  }
+  running_.clear();
+}
+
+void Forwarder::Finish(Connection& c, Counter& how, Ending ending) {
+  how.Add();
+  counters_->finished.Add();
+  c.relay.Release(workspace_->buffers);
+  event_del(&c.client_event);
+  if (c.endpoint.valid()) event_del(&c.endpoint_event);
+  if (ending == Ending::kReset) {
+    Reset(c.client);
+    Reset(c.endpoint);
+  }
+  c.client.Reset();
+  c.endpoint.Reset();
+  c.route.reset();
+  c.target.reset();
+  c.state = Connection::State::kFinished;
+  if (!c.queued) connections_.Release(c);
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,142 @@
+// The L4 forwarder of one worker: takes the connections that iptables redirected to it and carries
+// each to an endpoint of the Service that was dialled, or to the dialled address itself.
+//
+//   destination                              what happens
+//   a Service's address and port             joined to an eligible endpoint; where connecting fails
+//                                            or takes too long, another one is tried
+//   a Service without endpoints              reset at once
+//   a ClusterIP on a port it has not         reset at once, as kube-proxy rejects it
+//   a Service whose endpoints are not known  passed through to the dialled address
+//   any other address                        passed through
+//   the forwarder's own listener             reset at once
+//
+// Before the first SetRoutes all connections pass through. docs/forwarder.md is the page for users.
+//
+// Every method is called on the thread of the loop given to Start, or before the loop runs.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/event_loop.h"
+#include "common/ip.h"
+#include "proxy/forwarder/connection.h"
+#include "proxy/forwarder/counters.h"
+#include "proxy/forwarder/endpoint_chooser.h"
+#include "proxy/forwarder/listener.h"
+#include "proxy/forwarder/original_destination.h"
+#include "proxy/forwarder/relay.h"
+#include "proxy/forwarder/routes.h"
+#include "proxy/forwarder/slab.h"
+
+struct timeval;
+
+namespace portolan::proxy {
+
+struct ForwarderOptions {
+  std::vector<SocketAddress> listen = {};
+  // One attempt to connect to an endpoint of a Service. What is passed through has the kernel's own
+  // time, as if the application had dialled itself.
+  absl::Duration connect_timeout = absl::Seconds(1);
+  // Endpoints tried for one connection, 1 to Connection::kMaxAttempts: the first and three more.
+  size_t max_attempts = Connection::kMaxAttempts;
+  // Accepting pauses at this number; see ConnectionsPerWorker.
+  size_t max_connections = 10'000;
+  // Of 32 KB each, for what slow readers have not taken yet.
+  size_t max_buffers = 1024;
+  OriginalDestination original_destination = KernelOriginalDestination;
+};
+
+// A line of /connections.
+struct ConnectionInfo {
+  enum class State { kConnecting, kJoined };
+
+  State state = State::kConnecting;
+  SocketAddress client;
+  SocketAddress dialled;
+  SocketAddress endpoint;  // connected to, or being tried; the dialled address when passed through
+  std::string service;     // namespace/name; empty when passed through
+  std::string pod;         // namespace/name; empty when not known, or no longer an endpoint
+  uint64_t bytes_up = 0;
+  uint64_t bytes_down = 0;
+  absl::Duration age;
+};
+
+class Forwarder {
+ public:
+  // Listens on all of options.listen, or on none and an error that names the address.
+  static absl::StatusOr<std::unique_ptr<Forwarder>> Start(EventLoop& loop,
+                                                          ForwarderOptions options);
+  // Resets what is still open.
+  ~Forwarder();
+  Forwarder(const Forwarder&) = delete;
+  Forwarder& operator=(const Forwarder&) = delete;
+
+  // For connections from now on; those that are joined go on as they are.
+  void SetRoutes(std::shared_ptr<const RouteTable> routes);
+
+  // Accepts what already waits, then listens no more. Connections go on; active() says how many are
+  // left. To be called when nobody is to dial any more: a later connection is refused.
+  void BeginDrain();
+  size_t active() const { return counters_->active(); }
+
+  // Where it listens, with the ports that the kernel chose for port 0. Empty once draining.
+  std::vector<SocketAddress> addresses() const;
+  std::vector<ConnectionInfo> Connections(size_t max);
+  std::shared_ptr<const ForwarderCounters> counters() const { return counters_; }
+  // Lent to slow readers at the moment.
+  size_t buffers_in_use() const { return workspace_->buffers.lent(); }
+
+ private:
+  enum class Ending { kClose, kReset };
+  enum class Dialling { kPending, kFailed, kNoDescriptor };
+
+  Forwarder(EventLoop& loop, ForwarderOptions options);
+
+  void AcceptFrom(Listener& listener);
+  void PauseAccepting(Counter& why, const char* what);
+  void ResumeAccepting();
+
+  void Admit(Fd client, const SocketAddress& client_address);
+  bool IsOwnListener(const SocketAddress& dialled, int fd) const;
+  bool Open(Connection& c, Fd client);
+  void PassThrough(Connection& c);
+  void ConnectToEndpoint(Connection& c, Counter* last_failure);
+  Dialling Dial(Connection& c, const SocketAddress& to, const timeval* timeout);
+  void DropEndpoint(Connection& c);
+
+  void OnClient(Connection& c, short what);
+  void OnEndpoint(Connection& c, short what);
+  void OnConnectResult(Connection& c, short what);
+  void Join(Connection& c);
+  void Run(Connection& c);
+  void RunQueued();
+  void Finish(Connection& c, Counter& how, Ending ending);
+
+  EventLoop& loop_;
+  const ForwarderOptions options_;
+  const std::shared_ptr<ForwarderCounters> counters_;
+  const std::unique_ptr<RelayWorkspace> workspace_;
+  const timeval* connect_timeout_;  // the loop's own; one queue for all of this length
+  std::shared_ptr<const RouteTable> routes_;
+  EndpointChooser chooser_;
+  Slab<Connection> connections_;
+
+  // Joined connections with more to do than one turn allows.
+  std::vector<Connection*> queue_;
+  std::vector<Connection*> running_;
+  EventLoop::Timer next_turn_;
+
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  EventLoop::Timer resume_;
+  bool paused_ = false;
+  std::chrono::steady_clock::time_point pause_logged_;
+};
+
+}  // namespace portolan::proxy

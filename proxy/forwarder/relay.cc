@@ -1,0 +1,179 @@
+#include "proxy/forwarder/relay.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace portolan::proxy {
+namespace {
+
+// Reads of one direction in a row, 256 KB at most, before other connections have their turn.
+constexpr int kReadsPerTurn = 8;
+
+}  // namespace
+
+void Relay::Start(int client_fd, int endpoint_fd) {
+  client_ = {.fd = client_fd, .readable = true, .writable = true};
+  endpoint_ = {.fd = endpoint_fd, .readable = true, .writable = true};
+}
+
+void Relay::OnReady(Side side, Readiness what) {
+  Peer& peer = side == Side::kClient ? client_ : endpoint_;
+  peer.readable |= (static_cast<uint8_t>(what) & static_cast<uint8_t>(Readiness::kRead)) != 0;
+  peer.writable |= (static_cast<uint8_t>(what) & static_cast<uint8_t>(Readiness::kWrite)) != 0;
+  peer.unchecked = true;
+}
+
+void Relay::Release(BufferPool& buffers) {
+  buffers.Give(std::move(up_.kept));
+  buffers.Give(std::move(down_.kept));
+}
+
+Relay::Progress Relay::Run(RelayWorkspace& workspace) {
+  const uint64_t up_before = up_.bytes;
+  const uint64_t down_before = down_.bytes;
+  const Progress progress = MoveBothWays(workspace);
+  workspace.counters.bytes_up.Add(up_.bytes - up_before);
+  workspace.counters.bytes_down.Add(down_.bytes - down_before);
+  return progress;
+}
+
+Relay::Progress Relay::MoveBothWays(RelayWorkspace& workspace) {
+  const Step up = Move(client_, endpoint_, up_, workspace);
+  if (up == Step::kReadFailed) return Broken(Side::kClient);
+  // Also when writing up failed: an answer that the endpoint gave before it reset (a server that
+  // refuses a long upload, say) still reaches the client.
+  const Step down = Move(endpoint_, client_, down_, workspace);
+  if (up == Step::kWriteFailed) return Broken(Side::kEndpoint);
+  if (down == Step::kReadFailed) return Broken(Side::kEndpoint);
+  if (down == Step::kWriteFailed) return Broken(Side::kClient);
+  if (HasFailed(client_, endpoint_)) return Broken(Side::kClient);
+  if (HasFailed(endpoint_, client_)) return Broken(Side::kEndpoint);
+  if (client_.shut && endpoint_.shut) return Progress::kClosed;
+  return up == Step::kAgain || down == Step::kAgain ? Progress::kMore : Progress::kWaiting;
+}
+
+bool Relay::HasFailed(Peer& peer, const Peer& other) {
+  if (!peer.unchecked || (!peer.ended && other.writable)) return false;
+  peer.unchecked = false;
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (getsockopt(peer.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error == 0) return false;
+  error_ = error;
+  return true;
+}
+
+Relay::Progress Relay::Broken(Side side) const {
+  if (error_ == ETIMEDOUT) return Progress::kTimedOut;
+  return side == Side::kClient ? Progress::kResetByClient : Progress::kResetByEndpoint;
+}
+
+Relay::Step Relay::Move(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace) {
+  for (int i = 0; i < kReadsPerTurn; ++i) {
+    const Step step = MoveOnce(from, to, direction, workspace);
+    if (step != Step::kAgain) return step;
+  }
+  return Step::kAgain;
+}
+
+Relay::Step Relay::MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace) {
+  if (direction.kept != nullptr) {
+    const Step step = WriteKept(to, direction, workspace.buffers);
+    if (step != Step::kAgain) return step;
+  }
+  if (from.ended) {
+    if (from.lost) return Step::kReadFailed;
+    // A failure means that the peer is gone, which its own event will tell.
+    if (!std::exchange(to.shut, true)) shutdown(to.fd, SHUT_WR);
+    return Step::kBlocked;
+  }
+  if (!from.readable || !to.writable) return Step::kBlocked;
+  return workspace.buffers.has_buffer() ? ReadAndWrite(from, to, direction, workspace)
+                                        : PeekAndWrite(from, to, direction, workspace);
+}
+
+Relay::Step Relay::WriteKept(Peer& to, Direction& direction, BufferPool& buffers) {
+  if (!to.writable) return Step::kBlocked;
+  const size_t size = direction.kept_end - direction.kept_begin;
+  const ptrdiff_t written =
+      Write(to, std::span(*direction.kept).subspan(direction.kept_begin, size), direction);
+  if (written < 0) return Step::kWriteFailed;
+  direction.kept_begin += static_cast<uint32_t>(written);
+  if (direction.kept_begin < direction.kept_end) return Step::kBlocked;
+  buffers.Give(std::move(direction.kept));
+  return Step::kAgain;
+}
+
+Relay::Step Relay::ReadAndWrite(Peer& from, Peer& to, Direction& direction,
+                                RelayWorkspace& workspace) {
+  const ptrdiff_t size = Read(from, workspace.scratch, 0);
+  if (size < 0) return Step::kReadFailed;
+  if (size == 0) return from.ended ? Step::kAgain : Step::kBlocked;
+  const auto bytes = std::span<const std::byte>(workspace.scratch).first(size);
+  const ptrdiff_t written = Write(to, bytes, direction);
+  if (written < 0) return Step::kWriteFailed;
+  if (written == size) return Step::kAgain;
+  const auto rest = bytes.subspan(written);
+  direction.kept = workspace.buffers.Take();
+  direction.kept_begin = 0;
+  direction.kept_end = static_cast<uint32_t>(rest.size());
+  std::copy(rest.begin(), rest.end(), direction.kept->begin());
+  return Step::kBlocked;
+}
+
+Relay::Step Relay::PeekAndWrite(Peer& from, Peer& to, Direction& direction,
+                                RelayWorkspace& workspace) {
+  workspace.counters.buffers_exhausted.Add();
+  const ptrdiff_t size = Read(from, workspace.scratch, MSG_PEEK);
+  if (size < 0) return Step::kReadFailed;
+  if (size == 0) return from.ended ? Step::kAgain : Step::kBlocked;
+  const ptrdiff_t written =
+      Write(to, std::span<const std::byte>(workspace.scratch).first(size), direction);
+  if (written < 0) return Step::kWriteFailed;
+  // MSG_TRUNC on TCP takes bytes without copying them, tcp(7).
+  if (written > 0 && recv(from.fd, workspace.scratch.data(), written, MSG_TRUNC) != written) {
+    error_ = EIO;
+    return Step::kReadFailed;
+  }
+  return written == size ? Step::kAgain : Step::kBlocked;
+}
+
+ptrdiff_t Relay::Write(Peer& to, std::span<const std::byte> bytes, Direction& direction) {
+  ssize_t written;
+  do {
+    written = send(to.fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  } while (written < 0 && errno == EINTR);
+  if (written < 0 && errno != EAGAIN) {
+    error_ = errno;
+    to.lost = true;
+    return -1;
+  }
+  written = std::max<ssize_t>(written, 0);
+  // The next event comes when there is room again (epoll(7) on partial writes).
+  if (static_cast<size_t>(written) < bytes.size()) to.writable = false;
+  direction.bytes += written;
+  return written;
+}
+
+ptrdiff_t Relay::Read(Peer& from, std::span<std::byte> into, int flags) {
+  ssize_t size;
+  do {
+    size = recv(from.fd, into.data(), into.size(), flags);
+  } while (size < 0 && errno == EINTR);
+  if (size > 0) return size;
+  if (size == 0) {
+    from.ended = true;
+  } else if (errno == EAGAIN) {
+    from.readable = false;
+    from.unchecked = false;
+  } else {
+    if (!from.lost) error_ = errno;
+    return -1;
+  }
+  return 0;
+}
+
+}  // namespace portolan::proxy

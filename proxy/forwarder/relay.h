@@ -1,0 +1,97 @@
+// Joins two connected TCP sockets: what one sends the other gets, in both directions, with
+// half-close, reset and back-pressure carried through.
+//
+// A Relay knows nothing of the event loop. Its owner tells it what became ready (edge-triggered:
+// once for each change) and calls Run, which moves bytes until neither side can go on. One thread.
+//
+// Bytes are read into a scratch buffer that all relays of a worker share and written on at once.
+// Only what the other side does not take is kept, in a buffer borrowed from the worker's pool; as
+// long as it is kept nothing more is read, so a slow reader costs one buffer and then slows its
+// sender down. With no buffer left to borrow bytes are peeked, written, and only then taken from
+// the socket.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "proxy/forwarder/buffer_pool.h"
+#include "proxy/forwarder/counters.h"
+
+namespace portolan::proxy {
+
+// What the relays of a worker share.
+struct RelayWorkspace {
+  Buffer scratch;
+  BufferPool buffers;
+  ForwarderCounters& counters;
+};
+
+class Relay {
+ public:
+  enum class Progress {
+    kWaiting,  // nothing to do until a socket becomes ready
+    kMore,     // there is more to do, but others have a turn first: call Run again soon
+    kClosed,   // both sides were through; close both
+    // The connection is broken: reset both.
+    kResetByClient,
+    kResetByEndpoint,
+    kTimedOut,
+  };
+  enum class Side : uint8_t { kClient, kEndpoint };
+  enum class Readiness : uint8_t { kRead = 1, kWrite = 2, kBoth = 3 };
+
+  // The sockets are non-blocking, connected, and stay the caller's. Both count as ready at first.
+  void Start(int client_fd, int endpoint_fd);
+
+  void OnReady(Side side, Readiness what);
+  Progress Run(RelayWorkspace& workspace);
+
+  // Gives borrowed buffers back. To be called before the relay goes.
+  void Release(BufferPool& buffers);
+
+  uint64_t bytes_up() const { return up_.bytes; }
+  uint64_t bytes_down() const { return down_.bytes; }
+
+ private:
+  struct Peer {
+    int fd = -1;
+    bool readable = false;
+    bool writable = false;
+    bool ended = false;      // its FIN was read
+    bool shut = false;       // it was sent ours
+    bool lost = false;       // writing to it failed; what it sent before may still be read
+    bool unchecked = false;  // an event came that may stand for an error
+  };
+  // What was read on one side and not yet written on the other.
+  struct Direction {
+    std::unique_ptr<Buffer> kept;
+    uint32_t kept_begin = 0;
+    uint32_t kept_end = 0;
+    uint64_t bytes = 0;
+  };
+  enum class Step { kAgain, kBlocked, kReadFailed, kWriteFailed };
+
+  Progress MoveBothWays(RelayWorkspace& workspace);
+  Step Move(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
+  Step MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
+  Step WriteKept(Peer& to, Direction& direction, BufferPool& buffers);
+  Step ReadAndWrite(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
+  Step PeekAndWrite(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
+  // Bytes written, 0 if the socket takes none now, -1 on an error that `error_` then holds.
+  ptrdiff_t Write(Peer& to, std::span<const std::byte> bytes, Direction& direction);
+  // As above; end of stream sets from.ended and gives 0.
+  ptrdiff_t Read(Peer& from, std::span<std::byte> into, int flags);
+  // Asks the socket where no read will tell: it has ended, or reading waits for the other side.
+  bool HasFailed(Peer& peer, const Peer& other);
+  Progress Broken(Side side) const;
+
+  Peer client_;
+  Peer endpoint_;
+  Direction up_;
+  Direction down_;
+  int error_ = 0;
+};
+
+}  // namespace portolan::proxy

@@ -1,0 +1,135 @@
+// Where a connection to a Service address may go: the routes of all Services, and how they follow
+// the directory.
+//
+// A RouteTable is immutable and shared by all workers. RouteTableBuilder lives on the main thread
+// and derives the next table from the changes of a Directory commit; one changed Service among
+// 50,000 costs microseconds, as what did not change is shared between versions.
+//
+// Which endpoints are eligible follows kube-proxy
+// (https://kubernetes.io/docs/reference/networking/virtual-ips/): a slice's port is matched to the
+// Service's by name and protocol, families are kept apart, and where no endpoint is ready those
+// that serve while they terminate are used. publishNotReadyAddresses needs no care here: the API
+// already reports such endpoints as ready.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/shared_map.h"
+#include "directory/directory.h"
+#include "directory/model.h"
+
+namespace portolan::proxy {
+
+// One port of a Service. The same object serves all addresses of the Service and outlives changes
+// of its endpoints, so that state and labels kept per Service port can hang on it.
+struct RouteTarget {
+  ObjectName service;
+  std::string port_name;
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+};
+
+struct RouteEndpoint {
+  SocketAddress address;
+  // Node, zone, hints and pod. Belongs to one of the Route's slices; lives as long as the Route.
+  const Endpoint* endpoint = nullptr;
+};
+
+// A Service port in one address family.
+struct Route {
+  std::shared_ptr<const RouteTarget> target;
+  // Eligible ones in order of slice name, each address once.
+  std::vector<RouteEndpoint> endpoints;
+  // Whether the directory holds any slice of the Service. Without one nothing is known yet, or
+  // there are no endpoints: see EndpointsHeld.
+  bool slices_held = false;
+  std::vector<std::shared_ptr<const EndpointSlice>> slices;
+};
+
+// What it means that the directory holds no slice of a Service.
+enum class EndpointsHeld {
+  kSome,  // never in sync so far, or endpoints are fetched on demand: nothing is known of it
+  kAll,   // the control plane has said that there are none
+};
+
+class RouteTable {
+ public:
+  enum class Match {
+    kNotAService,       // pass through to the dialled address
+    kNoSuchPort,        // a ClusterIP, but none of its ports
+    kEndpointsUnknown,  // a Service whose endpoints are not held: pass through
+    kNoEndpoints,       // the control plane said that there is none to connect to
+    kEndpoints,
+  };
+  struct Lookup {
+    Match match = Match::kNotAService;
+    // Set for kEndpointsUnknown, kNoEndpoints and kEndpoints. Valid as long as the table lives.
+    const std::shared_ptr<const Route>* route = nullptr;
+  };
+
+  // An unknown port is kNoSuchPort on a ClusterIP only, as in kube-proxy: external and
+  // load-balancer addresses may be those of a machine that serves other ports itself.
+  Lookup Find(const SocketAddress& dialled, Protocol protocol) const;
+
+  size_t size() const { return routes_.size(); }
+
+  template <typename F>
+  void ForEach(F&& visit) const {  // visit(SocketAddress, const Route&)
+    routes_.ForEach([&](const Key& key, const auto& route) { visit(key.address, *route); });
+  }
+
+ private:
+  friend class RouteTableBuilder;
+
+  struct Key {
+    SocketAddress address;
+    Protocol protocol = Protocol::kTcp;
+    friend auto operator<=>(const Key&, const Key&) = default;
+
+    template <typename H>
+    friend H AbslHashValue(H h, const Key& key) {
+      return H::combine(std::move(h), key.address, key.protocol);
+    }
+  };
+  using Routes = SharedMap<Key, std::shared_ptr<const Route>>;
+  // How many Services have the address as their ClusterIP: 1, but for the moment in which one
+  // Service takes over from another.
+  using ClusterIps = SharedMap<IpAddress, uint32_t>;
+
+  Routes routes_;
+  ClusterIps cluster_ips_;
+  EndpointsHeld held_ = EndpointsHeld::kSome;
+};
+
+// Main thread only.
+class RouteTableBuilder {
+ public:
+  RouteTableBuilder();
+
+  // The table for `committed`. Takes the changes alone if `committed` is the commit after the one
+  // applied last, else builds all anew. Where two Services claim one address and port, a ClusterIP
+  // wins over an external address (so that nobody takes over another's Service,
+  // CVE-2020-8554), then the first by name.
+  std::shared_ptr<const RouteTable> Apply(const Directory::Committed& committed,
+                                          EndpointsHeld held);
+
+ private:
+  using Key = RouteTable::Key;
+  struct Update;
+
+  void Withdraw(Update& update, const Service& service);
+  void Announce(Update& update, const Service& service);
+  void Settle(Update& update);
+
+  std::shared_ptr<const Snapshot> snapshot_;  // applied last; null at first
+  std::shared_ptr<const RouteTable> table_;
+  // Keys that more than one Service claims, with the keys of those Services. Usually empty.
+  absl::flat_hash_map<Key, std::vector<std::string>> contested_;
+};
+
+}  // namespace portolan::proxy

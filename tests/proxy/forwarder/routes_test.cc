@@ -1,0 +1,372 @@
+#include "proxy/forwarder/routes.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/status.h"
+#include "proxy/forwarder/endpoint_chooser.h"
+
+namespace portolan::proxy {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+using Match = RouteTable::Match;
+
+IpAddress Ip(std::string_view text) { return *IpAddress::Parse(text); }
+SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
+
+Service MakeService(std::string name, std::vector<std::string> cluster_ips,
+                    std::vector<ServicePort> ports = {{"http", Protocol::kTcp, 80}}) {
+  Service service;
+  service.name = {"default", std::move(name)};
+  for (const std::string& ip : cluster_ips) service.cluster_ips.push_back(Ip(ip));
+  service.ports = std::move(ports);
+  return service;
+}
+
+Endpoint MakeEndpoint(std::string_view ip, EndpointConditions conditions = {}) {
+  Endpoint endpoint;
+  endpoint.addresses = {Ip(ip)};
+  endpoint.conditions = conditions;
+  return endpoint;
+}
+
+EndpointSlice MakeSlice(std::string name, std::string service, std::vector<Endpoint> endpoints,
+                        std::vector<EndpointPort> ports = {{"http", Protocol::kTcp, 8080}}) {
+  EndpointSlice slice;
+  slice.name = {"default", std::move(name)};
+  slice.service = std::move(service);
+  slice.endpoints = std::move(endpoints);
+  slice.ports = std::move(ports);
+  if (!slice.endpoints.empty()) slice.family = slice.endpoints[0].addresses[0].family();
+  return slice;
+}
+
+constexpr EndpointConditions kNotReady = {.ready = false, .serving = false, .terminating = false};
+constexpr EndpointConditions kLeaving = {.ready = false, .serving = true, .terminating = true};
+
+class Routes : public testing::Test {
+ protected:
+  void Commit(EndpointsHeld held = EndpointsHeld::kAll) {
+    table_ = builder_.Apply(directory_.Commit(), held);
+  }
+  Match MatchOf(std::string_view dialled, Protocol protocol = Protocol::kTcp) const {
+    return table_->Find(At(dialled), protocol).match;
+  }
+  std::vector<std::string> EndpointsOf(std::string_view dialled) const {
+    std::vector<std::string> all;
+    const auto found = table_->Find(At(dialled), Protocol::kTcp);
+    if (found.route == nullptr) return all;
+    for (const auto& endpoint : (*found.route)->endpoints) {
+      all.push_back(endpoint.address.ToString());
+    }
+    return all;
+  }
+  std::string ServiceOf(std::string_view dialled) const {
+    const auto found = table_->Find(At(dialled), Protocol::kTcp);
+    return found.route == nullptr ? "" : (*found.route)->target->service.name;
+  }
+
+  Directory directory_;
+  RouteTableBuilder builder_;
+  std::shared_ptr<const RouteTable> table_ = std::make_shared<const RouteTable>();
+};
+
+TEST_F(Routes, LeadFromEveryAddressOfAServiceToItsEndpoints) {
+  Service service = MakeService("backend", {"10.43.0.1"});
+  service.external_ips = {Ip("192.0.2.1")};
+  service.load_balancer_ips = {Ip("198.51.100.1")};
+  directory_.Put(service);
+  directory_.Put(
+      MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1"), MakeEndpoint("10.42.0.2")}));
+  Commit();
+  for (const char* dialled : {"10.43.0.1:80", "192.0.2.1:80", "198.51.100.1:80"}) {
+    EXPECT_THAT(EndpointsOf(dialled), ElementsAre("10.42.0.1:8080", "10.42.0.2:8080")) << dialled;
+  }
+}
+
+TEST_F(Routes, AnUnknownAddressIsNoService) {
+  Commit();
+  EXPECT_EQ(MatchOf("10.42.0.1:80"), Match::kNotAService);
+}
+
+TEST_F(Routes, AClusterIpHasItsPortsAloneAnExternalAddressMayHaveOthers) {
+  Service service = MakeService("backend", {"10.43.0.1"});
+  service.external_ips = {Ip("192.0.2.1")};
+  directory_.Put(service);
+  Commit();
+  EXPECT_EQ(MatchOf("10.43.0.1:81"), Match::kNoSuchPort);
+  EXPECT_EQ(MatchOf("10.43.0.1:80", Protocol::kUdp), Match::kNoSuchPort);
+  EXPECT_EQ(MatchOf("192.0.2.1:22"), Match::kNotAService);
+  EXPECT_EQ(MatchOf("192.0.2.1:80"), Match::kNoEndpoints);
+}
+
+TEST_F(Routes, EndpointsAreUnknownUntilTheControlPlaneHasSaidAll) {
+  directory_.Put(MakeService("backend", {"10.43.0.1"}));
+  Commit(EndpointsHeld::kSome);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kEndpointsUnknown);
+  Commit(EndpointsHeld::kAll);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kNoEndpoints);
+  directory_.Put(MakeSlice("b-1", "backend", {}));
+  Commit(EndpointsHeld::kSome);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kNoEndpoints) << "an empty slice says it";
+}
+
+TEST_F(Routes, PortsAreMatchedByNameAndProtocolInEachSlice) {
+  directory_.Put(MakeService("backend", {"10.43.0.1"},
+                             {{"http", Protocol::kTcp, 80}, {"admin", Protocol::kTcp, 81}}));
+  directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1")},
+                           {{"http", Protocol::kTcp, 8080}, {"admin", Protocol::kTcp, 9090}}));
+  directory_.Put(MakeSlice("b-2", "backend", {MakeEndpoint("10.42.0.2")},
+                           {{"http", Protocol::kTcp, 8081}, {"admin", Protocol::kUdp, 9090}}));
+  directory_.Put(MakeSlice("b-3", "backend", {MakeEndpoint("10.42.0.3")}, {{"http"}}));
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.1:8080", "10.42.0.2:8081"));
+  EXPECT_THAT(EndpointsOf("10.43.0.1:81"), ElementsAre("10.42.0.1:9090"));
+}
+
+TEST_F(Routes, KeepAddressFamiliesApart) {
+  directory_.Put(MakeService("backend", {"10.43.0.1", "fd00::1"}));
+  directory_.Put(MakeSlice("b-4", "backend", {MakeEndpoint("10.42.0.1")}));
+  directory_.Put(MakeSlice("b-6", "backend", {MakeEndpoint("fd01::1")}));
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.1:8080"));
+  EXPECT_THAT(EndpointsOf("[fd00::1]:80"), ElementsAre("[fd01::1]:8080"));
+}
+
+TEST_F(Routes, UseLeavingEndpointsOnlyWhereNoneIsReady) {
+  directory_.Put(MakeService("backend", {"10.43.0.1"}));
+  directory_.Put(MakeSlice("b-1", "backend",
+                           {MakeEndpoint("10.42.0.1"), MakeEndpoint("10.42.0.2", kNotReady),
+                            MakeEndpoint("10.42.0.3", kLeaving)}));
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.1:8080"));
+  directory_.Put(
+      MakeSlice("b-1", "backend",
+                {MakeEndpoint("10.42.0.1", kNotReady), MakeEndpoint("10.42.0.2", kNotReady),
+                 MakeEndpoint("10.42.0.3", kLeaving)}));
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.3:8080"));
+}
+
+TEST_F(Routes, AnEndpointInTwoSlicesCountsOnce) {
+  directory_.Put(MakeService("backend", {"10.43.0.1"}));
+  directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1", kNotReady)}));
+  directory_.Put(MakeSlice("b-2", "backend", {MakeEndpoint("10.42.0.1")}));
+  directory_.Put(MakeSlice("b-3", "backend", {MakeEndpoint("10.42.0.1")}));
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.1:8080"));
+}
+
+TEST_F(Routes, ExternalNameAndHeadlessServicesHaveNone) {
+  Service external = MakeService("external", {"10.43.0.1"});
+  external.type = ServiceType::kExternalName;
+  Service headless = MakeService("headless", {});
+  headless.headless = true;
+  headless.external_ips = {Ip("192.0.2.1")};
+  directory_.Put(external);
+  directory_.Put(headless);
+  Commit();
+  EXPECT_EQ(table_->size(), 0u);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kNotAService);
+}
+
+TEST_F(Routes, AClusterIpIsNotTakenOverByAnExternalAddress) {
+  Service thief = MakeService("a-thief", {"10.43.0.9"});
+  thief.external_ips = {Ip("10.43.0.1")};
+  directory_.Put(thief);
+  Commit();
+  EXPECT_EQ(ServiceOf("10.43.0.1:80"), "a-thief");
+  directory_.Put(MakeService("backend", {"10.43.0.1"}));
+  Commit();
+  EXPECT_EQ(ServiceOf("10.43.0.1:80"), "backend");
+  directory_.RemoveService({"default", "backend"});
+  Commit();
+  EXPECT_EQ(ServiceOf("10.43.0.1:80"), "a-thief");
+  directory_.RemoveService({"default", "a-thief"});
+  Commit();
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kNotAService);
+}
+
+TEST_F(Routes, ATargetOutlivesChangesOfItsEndpoints) {
+  directory_.Put(MakeService("backend", {"10.43.0.1"}));
+  Commit();
+  const auto before = (*table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route)->target;
+  directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1")}));
+  Commit();
+  EXPECT_EQ((*table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route)->target, before);
+}
+
+TEST_F(Routes, AreBuiltAnewWhenACommitWasMissed) {
+  directory_.Put(MakeService("first", {"10.43.0.1"}));
+  Commit();
+  directory_.Put(MakeService("second", {"10.43.0.2"}));
+  directory_.Commit();
+  directory_.Put(MakeService("third", {"10.43.0.3"}));
+  Commit();
+  EXPECT_EQ(MatchOf("10.43.0.2:80"), Match::kNoEndpoints);
+  EXPECT_EQ(table_->size(), 3u);
+}
+
+// What a table says, as text that two tables can be compared by.
+std::map<std::string, std::string> Describe(const RouteTable& table) {
+  std::map<std::string, std::string> all;
+  table.ForEach([&](const SocketAddress& address, const Route& route) {
+    std::string line = route.target->service.ToString() + ":" + route.target->port_name;
+    line += route.slices_held ? " held" : " unheld";
+    for (const auto& endpoint : route.endpoints) line += " " + endpoint.address.ToString();
+    all[fmt::format("{}/{}", address.ToString(), static_cast<int>(route.target->protocol))] = line;
+  });
+  return all;
+}
+
+// A small cluster in which addresses, ports and slices collide often.
+class RandomCluster {
+ public:
+  explicit RandomCluster(uint32_t seed) : random_(seed) {}
+
+  void Change(Directory& directory) {
+    const std::string service = "s" + std::to_string(Pick(6));
+    const std::string slice = "e" + std::to_string(Pick(8));
+    switch (Pick(6)) {
+      case 0:
+        return directory.RemoveService({"default", service});
+      case 1:
+        return directory.RemoveSlice({"default", slice});
+      case 2:
+      case 3:
+        return directory.Put(RandomService(service));
+      default:
+        return directory.Put(RandomSlice(slice, service));
+    }
+  }
+
+ private:
+  int Pick(int below) { return static_cast<int>(random_() % below); }
+
+  Service RandomService(std::string name) {
+    Service service = MakeService(std::move(name), {}, {});
+    for (int i = Pick(3); i > 0; --i) {
+      service.cluster_ips.push_back(Ip("10.43.0." + std::to_string(Pick(4))));
+    }
+    if (Pick(2) == 0) service.cluster_ips.push_back(Ip("fd00::" + std::to_string(Pick(4))));
+    if (Pick(2) == 0) service.external_ips.push_back(Ip("10.43.0." + std::to_string(Pick(4))));
+    for (int i = Pick(4); i > 0; --i) {
+      service.ports.push_back({"p" + std::to_string(Pick(3)),
+                               Pick(2) ? Protocol::kTcp : Protocol::kUdp,
+                               static_cast<uint16_t>(80 + Pick(3))});
+    }
+    service.headless = Pick(8) == 0;
+    if (Pick(8) == 0) service.type = ServiceType::kExternalName;
+    return service;
+  }
+
+  EndpointSlice RandomSlice(std::string name, std::string service) {
+    const bool v6 = Pick(3) == 0;
+    std::vector<Endpoint> endpoints;
+    for (int i = Pick(4); i > 0; --i) {
+      const std::string base = v6 ? "fd01::" : "10.42.0.";
+      endpoints.push_back(
+          MakeEndpoint(base + std::to_string(Pick(6)), {Pick(2) == 0, Pick(2) == 0, Pick(2) == 0}));
+    }
+    std::vector<EndpointPort> ports;
+    for (int i = 0; i < 3; ++i) {
+      ports.push_back({"p" + std::to_string(i), Pick(2) ? Protocol::kTcp : Protocol::kUdp,
+                       static_cast<uint16_t>(8080 + Pick(2))});
+    }
+    return MakeSlice(std::move(name), std::move(service), endpoints, ports);
+  }
+
+  std::mt19937 random_;
+};
+
+TEST(RouteTableBuilder, AChangedTableEqualsOneBuiltFromScratch) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    RandomCluster cluster(seed);
+    Directory directory;
+    RouteTableBuilder builder;
+    for (int step = 0; step < 120; ++step) {
+      for (uint32_t i = 0; i <= seed % 4; ++i) cluster.Change(directory);
+      const auto table = builder.Apply(directory.Commit(), EndpointsHeld::kAll);
+      const auto fresh = RouteTableBuilder().Apply({directory.snapshot(), {}}, EndpointsHeld::kAll);
+      ASSERT_EQ(Describe(*table), Describe(*fresh)) << "seed " << seed << " step " << step;
+      for (int host = 0; host < 4; ++host) {
+        const SocketAddress dialled{Ip("10.43.0." + std::to_string(host)), 7};
+        ASSERT_EQ(table->Find(dialled, Protocol::kTcp).match,
+                  fresh->Find(dialled, Protocol::kTcp).match)
+            << "seed " << seed << " step " << step;
+      }
+    }
+  }
+}
+
+TEST(RouteTableBuilder, OneChangeAmong50000ServicesCostsMicroseconds) {
+  Directory directory;
+  for (int i = 0; i < 50'000; ++i) {
+    const std::string name = "s" + std::to_string(i);
+    directory.Put(
+        MakeService(name, {fmt::format("10.{}.{}.{}", 43 + i / 65536, i / 256 % 256, i % 256)}));
+    directory.Put(MakeSlice(name + "-1", name, {MakeEndpoint("10.42.0.1")}));
+  }
+  RouteTableBuilder builder;
+  builder.Apply(directory.Commit(), EndpointsHeld::kAll);
+  std::vector<double> micros;
+  for (int i = 0; i < 101; ++i) {
+    const std::string name = "s" + std::to_string(i * 400);
+    directory.Put(MakeSlice(name + "-1", name, {MakeEndpoint("10.42.0.2")}));
+    const auto committed = directory.Commit();
+    const auto start = std::chrono::steady_clock::now();
+    builder.Apply(committed, EndpointsHeld::kAll);
+    micros.push_back(
+        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
+            .count());
+  }
+  std::nth_element(micros.begin(), micros.begin() + 50, micros.end());
+  RecordProperty("median_microseconds", std::to_string(micros[50]));
+  std::printf("one changed Service of 50,000: median %.0f us\n", micros[50]);
+  EXPECT_LT(micros[50], 1000) << "a rebuild of all takes tens of milliseconds";
+}
+
+TEST(EndpointChooser, GoesRoundAndSkipsWhatWasTried) {
+  Route route;
+  route.target = std::make_shared<const RouteTarget>();
+  for (const char* address : {"10.42.0.1:80", "10.42.0.2:80", "10.42.0.3:80"}) {
+    route.endpoints.push_back({At(address), nullptr});
+  }
+  EndpointChooser chooser(1);
+  std::map<std::string, int> chosen;
+  for (int i = 0; i < 30; ++i) ++chosen[chooser.Choose(route, {})->address.ToString()];
+  for (const auto& [address, times] : chosen) EXPECT_EQ(times, 10) << address;
+  EXPECT_EQ(chosen.size(), 3u);
+
+  std::vector<SocketAddress> tried;
+  for (int i = 0; i < 3; ++i) tried.push_back(chooser.Choose(route, tried)->address);
+  EXPECT_THAT(tried,
+              UnorderedElementsAre(At("10.42.0.1:80"), At("10.42.0.2:80"), At("10.42.0.3:80")));
+  EXPECT_EQ(chooser.Choose(route, tried), nullptr);
+}
+
+TEST(EndpointChooser, DoesNotStartAtTheFirstEndpointEverywhere) {
+  Route route;
+  route.target = std::make_shared<const RouteTarget>();
+  for (int i = 1; i <= 10; ++i) {
+    route.endpoints.push_back({At(fmt::format("10.42.0.{}:80", i)), nullptr});
+  }
+  std::map<SocketAddress, int> first;
+  for (uint32_t seed = 1; seed <= 1000; ++seed) {
+    ++first[EndpointChooser(seed * 7919).Choose(route, {})->address];
+  }
+  EXPECT_EQ(first.size(), 10u);
+  for (const auto& [address, times] : first) EXPECT_LT(times, 300) << address.ToString();
+}
+
+}  // namespace
+}  // namespace portolan::proxy
