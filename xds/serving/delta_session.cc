@@ -14,14 +14,6 @@ constexpr char kWildcard[] = "*";
 constexpr size_t kMaxUnanswered = 1024;
 constexpr size_t kMaxTextBytes = 1024;
 
-// A client's words in our log and on our pages: short, and of printable characters.
-std::string Printable(std::string_view text) {
-  std::string clean(text.substr(0, kMaxTextBytes));
-  std::replace_if(
-      clean.begin(), clean.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
-  return clean;
-}
-
 // The head that a slice belongs to: NAMESPACE/SERVICE of NAMESPACE/SERVICE/SLICE; empty for a head.
 std::string_view HeadOf(std::string_view name) {
   const size_t first = name.find('/');
@@ -37,6 +29,13 @@ bool HoldsAlready(const DeltaSession::Request& request, const Resource& resource
 
 }  // namespace
 
+std::string Printable(std::string_view text) {
+  std::string clean(text.substr(0, kMaxTextBytes));
+  std::replace_if(
+      clean.begin(), clean.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return clean;
+}
+
 DeltaSession::DeltaSession(std::shared_ptr<const ResourceSet> set, std::string peer,
                            std::string identifier)
     : set_(std::move(set)), identifier_(std::move(identifier)) {
@@ -51,6 +50,7 @@ absl::Status DeltaSession::OnRequest(const Request& request) {
     client_.version = Printable(request.node().user_agent_version());
   }
   if (request.type_url().empty()) return InvalidArgument("the request has no type_url");
+  if (request.type_url().size() > kMaxTypeUrlBytes) return InvalidArgument("type_url is too long");
   const auto type = ResourceTypeOf(request.type_url());
   const size_t place = type.has_value() ? static_cast<size_t>(*type) : kResourceTypes;
   const std::pair<size_t, std::string> key(place, request.type_url());

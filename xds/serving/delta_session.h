@@ -28,6 +28,9 @@
 
 namespace portolan::xds {
 
+// A client's words for our log and our pages: short, and of printable characters.
+std::string Printable(std::string_view text);
+
 class DeltaSession {
  public:
   using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
@@ -37,6 +40,7 @@ class DeltaSession {
   // What a client may ask for. Beyond: kResourceExhausted.
   static constexpr size_t kMaxNames = 1'000'000;
   static constexpr size_t kMaxTypes = 32;
+  static constexpr size_t kMaxTypeUrlBytes = 256;
 
   // `identifier` is sent as ControlPlane.identifier.
   DeltaSession(std::shared_ptr<const ResourceSet> set, std::string peer, std::string identifier);

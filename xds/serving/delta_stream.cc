@@ -88,10 +88,10 @@ absl::Status DeltaStream::TakeRequest(State& state) {
 void DeltaStream::LogAnswers(const DeltaSession::Request& request, const ClientStatus& client) {
   if (!request.has_error_detail()) return;
   ++counts_.nacks;
-  const std::string& why = request.error_detail().message();
+  const std::string why = Printable(request.error_detail().message());
   if (why == last_nack_) return;  // a client that refuses the same thing again
   last_nack_ = why;
-  log::warn("{} refused {}: {}", client.node_id, request.type_url(), why.substr(0, 300));
+  log::warn("{} refused {}: {}", client.node_id, Printable(request.type_url()), why);
 }
 
 void DeltaStream::Proceed(State& state) {
