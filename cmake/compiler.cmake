@@ -26,5 +26,10 @@ else()
   add_compile_definitions(_FORTIFY_SOURCE=2)
 endif()
 
+# Coverage of the libraries, not of the fuzz targets' own files alone, is what guides libFuzzer.
+if(PORTOLAN_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # Warnings for our own code; generated code is built without them (targets.cmake).
 set(PORTOLAN_WARNINGS -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Werror)

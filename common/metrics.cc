@@ -7,6 +7,13 @@
 namespace portolan {
 namespace {
 
+bool HasLabels(const prometheus::ClientMetric& sample, Labels labels) {
+  return std::equal(
+      sample.label.begin(), sample.label.end(), labels.begin(), labels.end(),
+      [](const auto& a, const auto& b) { return a.name == b.first && a.value == b.second; });
+}
+
+// The sample with these labels, new or known.
 prometheus::ClientMetric& AddSample(MetricFamilies& families, std::string_view name,
                                     std::string_view help, prometheus::MetricType type,
                                     Labels labels) {
@@ -17,6 +24,9 @@ prometheus::ClientMetric& AddSample(MetricFamilies& families, std::string_view n
     family->name = name;
     family->help = help;
     family->type = type;
+  }
+  for (prometheus::ClientMetric& known : family->metric) {
+    if (HasLabels(known, labels)) return known;
   }
   prometheus::ClientMetric& sample = family->metric.emplace_back();
   for (const auto& [key, value] : labels) {
@@ -29,12 +39,12 @@ prometheus::ClientMetric& AddSample(MetricFamilies& families, std::string_view n
 
 void AddCounterSample(MetricFamilies& families, std::string_view name, std::string_view help,
                       Labels labels, double value) {
-  AddSample(families, name, help, prometheus::MetricType::Counter, labels).counter.value = value;
+  AddSample(families, name, help, prometheus::MetricType::Counter, labels).counter.value += value;
 }
 
 void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
                     Labels labels, double value) {
-  AddSample(families, name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
+  AddSample(families, name, help, prometheus::MetricType::Gauge, labels).gauge.value += value;
 }
 
 void MetricsPage::AddSource(Source source) {

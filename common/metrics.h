@@ -36,8 +36,9 @@ class Counter {
 using MetricFamilies = std::vector<prometheus::MetricFamily>;
 using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
-// Appends a sample to the family `name`, which is made if it is not there yet. Counter names end in
-// _total (https://prometheus.io/docs/practices/naming/).
+// Adds a sample to the family `name`, which is made if it is not there yet. Samples with the same
+// labels, from several workers say, add up to one. Counter names end in _total
+// (https://prometheus.io/docs/practices/naming/).
 void AddCounterSample(MetricFamilies& families, std::string_view name, std::string_view help,
                       Labels labels, double value);
 void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,

@@ -25,6 +25,7 @@ class SharedMap {
  public:
   static constexpr size_t kShards = 1024;
   using Shard = absl::flat_hash_map<K, V, Hash, Eq>;
+  using Shards = std::array<std::shared_ptr<const Shard>, kShards>;
 
   SharedMap() : shards_(std::make_shared<const Shards>()) {}
 
@@ -92,15 +93,13 @@ class SharedMap {
       return *owned_[at];
     }
 
-    std::shared_ptr<typename SharedMap::Shards> next_;
+    std::shared_ptr<Shards> next_;
     // The shards copied by this edit, which it may therefore write to.
     std::array<Shard*, kShards> owned_{};
     size_t size_;
   };
 
  private:
-  using Shards = std::array<std::shared_ptr<const Shard>, kShards>;
-
   SharedMap(std::shared_ptr<const Shards> shards, size_t size)
       : shards_(std::move(shards)), size_(size) {}
 

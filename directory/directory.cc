@@ -72,11 +72,16 @@ void Directory::Put(Service service) {
   auto shared = std::make_shared<const Service>(std::move(service));
   const std::string key = shared->name.ToString();
   pending_.services.insert(key);
-  if (const auto* old = edits().services.Find(key)) UnindexAddresses(**old);
+  const std::vector<IpAddress> claimed = AddressesOf(*shared);
+  if (const auto* old = edits().services.Find(key)) {
+    for (const IpAddress& ip : AddressesOf(**old)) {
+      if (!std::binary_search(claimed.begin(), claimed.end(), ip)) Disclaim(ip, key);
+    }
+  }
   edits().services.Set(key, shared);
-  for (const IpAddress& ip : AddressesOf(*shared)) {
+  for (const IpAddress& ip : claimed) {
     auto& claims = address_claims_[ip];
-    claims.push_back(key);
+    if (std::find(claims.begin(), claims.end(), key) == claims.end()) claims.push_back(key);
     if (claims.front() == key) edits().addresses.Set(ip, shared);
   }
 }
@@ -86,22 +91,19 @@ void Directory::RemoveService(const ObjectName& name) {
   const auto* old = edits().services.Find(key);
   if (old == nullptr) return;
   pending_.services.insert(key);
-  UnindexAddresses(**old);
+  for (const IpAddress& ip : AddressesOf(**old)) Disclaim(ip, key);
   edits().services.Erase(key);
 }
 
-void Directory::UnindexAddresses(const Service& service) {
-  const std::string key = service.name.ToString();
-  for (const IpAddress& ip : AddressesOf(service)) {
-    auto claims = address_claims_.find(ip);
-    if (claims == address_claims_.end()) continue;
-    std::erase(claims->second, key);
-    if (claims->second.empty()) {
-      address_claims_.erase(claims);
-      edits().addresses.Erase(ip);
-    } else if (const auto* next = edits().services.Find(claims->second.front())) {
-      edits().addresses.Set(ip, *next);
-    }
+void Directory::Disclaim(const IpAddress& ip, const std::string& key) {
+  const auto claims = address_claims_.find(ip);
+  if (claims == address_claims_.end()) return;
+  std::erase(claims->second, key);
+  if (claims->second.empty()) {
+    address_claims_.erase(claims);
+    edits().addresses.Erase(ip);
+  } else if (const auto* next = edits().services.Find(claims->second.front())) {
+    edits().addresses.Set(ip, *next);
   }
 }
 

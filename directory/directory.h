@@ -118,7 +118,7 @@ class Directory {
  private:
   struct Edits;
   Edits& edits();
-  void UnindexAddresses(const Service& service);
+  void Disclaim(const IpAddress& ip, const std::string& service_key);
 
   std::shared_ptr<const Snapshot> current_;
   std::unique_ptr<Edits> edits_;

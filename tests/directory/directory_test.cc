@@ -8,7 +8,7 @@ namespace {
 
 using testing::ElementsAre;
 
-Service MakeService(std::string_view name, std::vector<std::string_view> addresses) {
+Service MakeService(std::string_view name, std::initializer_list<std::string_view> addresses) {
   Service service;
   service.name = {"default", std::string(name)};
   for (auto address : addresses) service.cluster_ips.push_back(*IpAddress::Parse(address));
@@ -62,6 +62,9 @@ TEST(Directory, AnAddressClaimedTwiceStaysWithTheFirstUntilItGoes) {
   directory.Put(MakeService("first", {"192.0.2.1"}));
   directory.Put(MakeService("second", {"192.0.2.1"}));
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "first");
+  directory.Put(MakeService("first", {"192.0.2.1", "192.0.2.2"}));
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "first")
+      << "an update keeps its place";
   directory.RemoveService({"default", "first"});
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "second");
 }

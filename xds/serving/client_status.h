@@ -20,7 +20,8 @@ struct TypeStatus {
   absl::Time last_sent;
   absl::Time last_acknowledged;
   uint64_t nacks = 0;
-  std::string last_nack;  // error_detail.message of the last NACK; empty if it was followed by an ACK
+  // error_detail.message of the last NACK; empty once a complete update was acknowledged after it.
+  std::string last_nack;
 };
 
 struct ClientStatus {

@@ -1,0 +1,210 @@
+#include "common/http/server.h"
+
+#include <fmt/format.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/http/http1.h"
+#include "common/http/target.h"
+#include "common/log.h"
+#include "common/status.h"
+
+namespace portolan::http {
+namespace {
+
+constexpr int kBacklog = 128;
+// How long a listener rests when the process has no descriptor left.
+constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
+
+void SetFlag(int fd, int level, int option) {
+  const int on = 1;
+  setsockopt(fd, level, option, &on, sizeof on);
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Listen(EventLoop& loop, Options options) {
+  std::unique_ptr<Server> server(new Server(loop, std::move(options)));
+  for (const SocketAddress& address : server->options_.listen) {
+    if (absl::Status status = server->Open(address); !status.ok()) return status;
+  }
+  return server;
+}
+
+Server::Server(EventLoop& loop, Options options) : loop_(loop), options_(std::move(options)) {
+  bury_ = loop_.AddTimer([this] { closed_.clear(); });
+  accept_again_ = loop_.AddTimer([this] {
+    for (Listener& listener : listeners_) listener.watch.Enable();
+  });
+}
+
+Server::~Server() = default;
+
+absl::Status Server::Open(const SocketAddress& address) {
+  const std::string what = fmt::format("listen on {} ({})", address.ToString(), options_.name);
+  sockaddr_storage storage;
+  const socklen_t length = address.ToSockaddr(&storage);
+  Fd fd(socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return ErrnoError(errno, what);
+  SetFlag(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (address.ip.is_v6()) SetFlag(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  if (bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0 ||
+      listen(fd.get(), kBacklog) != 0) {
+    return ErrnoError(errno, what);
+  }
+  socklen_t bound_length = sizeof storage;
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&storage), &bound_length) != 0) {
+    return ErrnoError(errno, what);
+  }
+  auto bound = SocketAddress::From(reinterpret_cast<sockaddr*>(&storage), bound_length);
+  if (!bound.ok()) return bound.status();
+  addresses_.push_back(*bound);
+  const int raw = fd.get();
+  Listener listener{std::move(fd), {}};
+  listener.watch = loop_.AddWatch(raw, EventLoop::Interest::kRead, [this, raw] { Accept(raw); });
+  listeners_.push_back(std::move(listener));
+  return absl::OkStatus();
+}
+
+void Server::StopListening() {
+  accept_again_.Cancel();
+  listeners_.clear();
+}
+
+void Server::Accept(int listener) {
+  Fd fd(accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!fd.valid()) {
+    if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) return;
+    log::warn("{}: no more connections for now: {}", options_.name,
+              ErrnoError(errno, "accept").ToString());
+    for (Listener& each : listeners_) each.watch.Disable();
+    accept_again_.Start(kAcceptPause);
+    return;
+  }
+  if (connections_.size() >= options_.max_connections && !EvictIdle()) {
+    counters_.refused.Add();
+    return;
+  }
+  counters_.accepted.Add();
+  SetFlag(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  Connection::Owner& owner = *this;
+  auto connection = std::make_shared<Connection>(loop_, owner, options_.timeouts, std::move(fd));
+  connections_.emplace(connection.get(), connection);
+  connection->Start(
+      [this](RequestSink& sink) { return std::make_unique<Http1Session>(options_.limits, sink); });
+}
+
+bool Server::EvictIdle() {
+  Connection* oldest = nullptr;
+  for (const auto& [raw, connection] : connections_) {
+    if (!raw->idle()) continue;
+    if (oldest == nullptr || raw->last_active() < oldest->last_active()) oldest = raw;
+  }
+  if (oldest == nullptr) return false;
+  counters_.evicted.Add();
+  oldest->Close();
+  return true;
+}
+
+void Server::OnClosed(Connection& connection) {
+  counters_.malformed.Add(connection.malformed());
+  auto it = connections_.find(&connection);
+  closed_.push_back(std::move(it->second));
+  connections_.erase(it);
+  bury_.Start(absl::ZeroDuration());
+}
+
+void Server::OnTimeout(Connection::Timeout timeout) {
+  counters_.timeouts[static_cast<size_t>(timeout)].Add();
+}
+
+void Server::Route(std::string method, std::string path, Handler handler) {
+  const bool is_prefix = path.ends_with("/*");
+  if (is_prefix) path.pop_back();
+  routes_.push_back({std::move(method), std::move(path), is_prefix, std::move(handler)});
+}
+
+const Server::RouteEntry* Server::FindRoute(const Request& request, std::string* allowed) const {
+  const auto matches = [&](const RouteEntry& route) {
+    return route.is_prefix ? request.path.starts_with(route.path) : request.path == route.path;
+  };
+  // The most specific path first, then the method: a path's methods do not mix with its parent's.
+  const RouteEntry* best = nullptr;
+  for (const RouteEntry& route : routes_) {
+    if (!matches(route)) continue;
+    if (best == nullptr || (!route.is_prefix && best->is_prefix) ||
+        (route.is_prefix == best->is_prefix && route.path.size() > best->path.size())) {
+      best = &route;
+    }
+  }
+  if (best == nullptr) return nullptr;
+  std::string_view method = request.method;
+  if (method == "HEAD") method = "GET";
+  for (const RouteEntry& route : routes_) {
+    if (route.path != best->path || route.is_prefix != best->is_prefix) continue;
+    if (route.method == method) return &route;
+    if (!allowed->empty()) allowed->append(", ");
+    allowed->append(route.method == "GET" ? "GET, HEAD" : route.method);
+  }
+  return nullptr;
+}
+
+bool Server::Believes(const Request& request) const {
+  if (options_.audience == Audience::kAnyone) return true;
+  if (!request.host.empty() && !IsLiteralOrLocalhost(request.host)) return false;
+  const auto origin = request.FindHeader("origin");
+  return !origin || *origin == "http://" + request.host || *origin == "https://" + request.host;
+}
+
+void Server::OnRequest(Request request, Responder responder) {
+  counters_.requests.Add();
+  if (!Believes(request)) {
+    counters_.foreign.Add();
+    responder.Send(TextResponse(
+        403, "only requests to this machine's own address or localhost are answered here"));
+    return;
+  }
+  std::string allowed;
+  if (const RouteEntry* route = FindRoute(request, &allowed)) {
+    route->handler(request, std::move(responder));
+    return;
+  }
+  if (allowed.empty()) {
+    responder.Send(TextResponse(404, "no such page"));
+    return;
+  }
+  Response response = TextResponse(405, "this page takes " + allowed);
+  response.headers.push_back({"Allow", allowed});
+  responder.Send(response);
+}
+
+void Server::AddMetrics(MetricFamilies& families) const {
+  const std::string_view name = options_.name;
+  AddCounterSample(families, "portolan_http_requests_total", "Requests handed to a handler.",
+                   {{"server", name}}, static_cast<double>(counters_.requests.value()));
+  const auto connections = [&](std::string_view outcome, const Counter& counter) {
+    AddCounterSample(families, "portolan_http_connections_total",
+                     "Connections, by what became of them at the listener.",
+                     {{"server", name}, {"outcome", outcome}},
+                     static_cast<double>(counter.value()));
+  };
+  connections("accepted", counters_.accepted);
+  connections("refused", counters_.refused);
+  connections("evicted", counters_.evicted);
+  const auto rejected = [&](std::string_view reason, const Counter& counter) {
+    AddCounterSample(families, "portolan_http_rejected_total",
+                     "Requests or connections ended by the server, by reason.",
+                     {{"server", name}, {"reason", reason}}, static_cast<double>(counter.value()));
+  };
+  rejected("malformed", counters_.malformed);
+  rejected("foreign", counters_.foreign);
+  constexpr std::string_view kTimeouts[] = {"idle_timeout", "read_timeout", "answer_timeout",
+                                            "write_timeout"};
+  for (size_t i = 0; i < std::size(kTimeouts); ++i) rejected(kTimeouts[i], counters_.timeouts[i]);
+}
+
+}  // namespace portolan::http

@@ -1,0 +1,132 @@
+#include "ctl/client.h"
+
+#include <curl/curl.h>
+
+#include <algorithm>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include "common/status.h"
+#include "ctl/terminal.h"
+
+namespace portolan::ctl {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kMaxPages = 1000;
+
+struct Body {
+  std::string text;
+  size_t max_bytes;
+  bool too_large = false;
+};
+
+size_t OnBody(char* data, size_t size, size_t count, void* to) {
+  auto& body = *static_cast<Body*>(to);
+  if (body.text.size() + size * count > body.max_bytes) {
+    body.too_large = true;
+    return 0;
+  }
+  body.text.append(data, size * count);
+  return size * count;
+}
+
+struct CurlDeleter {
+  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
+};
+
+absl::Status Unreachable(const std::string& server, std::string_view why) {
+  return absl::UnavailableError(
+      fmt::format("cannot reach {}: {}\nIs portolan-control running there? Give its address with "
+                  "--server, or forward the port: kubectl -n portolan-system port-forward "
+                  "deploy/portolan-control 15080",
+                  server, why));
+}
+
+}  // namespace
+
+std::string EncodeQuery(const std::string& text) {
+  constexpr std::string_view kPlain =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+  std::string out;
+  for (char c : text) {
+    if (kPlain.find(c) != kPlain.npos) {
+      out.push_back(c);
+    } else {
+      out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
+    }
+  }
+  return out;
+}
+
+absl::StatusOr<json> Client::Get(const std::string& path) const {
+  std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
+  if (curl == nullptr) return absl::InternalError("libcurl cannot be started");
+  std::string server = options_.server;
+  while (server.ends_with('/')) server.pop_back();
+  const std::string url = server + path;
+  const long timeout_ms =
+      std::max(1L, static_cast<long>(absl::ToInt64Milliseconds(options_.timeout)));
+  char error[CURL_ERROR_SIZE] = "";
+  Body body{.text = {}, .max_bytes = options_.max_bytes};
+  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
+  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, timeout_ms);
+  curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "portolanctl/" PORTOLAN_VERSION);
+  curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, OnBody);
+  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &body);
+
+  const CURLcode result = curl_easy_perform(curl.get());
+  if (body.too_large) {
+    return FailedPrecondition(
+        "the answer of {} is larger than {} bytes; ask for less, by -n or a "
+        "search word",
+        server, options_.max_bytes);
+  }
+  if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL) {
+    return InvalidArgument("--server '{}' is not a URL such as http://127.0.0.1:15080", server);
+  }
+  if (result != CURLE_OK) {
+    return Unreachable(server, error[0] != '\0' ? error : curl_easy_strerror(result));
+  }
+
+  long status = 0;
+  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+  json answer = json::parse(body.text, nullptr, false);
+  if (answer.is_object() && status == 200) return answer;
+  if (answer.is_object() && answer.contains("error") && answer["error"].is_string()) {
+    return FailedPrecondition("{} says: {}", server, answer["error"].get<std::string>());
+  }
+  return FailedPrecondition(
+      "{} answered {} with status {}, which is not portolan-control's API. Give the address of its "
+      "--http-listen (port 15080) with --server",
+      server, path, status);
+}
+
+absl::StatusOr<json> Client::GetAll(const std::string& path, const std::string& key) const {
+  json entries = json::array();
+  std::string next;
+  for (int page = 0; page < kMaxPages; ++page) {
+    const char* separator = path.find('?') == std::string::npos ? "?" : "&";
+    absl::StatusOr<json> answer =
+        Get(next.empty() ? path : path + separator + "continue=" + EncodeQuery(next));
+    if (!answer.ok()) return answer;
+    if (auto found = answer->find(key); found != answer->end() && found->is_array()) {
+      for (json& entry : *found) entries.push_back(std::move(entry));
+    }
+    const auto more = answer->find("continue");
+    if (more == answer->end() || !more->is_string()) {
+      (*answer)[key] = std::move(entries);
+      return answer;
+    }
+    next = more->get<std::string>();
+  }
+  return FailedPrecondition("{} gives no end of pages", options_.server);
+}
+
+}  // namespace portolan::ctl

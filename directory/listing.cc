@@ -1,0 +1,205 @@
+#include "directory/listing.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+namespace portolan {
+namespace {
+
+using nlohmann::json;
+
+std::string_view Word(ServiceType type) {
+  switch (type) {
+    case ServiceType::kClusterIp:
+      return "ClusterIP";
+    case ServiceType::kNodePort:
+      return "NodePort";
+    case ServiceType::kLoadBalancer:
+      return "LoadBalancer";
+    case ServiceType::kExternalName:
+      return "ExternalName";
+  }
+  return "";
+}
+
+std::string_view Word(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kTcp:
+      return "TCP";
+    case Protocol::kUdp:
+      return "UDP";
+    case Protocol::kSctp:
+      return "SCTP";
+  }
+  return "";
+}
+
+json AddressesJson(const std::vector<IpAddress>& addresses) {
+  json list = json::array();
+  for (const IpAddress& address : addresses) list.push_back(address.ToString());
+  return list;
+}
+
+template <typename Port>
+json PortsJson(const std::vector<Port>& ports) {
+  json list = json::array();
+  for (const Port& port : ports) {
+    list.push_back({{"name", port.name}, {"protocol", Word(port.protocol)}, {"port", port.port}});
+  }
+  return list;
+}
+
+json EndpointJson(const Endpoint& endpoint) {
+  json out = {{"addresses", AddressesJson(endpoint.addresses)},
+              {"conditions",
+               {{"ready", endpoint.conditions.ready},
+                {"serving", endpoint.conditions.serving},
+                {"terminating", endpoint.conditions.terminating}}}};
+  if (!endpoint.hostname.empty()) out["hostname"] = endpoint.hostname;
+  if (!endpoint.node_name.empty()) out["nodeName"] = endpoint.node_name;
+  if (!endpoint.zone.empty()) out["zone"] = endpoint.zone;
+  if (!endpoint.zone_hints.empty()) out["zoneHints"] = endpoint.zone_hints;
+  if (!endpoint.node_hints.empty()) out["nodeHints"] = endpoint.node_hints;
+  if (!endpoint.pod.name.empty()) out["pod"] = endpoint.pod.ToString();
+  return out;
+}
+
+std::string Lower(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  }
+  return lower;
+}
+
+bool Matches(const Service& service, const std::string& search, std::string_view cluster_domain) {
+  if (search.empty()) return true;
+  if (DnsName(service.name, cluster_domain).find(search) != std::string::npos) return true;
+  if (Lower(service.external_name).find(search) != std::string::npos) return true;
+  for (const auto* addresses :
+       {&service.cluster_ips, &service.external_ips, &service.load_balancer_ips}) {
+    for (const IpAddress& address : *addresses) {
+      if (address.ToString().find(search) != std::string::npos) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+json TimeJson(absl::Time time) {
+  if (time == absl::Time()) return nullptr;
+  return absl::FormatTime("%Y-%m-%d%ET%H:%M:%E3SZ", time, absl::UTCTimeZone());
+}
+
+std::string DnsName(const ObjectName& service, std::string_view cluster_domain) {
+  return fmt::format("{}.{}.svc.{}", service.name, service.ns, cluster_domain);
+}
+
+EndpointCounts CountEndpoints(const SliceSet* slices) {
+  EndpointCounts counts;
+  if (slices == nullptr) return counts;
+  struct Seen {
+    bool ready = false;
+    bool serving = false;
+    bool terminating = false;
+  };
+  std::map<std::string, Seen> seen;
+  for (const auto& [name, slice] : *slices) {
+    for (const Endpoint& endpoint : slice->endpoints) {
+      if (endpoint.addresses.empty()) continue;
+      Seen& it = seen[endpoint.pod.name.empty() ? endpoint.addresses.front().ToString()
+                                                : endpoint.pod.ToString()];
+      it.ready = it.ready || endpoint.conditions.ready;
+      it.serving = it.serving || endpoint.conditions.serving;
+      it.terminating = it.terminating || endpoint.conditions.terminating;
+    }
+  }
+  for (const auto& [key, it] : seen) {
+    counts.ready += it.ready ? 1 : 0;
+    counts.serving += it.serving ? 1 : 0;
+    counts.terminating += it.terminating ? 1 : 0;
+  }
+  return counts;
+}
+
+ServicePage ListServices(const Snapshot& snapshot, const ServiceQuery& query,
+                         std::string_view cluster_domain) {
+  const std::string search = Lower(query.search);
+  ServicePage page;
+  snapshot.ForEachService([&](const Service& service) {
+    if (!query.ns.empty() && service.name.ns != query.ns) return;
+    if (service.name <= query.after || !Matches(service, search, cluster_domain)) return;
+    page.services.push_back(&service);
+  });
+  const size_t size = std::min(query.limit, page.services.size());
+  std::partial_sort(page.services.begin(), page.services.begin() + static_cast<ptrdiff_t>(size),
+                    page.services.end(),
+                    [](const Service* a, const Service* b) { return a->name < b->name; });
+  page.more = size < page.services.size();
+  page.services.resize(size);
+  return page;
+}
+
+json ServiceJson(const Snapshot& snapshot, const Service& service,
+                 std::string_view cluster_domain) {
+  const EndpointCounts counts = CountEndpoints(snapshot.FindSlices(service.name.ToString()));
+  json out = {{"namespace", service.name.ns},
+              {"name", service.name.name},
+              {"dnsName", DnsName(service.name, cluster_domain)},
+              {"type", Word(service.type)},
+              {"headless", service.headless},
+              {"clusterIPs", AddressesJson(service.cluster_ips)},
+              {"ports", PortsJson(service.ports)},
+              {"endpoints",
+               {{"ready", counts.ready},
+                {"serving", counts.serving},
+                {"terminating", counts.terminating}}}};
+  if (!service.external_name.empty()) out["externalName"] = service.external_name;
+  return out;
+}
+
+json ServiceDetailJson(const Snapshot& snapshot, const Service& service,
+                       std::string_view cluster_domain) {
+  json out = ServiceJson(snapshot, service, cluster_domain);
+  out["externalIPs"] = AddressesJson(service.external_ips);
+  out["loadBalancerIPs"] = AddressesJson(service.load_balancer_ips);
+  out["publishNotReadyAddresses"] = service.publish_not_ready_addresses;
+  out["sessionAffinity"] =
+      service.session_affinity == SessionAffinity::kClientIp ? "ClientIP" : "None";
+  if (service.session_affinity == SessionAffinity::kClientIp) {
+    out["sessionAffinityTimeoutSeconds"] = absl::ToInt64Seconds(service.session_affinity_timeout);
+  }
+  out["internalTrafficPolicy"] =
+      service.internal_traffic_policy == TrafficPolicy::kLocal ? "Local" : "Cluster";
+  if (!service.traffic_distribution.empty()) {
+    out["trafficDistribution"] = service.traffic_distribution;
+  }
+  json labels = json::object();
+  for (const auto& [key, value] : service.labels) labels[key] = value;
+  out["labels"] = std::move(labels);
+  out["resourceVersion"] = service.origin.resource_version;
+  out["arrived"] = TimeJson(service.origin.arrived);
+  out["endpointSlices"] = SlicesJson(snapshot.FindSlices(service.name.ToString()));
+  return out;
+}
+
+json SlicesJson(const SliceSet* slices) {
+  json list = json::array();
+  if (slices == nullptr) return list;
+  for (const auto& [name, slice] : *slices) {
+    json endpoints = json::array();
+    for (const Endpoint& endpoint : slice->endpoints) endpoints.push_back(EndpointJson(endpoint));
+    list.push_back({{"name", slice->name.name},
+                    {"addressType", slice->family == IpFamily::kIpv4 ? "IPv4" : "IPv6"},
+                    {"ports", PortsJson(slice->ports)},
+                    {"endpoints", std::move(endpoints)},
+                    {"resourceVersion", slice->origin.resource_version},
+                    {"arrived", TimeJson(slice->origin.arrived)}});
+  }
+  return list;
+}
+
+}  // namespace portolan

@@ -1,0 +1,66 @@
+// What a snapshot holds, as JSON for people and their tools: the control plane's API and the
+// sidecar's admin pages show the same thing in the same words.
+//
+// Any thread. Field names follow the Kubernetes API where it has one for the same thing; counts of
+// endpoints are of pods (or addresses, where there is no pod), so that a dual-stack Service or an
+// endpoint that is moving between slices counts once.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "directory/directory.h"
+
+namespace portolan {
+
+inline constexpr size_t kDefaultPageSize = 500;
+inline constexpr size_t kMaxPageSize = 5000;
+
+struct EndpointCounts {
+  size_t ready = 0;
+  size_t serving = 0;
+  size_t terminating = 0;
+  friend bool operator==(const EndpointCounts&, const EndpointCounts&) = default;
+};
+
+// `slices` may be null: none.
+EndpointCounts CountEndpoints(const SliceSet* slices);
+
+struct ServiceQuery {
+  std::string ns;      // empty: all
+  std::string search;  // part of the DNS name or external name, any case, or of an address
+  ObjectName after;    // where the page before ended; empty: from the start
+  size_t limit = kDefaultPageSize;
+};
+
+struct ServicePage {
+  std::vector<const Service*> services;  // by namespace, then name; valid as long as the snapshot
+  bool more = false;
+};
+
+ServicePage ListServices(const Snapshot& snapshot, const ServiceQuery& query,
+                         std::string_view cluster_domain);
+
+// "backend.default.svc.cluster.local"
+std::string DnsName(const ObjectName& service, std::string_view cluster_domain);
+
+// A line of a listing: {"namespace", "name", "dnsName", "type", "headless", "clusterIPs",
+// "externalName", "ports", "endpoints": {"ready", "serving", "terminating"}}.
+nlohmann::json ServiceJson(const Snapshot& snapshot, const Service& service,
+                           std::string_view cluster_domain);
+
+// The above, the rest of the Service, and its "endpointSlices" in full.
+nlohmann::json ServiceDetailJson(const Snapshot& snapshot, const Service& service,
+                                 std::string_view cluster_domain);
+
+// [{"name", "addressType", "ports", "endpoints": [...]}]; `slices` may be null: none.
+nlohmann::json SlicesJson(const SliceSet* slices);
+
+// "2026-11-23T03:45:48.123Z", null for a time that was not set.
+nlohmann::json TimeJson(absl::Time time);
+
+}  // namespace portolan

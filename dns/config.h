@@ -1,0 +1,85 @@
+// A Corefile with its meaning: validated once, immutable, from which each worker makes its chains.
+//
+//   auto corefile = corefile::ParseCorefile(text, "Corefile", options);
+//   auto config = LoadConfig(*corefile, {});          // on the main thread: reads files
+//   for (const std::string& note : (*config)->notes()) log::warn("{}", note);
+//   auto chains = (*config)->Instantiate(context);    // on each worker
+//   chains->Find(query).Run(exchange);
+//
+// A load error leaves no Config: whoever holds an older one goes on with it. Nothing that the file
+// says is silently ignored: what is not active, or meant otherwise here than in CoreDNS, is in
+// notes(), each "file:line:column: what: consequence".
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "dns/chains.h"
+#include "dns/corefile/ast.h"
+#include "dns/plugins/http_settings.h"
+#include "dns/upstream/upstream.h"
+#include "dns/wire/name.h"
+
+namespace portolan::dns {
+
+// What serves a pod whose operator gave no Corefile.
+inline constexpr std::string_view kDefaultCorefile = R"(.:53 {
+    errors
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }
+    loadbalance
+}
+)";
+
+struct LoadOptions {
+  // What `hosts` reads where it names no file.
+  std::string hosts_file = "/etc/hosts";
+  upstream::UpstreamOptions upstream;
+};
+
+class Config {
+ public:
+  // Makes one link on one worker. Any worker's thread.
+  using MakeLink =
+      std::function<std::unique_ptr<Plugin>(const PluginContext&, upstream::Upstream&)>;
+
+  struct Block {
+    std::vector<wire::Zone> zones;
+    std::vector<MakeLink> links;
+  };
+
+  std::unique_ptr<Chains> Instantiate(const PluginContext& context) const;
+
+  const std::vector<std::string>& notes() const { return notes_; }
+
+  // What the program's HTTP server is asked for; nothing where the directive does not stand. Where
+  // it stands in several blocks the first counts, and a note names the others.
+  const std::optional<HealthSettings>& health() const { return health_; }
+  const std::optional<ReadySettings>& ready() const { return ready_; }
+  const std::optional<PrometheusSettings>& prometheus() const { return prometheus_; }
+
+ private:
+  friend class ConfigLoader;
+  Config() = default;
+
+  std::vector<Block> blocks_;
+  std::vector<std::string> notes_;
+  std::optional<HealthSettings> health_;
+  std::optional<ReadySettings> ready_;
+  std::optional<PrometheusSettings> prometheus_;
+  upstream::UpstreamOptions upstream_options_;
+};
+
+// Errors begin with "file:line:column: ".
+absl::StatusOr<std::shared_ptr<const Config>> LoadConfig(const corefile::Corefile& corefile,
+                                                         const LoadOptions& options);
+
+}  // namespace portolan::dns

@@ -1,0 +1,60 @@
+// A link of the chain: one Corefile directive.
+//
+// Each worker has its own instances, so a plugin needs no locks; all methods run on that worker's
+// loop. The order of the chain is fixed (CoreDNS's plugin.cfg), whatever the order in the file.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "common/metrics.h"
+#include "dns/exchange.h"
+
+namespace portolan::dns {
+
+enum class Verdict : uint8_t {
+  kAnswered,  // the reply is in the exchange
+  kNext,      // not mine: ask the next link
+  kPending,   // suspended; Resume or Drop follows
+  kDropped,   // no reply at all
+};
+
+class Plugin {
+ public:
+  virtual ~Plugin() = default;
+
+  // The directive, as in the Corefile.
+  virtual std::string_view name() const = 0;
+
+  virtual Verdict OnQuery(Exchange& exchange) = 0;
+
+  // Called for each link the query passed (kNext) or that answered, in reverse order, before the
+  // reply is sent. May change the reply in place.
+  virtual void OnReply(Exchange&) {}
+
+  // Adds this instance's counters; called on another thread, so it reads Counter values only.
+  virtual void CollectMetrics(MetricFamilies&) const {}
+};
+
+// The links of one server block on one worker.
+class Chain {
+ public:
+  explicit Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {}
+
+  // Runs the query down and, when it is answered at once, the reply back up. A query that no link
+  // answers is REFUSED. Never kNext.
+  Verdict Run(Exchange& exchange) const;
+
+  // Runs OnReply for the links above exchange.depth(); for Suspended::Resume.
+  void Return(Exchange& exchange) const;
+
+  const std::vector<std::unique_ptr<Plugin>>& links() const { return links_; }
+
+ private:
+  std::vector<std::unique_ptr<Plugin>> links_;
+};
+
+}  // namespace portolan::dns

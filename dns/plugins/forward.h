@@ -1,0 +1,69 @@
+// The directive `forward`: passes questions on to other DNS servers.
+//
+//   forward FROM TO... {
+//       except ZONES...
+//       policy random|round_robin|sequential    default random
+//       force_tcp
+//       prefer_udp                               what happens anyway
+//       max_concurrent N                         for each worker; more are REFUSED
+//   }
+//
+// TO is an address with or without a port, or a file of the form of resolv.conf; /etc/resolv.conf
+// is the pod's own (--resolv-conf), whose servers are asked in order. tls:// and https:// are
+// errors: an answer that was to be private must not travel in the clear. Options of CoreDNS that
+// have no effect here are noted. https://coredns.io/plugins/forward/
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/ip.h"
+#include "common/metrics.h"
+#include "dns/corefile/ast.h"
+#include "dns/plugin.h"
+#include "dns/upstream/upstream.h"
+#include "dns/wire/name.h"
+
+namespace portolan::dns {
+
+struct ForwardConfig {
+  std::vector<wire::Zone> from;
+  std::vector<wire::Zone> except;
+  std::vector<SocketAddress> to;
+  // /etc/resolv.conf stands among the TOs, in front of to[pod_resolvers_at].
+  bool pod_resolvers = false;
+  size_t pod_resolvers_at = 0;
+  upstream::Policy policy = upstream::Policy::kRandom;
+  upstream::Transports transports = upstream::Transports::kAsNeeded;
+  size_t max_concurrent = 0;
+
+  // What a block without `forward`, and what only the cluster DNS knows, is passed on by: the pod's
+  // resolvers in their order.
+  static ForwardConfig ToPodResolvers(std::vector<wire::Zone> zones);
+};
+
+// Reads the files among the TOs, so: at load, not on a worker. Errors are Token::Error.
+absl::StatusOr<ForwardConfig> ParseForward(const corefile::Directive& directive,
+                                           std::vector<std::string>* notes);
+
+class Forward : public Plugin {
+ public:
+  // `upstream` outlives the plugin.
+  Forward(const ForwardConfig& config, const std::vector<SocketAddress>& pod_resolvers,
+          upstream::Upstream& upstream);
+
+  std::string_view name() const override { return "forward"; }
+  Verdict OnQuery(Exchange& exchange) override;
+  void CollectMetrics(MetricFamilies& families) const override;
+
+ private:
+  std::vector<wire::Zone> from_;
+  std::vector<wire::Zone> except_;
+  upstream::ServerSet servers_;
+  upstream::Upstream& upstream_;
+};
+
+}  // namespace portolan::dns

@@ -1,0 +1,257 @@
+#include "dns/plugins/hosts.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/files.h"
+#include "dns/corefile/zones.h"
+#include "dns/plugins/arguments.h"
+#include "dns/wire/reply.h"
+
+namespace portolan::dns {
+namespace {
+
+using corefile::Directive;
+using corefile::Token;
+
+constexpr uint16_t kFlags = wire::flag::kAuthoritative | wire::flag::kRecursionAvailable;
+constexpr std::array<std::string_view, 5> kOptions = {"ttl", "no_reverse", "fallthrough", "reload",
+                                                      "fallthrough_unsupported"};
+constexpr std::string_view kBlanks = " \t\r\v\f";
+
+std::string_view View(std::span<const uint8_t> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
+  return std::any_of(zones.begin(), zones.end(),
+                     [&](const wire::Zone& zone) { return zone.Holds(query); });
+}
+
+// The name under in-addr.arpa or ip6.arpa, in wire form.
+std::string ReverseName(const IpAddress& address) {
+  std::string text;
+  const auto bytes = address.bytes();
+  for (size_t i = bytes.size(); i > 0; --i) {
+    const unsigned byte = bytes[i - 1];
+    text += address.is_v4() ? fmt::format("{}.", byte)
+                            : fmt::format("{:x}.{:x}.", byte & 15, byte >> 4);
+  }
+  return wire::NameToWire(text + (address.is_v4() ? "in-addr.arpa." : "ip6.arpa.")).value();
+}
+
+std::vector<std::string_view> SplitBlanks(std::string_view line) {
+  std::vector<std::string_view> words;
+  size_t at = 0;
+  while ((at = line.find_first_not_of(kBlanks, at)) != std::string_view::npos) {
+    const size_t end = std::min(line.find_first_of(kBlanks, at), line.size());
+    words.push_back(line.substr(at, end - at));
+    at = end;
+  }
+  return words;
+}
+
+// An address that is there already stays where it is.
+template <typename T>
+bool AddOnce(std::vector<T>& list, const T& value) {
+  if (std::find(list.begin(), list.end(), value) != list.end()) return false;
+  list.push_back(value);
+  return true;
+}
+
+absl::Status AddInline(const Directive& line, const IpAddress& address, HostsTable& table) {
+  if (line.arguments.empty()) return line.name.Error("a name must follow the address");
+  for (const Token& argument : line.arguments) {
+    auto name = wire::NameToWire(argument.text);
+    if (!name.ok()) {
+      return argument.Error(fmt::format("'{}': {}", argument.text, Message(name.status())));
+    }
+    wire::LowerName(*name);
+    table.Add(address, *name);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseOption(const Directive& line, const std::vector<wire::Zone>& zones,
+                         HostsConfig& config, std::vector<std::string>* notes) {
+  const std::string& name = line.name.text;
+  if (name == "ttl") {
+    absl::Status status = CheckArguments(line, 1, 1);
+    if (!status.ok()) return status;
+    auto ttl = ParseNumber(line.arguments[0], 65535);
+    if (!ttl.ok()) return ttl.status();
+    if (*ttl == 0) return line.arguments[0].Error("ttl must be above 0");
+    config.ttl = static_cast<uint32_t>(*ttl);
+    return absl::OkStatus();
+  }
+  if (name == "no_reverse") {
+    config.reverse = false;
+    return CheckArguments(line, 0, 0);
+  }
+  if (name == "fallthrough") {
+    auto fallthrough = corefile::ParseZones(line.arguments);
+    if (!fallthrough.ok()) return fallthrough.status();
+    config.fallthrough = fallthrough->empty() ? zones : *std::move(fallthrough);
+    return absl::OkStatus();
+  }
+  if (name == "reload") {
+    absl::Status status = CheckArguments(line, 1, 1);
+    if (!status.ok()) return status;
+    auto period = ParseDuration(line.arguments[0]);
+    if (!period.ok()) return period.status();
+    AddNote(notes, line.name, "hosts", "the file is read when the Corefile is");
+    return absl::OkStatus();
+  }
+  if (name == "fallthrough_unsupported") {
+    AddNote(notes, line.name, "hosts", "other types of a known name are answered as NODATA");
+    return CheckArguments(line, 0, 0);
+  }
+  return UnknownOption(line, "hosts", kOptions);
+}
+
+void ReadHostsFile(const Token& at, const std::string& path, HostsTable& table,
+                   std::vector<std::string>* notes) {
+  auto text = ReadFile(path, kMaxHostsBytes);
+  if (!text.ok()) {
+    AddNote(notes, at, "hosts", fmt::format("its file is left out: {}", Message(text.status())));
+    return;
+  }
+  const size_t left_out = table.AddFile(*text);
+  if (left_out == 0) return;
+  AddNote(notes, at, "hosts", fmt::format("{} entries of {} are left out", left_out, path));
+}
+
+}  // namespace
+
+void HostsTable::Add(const IpAddress& address, const std::string& name) {
+  Addresses& addresses = by_name_[name];
+  if (!AddOnce(address.is_v4() ? addresses.v4 : addresses.v6, address)) return;
+  by_reverse_[ReverseName(address)].push_back(name);
+  ++entries_;
+}
+
+size_t HostsTable::AddFile(std::string_view text) {
+  size_t left_out = 0;
+  while (!text.empty()) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    const auto words = SplitBlanks(line.substr(0, line.find('#')));
+    if (words.size() < 2) continue;
+    // "fe80::1%eth0": the zone means nothing to a client of ours.
+    const auto address = IpAddress::Parse(words[0].substr(0, words[0].find('%')));
+    for (size_t i = 1; i < words.size(); ++i) {
+      auto name = wire::NameToWire(words[i]);
+      if (!address.ok() || !name.ok() || words[i].find('*') != std::string_view::npos) {
+        ++left_out;
+        continue;
+      }
+      wire::LowerName(*name);
+      Add(*address, *name);
+    }
+  }
+  return left_out;
+}
+
+const HostsTable::Addresses* HostsTable::FindName(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? nullptr : &found->second;
+}
+
+const std::vector<std::string>* HostsTable::FindReverse(std::string_view reverse_name) const {
+  const auto found = by_reverse_.find(reverse_name);
+  return found == by_reverse_.end() ? nullptr : &found->second;
+}
+
+absl::StatusOr<HostsConfig> ParseHosts(const Directive& directive,
+                                       const std::vector<wire::Zone>& block_zones,
+                                       const std::string& default_file,
+                                       std::vector<std::string>* notes) {
+  HostsConfig config;
+  config.zones = block_zones;
+  std::string file = default_file;
+  if (!directive.arguments.empty()) file = directive.arguments[0].text;
+  if (directive.arguments.size() > 1) {
+    auto zones = corefile::ParseZones(
+        std::vector<Token>(directive.arguments.begin() + 1, directive.arguments.end()));
+    if (!zones.ok()) return zones.status();
+    config.zones = *std::move(zones);
+  }
+  auto table = std::make_shared<HostsTable>();
+  ReadHostsFile(directive.name, file, *table, notes);
+  for (const Directive& line : directive.block) {
+    const auto address = IpAddress::Parse(line.name.text);
+    absl::Status status = address.ok() ? AddInline(line, *address, *table)
+                                       : ParseOption(line, config.zones, config, notes);
+    if (!status.ok()) return status;
+  }
+  config.table = std::move(table);
+  return config;
+}
+
+Verdict Hosts::OnQuery(Exchange& exchange) {
+  const wire::Query& query = exchange.query();
+  if (!AnyHolds(config_.zones, query)) return Verdict::kNext;
+  if (query.type == wire::type::kPtr) {
+    const Verdict verdict = AnswerReverse(exchange);
+    if (verdict != Verdict::kNext) return verdict;
+  }
+  if (const auto* addresses = config_.table->FindName(View(query.lower_name()))) {
+    return AnswerAddresses(exchange, *addresses);
+  }
+  if (query.type == wire::type::kPtr || AnyHolds(config_.fallthrough, query)) {
+    return Verdict::kNext;
+  }
+  failed_.Add();
+  exchange.set_reply_bytes(
+      wire::WriteEmptyReply(query, exchange.room(), wire::Rcode::kServFail, kFlags));
+  return Verdict::kAnswered;
+}
+
+Verdict Hosts::AnswerReverse(Exchange& exchange) {
+  const wire::Query& query = exchange.query();
+  const auto* names =
+      config_.reverse ? config_.table->FindReverse(View(query.lower_name())) : nullptr;
+  if (names == nullptr) return Verdict::kNext;
+  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
+  for (const std::string& name : *names) {
+    auto rdata = reply.Add(wire::Section::kAnswer, wire::kQuestionName, wire::type::kPtr,
+                           config_.ttl, name.size());
+    if (rdata.empty()) break;
+    std::copy(name.begin(), name.end(), rdata.begin());
+  }
+  answered_.Add();
+  exchange.set_local(true);
+  exchange.set_reply_bytes(reply.Finish(wire::Rcode::kNoError, kFlags));
+  return Verdict::kAnswered;
+}
+
+Verdict Hosts::AnswerAddresses(Exchange& exchange, const HostsTable::Addresses& addresses) {
+  const wire::Query& query = exchange.query();
+  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
+  const bool v4 = query.type == wire::type::kA;
+  if (v4 || query.type == wire::type::kAaaa) {
+    for (const IpAddress& address : v4 ? addresses.v4 : addresses.v6) {
+      const auto bytes = address.bytes();
+      auto rdata = reply.Add(wire::Section::kAnswer, wire::kQuestionName, query.type, config_.ttl,
+                             bytes.size());
+      if (rdata.empty()) break;
+      std::copy(bytes.begin(), bytes.end(), rdata.begin());
+    }
+  }
+  answered_.Add();
+  exchange.set_local(true);
+  exchange.set_reply_bytes(reply.Finish(wire::Rcode::kNoError, kFlags));
+  return Verdict::kAnswered;
+}
+
+void Hosts::CollectMetrics(MetricFamilies& families) const {
+  AddGaugeSample(families, "coredns_hosts_entries", "Entries of the hosts file and the Corefile.",
+                 {}, static_cast<double>(config_.table->size()));
+  AddCounterSample(families, "portolan_hosts_answers_total", "Questions answered by hosts.",
+                   {{"outcome", "answered"}}, static_cast<double>(answered_.value()));
+  AddCounterSample(families, "portolan_hosts_answers_total", "Questions answered by hosts.",
+                   {{"outcome", "servfail"}}, static_cast<double>(failed_.value()));
+}
+
+}  // namespace portolan::dns

@@ -1,0 +1,89 @@
+// The directive `hosts`: answers out of a hosts file and lines of the Corefile.
+//
+//   hosts [FILE [ZONES...]] {
+//       ADDRESS NAME...
+//       ttl SECONDS             default 3600
+//       no_reverse
+//       fallthrough [ZONES...]
+//       reload DURATION         noted: the file is read when the Corefile is
+//   }
+//
+// A, AAAA and PTR, as CoreDNS answers them (https://coredns.io/plugins/hosts/): a name that is
+// there without an address of the type asked is NODATA without SOA; one that is not there goes on
+// with `fallthrough` and is SERVFAIL without; a PTR that is not there always goes on. The table is
+// read once, immutable and shared by all workers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/ip.h"
+#include "common/metrics.h"
+#include "common/string_map.h"
+#include "dns/corefile/ast.h"
+#include "dns/plugin.h"
+#include "dns/wire/name.h"
+
+namespace portolan::dns {
+
+inline constexpr size_t kMaxHostsBytes = 16 << 20;
+
+class HostsTable {
+ public:
+  struct Addresses {
+    std::vector<IpAddress> v4, v6;
+  };
+
+  // Names are wire form in lower case.
+  void Add(const IpAddress& address, const std::string& name);
+  // Lines of hosts(5). Lines and names that are none are left out. Returns how many were.
+  size_t AddFile(std::string_view text);
+
+  const Addresses* FindName(std::string_view name) const;
+  // The names of the address that "4.3.2.1.in-addr.arpa" stands for.
+  const std::vector<std::string>* FindReverse(std::string_view reverse_name) const;
+  size_t size() const { return entries_; }
+
+ private:
+  StringMap<Addresses> by_name_;
+  StringMap<std::vector<std::string>> by_reverse_;
+  size_t entries_ = 0;
+};
+
+struct HostsConfig {
+  std::vector<wire::Zone> zones;
+  std::vector<wire::Zone> fallthrough;
+  uint32_t ttl = 3600;  // seconds
+  bool reverse = true;
+  std::shared_ptr<const HostsTable> table;
+};
+
+// `default_file` is read where the directive names none; a file that cannot be read is noted and
+// its lines are missing. At load, not on a worker. Errors are Token::Error.
+absl::StatusOr<HostsConfig> ParseHosts(const corefile::Directive& directive,
+                                       const std::vector<wire::Zone>& block_zones,
+                                       const std::string& default_file,
+                                       std::vector<std::string>* notes);
+
+class Hosts : public Plugin {
+ public:
+  explicit Hosts(HostsConfig config) : config_(std::move(config)) {}
+
+  std::string_view name() const override { return "hosts"; }
+  Verdict OnQuery(Exchange& exchange) override;
+  void CollectMetrics(MetricFamilies& families) const override;
+
+ private:
+  Verdict AnswerReverse(Exchange& exchange);
+  Verdict AnswerAddresses(Exchange& exchange, const HostsTable::Addresses& addresses);
+
+  const HostsConfig config_;
+  Counter answered_;
+  Counter failed_;
+};
+
+}  // namespace portolan::dns

@@ -1,0 +1,103 @@
+#include "dns/plugins/registry.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "dns/corefile/nearest.h"
+
+namespace portolan::dns {
+namespace {
+
+constexpr DirectiveState kActive = DirectiveState::kActive;
+constexpr DirectiveState kAccepted = DirectiveState::kAccepted;
+constexpr DirectiveState kForwarded = DirectiveState::kForwarded;
+
+constexpr std::string_view kByClusterDns =
+    "questions in its zones are forwarded to the cluster DNS";
+
+// CoreDNS 1.12 and later: https://github.com/coredns/coredns/blob/master/plugin.cfg
+constexpr DirectiveInfo kDirectives[] = {
+    {"root", kAccepted, false, "relative paths start in the working folder"},
+    {"metadata", kAccepted, false, "no metadata is collected"},
+    {"geoip", kAccepted, false, "no geographic metadata is collected"},
+    {"cancel", kAccepted, false, "the sidecar's own deadline of 5 s holds"},
+    {"tls", kAccepted, false, "the sidecar serves plain DNS to its own pod only"},
+    {"proxyproto", kAccepted, false, "clients are in the sidecar's own pod"},
+    {"quic", kAccepted, false, "the sidecar serves plain DNS to its own pod only"},
+    {"grpc_server", kAccepted, false, "the sidecar serves plain DNS to its own pod only"},
+    {"https", kAccepted, false, "the sidecar serves plain DNS to its own pod only"},
+    {"https3", kAccepted, false, "the sidecar serves plain DNS to its own pod only"},
+    {"timeouts", kAccepted, false, "the sidecar's own time limits hold"},
+    {"multisocket", kAccepted, false, "the sidecar has one socket for each of its workers"},
+    {"reload", kAccepted, true, "a new Corefile arrives from the control plane or with a restart"},
+    {"nsid", kAccepted, false, "replies carry no server id"},
+    {"bufsize", kAccepted, false, "the EDNS payload size is 1232"},
+    {"bind", kAccepted, false, "the sidecar's own listen address holds"},
+    {"debug", kAccepted, false, "there is no extra output"},
+    {"trace", kAccepted, false, "queries are not traced"},
+    {"ready", kActive, true, ""},
+    {"health", kActive, true, ""},
+    {"pprof", kAccepted, false, "no profile is served"},
+    {"prometheus", kActive, true, ""},
+    {"errors", kActive, true, ""},
+    {"log", kAccepted, false, "queries are not logged"},
+    {"dnstap", kAccepted, false, "nothing is sent to dnstap"},
+    {"local", kAccepted, false, "names such as localhost. go on to the next directive"},
+    {"dns64", kAccepted, false, "no AAAA records are made from A records"},
+    {"acl", kAccepted, false, "no query is blocked or filtered"},
+    {"any", kAccepted, false, "ANY is answered like any other type"},
+    {"chaos", kAccepted, false, "questions of class CH are refused"},
+    {"loadbalance", kActive, true, ""},
+    {"tsig", kAccepted, false, "signatures are neither checked nor made"},
+    {"cache", kAccepted, true, "answers of upstreams are not cached; local ones need no cache"},
+    {"rewrite", kAccepted, false, "questions and answers stay as they are"},
+    {"header", kAccepted, false, "the flags of replies stay as they are"},
+    {"dnssec", kAccepted, false, "local answers are not signed"},
+    {"autopath", kAccepted, false, "clients walk their search list themselves"},
+    {"minimal", kAccepted, false, "replies keep all their sections"},
+    {"template", kAccepted, false, "no answer is made from a template"},
+    {"transfer", kAccepted, false, "zones are not transferred"},
+    {"hosts", kActive, true, ""},
+    {"route53", kAccepted, false, "its zones go on to the next directive"},
+    {"azure", kAccepted, false, "its zones go on to the next directive"},
+    {"clouddns", kAccepted, false, "its zones go on to the next directive"},
+    {"k8s_external", kForwarded, false, kByClusterDns},
+    {"kubernetes", kActive, true, ""},
+    {"file", kForwarded, false, kByClusterDns},
+    {"auto", kForwarded, false, kByClusterDns},
+    {"secondary", kForwarded, false, kByClusterDns},
+    {"etcd", kForwarded, false, kByClusterDns},
+    {"loop", kAccepted, true, "forwarding loops are not looked for"},
+    {"forward", kActive, false, ""},
+    {"grpc", kAccepted, false, "questions go on to the next directive"},
+    {"erratic", kAccepted, false, "questions go on to the next directive"},
+    {"whoami", kAccepted, false, "questions go on to the next directive"},
+    {"on", kAccepted, false, "no command is run"},
+    {"sign", kAccepted, false, "no zone is signed"},
+    {"view", kForwarded, false,
+     "all questions of its server block are forwarded to the cluster DNS"},
+    {"nomad", kAccepted, false, "its zones go on to the next directive"},
+};
+
+}  // namespace
+
+std::span<const DirectiveInfo> AllDirectives() { return kDirectives; }
+
+const DirectiveInfo* FindDirective(std::string_view name) {
+  const auto* found = std::find_if(std::begin(kDirectives), std::end(kDirectives),
+                                   [&](const DirectiveInfo& info) { return info.name == name; });
+  return found == std::end(kDirectives) ? nullptr : found;
+}
+
+size_t ChainPlace(std::string_view name) {
+  return static_cast<size_t>(FindDirective(name) - kDirectives);
+}
+
+std::string UnknownDirective(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const DirectiveInfo& info : kDirectives) names.push_back(info.name);
+  return "unknown directive '" + std::string(name) + "'" + corefile::DidYouMean(name, names);
+}
+
+}  // namespace portolan::dns

@@ -1,0 +1,65 @@
+// What changes in a message between our client and an upstream, in both directions.
+//
+// EDNS is hop by hop (RFC 6891 6.1.1): upstreams get an OPT record of ours, clients one of ours if
+// they sent one. Untrusted bytes; bounded; nothing allocates. Any thread.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "dns/wire/message.h"
+#include "dns/wire/query.h"
+#include "dns/wire/reply.h"
+
+namespace portolan::dns::upstream {
+
+// What an upstream is asked. Two clients whose bytes are equal ask the same and can share one
+// answer: letter case and id are left out, everything that may change the answer is in.
+struct Request {
+  static constexpr size_t kMaxBytes = 1024;
+
+  std::array<uint8_t, kMaxBytes> room;
+  size_t size = 0;
+
+  std::span<const uint8_t> bytes() const { return {room.data(), size}; }
+};
+
+// Header (id 0; RD, AD and CD as the client's), the question in lower case, an OPT record with our
+// payload size, the client's DO bit and those of its options that are not for us alone (cookies,
+// keepalive, padding and NSID stay). REQUIRES: ParseQuery gave kQuery.
+void WriteRequest(const wire::Query& query, Request& out);
+
+// The question in what WriteRequest wrote.
+std::span<const uint8_t> QuestionOf(std::span<const uint8_t> request);
+
+enum class ReplyCheck : uint8_t { kOk, kWrongId, kWrongQuestion, kMalformed };
+
+// An upstream's reply with the places where it may be cut.
+struct Reply {
+  std::span<const uint8_t> message;
+  uint16_t flags = 0;
+  std::array<size_t, 3>
+      section_end{};  // answer, authority, additional without OPT and what follows
+  std::array<uint16_t, 3> counts{};
+  uint8_t extended_rcode = 0;  // the upper bits, from the OPT record
+  std::span<const uint8_t> edns_options;
+
+  bool truncated() const { return (flags & wire::flag::kTruncated) != 0; }
+  uint16_t rcode() const { return static_cast<uint16_t>(extended_rcode << 4 | (flags & 15)); }
+};
+
+// Whether `message` answers the question sent under `id`. Letter case does not count: an upstream
+// may fold it. `out` points into `message` and is whole only for kOk.
+ReplyCheck ReadReply(std::span<const uint8_t> message, uint16_t id,
+                     std::span<const uint8_t> question, Reply& out);
+
+// The reply as the client must see it: its id and its spelling of the name, OPT only if it sent
+// one, and no more than `max_bytes` (and room.size()): first the additional section goes, then all
+// sections and TC is set (RFC 2181 9). AA, RA and AD stay the upstream's. Returns the length.
+// REQUIRES: room holds 512 bytes.
+size_t WriteForClient(const Reply& reply, const wire::Query& query, std::span<uint8_t> room,
+                      size_t max_bytes);
+
+}  // namespace portolan::dns::upstream

@@ -1,0 +1,188 @@
+#include "proxy/admin/admin.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "common/http/json.h"
+#include "common/status.h"
+#include "directory/listing.h"
+
+namespace portolan::proxy {
+namespace {
+
+using nlohmann::json;
+
+// The index, and with it the answer to a mistyped path.
+constexpr std::string_view kIndex =
+    "/ready /healthz /stats /stats/prometheus /config_dump /names /endpoints /connections\n"
+    "POST: /logging?level=debug|info|warn|error /drain /quitquitquit\n";
+
+http::Handler Page(std::function<http::Response(const http::Request&)> make) {
+  return [make = std::move(make)](const http::Request& request, http::Responder responder) {
+    responder.Send(make(request));
+  };
+}
+
+// The page size asked for; nothing if it is not one.
+std::optional<size_t> ParseLimit(std::string_view text) {
+  if (text.empty()) return kDefaultPageSize;
+  size_t limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (limit < 1 || limit > kMaxPageSize) return std::nullopt;
+  return limit;
+}
+
+}  // namespace
+
+std::string PlainStats(std::string_view prometheus_text) {
+  std::string out;
+  while (!prometheus_text.empty()) {
+    const size_t end = std::min(prometheus_text.find('\n'), prometheus_text.size());
+    const std::string_view line = prometheus_text.substr(0, end);
+    prometheus_text.remove_prefix(std::min(end + 1, prometheus_text.size()));
+    // The value is behind the last space: samples here carry no timestamps.
+    const size_t space = line.rfind(' ');
+    if (line.empty() || line.front() == '#' || space == line.npos) continue;
+    out += fmt::format("{}: {}\n", line.substr(0, space), line.substr(space + 1));
+  }
+  return out;
+}
+
+absl::StatusOr<std::unique_ptr<Admin>> Admin::Listen(EventLoop& loop, const Options& options,
+                                                     AdminSource& source,
+                                                     const MetricsPage& metrics) {
+  http::Server::Options admin_options;
+  admin_options.name = "admin";
+  admin_options.listen = options.admin_listen;
+  admin_options.audience = http::Audience::kThisMachine;
+  admin_options.limits.body_bytes = 4096;
+  admin_options.max_connections = 64;
+  auto admin = http::Server::Listen(loop, admin_options);
+  if (!admin.ok()) return admin.status();
+
+  http::Server::Options pod_options;
+  pod_options.name = "pod";
+  pod_options.listen = options.pod_listen;
+  pod_options.limits.body_bytes = 4096;
+  pod_options.max_connections = 64;
+  auto pod = http::Server::Listen(loop, pod_options);
+  if (!pod.ok()) return pod.status();
+
+  std::unique_ptr<Admin> made(new Admin(loop, source, metrics, options.cluster_domain));
+  made->admin_ = std::move(*admin);
+  made->pod_ = std::move(*pod);
+  made->AddProbes(*made->admin_);
+  made->AddProbes(*made->pod_);
+  made->AddAdminPages(*made->admin_);
+  made->AddActions(*made->admin_);
+  made->pod_->Get("/metrics", Page([raw = made.get()](const auto&) { return raw->MetricsText(); }));
+  return made;
+}
+
+Admin::Admin(EventLoop& loop, AdminSource& source, const MetricsPage& metrics,
+             std::string cluster_domain)
+    : loop_(loop), source_(source), metrics_(metrics), cluster_domain_(std::move(cluster_domain)) {}
+
+void Admin::AddMetrics(MetricFamilies& families) const {
+  admin_->AddMetrics(families);
+  pod_->AddMetrics(families);
+}
+
+void Admin::AddProbes(http::Server& server) {
+  server.Get("/ready", Page([this](const auto&) { return ReadyPage(); }));
+  server.Get("/healthz", Page([](const auto&) { return http::TextResponse(200, "ok"); }));
+}
+
+void Admin::AddAdminPages(http::Server& server) {
+  server.Get("/", Page([](const auto&) {
+               http::Response index;
+               index.body = kIndex;
+               return index;
+             }));
+  server.Get("/stats", Page([this](const auto&) {
+               http::Response stats;
+               stats.body = PlainStats(metrics_.Render());
+               return stats;
+             }));
+  server.Get("/stats/prometheus", Page([this](const auto&) { return MetricsText(); }));
+  server.Get("/config_dump",
+             Page([this](const auto&) { return http::JsonResponse(200, source_.ConfigDump()); }));
+  server.Get("/names", Page([this](const http::Request& request) {
+               return ListNames(request, Listing::kNames);
+             }));
+  server.Get("/endpoints", Page([this](const http::Request& request) {
+               return ListNames(request, Listing::kEndpoints);
+             }));
+  server.Get("/connections", [this](const http::Request&, http::Responder responder) {
+    source_.Connections([responder](json connections) mutable {
+      responder.Send(http::JsonResponse(200, connections));
+    });
+  });
+}
+
+void Admin::AddActions(http::Server& server) {
+  server.Post("/logging", Page([this](const http::Request& request) {
+                const auto level = request.FindQuery("level");
+                if (!level) return http::TextResponse(400, "/logging?level=debug|info|warn|error");
+                const absl::Status status = source_.SetLogLevel(std::string(*level));
+                if (!status.ok()) return http::TextResponse(400, Message(status));
+                return http::TextResponse(200, fmt::format("log level {}", *level));
+              }));
+  server.Post("/drain", Page([this](const auto&) {
+                source_.Drain();
+                return http::TextResponse(200, "draining");
+              }));
+  server.Post("/quitquitquit", Page([this](const auto&) {
+                // After this event, so that the answer is on its way.
+                loop_.Post([&source = source_] { source.Quit(); });
+                return http::TextResponse(200, "quitting");
+              }));
+}
+
+http::Response Admin::ReadyPage() {
+  Readiness readiness = source_.Ready();
+  if (!readiness.body.ends_with('\n')) readiness.body.push_back('\n');
+  http::Response response;
+  response.status = readiness.ready ? 200 : 503;
+  response.headers = {{"Cache-Control", "no-store"}};
+  response.body = std::move(readiness.body);
+  return response;
+}
+
+http::Response Admin::MetricsText() const {
+  http::Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = metrics_.Render();
+  return response;
+}
+
+http::Response Admin::ListNames(const http::Request& request, Listing listing) {
+  const auto limit = ParseLimit(request.FindQuery("limit").value_or(""));
+  if (!limit) {
+    return http::JsonError(400,
+                           fmt::format("limit: a number from 1 to {} is needed", kMaxPageSize));
+  }
+  ServiceQuery query;
+  query.limit = *limit;
+  query.ns = request.FindQuery("namespace").value_or("");
+  query.search = request.FindQuery("search").value_or("");
+  const auto snapshot = source_.snapshot();
+  const ServicePage page = ListServices(*snapshot, query, cluster_domain_);
+  json names = json::array();
+  for (const Service* service : page.services) {
+    names.push_back(listing == Listing::kNames
+                        ? ServiceJson(*snapshot, *service, cluster_domain_)
+                        : ServiceDetailJson(*snapshot, *service, cluster_domain_));
+  }
+  return http::JsonResponse(200,
+                            {{"generation", snapshot->generation()},
+                             {listing == Listing::kNames ? "names" : "endpoints", std::move(names)},
+                             {"more", page.more}});
+}
+
+}  // namespace portolan::proxy

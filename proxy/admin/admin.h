@@ -1,0 +1,102 @@
+// The sidecar's two HTTP servers: the admin pages on loopback (15000) and what the rest of the
+// pod's world asks for (15020): probes and metrics.
+//
+//   page                  15000  15020
+//   GET  /ready             x      x    200 or 503; the body says why and how old the feed is
+//   GET  /healthz           x      x    200 while the process serves
+//   GET  /metrics                  x    Prometheus text format
+//   GET  /stats/prometheus  x           the same page
+//   GET  /stats             x           the same numbers as "name{labels}: value"
+//   GET  /config_dump       x           JSON
+//   GET  /names             x           ?namespace= &search= &limit=; JSON as the control plane's
+//   API GET  /endpoints         x           as /names, with the slices of each GET  /connections x
+//   JSON, collected from the workers POST /logging?level=    x           debug, info, warn, error
+//   POST /drain             x
+//   POST /quitquitquit      x
+//
+// What changes state takes POST alone, and the loopback server refuses foreign Hosts and Origins,
+// so that no web page open on the machine can do it. One thread: the main loop's.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "absl/status/statusor.h"
+#include "common/event_loop.h"
+#include "common/http/server.h"
+#include "common/ip.h"
+#include "common/metrics.h"
+#include "directory/directory.h"
+
+namespace portolan::proxy {
+
+struct Readiness {
+  bool ready = false;
+  std::string body;  // lines; a last newline is added if there is none
+};
+
+// What the admin pages show and set in motion. Called on the main loop; must not block.
+class AdminSource {
+ public:
+  virtual ~AdminSource() = default;
+  virtual Readiness Ready() = 0;
+  // Never null.
+  virtual std::shared_ptr<const Snapshot> snapshot() = 0;
+  virtual nlohmann::json ConfigDump() = 0;
+  // Calls `done` once, on the main loop, when the workers have answered.
+  virtual void Connections(std::function<void(nlohmann::json)> done) = 0;
+  virtual absl::Status SetLogLevel(std::string level) = 0;
+  virtual void Drain() = 0;
+  // Called after the answer to /quitquitquit was sent.
+  virtual void Quit() = 0;
+};
+
+class Admin {
+ public:
+  struct Options {
+    std::vector<SocketAddress> admin_listen;  // 127.0.0.1:15000 and [::1]:15000
+    std::vector<SocketAddress> pod_listen;    // 0.0.0.0:15020 or [::]:15020
+    std::string cluster_domain = "cluster.local";
+  };
+
+  // Both servers, or an error that names the address that cannot be had. `source` and `metrics`
+  // must outlive it.
+  static absl::StatusOr<std::unique_ptr<Admin>> Listen(EventLoop& loop, const Options& options,
+                                                       AdminSource& source,
+                                                       const MetricsPage& metrics);
+
+  const std::vector<SocketAddress>& admin_addresses() const { return admin_->addresses(); }
+  const std::vector<SocketAddress>& pod_addresses() const { return pod_->addresses(); }
+
+  // The servers' own numbers, for a source of the metrics page. Any thread, while it lives.
+  void AddMetrics(MetricFamilies& families) const;
+
+ private:
+  Admin(EventLoop& loop, AdminSource& source, const MetricsPage& metrics,
+        std::string cluster_domain);
+
+  void AddProbes(http::Server& server);
+  void AddAdminPages(http::Server& server);
+  void AddActions(http::Server& server);
+  http::Response ReadyPage();
+  http::Response MetricsText() const;
+  enum class Listing { kNames, kEndpoints };
+  http::Response ListNames(const http::Request& request, Listing listing);
+
+  EventLoop& loop_;
+  AdminSource& source_;
+  const MetricsPage& metrics_;
+  const std::string cluster_domain_;
+  std::unique_ptr<http::Server> admin_;
+  std::unique_ptr<http::Server> pod_;
+};
+
+// "name{label="x"} 3" lines of the Prometheus text format as "name{label="x"}: 3"; comments
+// dropped.
+std::string PlainStats(std::string_view prometheus_text);
+
+}  // namespace portolan::proxy

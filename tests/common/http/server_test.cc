@@ -1,0 +1,314 @@
+#include "common/http/server.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <optional>
+#include <string>
+
+#include "tests/common/http/served.h"
+
+namespace portolan::http {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+Handler Say(std::string line) {
+  return [line](const Request&, Responder responder) { responder.Send(TextResponse(200, line)); };
+}
+
+void SayOk(Server& server) { server.Get("/", Say("ok")); }
+
+Server::Options Short() {
+  Server::Options options;
+  options.timeouts = {.idle = absl::Milliseconds(80),
+                      .header = absl::Milliseconds(80),
+                      .body = absl::Milliseconds(80),
+                      .answer = absl::Milliseconds(80),
+                      .linger = absl::Milliseconds(200)};
+  return options;
+}
+
+TEST(HttpServer, RoutesByTheMostSpecificPath) {
+  Served served([](Server& server) {
+    server.Get("/a", Say("exact"));
+    server.Get("/*", Say("root"));
+    server.Get("/a/*", Say("below"));
+    server.Get("/a/b/*", Say("deep"));
+  });
+  const auto body = [&](std::string_view path) {
+    return BodyOf(Fetch(served.address(), "GET", path));
+  };
+  EXPECT_EQ(body("/a"), "exact\n");
+  EXPECT_EQ(body("/a/x"), "below\n");
+  EXPECT_EQ(body("/a/b/x"), "deep\n");
+  EXPECT_EQ(body("/other"), "root\n");
+}
+
+TEST(HttpServer, UnknownPathsAndMethodsAreToldApart) {
+  Served served([](Server& server) {
+    server.Get("/both", Say("got"));
+    server.Post("/both", Say("posted"));
+    server.Post("/quit", Say("quit"));
+  });
+  EXPECT_THAT(Fetch(served.address(), "GET", "/none"), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(Fetch(served.address(), "GET", "/quit"),
+              AllOf(StartsWith("HTTP/1.1 405 "), HasSubstr("Allow: POST\r\n")));
+  EXPECT_THAT(Fetch(served.address(), "DELETE", "/both"), HasSubstr("Allow: GET, HEAD, POST\r\n"));
+  EXPECT_THAT(Fetch(served.address(), "HEAD", "/both"),
+              AllOf(StartsWith("HTTP/1.1 200 "), EndsWith("\r\n\r\n")));
+  EXPECT_THAT(Fetch(served.address(), "POST", "/both"), EndsWith("posted\n"));
+}
+
+TEST(HttpServer, KeepsAConnectionAliveAndAnswersPipelinedRequestsInOrder) {
+  Served served([](Server& server) {
+    server.Get("/*", [](const Request& request, Responder responder) {
+      responder.Send(TextResponse(200, "[" + request.path + "]"));
+    });
+  });
+  Client client(served.address());
+  client.Send("GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n");
+  const std::string both = client.Read("[/2]\n");
+  EXPECT_LT(both.find("[/1]"), both.find("[/2]"));
+  client.Send("GET /3 HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(client.Read("[/3]\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, AHandlerMayAnswerLater) {
+  std::optional<Responder> kept;
+  Served served([&](Server& server) {
+    server.Get("/later", [&](const Request&, Responder responder) { kept = responder; });
+    server.Get("/now", [&](const Request&, Responder responder) {
+      responder.Send(TextResponse(200, "now"));
+      if (kept) kept->Send(TextResponse(200, "later"));
+      kept.reset();
+    });
+  });
+  Client client(served.address());
+  // The second request waits for the first one's answer.
+  client.Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\nGET /now HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(served.Until([&](Server&) { return kept.has_value(); }));
+  Fetch(served.address(), "GET", "/now");
+  const std::string both = client.Read("now\n");
+  EXPECT_LT(both.find("later\n"), both.find("now\n"));
+}
+
+TEST(HttpServer, AnAnswerToAPeerThatIsGoneIsDropped) {
+  std::optional<Responder> kept;
+  Served served([&](Server& server) {
+    server.Get("/", [&](const Request&, Responder responder) { kept = responder; });
+  });
+  {
+    Client client(served.address());
+    client.Send(kGet);
+    ASSERT_TRUE(served.Until([&](Server&) { return kept.has_value(); }));
+    const linger reset{1, 0};
+    setsockopt(client.fd(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+  }
+  ASSERT_TRUE(served.Until([](Server& server) { return server.connection_count() == 0; }));
+  served.On([&](Server&) {
+    kept->Send(TextResponse(200, "late"));
+    kept.reset();
+    return 0;
+  });
+}
+
+TEST(HttpServer, AForgottenAnswerIsA500) {
+  Served served([](Server& server) { server.Get("/", [](const Request&, Responder) {}); });
+  EXPECT_THAT(Fetch(served.address(), "GET", "/"), StartsWith("HTTP/1.1 500 "));
+}
+
+TEST(HttpServer, AnswersAPeerThatHasShutItsSendingSide) {
+  Served served(SayOk);
+  Client client(served.address());
+  client.Send(kGet);
+  client.ShutdownWrite();
+  EXPECT_THAT(client.Read(), EndsWith("ok\n"));
+}
+
+TEST(HttpServer, SlowLorisIsTimedOut) {
+  Served served(SayOk, Short());
+  Client client(served.address());
+  client.Send("GET / HTTP/1.1\r\nHost: a\r\n");
+  // A byte every 20 ms does not move the deadline.
+  for (int i = 0; i < 12; ++i) {
+    client.Send("x");
+    usleep(20000);
+  }
+  EXPECT_THAT(client.Read(), StartsWith("HTTP/1.1 408 "));
+}
+
+TEST(HttpServer, ABodyThatDoesNotArriveIsTimedOut) {
+  Served served([](Server& server) { server.Post("/", Say("ok")); }, Short());
+  Client client(served.address());
+  client.Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nab");
+  EXPECT_THAT(client.Read(), StartsWith("HTTP/1.1 408 "));
+}
+
+TEST(HttpServer, IdleConnectionsAreClosed) {
+  Served served(SayOk, Short());
+  Client silent(served.address());
+  EXPECT_EQ(silent.Read(), "");
+  Client used(served.address());
+  used.Send(kGet);
+  EXPECT_THAT(used.Read(), EndsWith("ok\n"));
+}
+
+TEST(HttpServer, AHandlerThatNeverAnswersIsA503) {
+  std::optional<Responder> kept;
+  Served served(
+      [&](Server& server) {
+        server.Get("/", [&](const Request&, Responder responder) { kept = responder; });
+      },
+      Short());
+  EXPECT_THAT(Fetch(served.address(), "GET", "/"), StartsWith("HTTP/1.1 503 "));
+  served.On([&](Server&) {
+    kept.reset();
+    return 0;
+  });
+}
+
+TEST(HttpServer, APeerThatDoesNotReadIsHeldBackThenClosed) {
+  int answered = 0;
+  Server::Options options = Short();
+  Served served(
+      [&](Server& server) {
+        server.Get("/", [&](const Request&, Responder responder) {
+          ++answered;
+          responder.Send(TextResponse(200, std::string(1 << 20, 'x')));
+        });
+      },
+      options);
+  Client client(served.address());
+  for (int i = 0; i < 100; ++i) client.Send(kGet);
+  // The kernel's buffers take some; the rest is not even produced.
+  ASSERT_TRUE(served.Until([](Server& server) { return server.connection_count() == 0; }));
+  EXPECT_LT(served.On([&](Server&) { return answered; }), 50);
+}
+
+TEST(HttpServer, TheReasonOfARefusalReachesAPeerThatGoesOnSending) {
+  Served served([](Server& server) { server.Post("/", Say("ok")); });
+  Client client(served.address());
+  client.Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000000\r\n\r\n");
+  client.Send(std::string(4000000, 'x'));
+  client.ShutdownWrite();
+  EXPECT_THAT(client.Read(), StartsWith("HTTP/1.1 413 "));
+}
+
+TEST(HttpServer, BeyondItsConnectionsTheLongestIdleMakesRoom) {
+  Server::Options options;
+  options.max_connections = 2;
+  Served served(SayOk, options);
+  Client first(served.address());
+  first.Send(kGet);
+  EXPECT_THAT(first.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+  Client second(served.address());
+  second.Send(kGet);
+  EXPECT_THAT(second.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+  Client third(served.address());
+  third.Send(kGet);
+  EXPECT_THAT(third.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(first.Read(), "");
+  second.Send(kGet);
+  EXPECT_THAT(second.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, BusyConnectionsAreNotEvicted) {
+  Server::Options options;
+  options.max_connections = 1;
+  Served served(SayOk, options);
+  Client busy(served.address());
+  busy.Send("GET / HTT");
+  ASSERT_TRUE(served.Until([](Server& server) { return server.connection_count() > 0; }));
+  usleep(20000);  // until its bytes are read
+  Client refused(served.address());
+  EXPECT_THAT(refused.Read(), ::testing::AnyOf("", "<reset>"));
+  busy.Send("P/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_THAT(busy.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, AForeignPageCannotReachALoopbackListener) {
+  Server::Options options;
+  options.audience = Audience::kThisMachine;
+  Served served(SayOk, options);
+  const auto with = [&](std::string_view host, std::string_view fields) {
+    return Fetch(served.address(), "GET", "/", fields, host).substr(9, 3);
+  };
+  EXPECT_EQ(with("evil.example", ""), "403");
+  EXPECT_EQ(with("127.0.0.1:15000", ""), "200");
+  EXPECT_EQ(with("localhost:15000", "Origin: http://localhost:15000\r\n"), "200");
+  EXPECT_EQ(with("localhost:15000", "Origin: http://evil.example\r\n"), "403");
+  EXPECT_EQ(with("localhost:15000", "Origin: null\r\n"), "403");
+}
+
+TEST(HttpServer, StopListeningKeepsWhatIsConnected) {
+  Served served(SayOk);
+  Client client(served.address());
+  client.Send(kGet);
+  client.Read("ok\n");
+  served.On([](Server& server) {
+    server.StopListening();
+    return 0;
+  });
+  client.Send(kGet);
+  EXPECT_THAT(client.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, AnAddressInUseIsAnErrorThatNamesIt) {
+  EventLoop loop;
+  auto first =
+      Server::Listen(loop, {.name = "one", .listen = {*SocketAddress::Parse("127.0.0.1:0")}});
+  ASSERT_TRUE(first.ok());
+  auto second = Server::Listen(loop, {.name = "two", .listen = (*first)->addresses()});
+  ASSERT_FALSE(second.ok());
+  EXPECT_THAT(second.status().ToString(), HasSubstr((*first)->addresses()[0].ToString()));
+}
+
+TEST(HttpServer, CurlIsServed) {
+  if (system("command -v curl >/dev/null") != 0) GTEST_SKIP() << "no curl here";
+  Served served([](Server& server) {
+    server.Post("/*", [](const Request& request, Responder responder) {
+      responder.Send(TextResponse(200, std::to_string(request.body.size())));
+    });
+  });
+  const std::string command =
+      "head -c 300000 /dev/zero | curl -sS --noproxy '*' --data-binary @- -H 'Expect: 100-continue'"
+      " -H 'Transfer-Encoding: chunked' " +
+      served.url() + "/a " + served.url() + "/b";
+  FILE* pipe = popen(command.c_str(), "r");
+  std::array<char, 256> buffer{};
+  std::string out;
+  while (fgets(buffer.data(), buffer.size(), pipe) != nullptr) out += buffer.data();
+  EXPECT_EQ(pclose(pipe), 0);
+  EXPECT_EQ(out, "300000\n300000\n");
+}
+
+TEST(HttpServer, CountsWhatItDoes) {
+  Served served(SayOk);
+  Fetch(served.address(), "GET", "/");
+  Client bad(served.address());
+  bad.Send("\x16\x03");
+  bad.Read();
+  bad.ShutdownWrite();
+  ASSERT_TRUE(served.Until([](Server& server) { return server.connection_count() == 0; }));
+  MetricsPage page;
+  page.AddSource([&](MetricFamilies& families) {
+    served.On([&](Server& server) {
+      server.AddMetrics(families);
+      return 0;
+    });
+  });
+  const std::string text = page.Render();
+  EXPECT_THAT(text, HasSubstr("portolan_http_requests_total{server=\"test\"} 1\n"));
+  EXPECT_THAT(text, HasSubstr("{server=\"test\",outcome=\"accepted\"} 2\n"));
+  EXPECT_THAT(text, HasSubstr("{server=\"test\",reason=\"malformed\"} 1\n"));
+}
+
+}  // namespace
+}  // namespace portolan::http

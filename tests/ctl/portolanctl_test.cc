@@ -1,0 +1,157 @@
+// The program itself, run against a server in this process.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "ctl/client.h"
+#include "tests/common/http/served.h"
+#include "tests/directory/small_cluster.h"
+#include "xds/dashboard/api.h"
+
+namespace portolan::ctl {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+struct Ran {
+  int status;
+  std::string output;  // both streams
+};
+
+Ran Invoke(const std::string& arguments) {
+  FILE* pipe = popen((PORTOLANCTL " " + arguments + " 2>&1").c_str(), "r");
+  Ran ran{-1, {}};
+  std::array<char, 4096> buffer{};
+  size_t n = 0;
+  while ((n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0)
+    ran.output.append(buffer.data(), n);
+  ran.status = WEXITSTATUS(pclose(pipe));
+  return ran;
+}
+
+class Portolanctl : public ::testing::Test {
+ protected:
+  std::string With(const std::string& arguments) {
+    return "--server " + served.url() + " " + arguments;
+  }
+
+  std::shared_ptr<const Snapshot> snapshot = SmallCluster();
+  std::vector<xds::ClientStatus> clients{{"default/frontend-1", "0.1.0", "p", absl::Now(), {}}};
+  std::unique_ptr<xds::Api> api;
+  http::Served served{[this](http::Server& server) {
+    api = std::make_unique<xds::Api>(
+        server, [this] { return snapshot; }, [this] { return clients; });
+  }};
+};
+
+TEST_F(Portolanctl, NamesPrintsATable) {
+  const Ran ran = Invoke(With("names"));
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.output, StartsWith("NAMESPACE   NAME "));
+  EXPECT_THAT(ran.output, HasSubstr("default     backend            ClusterIP      10.43.0.123,"));
+}
+
+TEST_F(Portolanctl, NamesTakesASearchAndANamespace) {
+  EXPECT_THAT(Invoke(With("names external")).output, Not(HasSubstr("backend")));
+  EXPECT_THAT(Invoke(With("names -n default")).output, Not(HasSubstr("external")));
+  EXPECT_EQ(Invoke(With("names 'a b&c'")).output, "No names found.\n");
+}
+
+TEST_F(Portolanctl, OptionsMayFollowTheSubcommand) {
+  const Ran ran = Invoke("names -o json --server " + served.url() + "/");
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_EQ(nlohmann::json::parse(ran.output)["names"].size(), 4u);
+}
+
+TEST_F(Portolanctl, ProxyStatusPrintsATable) {
+  const Ran ran = Invoke(With("proxy-status"));
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.output, HasSubstr("default/frontend-1"));
+}
+
+TEST_F(Portolanctl, AllPagesAreFetched) {
+  http::Served pages([](http::Server& server) {
+    server.Get("/x", [](const http::Request& request, http::Responder responder) {
+      const bool first = !request.FindQuery("continue");
+      http::Response response;
+      response.body = first ? R"({"l": [1], "continue": "a/b c"})" : R"({"l": [2]})";
+      responder.Send(response);
+    });
+  });
+  const auto answer = Client({.server = pages.url()}).GetAll("/x?limit=1", "l");
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_EQ((*answer)["l"], nlohmann::json({1, 2}));
+}
+
+TEST_F(Portolanctl, ErrorsSayWhatToDoNext) {
+  Ran ran = Invoke("--server http://127.0.0.1:1 names");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("Is portolan-control running there? Give its address with"));
+  ran = Invoke("--server gopher://127.0.0.1 names");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("is not a URL such as"));
+  http::Served other([](http::Server& server) {
+    server.Get("/*", [](const http::Request&, http::Responder responder) {
+      responder.Send(http::TextResponse(200, "<html>"));
+    });
+  });
+  ran = Invoke("--server " + other.url() + " names");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("which is not portolan-control's API"));
+}
+
+TEST_F(Portolanctl, AServersErrorIsShownWithoutItsEscapeSequences) {
+  http::Served hostile([](http::Server& server) {
+    server.Get("/*", [](const http::Request&, http::Responder responder) {
+      http::Response response;
+      response.status = 400;
+      response.body = R"({"error": "\u001b]0;owned\u0007"})";
+      responder.Send(response);
+    });
+  });
+  const Ran ran = Invoke("--server " + hostile.url() + " names");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("says: ?]0;owned?"));
+}
+
+TEST_F(Portolanctl, ASilentServerIsTimedOut) {
+  std::optional<http::Responder> kept;
+  http::Served silent([&](http::Server& server) {
+    server.Get("/*", [&](const http::Request&, http::Responder responder) { kept = responder; });
+  });
+  const Ran ran = Invoke("--timeout 200ms --server " + silent.url() + " names");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("timed out"));
+  silent.On([&](http::Server&) {
+    kept.reset();
+    return 0;
+  });
+}
+
+TEST_F(Portolanctl, AnAnswerBeyondTheBoundIsRefused) {
+  const auto answer = Client({.server = served.url(), .max_bytes = 100}).Get("/api/v1/names");
+  ASSERT_FALSE(answer.ok());
+  EXPECT_THAT(answer.status().ToString(), HasSubstr("larger than 100 bytes"));
+}
+
+TEST_F(Portolanctl, WrongUsageIsStatusTwo) {
+  EXPECT_EQ(Invoke("").status, 2);
+  EXPECT_EQ(Invoke("nonsense").status, 2);
+  EXPECT_EQ(Invoke("names -o yaml").status, 2);
+  EXPECT_EQ(Invoke("--help").status, 0);
+  const Ran version = Invoke("--version");
+  EXPECT_EQ(version.status, 0);
+  EXPECT_THAT(version.output, StartsWith("portolanctl "));
+}
+
+}  // namespace
+}  // namespace portolan::ctl

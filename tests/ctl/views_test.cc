@@ -1,0 +1,96 @@
+#include "ctl/views.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "ctl/terminal.h"
+
+namespace portolan::ctl {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+TEST(Printable, KeepsTextAndDropsWhatATerminalObeys) {
+  EXPECT_EQ(Printable("backend é 日本"), "backend é 日本");
+  EXPECT_EQ(Printable("a\x1b[31mb\r\n\t\x7f"), "a?[31mb????");
+  EXPECT_EQ(Printable("\xc2\x9b"
+                      "31m"),
+            "?31m");  // C1 CSI
+  EXPECT_EQ(Printable("\xe2\x80\xae"
+                      "evil"),
+            "?evil");                                      // right-to-left override
+  EXPECT_EQ(Printable("\xe2\x80\x8b\xe2\x81\xa6"), "??");  // zero width space, isolate
+  EXPECT_EQ(Printable("\x9b\xff\xc0\x80\xed\xa0\x80\xe2\x80"), "?????????");
+  EXPECT_EQ(Printable(std::string_view("\0", 1)), "?");
+}
+
+TEST(NamesTable, IsAligned) {
+  const json answer = json::parse(R"({"names": [
+    {"namespace": "default", "name": "backend", "type": "ClusterIP", "headless": false,
+     "clusterIPs": ["10.43.0.123", "fd43::123"], "dnsName": "backend.default.svc.cluster.local",
+     "ports": [{"name": "http", "protocol": "TCP", "port": 8080},
+               {"name": "dns", "protocol": "UDP", "port": 53}],
+     "endpoints": {"ready": 3, "serving": 4, "terminating": 1}},
+    {"namespace": "default", "name": "twin", "type": "ClusterIP", "headless": true,
+     "clusterIPs": [], "dnsName": "twin.default.svc.cluster.local", "ports": [],
+     "endpoints": {"ready": 0, "serving": 0, "terminating": 0}},
+    {"namespace": "web", "name": "ext", "type": "ExternalName", "externalName": "example.com",
+     "dnsName": "ext.web.svc.cluster.local"}]})");
+  EXPECT_EQ(
+      NamesTable(answer),
+      "NAMESPACE   NAME      TYPE           CLUSTER-IP              PORTS             READY   "
+      "TERMINATING   DNS\n"
+      "default     backend   ClusterIP      10.43.0.123,fd43::123   8080/TCP,53/UDP   3       "
+      "1             backend.default.svc.cluster.local\n"
+      "default     twin      ClusterIP      None                    -                 0       "
+      "0             twin.default.svc.cluster.local\n"
+      "web         ext       ExternalName   example.com             -                 -       "
+      "-             ext.web.svc.cluster.local\n");
+}
+
+TEST(NamesTable, AnEmptyAnswerIsSaid) {
+  EXPECT_EQ(NamesTable(json::object()), "No names found.\n");
+  EXPECT_EQ(ProxyStatusTable(json::object(), absl::UnixEpoch()), "No sidecar is connected.\n");
+}
+
+TEST(ProxyStatusTable, ShowsEachTypeAndWhatWasRefused) {
+  const json answer = json::parse(R"({"sidecars": [
+    {"node": "default/frontend-1", "version": "0.1.0", "peer": "ipv4:10.42.0.7:40112",
+     "connected": "2023-11-14T22:13:20.000Z",
+     "types": [{"type": "Service", "status": "SYNCED"}, {"type": "Endpoints", "status": "STALE"}]},
+    {"node": "default/frontend-2", "version": "", "peer": "p", "connected": null,
+     "types": [{"type": "ProxyConfig", "status": "NACKED", "lastNack": "line 3\u001b[2J"}]}]})");
+  EXPECT_EQ(
+      ProxyStatusTable(answer, absl::FromUnixSeconds(1'700'000'000 + 3725)),
+      "NAME                 SERVICE   ENDPOINTS   PROXYCONFIG   CONNECTED   PEER                   "
+      "VERSION\n"
+      "default/frontend-1   SYNCED    STALE       -             1h2m        ipv4:10.42.0.7:40112   "
+      "0.1.0\n"
+      "default/frontend-2   -         -           NACKED        -           p                      "
+      "-\n"
+      "\n"
+      "default/frontend-2 refuses ProxyConfig: line 3?[2J\n");
+}
+
+TEST(Views, SurviveJsonOfAnotherShape) {
+  for (
+      const char* text :
+      {"[]", "1", "null", R"({"names": 1, "sidecars": {}})", R"({"names": [1, [], {}, null]})",
+       R"({"sidecars": [1, {"types": [1, {"type": 5}]}, {"types": "x"}]})",
+       R"({"names": [{"name": {}, "ports": [1, {"port": "x"}], "clusterIPs": [1], "endpoints": 3}]})"}) {
+    const json answer = json::parse(text);
+    EXPECT_FALSE(NamesTable(answer).empty());
+    EXPECT_FALSE(ProxyStatusTable(answer, absl::UnixEpoch()).empty());
+  }
+}
+
+TEST(Json, IsPureAscii) {
+  const std::string text = Json({{"name", "\x1b\xc2\x9b\xff\xe2\x80\xae"}});
+  EXPECT_THAT(text, HasSubstr("\\u001b\\u009b\\ufffd\\u202e"));
+  for (char c : text) EXPECT_TRUE(c == '\n' || (c >= 0x20 && c < 0x7f));
+}
+
+}  // namespace
+}  // namespace portolan::ctl

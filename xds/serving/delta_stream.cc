@@ -1,0 +1,134 @@
+#include "xds/serving/delta_stream.h"
+
+#include <grpcpp/support/proto_buffer_reader.h>
+
+#include <utility>
+
+#include "common/log.h"
+#include "common/status.h"
+
+namespace portolan::xds {
+
+DeltaStream::DeltaStream(grpc::CallbackServerContext* context,
+                         std::shared_ptr<const ResourceSet> set, std::string identifier,
+                         ServingCounts& counts, std::function<void(DeltaStream*)> on_done)
+    : context_(context),
+      counts_(counts),
+      on_done_(std::move(on_done)),
+      state_(std::make_unique<State>(std::move(set), context->peer(), std::move(identifier))) {
+  ++counts_.streams;
+}
+
+void DeltaStream::Start() { StartRead(&read_); }
+
+void DeltaStream::OnPublish(const std::shared_ptr<const ResourceSet>& set,
+                            const ChangedResources& changed) {
+  state_.With([&](auto& state) {
+    if (state->finished) return;
+    state->session.OnPublish(set, changed);
+    if (state->writing_since.has_value() && !state->done &&
+        absl::Now() - *state->writing_since > kStalledAfter) {
+      ++counts_.stalled_streams;
+      log::warn("{} ({}) takes no response since {}: disconnected", state->session.client().node_id,
+                state->session.client().peer,
+                absl::FormatDuration(absl::Now() - *state->writing_since));
+      context_->TryCancel();
+      return;
+    }
+    Proceed(*state);
+  });
+}
+
+void DeltaStream::End(grpc::Status status) {
+  state_.With([&](auto& state) {
+    if (!state->ending.has_value()) state->ending = std::move(status);
+    Proceed(*state);
+  });
+}
+
+ClientStatus DeltaStream::Status() const {
+  return state_.With([](const auto& state) { return state->session.Status(); });
+}
+
+void DeltaStream::OnReadDone(bool ok) {
+  // The client closed its side, or the stream broke.
+  if (!ok) return End(grpc::Status::OK);
+  ++counts_.requests;
+  const bool go_on = state_.With([&](auto& state) {
+    if (state->finished) return false;
+    const absl::Status taken = TakeRequest(*state);
+    if (!taken.ok()) {
+      state->ending = grpc::Status(static_cast<grpc::StatusCode>(taken.raw_code()),
+                                   std::string(Message(taken)));
+      log::warn("{} ({}): {}; stream ended", state->session.client().node_id,
+                state->session.client().peer, Message(taken));
+    }
+    Proceed(*state);
+    return taken.ok();
+  });
+  if (go_on) StartRead(&read_);
+}
+
+absl::Status DeltaStream::TakeRequest(State& state) {
+  DeltaSession::Request request;
+  grpc::ProtoBufferReader reader(&read_);
+  if (!reader.status().ok() || !request.ParseFromZeroCopyStream(&reader)) {
+    ++counts_.malformed_requests;
+    return absl::InvalidArgumentError("the request is no DeltaDiscoveryRequest");
+  }
+  const bool is_new = state.session.client().node_id.empty();
+  const absl::Status taken = state.session.OnRequest(request);
+  const ClientStatus& client = state.session.client();
+  if (is_new && !client.node_id.empty())
+    log::info("{} connected from {}", client.node_id, client.peer);
+  LogAnswers(request, client);
+  return taken;
+}
+
+void DeltaStream::LogAnswers(const DeltaSession::Request& request, const ClientStatus& client) {
+  if (!request.has_error_detail()) return;
+  ++counts_.nacks;
+  const std::string& why = request.error_detail().message();
+  if (why == last_nack_) return;  // a client that refuses the same thing again
+  last_nack_ = why;
+  log::warn("{} refused {}: {}", client.node_id, request.type_url(), why.substr(0, 300));
+}
+
+void DeltaStream::Proceed(State& state) {
+  if (state.finished || state.writing_since.has_value()) return;
+  if (state.ending.has_value()) {
+    state.finished = true;
+    Finish(*state.ending);
+    return;
+  }
+  auto response = state.session.NextResponse();
+  if (!response.has_value()) return;
+  write_ = std::move(*response);
+  ++counts_.responses;
+  counts_.response_bytes += write_.Length();
+  state.writing_since = absl::Now();
+  StartWrite(&write_);
+}
+
+void DeltaStream::OnWriteDone(bool ok) {
+  state_.With([&](auto& state) {
+    state->writing_since.reset();
+    if (!ok && !state->ending.has_value()) {
+      state->ending = grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream broke");
+    }
+    Proceed(*state);
+  });
+}
+
+void DeltaStream::OnCancel() { End(grpc::Status::CANCELLED); }
+
+void DeltaStream::OnDone() {
+  state_.With([](auto& state) {
+    state->done = true;
+    const ClientStatus& client = state->session.client();
+    if (!client.node_id.empty()) log::info("{} disconnected from {}", client.node_id, client.peer);
+  });
+  on_done_(this);
+}
+
+}  // namespace portolan::xds

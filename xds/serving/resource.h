@@ -1,0 +1,55 @@
+// The resources that sidecars subscribe to, as bytes on the wire.
+//
+// A resource is encoded once, when it changes, and the bytes are shared by every stream that sends
+// it. Its version is a hash of its content, so that all replicas of the control plane agree on it.
+// What each resource holds: xds/api/portolan/v1/. Any thread; immutable once made.
+#pragma once
+
+#include <google/protobuf/message.h>
+#include <grpcpp/support/slice.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "directory/model.h"
+
+namespace portolan::xds {
+
+// In the order in which a stream sends them: what others refer to comes first (make before break).
+enum class ResourceType : uint8_t { kProxyConfig, kNamespace, kService, kEndpoints };
+inline constexpr size_t kResourceTypes = 4;
+
+std::string_view TypeUrl(ResourceType type);
+std::optional<ResourceType> ResourceTypeOf(std::string_view type_url);
+
+struct Resource {
+  std::string name;
+  std::string version;  // 16 hexadecimal digits
+  // A `resources` field of a DeltaDiscoveryResponse, complete: tag, length, Resource message.
+  grpc::Slice wire;
+};
+using ResourcePtr = std::shared_ptr<const Resource>;
+
+// Deterministic: equal content gives an equal version on every replica. The origin travels in
+// Resource.metadata and has no part in the version.
+ResourcePtr EncodeResource(ResourceType type, std::string name,
+                           const google::protobuf::Message& content, const Origin& origin);
+
+ResourcePtr EncodeNamespace(const Namespace& ns);
+// `ns` is null when there is no such namespace.
+ResourcePtr EncodeService(const Service& service, const Namespace* ns);
+ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile);
+
+inline constexpr size_t kEndpointsPerSlice = 100;
+
+// NAMESPACE/SERVICE/SLICE, and SLICE#2 and so on for what is over kEndpointsPerSlice.
+std::vector<ResourcePtr> EncodeSlice(const EndpointSlice& slice);
+// NAMESPACE/SERVICE: the names and versions of its slices. `arrived` is the latest of theirs.
+ResourcePtr EncodeHead(const std::string& service_key, const std::vector<ResourcePtr>& slices,
+                       absl::Time arrived);
+
+}  // namespace portolan::xds

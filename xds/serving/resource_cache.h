@@ -1,0 +1,96 @@
+// All resources that are served, as a sequence of immutable sets that follow the directory.
+//
+// One thread, the one that owns the Directory, calls the cache; a ResourceSet is read by any
+// number of threads without a lock. Only what a commit changed is encoded anew, and what comes out
+// the same as before (a resourceVersion that rose without a change that concerns us) stays the
+// same resource and is sent to nobody.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/shared_map.h"
+#include "common/string_map.h"
+#include "directory/directory.h"
+#include "xds/serving/resource.h"
+
+namespace portolan::xds {
+
+class ResourceSet {
+ public:
+  using Names = std::vector<std::string>;
+
+  // Of the directory.
+  uint64_t generation() const { return generation_; }
+
+  // Null if there is none.
+  const Resource* Find(ResourceType type, std::string_view name) const;
+  // The full names of the slices that a head lists; null if there is no such head.
+  const Names* SlicesOf(std::string_view service_key) const;
+  size_t size(ResourceType type) const { return of(type).size(); }
+
+  // visit(const Resource&), in no order.
+  template <typename F>
+  void ForEach(ResourceType type, F&& visit) const {
+    of(type).ForEach([&](const std::string&, const ResourcePtr& resource) { visit(*resource); });
+  }
+
+ private:
+  friend class ResourceCache;
+  template <typename T>
+  using ByName = SharedMap<std::string, std::shared_ptr<const T>, StringHash, std::equal_to<>>;
+
+  const ByName<Resource>& of(ResourceType type) const {
+    return resources_[static_cast<size_t>(type)];
+  }
+
+  uint64_t generation_ = 0;
+  std::array<ByName<Resource>, kResourceTypes> resources_;
+  ByName<Names> slices_;
+};
+
+// Names of each type that were added, replaced or removed, sorted.
+using ChangedResources = std::array<std::vector<std::string>, kResourceTypes>;
+
+class ResourceCache {
+ public:
+  struct Published {
+    std::shared_ptr<const ResourceSet> set;
+    ChangedResources changed;
+  };
+
+  ResourceCache();
+  ~ResourceCache();
+
+  Published Update(const Directory::Committed& committed);
+  // The ProxyConfig named "default".
+  Published SetCorefile(std::string_view corefile);
+
+  // The last one published; never null.
+  const std::shared_ptr<const ResourceSet>& current() const { return current_; }
+
+ private:
+  struct Edit;
+  struct BuiltSlice {
+    std::shared_ptr<const EndpointSlice> from;
+    std::vector<ResourcePtr> resources;
+  };
+  using BuiltSlices = std::map<std::string, BuiltSlice, std::less<>>;  // by slice name
+
+  void UpdateNamespaces(const Directory::Committed& committed, Edit& edit);
+  void UpdateService(const Snapshot& snapshot, const std::string& key, Edit& edit);
+  void UpdateEndpoints(const Snapshot& snapshot, const std::string& key, Edit& edit);
+  Published Publish(Edit edit, uint64_t generation);
+
+  std::shared_ptr<const ResourceSet> current_;
+  // What the slices in force were made from, by service key, so that a set of slices of which one
+  // changed costs one encoding.
+  StringMap<BuiltSlices> built_;
+};
+
+}  // namespace portolan::xds

@@ -1,0 +1,180 @@
+#include "xds/serving/server.h"
+
+#include <grpcpp/security/server_credentials.h>
+#include <grpcpp/server.h>
+#include <grpcpp/server_builder.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/guarded.h"
+#include "common/status.h"
+#include "envoy/service/discovery/v3/ads.grpc.pb.h"
+#include "xds/serving/delta_stream.h"
+
+namespace portolan::xds {
+namespace {
+
+using envoy::service::discovery::v3::AggregatedDiscoveryService;
+
+// Raw: responses are put together from the shared bytes of the resources. Of the method that is
+// not overridden gRPC says UNIMPLEMENTED.
+using RawService = AggregatedDiscoveryService::WithRawCallbackMethod_DeltaAggregatedResources<
+    AggregatedDiscoveryService::WithRawCallbackMethod_StreamAggregatedResources<
+        AggregatedDiscoveryService::Service>>;
+
+// A client that comes back lists what it holds: 100,000 names with their versions are some 7 MB.
+constexpr int kMaxRequestBytes = 16 << 20;
+
+void SetTransport(grpc::ServerBuilder& builder) {
+  // A sidecar finds out within seconds that its control plane is gone by pinging every 3 s, also
+  // when nothing is said; below that a client is taken for abusive.
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 2000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // And the other way round: a sidecar whose node died is forgotten after 15 s.
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  // Else a second control plane on the same port is no error but takes half of the clients.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+}
+
+}  // namespace
+
+class Server::Implementation : public RawService {
+ public:
+  Implementation(std::string identifier, std::shared_ptr<const ResourceSet> first)
+      : identifier_(std::move(identifier)) {
+    shared_.With([&](Shared& shared) { shared.set = std::move(first); });
+  }
+
+  ~Implementation() override {
+    if (server_ == nullptr) return;
+    for (const auto& stream : Streams()) {
+      stream->End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the control plane is ending"));
+    }
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+    server_->Wait();
+  }
+
+  absl::Status Start(const std::vector<SocketAddress>& listen) {
+    grpc::ServerBuilder builder;
+    SetTransport(builder);
+    std::vector<int> ports(listen.size(), 0);
+    for (size_t i = 0; i < listen.size(); ++i) {
+      builder.AddListeningPort(listen[i].ToString(), grpc::InsecureServerCredentials(), &ports[i]);
+    }
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+    for (size_t i = 0; i < listen.size(); ++i) {
+      if (ports[i] == 0) return FailedPrecondition("cannot listen on {}", listen[i].ToString());
+      listening_.push_back({listen[i].ip, static_cast<uint16_t>(ports[i])});
+    }
+    if (server_ == nullptr) return FailedPrecondition("the xDS server does not start");
+    return absl::OkStatus();
+  }
+
+  const std::vector<SocketAddress>& listening() const { return listening_; }
+
+  void Publish(const ResourceCache::Published& published) {
+    // Swapped and listed under one lock: a stream begins with either set, and with the earlier one
+    // it is in the list.
+    auto streams = shared_.With([&](Shared& shared) {
+      shared.set = published.set;
+      return ListOf(shared);
+    });
+    for (const auto& stream : streams) stream->OnPublish(published.set, published.changed);
+  }
+
+  std::vector<std::shared_ptr<DeltaStream>> Streams() const {
+    return shared_.With([](const Shared& shared) { return ListOf(shared); });
+  }
+
+  const ServingCounts& counts() const { return counts_; }
+
+  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DeltaAggregatedResources(
+      grpc::CallbackServerContext* context) override {
+    auto stream = shared_.With([&](Shared& shared) {
+      auto made = std::make_shared<DeltaStream>(context, shared.set, identifier_, counts_,
+                                                [this](DeltaStream* done) { Forget(done); });
+      shared.streams.emplace(made.get(), made);
+      return made;
+    });
+    stream->Start();
+    return stream.get();
+  }
+
+ private:
+  struct Shared {
+    std::shared_ptr<const ResourceSet> set;
+    // Each lives until gRPC is done with it.
+    absl::flat_hash_map<DeltaStream*, std::shared_ptr<DeltaStream>> streams;
+  };
+
+  static std::vector<std::shared_ptr<DeltaStream>> ListOf(const Shared& shared) {
+    std::vector<std::shared_ptr<DeltaStream>> list;
+    list.reserve(shared.streams.size());
+    for (const auto& [key, stream] : shared.streams) list.push_back(stream);
+    return list;
+  }
+
+  void Forget(DeltaStream* stream) {
+    std::shared_ptr<DeltaStream> last;  // destroyed after the lock is released
+    shared_.With([&](Shared& shared) {
+      const auto found = shared.streams.find(stream);
+      last = std::move(found->second);
+      shared.streams.erase(found);
+    });
+  }
+
+  const std::string identifier_;
+  ServingCounts counts_;
+  Guarded<Shared> shared_;
+  std::vector<SocketAddress> listening_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+Server::Server(std::unique_ptr<Implementation> implementation)
+    : implementation_(std::move(implementation)) {}
+Server::~Server() = default;
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
+                                                      std::shared_ptr<const ResourceSet> first) {
+  auto implementation = std::make_unique<Implementation>(options.identifier, std::move(first));
+  if (absl::Status status = implementation->Start(options.listen); !status.ok()) return status;
+  return std::unique_ptr<Server>(new Server(std::move(implementation)));
+}
+
+const std::vector<SocketAddress>& Server::listening() const { return implementation_->listening(); }
+
+void Server::Publish(const ResourceCache::Published& published) {
+  implementation_->Publish(published);
+}
+
+std::vector<ClientStatus> Server::Clients() const {
+  std::vector<ClientStatus> clients;
+  for (const auto& stream : implementation_->Streams()) clients.push_back(stream->Status());
+  return clients;
+}
+
+void Server::AddMetrics(MetricFamilies& families) const {
+  const ServingCounts& counts = implementation_->counts();
+  const auto add = [&](std::string_view name, std::string_view help, uint64_t value) {
+    AddCounterSample(families, name, help, {}, static_cast<double>(value));
+  };
+  add("portolan_xds_streams_total", "Delta streams opened by clients.", counts.streams);
+  add("portolan_xds_requests_total", "Discovery requests received.", counts.requests);
+  add("portolan_xds_malformed_requests_total", "Requests that could not be parsed.",
+      counts.malformed_requests);
+  add("portolan_xds_nacks_total", "Responses that clients refused.", counts.nacks);
+  add("portolan_xds_responses_total", "Discovery responses sent.", counts.responses);
+  add("portolan_xds_response_bytes_total", "Bytes of the responses sent.", counts.response_bytes);
+  add("portolan_xds_stalled_streams_total",
+      "Streams ended because their client took no response for a minute.", counts.stalled_streams);
+  AddGaugeSample(families, "portolan_xds_clients", "Delta streams open now.", {},
+                 static_cast<double>(implementation_->Streams().size()));
+}
+
+}  // namespace portolan::xds

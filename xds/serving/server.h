@@ -1,0 +1,53 @@
+// Aggregated discovery over gRPC: serves the newest ResourceSet to every stream.
+//
+// The delta protocol is served as DeltaSession has it. The state-of-the-world method answers
+// UNIMPLEMENTED.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/ip.h"
+#include "common/metrics.h"
+#include "xds/serving/client_status.h"
+#include "xds/serving/resource_cache.h"
+
+namespace portolan::xds {
+
+class Server {
+ public:
+  struct Options {
+    std::vector<SocketAddress> listen;  // port 0: the kernel chooses
+    // Sent to clients as ControlPlane.identifier: which replica this is.
+    std::string identifier;
+  };
+
+  // Serves from now on, in plaintext. `first` should be complete: a client takes what it does not
+  // hold for what does not exist. An error names the address that cannot be listened on.
+  static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options,
+                                                       std::shared_ptr<const ResourceSet> first);
+  // Ends all streams (UNAVAILABLE, so clients go elsewhere), within about a second.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // With the ports that were chosen.
+  const std::vector<SocketAddress>& listening() const;
+
+  // One thread. Returns when every stream that is not busy has been handed what changed.
+  void Publish(const ResourceCache::Published& published);
+
+  // Any thread.
+  std::vector<ClientStatus> Clients() const;
+  void AddMetrics(MetricFamilies& families) const;
+
+ private:
+  class Implementation;
+  explicit Server(std::unique_ptr<Implementation> implementation);
+
+  std::unique_ptr<Implementation> implementation_;
+};
+
+}  // namespace portolan::xds
