@@ -41,6 +41,12 @@ class Chains {
   // name: what no block holds goes to the pod's resolvers.
   const Chain& Find(const wire::Query& query) const;
 
+  // visit(const wire::Zone&, const Chain&), the zones with most labels first.
+  template <typename F>
+  void ForEachZone(F&& visit) const {
+    for (const Entry& entry : by_zone_) visit(entry.zone, *entry.chain);
+  }
+
   // No question of these chains is under way.
   bool idle() const { return upstream_->flights() == 0; }
 

@@ -12,10 +12,13 @@
 
 #include "common/event_loop.h"
 #include "common/flags.h"
+#include "common/http/server.h"
 #include "common/ip.h"
 #include "common/log.h"
+#include "common/metrics.h"
 #include "common/status.h"
 #include "directory/directory.h"
+#include "xds/dashboard/api.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
 #include "xds/sources/files/files_source.h"
@@ -32,6 +35,7 @@ struct Settings {
   std::vector<SocketAddress> xds_listen = {*SocketAddress::Parse("127.0.0.1:15010")};
   bool xds_insecure = false;
   SocketAddress http_listen = *SocketAddress::Parse("127.0.0.1:15080");
+  SocketAddress status_listen = *SocketAddress::Parse("0.0.0.0:15014");
   std::string corefile;
   std::string log_level = "info";
 };
@@ -79,7 +83,8 @@ class ControlPlane {
     for (const SocketAddress& address : server_->listening()) {
       log::info("xDS on {}, plaintext", address.ToString());
     }
-    return absl::OkStatus();
+    if (absl::Status status = StartApi(); !status.ok()) return status;
+    return StartStatusPages();
   }
 
   void Run() {
@@ -101,6 +106,42 @@ class ControlPlane {
     return corefile_->Start();
   }
 
+  absl::Status StartApi() {
+    auto server = http::Server::Listen(loop_, {.name = "api",
+                                               .listen = {settings_.http_listen},
+                                               .audience = http::Audience::kThisMachine});
+    if (!server.ok()) return server.status();
+    api_server_ = *std::move(server);
+    api_ = std::make_unique<Api>(
+        *api_server_, [this] { return directory_.snapshot(); },
+        [this] { return server_->Clients(); });
+    log::info("API on {}", api_server_->addresses().front().ToString());
+    return absl::OkStatus();
+  }
+
+  // For the kubelet's probes and for Prometheus. Everything was read before this listens, so whoever
+  // gets an answer gets a yes.
+  absl::Status StartStatusPages() {
+    auto server =
+        http::Server::Listen(loop_, {.name = "status", .listen = {settings_.status_listen}});
+    if (!server.ok()) return server.status();
+    status_server_ = *std::move(server);
+    metrics_.AddSource([this](MetricFamilies& families) {
+      server_->AddMetrics(families);
+      api_server_->AddMetrics(families);
+      status_server_->AddMetrics(families);
+    });
+    for (const char* path : {"/healthz", "/ready"}) {
+      status_server_->Get(path, [](const http::Request&, http::Responder responder) {
+        responder.Send(http::TextResponse(200, "ok"));
+      });
+    }
+    status_server_->Get("/metrics", [this](const http::Request&, http::Responder responder) {
+      responder.Send(http::TextResponse(200, metrics_.Render()));
+    });
+    return absl::OkStatus();
+  }
+
   void Publish(const ResourceCache::Published& published) {
     if (server_ != nullptr) server_->Publish(published);
   }
@@ -112,6 +153,10 @@ class ControlPlane {
   std::unique_ptr<FollowedFile> corefile_;
   std::unique_ptr<FilesSource> source_;
   std::unique_ptr<Server> server_;
+  MetricsPage metrics_;
+  std::unique_ptr<http::Server> api_server_;
+  std::unique_ptr<Api> api_;
+  std::unique_ptr<http::Server> status_server_;
 };
 
 int Main(int argc, char** argv) {
@@ -127,6 +172,8 @@ int Main(int argc, char** argv) {
   app.add_flag("--xds-insecure", settings.xds_insecure, "Serve xDS in plaintext");
   AddFlag(app, "--http-listen", settings.http_listen,
           "ADDR:PORT for the API; default 127.0.0.1:15080");
+  AddFlag(app, "--status-listen", settings.status_listen,
+          "ADDR:PORT for /healthz, /ready and /metrics; default 0.0.0.0:15014");
   app.add_option("--corefile", settings.corefile,
                  "Corefile for the sidecars; followed when it changes");
   app.add_option("--log-level", settings.log_level, "debug, info, warn or error");
