@@ -96,7 +96,9 @@ TEST_F(Relaying, TheClientMayEndItsStreamAndStillBeAnswered) {
   Join();
   EXPECT_TRUE(SendAll(client_, "request"));
   shutdown(client_.get(), SHUT_WR);
-  EXPECT_EQ(ReceiveAll(server_).bytes, "request");
+  const Received request = ReceiveAll(server_);
+  EXPECT_EQ(request.bytes, "request");
+  EXPECT_EQ(request.error, 0) << "the end of the stream did not come through";
   EXPECT_TRUE(SendAll(server_, "answer"));
   server_.Reset();
   const Received answer = ReceiveAll(client_);
@@ -110,7 +112,9 @@ TEST_F(Relaying, TheEndpointMayEndItsStreamAndStillListen) {
   Join();
   EXPECT_TRUE(SendAll(server_, "all I have to say"));
   shutdown(server_.get(), SHUT_WR);
-  EXPECT_EQ(ReceiveAll(client_).bytes, "all I have to say");
+  const Received speech = ReceiveAll(client_);
+  EXPECT_EQ(speech.bytes, "all I have to say");
+  EXPECT_EQ(speech.error, 0) << "the end of the stream did not come through";
   EXPECT_TRUE(SendAll(client_, "noted"));
   EXPECT_EQ(Receive(server_, 5), "noted");
   client_.Reset();
@@ -196,6 +200,78 @@ TEST_F(Relaying, AnAnswerBeforeAResetStillArrives) {
   const Received answer = ReceiveAll(client_);
   EXPECT_EQ(answer.bytes, "413");
   EXPECT_EQ(answer.error, ECONNRESET) << "not to be taken for a clean end";
+}
+
+// A Relay by itself, between two pairs of local sockets that hold only a few KB.
+class BareRelay : public testing::Test {
+ protected:
+  void SetUp() override {
+    MakePair(client_, client_side_);
+    MakePair(endpoint_, endpoint_side_);
+    relay_.Start(client_side_.get(), endpoint_side_.get());
+  }
+  void TearDown() override {
+    relay_.Release(workspace_->buffers);
+    EXPECT_EQ(workspace_->buffers.lent(), 0u);
+  }
+
+  static void MakePair(Fd& outer, Fd& inner) {
+    int ends[2];
+    ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
+    outer = Fd(ends[0]);
+    inner = Fd(ends[1]);
+    const int small = 1;  // the kernel makes the least it has of it
+    setsockopt(inner.get(), SOL_SOCKET, SO_SNDBUF, &small, sizeof small);
+  }
+
+  Relay::Progress RunWith(Relay::Side side, Relay::Readiness what) {
+    relay_.OnReady(side, what);
+    return relay_.Run(*workspace_);
+  }
+
+  static std::string Take(const Fd& fd, size_t at_most) {
+    std::string bytes(at_most, '\0');
+    const ssize_t n = recv(fd.get(), bytes.data(), at_most, 0);
+    bytes.resize(std::max<ssize_t>(n, 0));
+    return bytes;
+  }
+
+  ForwarderCounters counters_;
+  std::unique_ptr<RelayWorkspace> workspace_{
+      new RelayWorkspace{.scratch = {}, .buffers = BufferPool(4), .counters = counters_}};
+  Fd client_, client_side_, endpoint_, endpoint_side_;
+  Relay relay_;
+};
+
+TEST_F(BareRelay, WritesWhatItKeptPieceByPiece) {
+  const std::string sent = Stream(1).Next(100'000);
+  std::string_view to_send = sent;
+  std::string got;
+  size_t pieces = 0;
+  while (got.size() < sent.size()) {
+    const ssize_t n = send(client_.get(), to_send.data(), to_send.size(), 0);
+    to_send.remove_prefix(std::max<ssize_t>(n, 0));
+    ASSERT_EQ(RunWith(Relay::Side::kClient, Relay::Readiness::kRead), Relay::Progress::kWaiting);
+    ASSERT_EQ(RunWith(Relay::Side::kEndpoint, Relay::Readiness::kWrite), Relay::Progress::kWaiting);
+    EXPECT_LE(workspace_->buffers.lent(), 1u);
+    const std::string piece = Take(endpoint_, 1000);
+    ASSERT_FALSE(piece.empty());
+    got += piece;
+    ++pieces;
+  }
+  EXPECT_TRUE(got == sent);
+  EXPECT_EQ(relay_.bytes_up(), sent.size());
+  EXPECT_GE(pieces, 100u);
+}
+
+TEST_F(BareRelay, AnAnswerBeforeAFailedWriteArrivesAndIsNoCleanEnd) {
+  ASSERT_TRUE(SendAll(endpoint_, "413"));
+  endpoint_.Reset();
+  ASSERT_TRUE(SendAll(client_, "more of the upload"));
+  EXPECT_EQ(RunWith(Relay::Side::kClient, Relay::Readiness::kRead),
+            Relay::Progress::kResetByEndpoint);
+  EXPECT_EQ(Take(client_, 100), "413");
+  EXPECT_EQ(recv(client_.get(), workspace_->scratch.data(), 1, 0), -1) << "no end of stream";
 }
 
 }  // namespace

@@ -316,23 +316,25 @@ TEST(RouteTableBuilder, OneChangeAmong50000ServicesCostsMicroseconds) {
         MakeService(name, {fmt::format("10.{}.{}.{}", 43 + i / 65536, i / 256 % 256, i % 256)}));
     directory.Put(MakeSlice(name + "-1", name, {MakeEndpoint("10.42.0.1")}));
   }
+  using Clock = std::chrono::steady_clock;
+  using Micros = std::chrono::duration<double, std::micro>;
   RouteTableBuilder builder;
-  builder.Apply(directory.Commit(), EndpointsHeld::kAll);
+  const auto all = directory.Commit();
+  const auto started = Clock::now();
+  builder.Apply(all, EndpointsHeld::kAll);
+  const double whole = Micros(Clock::now() - started).count();
   std::vector<double> micros;
   for (int i = 0; i < 101; ++i) {
     const std::string name = "s" + std::to_string(i * 400);
     directory.Put(MakeSlice(name + "-1", name, {MakeEndpoint("10.42.0.2")}));
     const auto committed = directory.Commit();
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     builder.Apply(committed, EndpointsHeld::kAll);
-    micros.push_back(
-        std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start)
-            .count());
+    micros.push_back(Micros(Clock::now() - start).count());
   }
   std::nth_element(micros.begin(), micros.begin() + 50, micros.end());
-  RecordProperty("median_microseconds", std::to_string(micros[50]));
-  std::printf("one changed Service of 50,000: median %.0f us\n", micros[50]);
-  EXPECT_LT(micros[50], 1000) << "a rebuild of all takes tens of milliseconds";
+  std::printf("one changed Service of 50,000: median %.0f us; all: %.0f us\n", micros[50], whole);
+  EXPECT_LT(micros[50], whole / 100);
 }
 
 TEST(EndpointChooser, GoesRoundAndSkipsWhatWasTried) {
