@@ -40,7 +40,7 @@ struct timeval;
 namespace portolan::proxy {
 
 struct ForwarderOptions {
-  std::vector<SocketAddress> listen;
+  std::vector<SocketAddress> listen = {};
   // One attempt to connect to an endpoint of a Service. What is passed through has the kernel's own
   // time, as if the application had dialled itself.
   absl::Duration connect_timeout = absl::Seconds(1);

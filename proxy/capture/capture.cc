@@ -1,0 +1,172 @@
+#include "proxy/capture/capture.h"
+
+#include <array>
+
+#include "common/log.h"
+#include "common/status.h"
+#include "proxy/capture/rules.h"
+#include "proxy/capture/ruleset.h"
+
+namespace portolan::proxy {
+namespace {
+
+constexpr std::array kFamilies = {IpFamily::kIpv4, IpFamily::kIpv6};
+constexpr std::array kBackends = {Backend::kNft, Backend::kLegacy};
+
+// What one back end holds in the families that can be used, or why it does not work.
+struct Holding {
+  absl::Status status;  // of IPv4
+  bool any_rules = false;
+  std::vector<std::pair<IpFamily, std::vector<Table>>> own;
+
+  bool holds_own() const {
+    for (const auto& [family, tables] : own) {
+      if (!tables.empty()) return true;
+    }
+    return false;
+  }
+};
+
+struct Survey {
+  Holding nft;
+  Holding legacy;
+  const Holding& of(Backend backend) const { return backend == Backend::kNft ? nft : legacy; }
+};
+
+Holding Look(Netfilter& netfilter, Backend backend, bool ipv6) {
+  Holding holding;
+  for (IpFamily family : kFamilies) {
+    if (family == IpFamily::kIpv6 && !ipv6) continue;
+    auto saved = netfilter.Save(backend, family);
+    if (family == IpFamily::kIpv4) holding.status = saved.status();
+    if (!saved.ok()) {
+      log::debug("{} {}: {}", Name(backend), Name(family), Message(saved.status()));
+      continue;
+    }
+    holding.any_rules = holding.any_rules || HoldsRules(*saved);
+    holding.own.emplace_back(family, OwnTables(*saved));
+  }
+  return holding;
+}
+
+Survey LookEverywhere(Netfilter& netfilter) {
+  const bool ipv6 = netfilter.HasIpv6();
+  if (!ipv6) log::info("the pod has no IPv6: IPv4 rules only");
+  return {.nft = Look(netfilter, Backend::kNft, ipv6),
+          .legacy = Look(netfilter, Backend::kLegacy, ipv6)};
+}
+
+Backend Choose(BackendChoice choice, const Survey& survey) {
+  if (choice == BackendChoice::kNft) return Backend::kNft;
+  if (choice == BackendChoice::kLegacy) return Backend::kLegacy;
+  if (survey.nft.holds_own()) return Backend::kNft;
+  if (survey.legacy.holds_own()) return Backend::kLegacy;
+  if (absl::IsNotFound(survey.nft.status) && survey.legacy.status.ok()) return Backend::kLegacy;
+  return survey.legacy.any_rules && !survey.nft.any_rules ? Backend::kLegacy : Backend::kNft;
+}
+
+Backend Other(Backend backend) {
+  return backend == Backend::kNft ? Backend::kLegacy : Backend::kNft;
+}
+
+absl::Status RemoveOwn(Netfilter& netfilter, Backend backend, const Holding& holding) {
+  for (const auto& [family, own] : holding.own) {
+    const std::string input = RestoreInput({}, own);
+    if (input.empty()) continue;
+    if (auto status = netfilter.Restore(backend, family, input); !status.ok()) return status;
+    log::info("{} rules removed from the {} back end", Name(family), Name(backend));
+  }
+  return absl::OkStatus();
+}
+
+// An IPv6 that the tools or the kernel cannot filter is left alone.
+bool IsIpv6Unusable(IpFamily family, const absl::Status& status) {
+  return family == IpFamily::kIpv6 && (absl::IsUnavailable(status) || absl::IsNotFound(status));
+}
+
+}  // namespace
+
+absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
+                              const CaptureSettings& settings) {
+  const Survey survey = LookEverywhere(netfilter);
+  const Backend backend = Choose(choice, survey);
+  const Holding& holding = survey.of(backend);
+  if (!holding.status.ok()) return holding.status;
+  if (holding.own.size() < kFamilies.size() && netfilter.HasIpv6()) {
+    log::warn("IPv6 is not captured: ip6tables does not work here ({} back end)", Name(backend));
+  }
+
+  Applied applied = Applied::kAlreadyThere;
+  for (const auto& [family, own] : holding.own) {
+    const std::string input = RestoreInput(WantedTables(settings, family), own);
+    if (input.empty()) continue;
+    const absl::Status status = netfilter.Restore(backend, family, input);
+    if (IsIpv6Unusable(family, status)) {
+      log::warn("IPv6 is not captured: {}", Message(status));
+      continue;
+    }
+    if (!status.ok()) return status;
+    applied = Applied::kWritten;
+    log::info("{} rules written ({} back end)", Name(family), Name(backend));
+  }
+  if (applied == Applied::kAlreadyThere) {
+    log::info("all rules are there already ({} back end)", Name(backend));
+  }
+  const Backend other = Other(backend);
+  if (survey.of(other).holds_own()) applied = Applied::kWritten;
+  if (auto status = RemoveOwn(netfilter, other, survey.of(other)); !status.ok()) return status;
+  return applied;
+}
+
+absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendChoice choice,
+                                                const CaptureSettings& settings) {
+  const Survey survey = LookEverywhere(netfilter);
+  const Backend backend = Choose(choice, survey);
+  if (!survey.of(backend).status.ok()) return survey.of(backend).status;
+
+  std::vector<std::string> differences;
+  auto compare = [&](Backend in, IpFamily family, const std::vector<Table>& wanted,
+                     const std::vector<Table>& own) {
+    for (const std::string& difference : Differences(wanted, own)) {
+      differences.push_back(fmt::format("{} {} {}", Name(in), Name(family), difference));
+    }
+  };
+  for (const auto& [family, own] : survey.of(backend).own) {
+    compare(backend, family, WantedTables(settings, family), own);
+  }
+  for (const auto& [family, own] : survey.of(Other(backend)).own) {
+    compare(Other(backend), family, {}, own);
+  }
+  return differences;
+}
+
+absl::Status Clean(Netfilter& netfilter) {
+  bool any_works = false;
+  absl::Status problem;
+  for (Backend backend : kBackends) {
+    // IPv6 may have been switched off since the rules were written.
+    const Holding holding = Look(netfilter, backend, true);
+    if (absl::IsPermissionDenied(holding.status)) return holding.status;
+    if (!holding.status.ok()) {
+      // Where the tool or the kernel's part is missing, nothing of ours can be.
+      problem = holding.status;
+      continue;
+    }
+    any_works = true;
+    if (auto status = RemoveOwn(netfilter, backend, holding); !status.ok()) return status;
+  }
+  return any_works ? absl::OkStatus() : problem;
+}
+
+std::string Print(const CaptureSettings& settings, Printed what) {
+  std::string text;
+  for (IpFamily family : kFamilies) {
+    const std::vector<Table> tables = WantedTables(settings, family);
+    text += fmt::format("# {}: {}-restore --noflush\n", Name(family),
+                        family == IpFamily::kIpv4 ? "iptables" : "ip6tables");
+    text += what == Printed::kApply ? RestoreInput(tables, {}) : RestoreInput({}, tables);
+  }
+  return text;
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,118 @@
+#include "proxy/capture/rules.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace portolan::proxy {
+namespace {
+
+using Rules = std::vector<std::string>;
+
+// The first packet of a TCP connection, as iptables-save prints `--syn`.
+constexpr std::string_view kTcpSyn = "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN";
+
+template <typename T>
+std::vector<T> SortedOnce(std::initializer_list<const std::vector<T>*> lists) {
+  std::vector<T> all;
+  for (const auto* list : lists) all.insert(all.end(), list->begin(), list->end());
+  std::sort(all.begin(), all.end());
+  all.erase(std::unique(all.begin(), all.end()), all.end());
+  return all;
+}
+
+// "-d 10.43.0.0/16 ", or nothing for a whole family, as iptables-save has it.
+std::string To(const Cidr& cidr) {
+  return cidr.prefix_bits == 0 ? "" : fmt::format("-d {} ", cidr.ToString());
+}
+
+Cidr BlockOf(const IpAddress& address) {
+  return {address, static_cast<uint8_t>(address.is_v4() ? 32 : 128)};
+}
+
+// What is let through before anything else is looked at.
+Rules Exemptions(const CaptureSettings& settings, IpFamily family) {
+  Rules rules;
+  // Loopback and the pod's own addresses, whichever they are at the time: both leave by lo.
+  rules.push_back("-o lo -j RETURN");
+  // A redirect to ::1 cannot carry link-local addresses: the answer has no interface to leave by.
+  if (family == IpFamily::kIpv6) rules.push_back("-d fe80::/10 -j RETURN");
+  for (uint32_t uid : SortedOnce({&settings.exempt_uids, &settings.exclude_uids})) {
+    rules.push_back(fmt::format("-m owner --uid-owner {} -j RETURN", uid));
+  }
+  for (uint32_t gid : SortedOnce({&settings.exempt_gids})) {
+    rules.push_back(fmt::format("-m owner --gid-owner {} -j RETURN", gid));
+  }
+  for (const Cidr& cidr : SortedOnce({&settings.exclude_cidrs})) {
+    if (cidr.base.family() == family) rules.push_back(To(cidr) + "-j RETURN");
+  }
+  for (uint16_t port : SortedOnce({&settings.exclude_ports})) {
+    rules.push_back(fmt::format("-p tcp -m tcp --dport {} -j RETURN", port));
+    rules.push_back(fmt::format("-p udp -m udp --dport {} -j RETURN", port));
+  }
+  return rules;
+}
+
+// "-d NAMESERVER " for each address whose port 53 is captured; one empty text for any address.
+Rules DnsDestinations(const CaptureSettings& settings, IpFamily family) {
+  if (settings.dns == DnsCapture::kAll) return {""};
+  Rules destinations;
+  for (const IpAddress& nameserver : SortedOnce({&settings.nameservers})) {
+    if (nameserver.family() == family) destinations.push_back(To(BlockOf(nameserver)));
+  }
+  return destinations;
+}
+
+Rules ForwardRules(const CaptureSettings& settings, IpFamily family) {
+  const std::string redirect = fmt::format("-j REDIRECT --to-ports {}", settings.forward_port);
+  if (settings.forward == ForwardCapture::kAll) return {"-p tcp " + redirect};
+  Rules rules;
+  for (const Cidr& cidr :
+       SortedOnce({&settings.service_cidrs, &settings.pod_cidrs, &settings.include_cidrs})) {
+    if (cidr.base.family() == family) rules.push_back(To(cidr) + "-p tcp " + redirect);
+  }
+  for (uint16_t port : SortedOnce({&settings.include_ports})) {
+    rules.push_back(fmt::format("-p tcp -m tcp --dport {} {}", port, redirect));
+  }
+  return rules;
+}
+
+Table RawTable(const CaptureSettings& settings, IpFamily family) {
+  Rules rules = Exemptions(settings, family);
+  for (const std::string& destination : DnsDestinations(settings, family)) {
+    rules.push_back(fmt::format("{}-j CT --zone-orig {}", destination, kCaptureZone));
+  }
+  return {.name = "raw",
+          .jumps = {{"OUTPUT", "-p udp -m udp --dport 53 -j PORTOLAN_ZONE"}},
+          .chains = {{"PORTOLAN_ZONE", std::move(rules)}}};
+}
+
+Table NatTable(const CaptureSettings& settings, IpFamily family) {
+  // DNS before forwarding: the nameserver is usually a Service address itself.
+  Rules output = Exemptions(settings, family);
+  output.push_back("-p udp -m udp --dport 53 -j PORTOLAN_DNS");
+  output.push_back("-p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS");
+  output.push_back(fmt::format("{} -j PORTOLAN_FORWARD", kTcpSyn));
+
+  Rules dns;
+  for (const std::string& destination : DnsDestinations(settings, family)) {
+    for (std::string_view protocol : {"udp", "tcp"}) {
+      dns.push_back(fmt::format("{}-p {} -j REDIRECT --to-ports {}", destination, protocol,
+                                settings.dns_port));
+    }
+  }
+  return {.name = "nat",
+          .jumps = {{"OUTPUT", "-j PORTOLAN_OUTPUT"}},
+          .chains = {{"PORTOLAN_DNS", std::move(dns)},
+                     {"PORTOLAN_FORWARD", ForwardRules(settings, family)},
+                     {"PORTOLAN_OUTPUT", std::move(output)}}};
+}
+
+}  // namespace
+
+std::vector<Table> WantedTables(const CaptureSettings& settings, IpFamily family) {
+  return {RawTable(settings, family), NatTable(settings, family)};
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,76 @@
+"""pytest in the lab: the whole test run moves into namespaces of its own, and shares one cluster."""
+
+import sys
+
+import pytest
+
+from . import namespaces, network
+from .cluster import Cluster, Pod
+from .manifests import read
+from .pods import SIX_SEARCH, Shape
+from .tools import TREE
+
+_DEMO = TREE / "manifests" / "demo"
+_MORE = TREE / "tests" / "lab" / "manifests"
+
+SHAPES = {
+    "dual-stack": Shape(),
+    "ipv4-only": Shape(families=network.IPV4_ONLY),
+    "ipv6-only": Shape(families=network.IPV6_ONLY),
+    "node-local": Shape(nameserver=network.NODE_LOCAL_DNS),
+    "one-suffix": Shape(search=("default.svc.cluster.local",)),
+    "six-suffixes": Shape(search=SIX_SEARCH),
+    "host-aliases": Shape(host_aliases=({"ip": "192.0.2.10", "hostnames": ["legacy", "legacy.example.net"]},)),
+    "own-resolver": Shape(own_resolver=True),
+    "legacy-iptables": Shape(capture=("--backend", "legacy")),
+    "no-sidecar": Shape(sidecar=False),
+}
+
+
+def pytest_cmdline_main(config):
+    """Before anything is collected: run this very command again, inside. Its exit status is ours."""
+    if namespaces.inside() or config.option.collectonly:
+        return None
+    return namespaces.run_inside([sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider",
+                                  *config.invocation_params.args])
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Backend (3 replicas) and frontend (1 of its 2) of the demo, and the Services of the tests."""
+    if not namespaces.inside():
+        pytest.fail("the lab must be entered: name tests/lab on pytest's command line")
+    with Cluster(_DEMO) as made:
+        for obj in read(_MORE).objects:
+            made.apply(obj)
+        made.deploy("backend")
+        made.add_replica("frontend")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def frontend(cluster) -> Pod:
+    return cluster.members("frontend")[0]
+
+
+@pytest.fixture(scope="session")
+def shaped(cluster):
+    """shaped(name) is the pod of that shape, made when first asked for."""
+
+    def pod(name: str) -> Pod:
+        if name not in cluster.pods:
+            cluster.tools_pod(name, SHAPES[name])
+        return cluster.pods[name]
+
+    return pod
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A failure shows the end of the logs of our programs: the lab's folder is gone afterwards."""
+    outcome = yield
+    report = outcome.get_result()
+    made = item.funcargs.get("cluster") if hasattr(item, "funcargs") else None
+    if report.failed and made is not None:
+        daemons = [made.control.daemon] + [p.sidecar.daemon for p in made.pods.values() if p.sidecar]
+        report.sections.append(("logs of the lab", "\n".join(d.log_tail(8) for d in daemons)))

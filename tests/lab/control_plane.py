@@ -1,0 +1,45 @@
+"""portolan-control on the node, watching the lab's folder of manifests."""
+
+import socket
+from pathlib import Path
+
+from .network import POD_GATEWAY4, POD_GATEWAY6
+from .tools import Daemon, portolan
+
+XDS_PORT = 15010
+ADDRESS4 = f"{POD_GATEWAY4}:{XDS_PORT}"
+ADDRESS6 = f"[{POD_GATEWAY6}]:{XDS_PORT}"
+HTTP = "127.0.0.1:15080"
+
+
+class ControlPlane:
+    def __init__(self, manifests: Path, corefile: Path, folder: Path):
+        folder.mkdir(parents=True)
+        self._log = folder / "portolan-control.log"
+        self._argv = [portolan("portolan-control"), "--source", f"files:{manifests}",
+                      # Both families of the bridge: IPv6-only pods have no other way to it.
+                      "--xds-listen", f"[::]:{XDS_PORT}", "--xds-insecure", "--http-listen", HTTP,
+                      "--corefile", str(corefile)]
+        self.daemon: Daemon
+        self.start()
+
+    def start(self) -> None:
+        self.daemon = Daemon("portolan-control", self._argv, self._log)
+        self.daemon.wait_ready(self._listens, f"it listens on port {XDS_PORT}")
+
+    def kill(self) -> None:
+        self.daemon.kill()
+
+    def running(self) -> bool:
+        return self.daemon.running()
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    @staticmethod
+    def _listens() -> bool:
+        try:
+            socket.create_connection((POD_GATEWAY4, XDS_PORT), timeout=1).close()
+            return True
+        except OSError:
+            return False

@@ -1,0 +1,88 @@
+"""Running programs with a limit on time, and waiting with a limit on time."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Callable, Optional, Sequence
+
+TREE = Path(__file__).resolve().parents[2]
+PYTHON = sys.executable
+
+
+class LabError(Exception):
+    """Something the lab itself needs did not come about; the text says what, and shows the log."""
+
+
+def portolan(program: str) -> str:
+    """The path of one of our programs: from $PORTOLAN_BIN, else from the build folder of this tree."""
+    path = Path(os.environ.get("PORTOLAN_BIN", TREE / "build" / "bin")).resolve() / program
+    if not path.exists():
+        raise LabError(f"{path} does not exist: build first, or set PORTOLAN_BIN")
+    return str(path)
+
+
+def run(argv: Sequence[str], timeout: float = 10, check: bool = True,
+        stdin: Optional[str] = None) -> subprocess.CompletedProcess:
+    """Runs to the end, stdout and stderr as text. With check, a failure raises and shows both."""
+    done = subprocess.run(list(argv), input=stdin, stdin=None if stdin is not None else subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    if check and done.returncode != 0:
+        raise LabError(f"{' '.join(argv)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def wait_until(condition: Callable[[], bool], what: str, timeout: float = 10, interval: float = 0.02) -> None:
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise LabError(f"waited {timeout:g} s in vain for {what}")
+        time.sleep(interval)
+
+
+class Daemon:
+    """A process that stays: its log in a file, its end bounded in time."""
+
+    def __init__(self, name: str, argv: Sequence[str], log: Path, environment: Optional[dict] = None):
+        self.name, self.argv, self.log = name, list(argv), log
+        with open(log, "ab") as out:
+            self._process = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+                                             env=environment)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_ready(self, condition: Callable[[], bool], what: str, timeout: float = 10) -> None:
+        """Waits for the condition; an early end or a timeout raises with the end of the log."""
+        try:
+            wait_until(lambda: not self.running() or condition(), what, timeout)
+        except LabError as error:
+            raise LabError(f"{self.name}: {error}\n{self.log_tail()}") from None
+        if not self.running():
+            raise LabError(f"{self.name} ended with status {self._process.returncode} before {what}\n"
+                           f"{' '.join(self.argv)}\n{self.log_tail()}")
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash or the kernel's memory killer would."""
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self, grace: float = 3) -> Optional[int]:
+        """SIGTERM, and after the grace SIGKILL, as a kubelet does."""
+        if self.running():
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(grace)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        return self._process.returncode
+
+    def log_tail(self, lines: int = 30) -> str:
+        text = self.log.read_text(errors="replace").splitlines()
+        return "\n".join(f"  {self.name} | {line}" for line in text[-lines:])

@@ -1,0 +1,179 @@
+#include "proxy/capture/rules.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "proxy/capture/capture.h"
+
+namespace portolan::proxy {
+namespace {
+
+CaptureSettings DualStack() {
+  CaptureSettings settings;
+  settings.nameservers = {*IpAddress::Parse("10.43.0.10"), *IpAddress::Parse("fd00:43::a")};
+  settings.service_cidrs = {*Cidr::Parse("10.43.0.0/16"), *Cidr::Parse("fd00:43::/112")};
+  settings.pod_cidrs = {*Cidr::Parse("10.42.0.0/16"), *Cidr::Parse("fd00:42::/56")};
+  return settings;
+}
+
+std::vector<std::string> RulesOf(const CaptureSettings& settings, IpFamily family,
+                                 std::string_view chain) {
+  for (const Table& table : WantedTables(settings, family)) {
+    for (const Chain& own : table.chains) {
+      if (own.name == chain) return own.rules;
+    }
+  }
+  return {"no such chain"};
+}
+
+bool Has(const std::vector<std::string>& rules, std::string_view rule) {
+  return std::find(rules.begin(), rules.end(), rule) != rules.end();
+}
+
+// The whole text, as an operator sees it: a change here changes what users run.
+TEST(CaptureRules, PrintShowsTheRestoreInputOfBothFamilies) {
+  EXPECT_EQ(Print(DualStack(), Printed::kApply),
+            R"(# IPv4: iptables-restore --noflush
+*raw
+:PORTOLAN_ZONE - [0:0]
+-I OUTPUT 1 -p udp -m udp --dport 53 -j PORTOLAN_ZONE
+-A PORTOLAN_ZONE -o lo -j RETURN
+-A PORTOLAN_ZONE -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_ZONE -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_ZONE -d 10.43.0.10/32 -j CT --zone-orig 15053
+COMMIT
+*nat
+:PORTOLAN_DNS - [0:0]
+:PORTOLAN_FORWARD - [0:0]
+:PORTOLAN_OUTPUT - [0:0]
+-I OUTPUT 1 -j PORTOLAN_OUTPUT
+-A PORTOLAN_DNS -d 10.43.0.10/32 -p udp -j REDIRECT --to-ports 15053
+-A PORTOLAN_DNS -d 10.43.0.10/32 -p tcp -j REDIRECT --to-ports 15053
+-A PORTOLAN_FORWARD -d 10.42.0.0/16 -p tcp -j REDIRECT --to-ports 15001
+-A PORTOLAN_FORWARD -d 10.43.0.0/16 -p tcp -j REDIRECT --to-ports 15001
+-A PORTOLAN_OUTPUT -o lo -j RETURN
+-A PORTOLAN_OUTPUT -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_OUTPUT -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_OUTPUT -p udp -m udp --dport 53 -j PORTOLAN_DNS
+-A PORTOLAN_OUTPUT -p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS
+-A PORTOLAN_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_FORWARD
+COMMIT
+# IPv6: ip6tables-restore --noflush
+*raw
+:PORTOLAN_ZONE - [0:0]
+-I OUTPUT 1 -p udp -m udp --dport 53 -j PORTOLAN_ZONE
+-A PORTOLAN_ZONE -o lo -j RETURN
+-A PORTOLAN_ZONE -d fe80::/10 -j RETURN
+-A PORTOLAN_ZONE -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_ZONE -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_ZONE -d fd00:43::a/128 -j CT --zone-orig 15053
+COMMIT
+*nat
+:PORTOLAN_DNS - [0:0]
+:PORTOLAN_FORWARD - [0:0]
+:PORTOLAN_OUTPUT - [0:0]
+-I OUTPUT 1 -j PORTOLAN_OUTPUT
+-A PORTOLAN_DNS -d fd00:43::a/128 -p udp -j REDIRECT --to-ports 15053
+-A PORTOLAN_DNS -d fd00:43::a/128 -p tcp -j REDIRECT --to-ports 15053
+-A PORTOLAN_FORWARD -d fd00:42::/56 -p tcp -j REDIRECT --to-ports 15001
+-A PORTOLAN_FORWARD -d fd00:43::/112 -p tcp -j REDIRECT --to-ports 15001
+-A PORTOLAN_OUTPUT -o lo -j RETURN
+-A PORTOLAN_OUTPUT -d fe80::/10 -j RETURN
+-A PORTOLAN_OUTPUT -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_OUTPUT -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_OUTPUT -p udp -m udp --dport 53 -j PORTOLAN_DNS
+-A PORTOLAN_OUTPUT -p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS
+-A PORTOLAN_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_FORWARD
+COMMIT
+)");
+}
+
+TEST(CaptureRules, PrintOfCleanTakesAwayWhatPrintOfApplyWrites) {
+  CaptureSettings settings;
+  EXPECT_TRUE(Print(settings, Printed::kClean).starts_with(R"(# IPv4: iptables-restore --noflush
+*raw
+:PORTOLAN_ZONE - [0:0]
+-D OUTPUT -p udp -m udp --dport 53 -j PORTOLAN_ZONE
+-X PORTOLAN_ZONE
+COMMIT
+*nat
+:PORTOLAN_DNS - [0:0]
+:PORTOLAN_FORWARD - [0:0]
+:PORTOLAN_OUTPUT - [0:0]
+-D OUTPUT -j PORTOLAN_OUTPUT
+-X PORTOLAN_DNS
+-X PORTOLAN_FORWARD
+-X PORTOLAN_OUTPUT
+COMMIT
+)"));
+}
+
+TEST(CaptureRules, AllModesCaptureEveryAddress) {
+  CaptureSettings settings;
+  settings.dns = DnsCapture::kAll;
+  settings.forward = ForwardCapture::kAll;
+  settings.dns_port = 1053;
+  settings.forward_port = 1001;
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    EXPECT_EQ(RulesOf(settings, family, "PORTOLAN_DNS"),
+              (std::vector<std::string>{"-p udp -j REDIRECT --to-ports 1053",
+                                        "-p tcp -j REDIRECT --to-ports 1053"}));
+    EXPECT_EQ(RulesOf(settings, family, "PORTOLAN_FORWARD"),
+              (std::vector<std::string>{"-p tcp -j REDIRECT --to-ports 1001"}));
+    EXPECT_EQ(RulesOf(settings, family, "PORTOLAN_ZONE").back(), "-j CT --zone-orig 15053");
+  }
+}
+
+TEST(CaptureRules, ExcludedUsersAddressesAndPortsReturnBeforeAnyRedirect) {
+  CaptureSettings settings = DualStack();
+  settings.exclude_uids = {70, 1337};
+  settings.exclude_cidrs = {*Cidr::Parse("10.43.9.0/24"), *Cidr::Parse("::/0")};
+  settings.exclude_ports = {9000};
+  const auto v4 = RulesOf(settings, IpFamily::kIpv4, "PORTOLAN_OUTPUT");
+  EXPECT_EQ(v4, (std::vector<std::string>{
+                    "-o lo -j RETURN",
+                    "-m owner --uid-owner 70 -j RETURN",
+                    "-m owner --uid-owner 1337 -j RETURN",
+                    "-m owner --gid-owner 1337 -j RETURN",
+                    "-d 10.43.9.0/24 -j RETURN",
+                    "-p tcp -m tcp --dport 9000 -j RETURN",
+                    "-p udp -m udp --dport 9000 -j RETURN",
+                    "-p udp -m udp --dport 53 -j PORTOLAN_DNS",
+                    "-p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS",
+                    "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_FORWARD",
+                }));
+  // A whole family has no -d in the notation of iptables-save.
+  EXPECT_TRUE(Has(RulesOf(settings, IpFamily::kIpv6, "PORTOLAN_OUTPUT"), "-j RETURN"));
+  // The zone follows the same exemptions: a query that is not redirected is in no zone.
+  EXPECT_TRUE(
+      Has(RulesOf(settings, IpFamily::kIpv4, "PORTOLAN_ZONE"), "-d 10.43.9.0/24 -j RETURN"));
+}
+
+TEST(CaptureRules, IncludedAddressesAndPortsAreForwardedToo) {
+  CaptureSettings settings;
+  settings.include_cidrs = {*Cidr::Parse("192.0.2.0/24")};
+  settings.include_ports = {443};
+  EXPECT_EQ(RulesOf(settings, IpFamily::kIpv4, "PORTOLAN_FORWARD"),
+            (std::vector<std::string>{
+                "-d 192.0.2.0/24 -p tcp -j REDIRECT --to-ports 15001",
+                "-p tcp -m tcp --dport 443 -j REDIRECT --to-ports 15001",
+            }));
+  EXPECT_EQ(RulesOf(settings, IpFamily::kIpv6, "PORTOLAN_FORWARD"),
+            (std::vector<std::string>{"-p tcp -m tcp --dport 443 -j REDIRECT --to-ports 15001"}));
+}
+
+TEST(CaptureRules, OrderAndRepetitionOfSettingsMakeNoDifference) {
+  CaptureSettings one = DualStack();
+  CaptureSettings other = DualStack();
+  std::reverse(other.nameservers.begin(), other.nameservers.end());
+  other.service_cidrs.insert(other.service_cidrs.end(), other.pod_cidrs.begin(),
+                             other.pod_cidrs.end());
+  std::reverse(other.service_cidrs.begin(), other.service_cidrs.end());
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    EXPECT_EQ(WantedTables(one, family), WantedTables(other, family));
+  }
+}
+
+}  // namespace
+}  // namespace portolan::proxy

@@ -1,0 +1,202 @@
+// Bytes and ends of streams: nothing lost, nothing reordered, everything carried through.
+#include "proxy/forwarder/relay.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+#include "tests/proxy/forwarder/loopback.h"
+
+namespace portolan::proxy {
+namespace {
+
+// Bytes that tell where they stand in the stream, so that loss and reordering show.
+class Stream {
+ public:
+  explicit Stream(uint64_t seed) : random_(seed) {}
+
+  std::string Next(size_t size) {
+    std::string bytes(size, '\0');
+    size_t at = 0;
+    for (; at + 8 <= size; at += 8) {
+      const uint64_t word = random_();
+      memcpy(bytes.data() + at, &word, 8);
+    }
+    return bytes;
+  }
+
+ private:
+  std::mt19937_64 random_;
+};
+
+constexpr size_t kChunk = 64 * 1024;
+
+void SendStream(const Fd& fd, uint64_t seed, size_t total) {
+  Stream stream(seed);
+  for (size_t sent = 0; sent < total; sent += kChunk) {
+    ASSERT_TRUE(SendAll(fd, stream.Next(kChunk))) << strerror(errno) << " at " << sent;
+  }
+  shutdown(fd.get(), SHUT_WR);
+}
+
+void ExpectStream(const Fd& fd, uint64_t seed, size_t total) {
+  Stream stream(seed);
+  for (size_t got = 0; got < total; got += kChunk) {
+    ASSERT_TRUE(Receive(fd, kChunk) == stream.Next(kChunk)) << "differs at " << got;
+  }
+  EXPECT_EQ(Receive(fd, 1), "") << "more came than was sent";
+}
+
+class Relaying : public ForwarderTest {
+ protected:
+  void Join(ForwarderOptions options = {}) {
+    StartForwarder(std::move(options));
+    Serve({endpoint_.address()});
+    client_ = Call();
+    server_ = endpoint_.Accept();
+    ASSERT_TRUE(Eventually([&] { return counters_->forwarded.value() == 1; }));
+  }
+
+  void ExchangeStreams(size_t total) {
+    std::thread up([&] { SendStream(client_, 1, total); });
+    std::thread down([&] { SendStream(server_, 2, total); });
+    std::thread client([&] { ExpectStream(client_, 2, total); });
+    ExpectStream(server_, 1, total);
+    for (std::thread* thread : {&up, &down, &client}) thread->join();
+    EXPECT_TRUE(AllGone());
+    EXPECT_EQ(counters_->closed.value(), 1u);
+    EXPECT_EQ(counters_->bytes_up.value(), total);
+    EXPECT_EQ(counters_->bytes_down.value(), total);
+    EXPECT_EQ(OnLoop([&] { return forwarder_->buffers_in_use(); }), 0u);
+  }
+
+  // Sends until nobody takes any more; how much it was.
+  static size_t FillUp(const Fd& fd) {
+    const std::string chunk(kChunk, 'x');
+    size_t sent = 0;
+    for (int idle = 0; idle < 20;) {
+      const ssize_t n = send(fd.get(), chunk.data(), chunk.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+      if (n > 0) {
+        sent += n;
+        idle = 0;
+      } else {
+        ++idle;
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+      }
+    }
+    return sent;
+  }
+
+  Endpoint endpoint_;
+  Fd client_;
+  Fd server_;
+};
+
+TEST_F(Relaying, TheClientMayEndItsStreamAndStillBeAnswered) {
+  Join();
+  EXPECT_TRUE(SendAll(client_, "request"));
+  shutdown(client_.get(), SHUT_WR);
+  EXPECT_EQ(ReceiveAll(server_).bytes, "request");
+  EXPECT_TRUE(SendAll(server_, "answer"));
+  server_.Reset();
+  const Received answer = ReceiveAll(client_);
+  EXPECT_EQ(answer.bytes, "answer");
+  EXPECT_EQ(answer.error, 0);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->closed.value(), 1u);
+}
+
+TEST_F(Relaying, TheEndpointMayEndItsStreamAndStillListen) {
+  Join();
+  EXPECT_TRUE(SendAll(server_, "all I have to say"));
+  shutdown(server_.get(), SHUT_WR);
+  EXPECT_EQ(ReceiveAll(client_).bytes, "all I have to say");
+  EXPECT_TRUE(SendAll(client_, "noted"));
+  EXPECT_EQ(Receive(server_, 5), "noted");
+  client_.Reset();
+  EXPECT_EQ(ReceiveAll(server_).error, 0);
+  EXPECT_TRUE(AllGone());
+}
+
+TEST_F(Relaying, WhatTheClientSendsBeforeTheEndpointAnswersIsNotLost) {
+  StartForwarder();
+  Serve({endpoint_.address()});
+  client_ = Call();
+  EXPECT_TRUE(SendAll(client_, "early"));
+  client_.Reset();
+  server_ = endpoint_.Accept();
+  EXPECT_EQ(ReceiveAll(server_).bytes, "early");
+}
+
+TEST_F(Relaying, SixtyFourMegabytesEachWayAtOnceArriveUnchanged) {
+  Join();
+  ExchangeStreams(64 * 1024 * 1024);
+}
+
+TEST_F(Relaying, GoesOnWithoutAnyBuffer) {
+  Join({.max_buffers = 0});
+  ExchangeStreams(16 * 1024 * 1024);
+  EXPECT_GT(counters_->buffers_exhausted.value(), 0u);
+}
+
+TEST_F(Relaying, ASlowReaderCostsOneBufferAndSlowsTheSenderDown) {
+  Join();
+  const size_t sent = FillUp(client_);
+  EXPECT_LE(OnLoop([&] { return forwarder_->buffers_in_use(); }), 1u);
+  EXPECT_LT(sent, 64u * 1024 * 1024) << "the sender was not slowed down";
+  // The other direction is not held up.
+  EXPECT_TRUE(SendAll(server_, "wait"));
+  EXPECT_EQ(Receive(client_, 4), "wait");
+  shutdown(client_.get(), SHUT_WR);
+  EXPECT_EQ(ReceiveAll(server_).bytes.size(), sent);
+  EXPECT_EQ(OnLoop([&] { return forwarder_->buffers_in_use(); }), 0u);
+}
+
+TEST_F(Relaying, AResetByTheClientResetsTheEndpoint) {
+  Join();
+  ResetAndClose(client_);
+  EXPECT_EQ(ReceiveAll(server_).error, ECONNRESET);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->reset_by_client.value(), 1u);
+}
+
+TEST_F(Relaying, AResetByTheEndpointResetsTheClient) {
+  Join();
+  ResetAndClose(server_);
+  EXPECT_EQ(ReceiveAll(client_).error, ECONNRESET);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->reset_by_endpoint.value(), 1u);
+}
+
+TEST_F(Relaying, AResetIsSeenAlsoWhileTheOtherSideDoesNotRead) {
+  Join();
+  FillUp(client_);
+  ResetAndClose(client_);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->reset_by_client.value(), 1u);
+  EXPECT_EQ(ReceiveAll(server_).error, ECONNRESET);
+}
+
+TEST_F(Relaying, AResetIsSeenAlsoAfterTheStreamEnded) {
+  Join();
+  shutdown(server_.get(), SHUT_WR);
+  EXPECT_EQ(ReceiveAll(client_).error, 0);
+  ResetAndClose(server_);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->reset_by_endpoint.value(), 1u);
+}
+
+TEST_F(Relaying, AnAnswerBeforeAResetStillArrives) {
+  Join();
+  // Unread bytes make the server's close a reset, as with a server that refuses a long upload.
+  EXPECT_TRUE(SendAll(client_, std::string(kChunk, 'x')));
+  ASSERT_TRUE(Eventually([&] { return counters_->bytes_up.value() == kChunk; }));
+  EXPECT_TRUE(SendAll(server_, "413"));
+  server_.Reset();
+  const Received answer = ReceiveAll(client_);
+  EXPECT_EQ(answer.bytes, "413");
+  EXPECT_EQ(answer.error, ECONNRESET) << "not to be taken for a clean end";
+}
+
+}  // namespace
+}  // namespace portolan::proxy

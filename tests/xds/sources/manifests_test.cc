@@ -1,0 +1,347 @@
+#include "xds/sources/manifests.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "common/status.h"
+
+namespace portolan::xds {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
+using ::testing::SizeIs;
+
+const absl::Time kNow = absl::FromUnixSeconds(1700000000);
+
+Manifests Read(const std::string& text) {
+  auto read = ReadManifests("test.yaml", text, kNow);
+  EXPECT_TRUE(read.ok()) << read.status();
+  return read.ok() ? *std::move(read) : Manifests{};
+}
+
+std::string ErrorOf(const std::string& text) {
+  auto read = ReadManifests("backend.yaml", text, kNow);
+  EXPECT_FALSE(read.ok()) << text;
+  return read.ok() ? "" : std::string(Message(read.status()));
+}
+
+template <typename T>
+T One(const std::string& text) {
+  Manifests read = Read(text);
+  EXPECT_THAT(read.objects, SizeIs(1));
+  if (read.objects.empty() || !std::holds_alternative<T>(read.objects[0].object)) {
+    ADD_FAILURE() << "not the one object that was wanted";
+    return {};
+  }
+  return std::get<T>(read.objects[0].object);
+}
+
+// A Service whose spec is `spec`, each of its lines indented by two.
+std::string ServiceYaml(const std::string& spec) {
+  return "apiVersion: v1\nkind: Service\nmetadata: {name: backend}\nspec:\n" + spec;
+}
+
+std::string SliceYaml(const std::string& rest) {
+  return "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+         "metadata:\n  name: backend-x\n  labels: {kubernetes.io/service-name: backend}\n" +
+         rest;
+}
+
+TEST(Manifests, ServiceWithDefaults) {
+  const auto service =
+      One<Service>(ServiceYaml("  clusterIP: 10.43.0.123\n"
+                               "  ports: [{port: 8080}]\n"));
+  EXPECT_EQ(service.name.ToString(), "default/backend");
+  EXPECT_EQ(service.type, ServiceType::kClusterIp);
+  EXPECT_THAT(service.cluster_ips, ElementsAre(*IpAddress::Parse("10.43.0.123")));
+  EXPECT_THAT(service.ports, ElementsAre(ServicePort{"", Protocol::kTcp, 8080}));
+  EXPECT_FALSE(service.headless);
+  EXPECT_FALSE(service.publish_not_ready_addresses);
+  EXPECT_EQ(service.session_affinity, SessionAffinity::kNone);
+  EXPECT_EQ(service.session_affinity_timeout, absl::Hours(3));
+  EXPECT_EQ(service.internal_traffic_policy, TrafficPolicy::kCluster);
+  EXPECT_EQ(service.origin.arrived, kNow);
+  EXPECT_EQ(service.origin.resource_version, "");
+}
+
+TEST(Manifests, ServiceWithEverything) {
+  const auto service = One<Service>(R"(
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+  namespace: shop
+  resourceVersion: "4711"
+  labels: {b: "2", a: "1"}
+  annotations: {portolan.dev/x: "y", other.dev/x: "z"}
+spec:
+  type: LoadBalancer
+  clusterIP: 10.43.0.5
+  clusterIPs: [10.43.0.5, "fd00::5"]
+  ipFamilies: [IPv4, IPv6]
+  externalIPs: [192.0.2.7]
+  ports:
+  - {name: dns, port: 53, protocol: UDP, targetPort: named}
+  - {name: dns-tcp, port: 53}
+  - {name: assoc, port: 9, protocol: SCTP, nodePort: 30000}
+  publishNotReadyAddresses: true
+  sessionAffinity: ClientIP
+  sessionAffinityConfig: {clientIP: {timeoutSeconds: 60}}
+  internalTrafficPolicy: Local
+  trafficDistribution: PreferClose
+status:
+  loadBalancer:
+    ingress: [{ip: 192.0.2.8}, {ip: 192.0.2.9, ipMode: Proxy}, {hostname: lb.example}]
+)");
+  EXPECT_EQ(service.name.ToString(), "shop/web");
+  EXPECT_EQ(service.origin.resource_version, "4711");
+  EXPECT_THAT(service.labels, ElementsAre(Pair("a", "1"), Pair("b", "2")));
+  EXPECT_THAT(service.annotations, ElementsAre(Pair("portolan.dev/x", "y")));
+  EXPECT_EQ(service.type, ServiceType::kLoadBalancer);
+  EXPECT_THAT(service.cluster_ips,
+              ElementsAre(*IpAddress::Parse("10.43.0.5"), *IpAddress::Parse("fd00::5")));
+  EXPECT_THAT(service.external_ips, ElementsAre(*IpAddress::Parse("192.0.2.7")));
+  EXPECT_THAT(service.load_balancer_ips, ElementsAre(*IpAddress::Parse("192.0.2.8")));
+  EXPECT_THAT(service.ports, ElementsAre(ServicePort{"dns", Protocol::kUdp, 53},
+                                         ServicePort{"dns-tcp", Protocol::kTcp, 53},
+                                         ServicePort{"assoc", Protocol::kSctp, 9}));
+  EXPECT_TRUE(service.publish_not_ready_addresses);
+  EXPECT_EQ(service.session_affinity, SessionAffinity::kClientIp);
+  EXPECT_EQ(service.session_affinity_timeout, absl::Seconds(60));
+  EXPECT_EQ(service.internal_traffic_policy, TrafficPolicy::kLocal);
+  EXPECT_EQ(service.traffic_distribution, "PreferClose");
+}
+
+TEST(Manifests, HeadlessServiceNeedsNoPorts) {
+  const auto service = One<Service>(ServiceYaml("  clusterIP: None\n"));
+  EXPECT_TRUE(service.headless);
+  EXPECT_THAT(service.cluster_ips, IsEmpty());
+  EXPECT_TRUE(One<Service>(ServiceYaml("  clusterIPs: [None]\n")).headless);
+}
+
+TEST(Manifests, ExternalNameLosesItsTrailingDot) {
+  const auto service =
+      One<Service>(ServiceYaml("  type: ExternalName\n  externalName: db.example.com.\n"));
+  EXPECT_EQ(service.external_name, "db.example.com");
+  EXPECT_EQ(service.type, ServiceType::kExternalName);
+}
+
+TEST(Manifests, ServiceWithoutAddressIsNotedAndKept) {
+  const Manifests read = Read(ServiceYaml("  ports: [{port: 80}]\n"));
+  EXPECT_THAT(read.objects, SizeIs(1));
+  EXPECT_THAT(read.notes, ElementsAre(HasSubstr("default/backend has no spec.clusterIP")));
+}
+
+TEST(Manifests, EndpointSliceConditionsDefaultToReadyAndServing) {
+  const auto slice = One<EndpointSlice>(SliceYaml(R"(
+addressType: IPv4
+ports: [{name: http, port: 8080}, {protocol: UDP}]
+endpoints:
+- addresses: [10.42.0.1]
+- addresses: [10.42.0.2]
+  conditions: {ready: false, serving: true, terminating: true}
+  hostname: web-1
+  nodeName: node-1
+  zone: zone-a
+  hints: {forZones: [{name: zone-a}], forNodes: [{name: node-1}]}
+  targetRef: {kind: Pod, name: backend-1}
+- addresses: [10.42.0.3]
+  conditions: {ready: null}
+)"));
+  EXPECT_EQ(slice.name.ToString(), "default/backend-x");
+  EXPECT_EQ(slice.service, "backend");
+  EXPECT_THAT(slice.ports, ElementsAre(EndpointPort{"http", Protocol::kTcp, 8080},
+                                       EndpointPort{"", Protocol::kUdp, 0}));
+  ASSERT_THAT(slice.endpoints, SizeIs(3));
+  EXPECT_EQ(slice.endpoints[0].conditions, (EndpointConditions{true, true, false}));
+  EXPECT_EQ(slice.endpoints[1].conditions, (EndpointConditions{false, true, true}));
+  EXPECT_EQ(slice.endpoints[2].conditions, (EndpointConditions{true, true, false}));
+  EXPECT_EQ(slice.endpoints[1].hostname, "web-1");
+  EXPECT_EQ(slice.endpoints[1].node_name, "node-1");
+  EXPECT_EQ(slice.endpoints[1].zone, "zone-a");
+  EXPECT_THAT(slice.endpoints[1].zone_hints, ElementsAre("zone-a"));
+  EXPECT_THAT(slice.endpoints[1].node_hints, ElementsAre("node-1"));
+  EXPECT_EQ(slice.endpoints[1].pod.ToString(), "default/backend-1");
+}
+
+TEST(Manifests, EndpointSliceMayBeEmptyAndOfTheOtherFamily) {
+  EXPECT_THAT(
+      One<EndpointSlice>(SliceYaml("addressType: IPv4\nendpoints: null\nports: null\n")).endpoints,
+      IsEmpty());
+  const auto slice =
+      One<EndpointSlice>(SliceYaml("addressType: IPv6\nendpoints: [{addresses: [\"fd00::1\"]}]\n"));
+  EXPECT_EQ(slice.family, IpFamily::kIpv6);
+}
+
+TEST(Manifests, FqdnSliceIsLeftOut) {
+  const Manifests read =
+      Read(SliceYaml("addressType: FQDN\nendpoints: [{addresses: [example.com]}]\n"));
+  EXPECT_THAT(read.objects, IsEmpty());
+  EXPECT_THAT(read.notes, ElementsAre(HasSubstr("FQDN")));
+}
+
+TEST(Manifests, PodStates) {
+  const auto pod = One<Pod>(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: backend-1, labels: {app: backend}, deletionTimestamp: "2026-01-01T00:00:00Z"}
+spec: {nodeName: node-1, hostNetwork: true}
+status: {phase: Succeeded, podIP: 10.42.0.1, podIPs: [{ip: 10.42.0.1}, {ip: "fd00::1"}]}
+)");
+  EXPECT_THAT(pod.ips, SizeIs(2));
+  EXPECT_TRUE(pod.terminating);
+  EXPECT_TRUE(pod.host_network);
+  EXPECT_TRUE(pod.finished);
+  EXPECT_EQ(pod.node_name, "node-1");
+  const auto plain =
+      One<Pod>("apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {podIP: 10.42.0.9}\n");
+  EXPECT_THAT(plain.ips, SizeIs(1));
+  EXPECT_FALSE(plain.terminating || plain.host_network || plain.finished);
+}
+
+TEST(Manifests, SeveralDocumentsAndLists) {
+  const Manifests read = Read(R"(---
+# nothing but a comment
+---
+apiVersion: v1
+kind: List
+items:
+- {apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {team: a}}}
+- {apiVersion: v1, kind: Service, metadata: {name: a}, spec: {clusterIP: None}}
+---
+apiVersion: v1
+kind: ServiceList
+items:
+- {metadata: {name: b}, spec: {clusterIP: None}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: frontend}
+---
+apiVersion: serving.knative.dev/v1
+kind: Service
+metadata: {name: knative}
+)");
+  ASSERT_THAT(read.objects, SizeIs(3));
+  EXPECT_EQ(read.objects[0].id.ToString(), "Namespace shop");
+  EXPECT_EQ(read.objects[0].line, 7);
+  EXPECT_EQ(read.objects[1].id.ToString(), "Service default/a");
+  EXPECT_EQ(read.objects[2].id.ToString(), "Service default/b");
+  EXPECT_THAT(read.notes,
+              ElementsAre(HasSubstr("Deployment frontend (apps/v1) skipped"),
+                          HasSubstr("Service knative (serving.knative.dev/v1) skipped")));
+}
+
+TEST(Manifests, ErrorsNameFileLineObjectAndField) {
+  EXPECT_EQ(ErrorOf("apiVersion: v1\nkind: Service\nmetadata:\n  name: backend\nspec:\n"
+                    "  clusterIP: 10.43.0.1\n  ports:\n  - name: http\n    port: 70000\n"),
+            "backend.yaml:9: Service default/backend: spec.ports[0].port: 70000 is not a port");
+  EXPECT_EQ(ErrorOf("apiVersion: v1\nkind: Namespace\nmetadata: {name: Shop}\n"),
+            "backend.yaml:3: Namespace Shop: metadata.name: 'Shop' is not a name");
+  EXPECT_EQ(ErrorOf("a: 1\n---\n{"), "backend.yaml:1: kind: is missing");
+}
+
+TEST(Manifests, EachBadFieldIsAnError) {
+  const std::pair<std::string, std::string> cases[] = {
+      {ServiceYaml("  clusterIP: 10.43.0.1\n"), "spec.ports: is missing"},
+      {ServiceYaml("  clusterIP: 10.43.0.300\n  ports: [{port: 1}]\n"),
+       "spec.clusterIP: '10.43.0.300' is not an IP address"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{port: \"80\"}]\n"),
+       "spec.ports[0].port: \"80\" is a string, not a number"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{port: http}]\n"),
+       "spec.ports[0].port: 'http' is not a whole number"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{name: a}]\n"), "spec.ports[0].port: is missing"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{port: 0}]\n"), "0 is not a port"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{port: 1}, {port: 2}]\n"),
+       "spec.ports[0].name: is missing"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{name: a, port: 1}, {name: a, port: 2}]\n"),
+       "spec.ports[1].name: 'a' names two ports"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{name: a, port: 1}, {name: b, port: 1}]\n"),
+       "spec.ports[1].port: 1 stands twice"},
+      {ServiceYaml("  clusterIP: None\n  ports: [{port: 1, protocol: ICMP}]\n"),
+       "spec.ports[0].protocol: 'ICMP' is none of TCP, UDP, SCTP"},
+      {ServiceYaml("  clusterIP: None\n  ports: {port: 1}\n"), "spec.ports: is not a list"},
+      {ServiceYaml("  clusterIP: None\n  type: Headless\n"), "spec.type: 'Headless' is none of"},
+      {ServiceYaml("  clusterIP: 10.0.0.1\n  clusterIPs: [10.0.0.2]\n  ports: [{port: 1}]\n"),
+       "is not the first of clusterIPs"},
+      {ServiceYaml("  clusterIPs: [10.0.0.1, 10.0.0.2]\n  ports: [{port: 1}]\n"),
+       "spec.clusterIPs: holds more than one address of a family"},
+      {ServiceYaml("  clusterIP: 10.0.0.1\n  ipFamilies: [IPv6]\n  ports: [{port: 1}]\n"),
+       "spec.ipFamilies[0]: IPv6 is not the family of 10.0.0.1"},
+      {ServiceYaml("  type: ExternalName\n"), "spec.externalName: is missing"},
+      {ServiceYaml("  type: ExternalName\n  externalName: a b\n"), "'a b' is not a DNS name"},
+      {ServiceYaml("  clusterIP: None\n  publishNotReadyAddresses: perhaps\n"),
+       "spec.publishNotReadyAddresses: 'perhaps' is neither true nor false"},
+      {ServiceYaml("  clusterIP: None\n  sessionAffinityConfig: {clientIP: {timeoutSeconds: 0}}\n"),
+       "spec.sessionAffinityConfig.clientIP.timeoutSeconds: 0 is not between"},
+      {"apiVersion: v1\nkind: Service\nmetadata: {name: a}\n", "spec: is missing"},
+      {"apiVersion: v1\nkind: Service\nmetadata: {name: a.b}\nspec: {clusterIP: None}\n",
+       "metadata.name: 'a.b' is not a DNS label"},
+      {"apiVersion: v1\nkind: Service\nmetadata: {namespace: a}\nspec: {clusterIP: None}\n",
+       "metadata.name: is missing"},
+      {"kind: Service\n", "apiVersion: is missing"},
+      {"- a\n", "is not a map"},
+      {SliceYaml("endpoints: []\n"), "addressType: is missing"},
+      {SliceYaml("addressType: IPX\n"), "addressType: 'IPX' is none of IPv4, IPv6"},
+      {SliceYaml("addressType: IPv4\nendpoints: [{addresses: [\"fd00::1\"]}]\n"),
+       "endpoints[0].addresses[0]: fd00::1 is not of the slice's addressType"},
+      {SliceYaml("addressType: IPv4\nendpoints: [{conditions: {}}]\n"),
+       "endpoints[0].addresses: is missing"},
+      {SliceYaml("addressType: IPv4\nports: [{port: 99999}]\n"), "ports[0].port: 99999"},
+      {SliceYaml("addressType: IPv4\nendpoints: [{addresses: [10.0.0.1], hostname: A_b}]\n"),
+       "endpoints[0].hostname: 'A_b' is not a DNS label"},
+      {"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {podIPs: [{ip: x}]}\n",
+       "Pod default/a: status.podIPs[0].ip: 'x' is not an IP address"},
+      {"apiVersion: v1\nkind: List\nitems: [{kind: List, apiVersion: v1}]\n",
+       "kind: a List within a List"},
+      {"a: [1\n", "backend.yaml:2: "},
+      {"a: 1\na: 2\n", "backend.yaml:2: the key 'a' stands twice"},
+      {"a: *nobody\n", "backend.yaml:1: "},
+      {"a: &x [*x]\n", "an alias for the value that it stands in"},
+  };
+  for (const auto& [text, error] : cases) {
+    EXPECT_THAT(ErrorOf(text), HasSubstr(error)) << text;
+  }
+}
+
+TEST(Manifests, AliasesAndMergeKeysWork) {
+  const auto slice = One<EndpointSlice>(SliceYaml(R"(
+addressType: IPv4
+endpoints:
+- &first
+  addresses: [10.42.0.1]
+  zone: a
+  nodeName: n
+- <<: *first
+  addresses: [10.42.0.2]
+)"));
+  ASSERT_THAT(slice.endpoints, SizeIs(2));
+  EXPECT_EQ(slice.endpoints[1].addresses[0].ToString(), "10.42.0.2");
+  EXPECT_EQ(slice.endpoints[1].zone, "a");
+}
+
+TEST(Manifests, AliasBombIsAnError) {
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 20; ++i) {
+    bomb += fmt::format("a{0}: &a{0} [*a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}, *a{1}]\n", i,
+                        i - 1);
+  }
+  EXPECT_THAT(ErrorOf(bomb), HasSubstr("aliases written out"));
+}
+
+TEST(Manifests, DeepNestingIsAnError) {
+  EXPECT_THAT(ErrorOf(std::string(100'000, '[')), HasSubstr("backend.yaml:"));
+}
+
+TEST(Manifests, DigestFollowsContentAndNotLines) {
+  const std::string text = ServiceYaml("  clusterIP: None\n");
+  const uint64_t digest = Read(text).objects[0].digest;
+  EXPECT_EQ(Read("\n\n# moved\n" + text).objects[0].digest, digest);
+  EXPECT_NE(Read(text + "  publishNotReadyAddresses: true\n").objects[0].digest, digest);
+}
+
+}  // namespace
+}  // namespace portolan::xds

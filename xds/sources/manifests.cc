@@ -1,0 +1,151 @@
+#include "xds/sources/manifests.h"
+
+#include <utility>
+
+#include "common/status.h"
+#include "xds/sources/yaml.h"
+
+namespace portolan::xds {
+namespace {
+
+class ManifestReader {
+ public:
+  ManifestReader(const std::string& file, absl::Time arrived) : file_(file), arrived_(arrived) {}
+
+  // A document, or an item of a List; `implied` is the kind of items that name none, as in the
+  // API's own typed lists (ServiceList).
+  struct Implied {
+    std::string api_version;
+    std::string kind;
+  };
+  absl::Status Read(const Value& value, const Implied& implied, bool in_list) {
+    FieldErrors errors;
+    const Field object(value, errors);
+    const Field api_version = object["apiVersion"];
+    const Field kind = object["kind"];
+    Implied type{api_version.String(), kind.String()};
+    if (type.kind.empty() && type.api_version.empty()) type = implied;
+    if (type.kind.empty()) kind.Fail("is missing");
+    if (type.api_version.empty()) api_version.Fail("is missing");
+    if (!errors.ok()) return Describe(errors, type.kind, {});
+    if (type.kind.ends_with("List")) {
+      if (!in_list) return ReadList(object, type, errors);
+      kind.Fail("a List within a List");
+      return Describe(errors, type.kind, {});
+    }
+    return ReadObject(object, type, errors);
+  }
+
+  Manifests Take() { return std::move(result_); }
+
+ private:
+  absl::Status ReadList(const Field& list, const Implied& type, FieldErrors& errors) {
+    const std::string item_kind = type.kind.substr(0, type.kind.size() - 4);
+    const Implied implied{item_kind.empty() ? "" : type.api_version, item_kind};
+    absl::Status status = absl::OkStatus();
+    const Field items = list["items"];
+    items.ForEachItem([&](const Field& item) {
+      if (status.ok()) status = Read(*item.value(), implied, true);
+    });
+    if (!errors.ok()) return Describe(errors, type.kind, {});
+    return status;
+  }
+
+  absl::Status ReadObject(const Field& object, const Implied& type, FieldErrors& errors) {
+    const KnownKind kind = KindOf(type.api_version, type.kind);
+    if (kind == KnownKind::kUnknown) {
+      const Field metadata = object["metadata"];
+      const Field name = metadata["name"];
+      Note(object.line(), fmt::format("{} {} ({}) skipped: no names or endpoints come from it",
+                                      type.kind, name.String(), type.api_version));
+      return absl::OkStatus();
+    }
+    const Field metadata = object["metadata"];
+    const Field version = metadata["resourceVersion"];
+    const Origin origin{version.String(), arrived_};
+    Manifest manifest;
+    manifest.line = object.line();
+    manifest.digest = object.value()->digest;
+    const bool wanted = Convert(object, kind, origin, manifest);
+    if (!errors.ok()) return Describe(errors, type.kind, NameOf(object));
+    if (!wanted) return absl::OkStatus();
+    if (result_.objects.size() >= kMaxManifestObjects) {
+      return InvalidArgument("{}: holds more than {} objects", file_, kMaxManifestObjects);
+    }
+    manifest.id = IdOf(manifest.object);
+    result_.objects.push_back(std::move(manifest));
+    return absl::OkStatus();
+  }
+
+  bool Convert(const Field& object, KnownKind kind, const Origin& origin, Manifest& out) {
+    switch (kind) {
+      case KnownKind::kNamespace:
+        out.object = ReadNamespace(object, origin);
+        return true;
+      case KnownKind::kService: {
+        Service service = ReadService(object, origin);
+        if (service.cluster_ips.empty() && !service.headless &&
+            service.type != ServiceType::kExternalName) {
+          Note(object.line(), fmt::format("Service {} has no spec.clusterIP, and a folder of "
+                                          "manifests assigns none: its name has no address",
+                                          service.name.ToString()));
+        }
+        out.object = std::move(service);
+        return true;
+      }
+      case KnownKind::kEndpointSlice: {
+        EndpointSlice slice;
+        const bool has_addresses = ReadEndpointSlice(object, origin, &slice);
+        if (!has_addresses) {
+          Note(object.line(),
+               fmt::format("EndpointSlice {} skipped: addressType FQDN", slice.name.ToString()));
+        }
+        out.object = std::move(slice);
+        return has_addresses;
+      }
+      case KnownKind::kPod:
+        out.object = ReadPod(object, origin);
+        return true;
+      case KnownKind::kUnknown:
+        return false;
+    }
+    return false;
+  }
+
+  absl::Status Describe(const FieldErrors& errors, const std::string& kind,
+                        const ObjectName& name) const {
+    const FieldError& error = errors.first();
+    std::string who = kind;
+    if (!name.name.empty()) {
+      who += kind == "Namespace" ? " " + name.name : " " + name.ToString();
+    }
+    if (!who.empty()) who += ": ";
+    const std::string field = error.path.empty() ? "" : error.path + ": ";
+    return InvalidArgument("{}:{}: {}{}{}", file_, error.line, who, field, error.what);
+  }
+
+  void Note(int line, const std::string& what) {
+    result_.notes.push_back(fmt::format("{}:{}: {}", file_, line, what));
+  }
+
+  const std::string& file_;
+  const absl::Time arrived_;
+  Manifests result_;
+};
+
+}  // namespace
+
+absl::StatusOr<Manifests> ReadManifests(const std::string& file, const std::string& text,
+                                        absl::Time arrived) {
+  ManifestReader reader(file, arrived);
+  absl::Status from_object = absl::OkStatus();
+  const absl::Status status = ReadYaml(text, [&](const Value& document, int) {
+    from_object = reader.Read(document, {}, false);
+    return from_object;
+  });
+  if (!from_object.ok()) return from_object;
+  if (!status.ok()) return InvalidArgument("{}:{}", file, Message(status));
+  return reader.Take();
+}
+
+}  // namespace portolan::xds

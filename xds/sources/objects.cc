@@ -1,0 +1,406 @@
+#include "xds/sources/objects.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "xds/sources/names.h"
+
+namespace portolan::xds {
+namespace {
+
+constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-name";
+constexpr std::string_view kOwnAnnotations = "portolan.dev/";
+constexpr int64_t kMaxPort = 65535;
+
+IpAddress ReadIp(const Field& field) {
+  const std::string text = field.String();
+  auto ip = IpAddress::Parse(text);
+  if (ip.ok()) return *ip;
+  field.Fail(fmt::format("'{}' is not an IP address", text));
+  return {};
+}
+
+std::vector<IpAddress> ReadIps(const Field& list) {
+  std::vector<IpAddress> ips;
+  list.ForEachItem([&](const Field& item) { ips.push_back(ReadIp(item)); });
+  return ips;
+}
+
+LabelMap ReadLabels(const Field& map, std::string_view prefix = {}) {
+  LabelMap labels;
+  map.ForEachField([&](const std::string& key, const Field& value) {
+    if (key.starts_with(prefix)) labels.emplace_back(key, value.String());
+  });
+  std::sort(labels.begin(), labels.end());
+  return labels;
+}
+
+// One of the words that the API knows; the first when absent.
+template <typename E>
+E ReadWord(const Field& field, std::initializer_list<std::pair<std::string_view, E>> words) {
+  const std::string text = field.String();
+  if (text.empty()) return words.begin()->second;
+  for (const auto& [word, value] : words) {
+    if (text == word) return value;
+  }
+  std::string known;
+  for (const auto& [word, value] : words) {
+    known += known.empty() ? "" : ", ";
+    known += word;
+  }
+  field.Fail(fmt::format("'{}' is none of {}", text, known));
+  return words.begin()->second;
+}
+
+Protocol ReadProtocol(const Field& field) {
+  return ReadWord<Protocol>(
+      field, {{"TCP", Protocol::kTcp}, {"UDP", Protocol::kUdp}, {"SCTP", Protocol::kSctp}});
+}
+
+uint16_t ReadPort(const Field& field) {
+  const int64_t port = field.Int(1);
+  if (port >= 1 && port <= kMaxPort) return static_cast<uint16_t>(port);
+  field.Fail(fmt::format("{} is not a port", port));
+  return 0;
+}
+
+std::string ReadLabelOrNone(const Field& field) {
+  std::string name = field.String();
+  if (!name.empty() && !IsLabel(name)) field.Fail(fmt::format("'{}' is not a DNS label", name));
+  return name;
+}
+
+void ReadServicePorts(const Field& spec, Service& service) {
+  const Field ports = spec["ports"];
+  ports.ForEachItem([&](const Field& item) {
+    const Field name = item["name"];
+    const Field number = item["port"];
+    const Field protocol = item["protocol"];
+    if (!number.present()) number.Fail("is missing");
+    ServicePort port{ReadLabelOrNone(name), ReadProtocol(protocol), ReadPort(number)};
+    for (const ServicePort& other : service.ports) {
+      if (other.name == port.name && !port.name.empty()) {
+        name.Fail(fmt::format("'{}' names two ports", port.name));
+      }
+      if (other.port == port.port && other.protocol == port.protocol) {
+        number.Fail(fmt::format("{} stands twice with the same protocol", port.port));
+      }
+    }
+    service.ports.push_back(std::move(port));
+  });
+  ports.ForEachItem([&](const Field& item) {
+    const Field name = item["name"];
+    if (service.ports.size() > 1 && name.String().empty()) {
+      name.Fail("is missing; a Service with several ports names each");
+    }
+  });
+  if (service.ports.empty() && !service.headless && service.type != ServiceType::kExternalName) {
+    ports.Fail("is missing; only headless and ExternalName Services go without ports");
+  }
+}
+
+void ReadIpFamilies(const Field& spec, const Service& service) {
+  const Field families = spec["ipFamilies"];
+  size_t at = 0;
+  families.ForEachItem([&](const Field& item) {
+    const auto family =
+        ReadWord<IpFamily>(item, {{"IPv4", IpFamily::kIpv4}, {"IPv6", IpFamily::kIpv6}});
+    if (at < service.cluster_ips.size() && service.cluster_ips[at].family() != family) {
+      item.Fail(fmt::format("{} is not the family of {}", item.String(),
+                            service.cluster_ips[at].ToString()));
+    }
+    ++at;
+  });
+}
+
+// spec.clusterIP is the first of spec.clusterIPs; a manifest may carry either or both.
+void ReadClusterIps(const Field& spec, Service& service) {
+  const Field one = spec["clusterIP"];
+  const Field all = spec["clusterIPs"];
+  std::vector<std::string> texts;
+  all.ForEachItem([&](const Field& item) { texts.push_back(item.String()); });
+  const std::string first = one.String();
+  if (texts.empty() && !first.empty()) texts.push_back(first);
+  if (!first.empty() && texts.front() != first) {
+    one.Fail(fmt::format("'{}' is not the first of clusterIPs, '{}'", first, texts.front()));
+  }
+  if (service.type == ServiceType::kExternalName) {
+    if (!texts.empty()) one.Fail("an ExternalName Service has no cluster IP");
+    return;
+  }
+  if (!texts.empty() && texts.front() == "None") {
+    if (texts.size() > 1) all.Fail("'None' stands alone");
+    service.headless = true;
+    return;
+  }
+  if (all.present() && !all.value()->items.empty()) {
+    service.cluster_ips = ReadIps(all);
+  } else if (!first.empty()) {
+    service.cluster_ips.push_back(ReadIp(one));
+  }
+  if (service.cluster_ips.size() > 2 ||
+      (service.cluster_ips.size() == 2 &&
+       service.cluster_ips[0].family() == service.cluster_ips[1].family())) {
+    all.Fail("holds more than one address of a family");
+  }
+}
+
+void ReadExternalName(const Field& spec, Service& service) {
+  const Field name = spec["externalName"];
+  if (service.type != ServiceType::kExternalName) return;
+  service.external_name = name.String();
+  if (service.external_name.ends_with('.')) service.external_name.pop_back();
+  if (service.external_name.empty()) {
+    name.Fail("is missing");
+  } else if (!IsSubdomain(service.external_name)) {
+    name.Fail(fmt::format("'{}' is not a DNS name", service.external_name));
+  }
+}
+
+void ReadSessionAffinity(const Field& spec, Service& service) {
+  const Field affinity = spec["sessionAffinity"];
+  service.session_affinity = ReadWord<SessionAffinity>(
+      affinity, {{"None", SessionAffinity::kNone}, {"ClientIP", SessionAffinity::kClientIp}});
+  const Field config = spec["sessionAffinityConfig"];
+  const Field client_ip = config["clientIP"];
+  const Field timeout = client_ip["timeoutSeconds"];
+  const int64_t seconds = timeout.Int(10800);
+  if (seconds < 1 || seconds > 86400) {
+    timeout.Fail(fmt::format("{} is not between 1 and 86400 seconds", seconds));
+  }
+  service.session_affinity_timeout = absl::Seconds(seconds);
+}
+
+// What a load balancer hands to the node as it came (ipMode VIP, the default) is the Service's own
+// address; with ipMode Proxy the packets must reach the load balancer, so it is not ours to carry.
+void ReadLoadBalancer(const Field& object, Service& service) {
+  if (service.type != ServiceType::kLoadBalancer) return;
+  const Field status = object["status"];
+  const Field balancer = status["loadBalancer"];
+  const Field ingress = balancer["ingress"];
+  ingress.ForEachItem([&](const Field& item) {
+    const Field ip = item["ip"];
+    const Field mode = item["ipMode"];
+    if (ip.present() && mode.String() != "Proxy") service.load_balancer_ips.push_back(ReadIp(ip));
+  });
+}
+
+void ReadTargetRef(const Field& item, const ObjectName& slice, Endpoint& endpoint) {
+  const Field target = item["targetRef"];
+  const Field kind = target["kind"];
+  const Field ns = target["namespace"];
+  const Field name = target["name"];
+  if (kind.String() != "Pod") return;
+  endpoint.pod = {ns.present() ? ns.String() : slice.ns, name.String()};
+}
+
+std::vector<std::string> ReadHints(const Field& list) {
+  std::vector<std::string> names;
+  list.ForEachItem([&](const Field& item) {
+    const Field name = item["name"];
+    names.push_back(name.String());
+  });
+  return names;
+}
+
+Endpoint ReadEndpoint(const Field& item, const EndpointSlice& slice) {
+  Endpoint endpoint;
+  const Field addresses = item["addresses"];
+  addresses.ForEachItem([&](const Field& address) {
+    endpoint.addresses.push_back(ReadIp(address));
+    if (endpoint.addresses.back().family() != slice.family) {
+      address.Fail(fmt::format("{} is not of the slice's addressType", address.String()));
+    }
+  });
+  if (endpoint.addresses.empty()) addresses.Fail("is missing");
+  const Field conditions = item["conditions"];
+  const Field ready = conditions["ready"];
+  const Field serving = conditions["serving"];
+  const Field terminating = conditions["terminating"];
+  endpoint.conditions = {ready.Bool(true), serving.Bool(true), terminating.Bool(false)};
+  const Field hostname = item["hostname"];
+  endpoint.hostname = ReadLabelOrNone(hostname);
+  const Field node = item["nodeName"];
+  endpoint.node_name = node.String();
+  const Field zone = item["zone"];
+  endpoint.zone = zone.String();
+  const Field hints = item["hints"];
+  const Field zones = hints["forZones"];
+  endpoint.zone_hints = ReadHints(zones);
+  const Field nodes = hints["forNodes"];
+  endpoint.node_hints = ReadHints(nodes);
+  ReadTargetRef(item, slice.name, endpoint);
+  return endpoint;
+}
+
+}  // namespace
+
+std::string_view KindName(ObjectKind kind) {
+  switch (kind) {
+    case ObjectKind::kNamespace:
+      return "Namespace";
+    case ObjectKind::kService:
+      return "Service";
+    case ObjectKind::kEndpointSlice:
+      return "EndpointSlice";
+    case ObjectKind::kPod:
+      return "Pod";
+  }
+  return "";
+}
+
+std::string ObjectId::ToString() const {
+  if (name.ns.empty()) return fmt::format("{} {}", KindName(kind), name.name);
+  return fmt::format("{} {}/{}", KindName(kind), name.ns, name.name);
+}
+
+ObjectId IdOf(const Object& object) {
+  struct Visitor {
+    ObjectId operator()(const Namespace& o) const { return {ObjectKind::kNamespace, {"", o.name}}; }
+    ObjectId operator()(const Service& o) const { return {ObjectKind::kService, o.name}; }
+    ObjectId operator()(const EndpointSlice& o) const {
+      return {ObjectKind::kEndpointSlice, o.name};
+    }
+    ObjectId operator()(const Pod& o) const { return {ObjectKind::kPod, o.name}; }
+  };
+  return std::visit(Visitor{}, object);
+}
+
+KnownKind KindOf(std::string_view api_version, std::string_view kind) {
+  if (api_version == "discovery.k8s.io/v1" && kind == "EndpointSlice") {
+    return KnownKind::kEndpointSlice;
+  }
+  if (api_version != "v1") return KnownKind::kUnknown;
+  if (kind == "Namespace") return KnownKind::kNamespace;
+  if (kind == "Service") return KnownKind::kService;
+  if (kind == "Pod") return KnownKind::kPod;
+  return KnownKind::kUnknown;
+}
+
+ObjectName NameOf(const Field& object) {
+  const Field metadata = object["metadata"];
+  const Field name = metadata["name"];
+  const Field ns = metadata["namespace"];
+  ObjectName result{ns.String(), name.String()};
+  if (result.ns.empty()) result.ns = "default";
+  if (!IsLabel(result.ns)) ns.Fail(fmt::format("'{}' is not a DNS label", result.ns));
+  if (result.name.empty()) {
+    name.Fail("is missing");
+  } else if (!IsSubdomain(result.name)) {
+    name.Fail(fmt::format("'{}' is not a name", result.name));
+  }
+  return result;
+}
+
+Namespace ReadNamespace(const Field& object, const Origin& origin) {
+  const Field metadata = object["metadata"];
+  const Field name = metadata["name"];
+  const Field labels = metadata["labels"];
+  Namespace ns;
+  ns.name = NameOf(object).name;
+  if (!IsLabel(ns.name)) name.Fail(fmt::format("'{}' is not a DNS label", ns.name));
+  ns.labels = ReadLabels(labels);
+  ns.origin = origin;
+  return ns;
+}
+
+Service ReadService(const Field& object, const Origin& origin) {
+  const Field metadata = object["metadata"];
+  const Field name = metadata["name"];
+  const Field labels = metadata["labels"];
+  const Field annotations = metadata["annotations"];
+  Service service;
+  service.name = NameOf(object);
+  if (!IsLabel(service.name.name)) {
+    name.Fail(fmt::format("'{}' is not a DNS label", service.name.name));
+  }
+  service.labels = ReadLabels(labels);
+  service.annotations = ReadLabels(annotations, kOwnAnnotations);
+  service.origin = origin;
+
+  const Field spec = object["spec"];
+  if (!spec.present()) spec.Fail("is missing");
+  const Field type = spec["type"];
+  service.type = ReadWord<ServiceType>(type, {{"ClusterIP", ServiceType::kClusterIp},
+                                              {"NodePort", ServiceType::kNodePort},
+                                              {"LoadBalancer", ServiceType::kLoadBalancer},
+                                              {"ExternalName", ServiceType::kExternalName}});
+  ReadClusterIps(spec, service);
+  ReadIpFamilies(spec, service);
+  ReadExternalName(spec, service);
+  ReadServicePorts(spec, service);
+  ReadSessionAffinity(spec, service);
+  ReadLoadBalancer(object, service);
+  const Field external_ips = spec["externalIPs"];
+  service.external_ips = ReadIps(external_ips);
+  const Field publish = spec["publishNotReadyAddresses"];
+  service.publish_not_ready_addresses = publish.Bool(false);
+  const Field internal = spec["internalTrafficPolicy"];
+  service.internal_traffic_policy = ReadWord<TrafficPolicy>(
+      internal, {{"Cluster", TrafficPolicy::kCluster}, {"Local", TrafficPolicy::kLocal}});
+  const Field distribution = spec["trafficDistribution"];
+  // Not held against the known words: a newer API server may have more of them, and an unknown one
+  // only means no preference.
+  service.traffic_distribution = distribution.String();
+  return service;
+}
+
+bool ReadEndpointSlice(const Field& object, const Origin& origin, EndpointSlice* out) {
+  out->name = NameOf(object);
+  out->origin = origin;
+  const Field metadata = object["metadata"];
+  const Field labels = metadata["labels"];
+  const Field service = labels[kServiceNameLabel];
+  out->service = service.String();
+  if (!out->service.empty() && !IsLabel(out->service)) {
+    service.Fail(fmt::format("'{}' is not a Service's name", out->service));
+  }
+  const Field type = object["addressType"];
+  const std::string address_type = type.String();
+  if (address_type == "FQDN") return false;
+  if (address_type.empty()) type.Fail("is missing");
+  out->family = ReadWord<IpFamily>(type, {{"IPv4", IpFamily::kIpv4}, {"IPv6", IpFamily::kIpv6}});
+  const Field ports = object["ports"];
+  ports.ForEachItem([&](const Field& item) {
+    const Field name = item["name"];
+    const Field protocol = item["protocol"];
+    const Field port = item["port"];
+    const uint16_t number = port.present() ? ReadPort(port) : uint16_t{0};
+    out->ports.push_back({ReadLabelOrNone(name), ReadProtocol(protocol), number});
+  });
+  const Field endpoints = object["endpoints"];
+  endpoints.ForEachItem(
+      [&](const Field& item) { out->endpoints.push_back(ReadEndpoint(item, *out)); });
+  return true;
+}
+
+Pod ReadPod(const Field& object, const Origin& origin) {
+  Pod pod;
+  pod.name = NameOf(object);
+  pod.origin = origin;
+  const Field metadata = object["metadata"];
+  const Field labels = metadata["labels"];
+  const Field deleted = metadata["deletionTimestamp"];
+  const Field spec = object["spec"];
+  const Field node = spec["nodeName"];
+  const Field host_network = spec["hostNetwork"];
+  const Field status = object["status"];
+  const Field phase = status["phase"];
+  const Field ip = status["podIP"];
+  const Field ips = status["podIPs"];
+  pod.labels = ReadLabels(labels);
+  pod.terminating = deleted.present();
+  pod.node_name = node.String();
+  pod.host_network = host_network.Bool(false);
+  pod.finished = phase.String() == "Succeeded" || phase.String() == "Failed";
+  ips.ForEachItem([&](const Field& item) {
+    const Field address = item["ip"];
+    if (address.present()) pod.ips.push_back(ReadIp(address));
+  });
+  if (pod.ips.empty() && ip.present() && !ip.String().empty()) pod.ips.push_back(ReadIp(ip));
+  return pod;
+}
+
+}  // namespace portolan::xds

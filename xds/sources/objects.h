@@ -1,0 +1,57 @@
+// The rules by which an object of the Kubernetes API becomes a value of the directory's model:
+// defaults, validation, and what is left out. Whatever the object was read from, a manifest or the
+// API's own JSON, it comes here as a Value.
+//
+// Sources: the API reference pages of Service, EndpointSlice, Pod and Namespace
+// (https://kubernetes.io/docs/reference/kubernetes-api/) and pkg/apis/core/validation of
+// Kubernetes. Any thread.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "directory/model.h"
+#include "xds/sources/value.h"
+
+namespace portolan::xds {
+
+enum class ObjectKind : uint8_t { kNamespace, kService, kEndpointSlice, kPod };
+
+std::string_view KindName(ObjectKind kind);
+
+using Object = std::variant<Namespace, Service, EndpointSlice, Pod>;
+
+// Which object this is; a Namespace has an empty ns.
+struct ObjectId {
+  ObjectKind kind = ObjectKind::kNamespace;
+  ObjectName name;
+
+  // "Service default/backend", "Namespace default".
+  std::string ToString() const;
+  friend auto operator<=>(const ObjectId&, const ObjectId&) = default;
+
+  template <typename H>
+  friend H AbslHashValue(H h, const ObjectId& id) {
+    return H::combine(std::move(h), id.kind, id.name);
+  }
+};
+
+ObjectId IdOf(const Object& object);
+
+// kUnknown: a kind, or a version of one, that the directory has no use for.
+enum class KnownKind : uint8_t { kUnknown, kNamespace, kService, kEndpointSlice, kPod };
+KnownKind KindOf(std::string_view api_version, std::string_view kind);
+
+// metadata.name and metadata.namespace; the latter is "default" when absent, as with kubectl.
+ObjectName NameOf(const Field& object);
+
+// Each reads a whole object of that kind. Errors go to the Field's FieldErrors, and the value is
+// then not to be used.
+Namespace ReadNamespace(const Field& object, const Origin& origin);
+Service ReadService(const Field& object, const Origin& origin);
+Pod ReadPod(const Field& object, const Origin& origin);
+// False for a slice of addressType FQDN, which has no addresses to give.
+bool ReadEndpointSlice(const Field& object, const Origin& origin, EndpointSlice* out);
+
+}  // namespace portolan::xds
