@@ -29,7 +29,7 @@ struct ServerOptions {
   std::vector<SocketAddress> listen;
   size_t suspended_over_udp = 1024;
   size_t suspended_over_tcp = 64;
-  TcpListener::Limits tcp;
+  TcpListener::Limits tcp = {};
 };
 
 class Server {
