@@ -26,10 +26,10 @@ namespace portolan::dns {
 
 struct ServerOptions {
   // With port 0, UDP and TCP take the same free port: give the next worker addresses().
-  std::vector<SocketAddress> listen;
+  std::vector<SocketAddress> listen = {};
   size_t suspended_over_udp = 1024;
   size_t suspended_over_tcp = 64;
-  TcpListener::Limits tcp;
+  TcpListener::Limits tcp = {};
 };
 
 class Server {

@@ -1,0 +1,104 @@
+// Counts what the answer path takes from the heap: every operator new and malloc of this program.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <cstdlib>
+#include <new>
+
+#include "dns/plugins/kubernetes.h"
+#include "dns/plugins/loadbalance.h"
+#include "dns/server/query_handler.h"
+#include "tests/dns/cluster.h"
+#include "tests/dns/question.h"
+
+namespace {
+std::atomic<long> allocations{0};
+}  // namespace
+
+// glibc lets a program put its own malloc in front (malloc(3), "Replacing malloc"); operator new of
+// libstdc++ comes through here too. Sanitizers bring their own, so this binary counts only without.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define PORTOLAN_COUNTS_ALLOCATIONS 1
+extern "C" {
+void* __libc_malloc(size_t);
+void* __libc_calloc(size_t, size_t);
+void* __libc_realloc(void*, size_t);
+void* malloc(size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_malloc(bytes);
+}
+void* calloc(size_t n, size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_calloc(n, bytes);
+}
+void* realloc(void* at, size_t bytes) {
+  allocations.fetch_add(1, std::memory_order_relaxed);
+  return __libc_realloc(at, bytes);
+}
+}
+#endif
+
+namespace portolan::dns {
+namespace {
+
+TEST(LocalAnswers, TenThousandCostNoHeapAllocation) {
+#ifndef PORTOLAN_COUNTS_ALLOCATIONS
+  GTEST_SKIP() << "a sanitizer has malloc";
+#endif
+  test::Cluster cluster;
+  cluster.PutService("default", "backend", {"10.43.0.123", "fd00::123"});
+  cluster.PutService("default", "twin", {});
+  cluster.PutEndpoints("default", "twin",
+                       {{"10.42.0.1", ""}, {"10.42.0.2", ""}, {"10.42.0.3", "web-0"}});
+  cluster.PutExternalName("default", "alias", "backend.default.svc.cluster.local");
+  cluster.PutExternalName("default", "digits", "203.0.113.7");
+  cluster.Publish();
+
+  KubernetesConfig config;
+  config.zones = {*wire::Zone::Parse("in-addr.arpa"), *wire::Zone::Parse("cluster.local")};
+  config.primary = config.zones[1];
+  config.pods = KubernetesConfig::Pods::kInsecure;
+  std::vector<std::unique_ptr<Plugin>> links;
+  links.push_back(std::make_unique<Loadbalance>(1));
+  links.push_back(std::make_unique<Kubernetes>(config, cluster.holder()));
+  ZoneCounterTable counters;
+  SlotPool slots(4, 4);
+  QueryHandler handler(slots, counters);
+  handler.SetChains({{*wire::Zone::Parse("."), std::make_shared<Chain>(std::move(links))}});
+
+  std::vector<test::Bytes> queries;
+  for (const char* name :
+       {"BackEnd.default.svc.cluster.local", "twin.default.svc.cluster.local",
+        "web-0.twin.default.svc.cluster.local", "alias.default.svc.cluster.local",
+        "digits.default.svc.cluster.local", "nosuch.default.svc.cluster.local",
+        "a.b.c.d.e.f.svc.cluster.local", "default.svc.cluster.local", "cluster.local",
+        "10-42-0-1.default.pod.cluster.local", "not-an-address.default.pod.cluster.local",
+        "123.0.43.10.in-addr.arpa", "example.org", "."}) {
+    for (const uint16_t type : {1, 28, 33, 12, 16, 6, 255}) {
+      queries.push_back(test::MakeQuery(name, type, {.edns_version = type % 2 - 1}));
+    }
+  }
+  queries.push_back({1, 2, 3});
+  queries.push_back(test::MakeQuery("a", 1, {.qclass = 3}));
+  std::array<uint8_t, kMaxUdpReplyBytes> room;
+  const SocketAddress client{test::Ip("10.42.0.9"), 5353};
+
+  const long before = allocations.load();
+  size_t replies = 0;
+  for (size_t i = 0; i < 10000; ++i) {
+    const auto handled =
+        handler.Handle(queries[i % queries.size()], client, Transport::kUdp, room, {});
+    replies += handled.outcome == QueryHandler::Outcome::kReply ? 1 : 0;
+  }
+  EXPECT_EQ(allocations.load() - before, 0);
+  EXPECT_GT(replies, 9800u);
+  int* volatile proof = new int;
+  delete proof;
+#ifdef PORTOLAN_COUNTS_ALLOCATIONS
+  EXPECT_GT(allocations.load(), before) << "the count counts";
+#endif
+}
+
+}  // namespace
+}  // namespace portolan::dns

@@ -1,0 +1,117 @@
+// The whole way of an untrusted query: parser, routing, plugins over a small cluster, reply writer,
+// over UDP and TCP; then the reader of replies over what was written, and over the input itself.
+#include <algorithm>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "dns/plugins/kubernetes.h"
+#include "dns/plugins/loadbalance.h"
+#include "dns/server/query_handler.h"
+#include "dns/wire/message.h"
+#include "dns/wire/name.h"
+#include "tests/dns/cluster.h"
+
+namespace portolan::dns {
+namespace {
+
+void Check(bool holds) {
+  if (!holds) std::abort();
+}
+
+class World {
+ public:
+  World() : slots_(2, 2), handler_(slots_, counters_) {
+    cluster_.PutService("default", "backend", {"10.43.0.123", "fd00::123"});
+    cluster_.PutService("default", "twin", {});
+    std::vector<std::string> ips;
+    for (int i = 0; i < 120; ++i) ips.push_back("10.42.0." + std::to_string(i));
+    std::vector<std::pair<std::string_view, std::string>> endpoints;
+    for (const std::string& ip : ips) endpoints.emplace_back(ip, ip.back() == '7' ? "web" : "");
+    endpoints.emplace_back("fd00::1", "web-0");
+    cluster_.PutEndpoints("default", "twin", endpoints);
+    cluster_.PutExternalName("default", "out", "example.org");
+    cluster_.PutExternalName("default", "in", "twin.default.svc.cluster.local");
+    cluster_.PutExternalName("default", "loop", "loop.default.svc.cluster.local");
+    cluster_.PutExternalName("default", "ip", "203.0.113.7");
+    cluster_.PutExternalName("default", "bad", "a..b");
+    cluster_.Publish();
+    KubernetesConfig config;
+    for (const char* zone : {"in-addr.arpa", "cluster.local", "ip6.arpa"}) {
+      config.zones.push_back(*wire::Zone::Parse(zone));
+    }
+    config.primary = config.zones[1];
+    config.pods = KubernetesConfig::Pods::kInsecure;
+    std::vector<std::unique_ptr<Plugin>> links;
+    links.push_back(std::make_unique<Loadbalance>(1));
+    links.push_back(std::make_unique<Kubernetes>(config, cluster_.holder()));
+    auto chain = std::make_shared<Chain>(std::move(links));
+    handler_.SetChains(
+        {{*wire::Zone::Parse("cluster.local"), chain}, {*wire::Zone::Parse("arpa"), chain}});
+  }
+
+  // The reply in memory of exactly its room, so that a byte too far is seen.
+  void Ask(std::span<const uint8_t> message, Transport transport) {
+    const size_t room_bytes =
+        transport == Transport::kUdp ? kMaxUdpReplyBytes : wire::kMaxMessageBytes;
+    const auto room = std::make_unique<uint8_t[]>(room_bytes);
+    const auto handled = handler_.Handle(message, {test::Ip("10.42.0.9"), 5353}, transport,
+                                         {room.get(), room_bytes}, {});
+    if (handled.outcome != QueryHandler::Outcome::kReply) return;
+    CheckReply(message, {room.get(), handled.reply_bytes}, transport);
+  }
+
+ private:
+  static void CheckReply(std::span<const uint8_t> message, std::span<const uint8_t> reply,
+                         Transport transport) {
+    Check(reply.size() >= wire::kHeaderBytes && message.size() >= wire::kHeaderBytes);
+    Check(std::memcmp(reply.data(), message.data(), 2) == 0);
+    Check((reply[2] & 0x80) != 0);
+    wire::Query query;
+    wire::ParseQuery(message, query);
+    Check(transport == Transport::kTcp || reply.size() <= query.udp_payload);
+    wire::MessageReader reader(reply);
+    Check(reader.ok());
+    Check(std::ranges::equal(reader.question(), query.question));
+    wire::MessageRecord record;
+    wire::NameBuffer owner;
+    while (reader.Next(record)) Check(wire::ReadName(reply, record.owner_at, owner) != 0);
+    Check(reader.ok() && reader.position() == reply.size());
+  }
+
+  test::Cluster cluster_;
+  ZoneCounterTable counters_;
+  SlotPool slots_;
+  QueryHandler handler_;
+};
+
+void ReadAsReply(std::span<const uint8_t> bytes) {
+  wire::MessageReader reader(bytes);
+  wire::NameBuffer name;
+  for (wire::MessageRecord record; reader.Next(record);) {
+    Check(record.end() <= bytes.size());
+    if (wire::ReadName(bytes, record.owner_at, name) == 0) continue;
+    const std::string text = wire::NameToText(name.view());
+    const auto again = wire::NameToWire(text);
+    Check(again.ok() && std::equal(again->begin(), again->end(), name.bytes.begin(),
+                                   name.bytes.begin() + name.size,
+                                   [](char a, uint8_t b) { return static_cast<uint8_t>(a) == b; }));
+  }
+}
+
+}  // namespace
+}  // namespace portolan::dns
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using portolan::dns::Transport;
+  static portolan::dns::World world;
+  // A copy without slack behind it.
+  const auto exact = std::make_unique<uint8_t[]>(size);
+  std::copy_n(data, size, exact.get());
+  const std::span<const uint8_t> bytes(exact.get(), size);
+  world.Ask(bytes, Transport::kUdp);
+  world.Ask(bytes, Transport::kTcp);
+  portolan::dns::ReadAsReply(bytes);
+  return 0;
+}
