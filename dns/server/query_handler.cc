@@ -1,0 +1,101 @@
+#include "dns/server/query_handler.h"
+
+#include <algorithm>
+
+#include "dns/wire/reply.h"
+
+namespace portolan::dns {
+namespace {
+
+// The pool as one exchange sees it: it knows where the reply goes.
+class Origin final : public SuspendedPool {
+ public:
+  Origin(SlotPool& slots, const ReplyTo& to, const std::shared_ptr<const Routes>& routes,
+         const Route& route)
+      : slots_(slots), to_(to), routes_(routes), route_(route) {}
+  Suspended* Suspend(Exchange& exchange) override {
+    return slots_.Suspend(exchange, to_, routes_, route_);
+  }
+
+ private:
+  SlotPool& slots_;
+  const ReplyTo& to_;
+  const std::shared_ptr<const Routes>& routes_;
+  const Route& route_;
+};
+
+}  // namespace
+
+QueryHandler::QueryHandler(SlotPool& slots, ZoneCounterTable& counters)
+    : slots_(slots), zone_counters_(counters) {
+  SetChains({});
+}
+
+void QueryHandler::SetChains(std::vector<ZoneChain> zones) {
+  routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_);
+}
+
+QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
+                                           const SocketAddress& client, Transport transport,
+                                           std::span<uint8_t> room, const ReplyTo& to) {
+  wire::Query query;
+  switch (wire::ParseQuery(message, query)) {
+    case wire::ParseOutcome::kQuery:
+      break;
+    case wire::ParseOutcome::kDrop:
+      counters_.dropped.Add();
+      return {Outcome::kSilence};
+    case wire::ParseOutcome::kFormErr:
+      return Refuse(query, room, wire::Rcode::kFormErr, counters_.formerr);
+    case wire::ParseOutcome::kNotImp:
+      return Refuse(query, room, wire::Rcode::kNotImp, counters_.notimp);
+    case wire::ParseOutcome::kRefused:
+      return Refuse(query, room, wire::Rcode::kRefused, counters_.refused_class);
+    case wire::ParseOutcome::kBadVers:
+      return Refuse(query, room, wire::Rcode::kBadVers, counters_.badvers);
+  }
+  const Route* route = routes_->Find(query);
+  if (route == nullptr) return Refuse(query, room, wire::Rcode::kRefused, counters_.no_zone);
+  route->counters->CountRequest(transport, client.ip.family(), query.type);
+
+  Origin origin(slots_, to, routes_, *route);
+  Exchange exchange(query, client, transport, room, origin);
+  exchange.set_max_reply_bytes(transport == Transport::kTcp
+                                   ? room.size()
+                                   : std::min<size_t>(query.udp_payload, room.size()));
+  switch (route->to.chain->Run(exchange)) {
+    case Verdict::kPending:
+      return {Outcome::kPending};
+    case Verdict::kDropped:
+      counters_.plugin_dropped.Add();
+      return {Outcome::kSilence};
+    case Verdict::kAnswered:
+    case Verdict::kNext:
+      break;
+  }
+  ZoneCounters::CountResponse(*route->responses[exchange.depth()], room[3] & 15);
+  return {Outcome::kReply, exchange.reply().size()};
+}
+
+QueryHandler::Handled QueryHandler::Refuse(const wire::Query& query, std::span<uint8_t> room,
+                                           wire::Rcode rcode, Counter& reason) {
+  reason.Add();
+  return {Outcome::kReply, wire::WriteEmptyReply(query, room, rcode)};
+}
+
+void QueryHandler::Collect(MetricFamilies& families) const {
+  auto add = [&](std::string_view reason, const Counter& counter) {
+    AddCounterSample(families, "portolan_dns_rejected_queries_total",
+                     "Queries that reached no plugin, or got no reply, by reason.",
+                     {{"reason", reason}}, static_cast<double>(counter.value()));
+  };
+  add("short_or_response", counters_.dropped);
+  add("formerr", counters_.formerr);
+  add("opcode", counters_.notimp);
+  add("class", counters_.refused_class);
+  add("edns_version", counters_.badvers);
+  add("no_zone", counters_.no_zone);
+  add("plugin_dropped", counters_.plugin_dropped);
+}
+
+}  // namespace portolan::dns

@@ -1,0 +1,53 @@
+// From the bytes of a query to the bytes of its reply: what UDP and TCP listeners share.
+// The worker's thread only.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "common/ip.h"
+#include "common/metrics.h"
+#include "dns/exchange.h"
+#include "dns/server/exchange_slot.h"
+#include "dns/server/routes.h"
+
+namespace portolan::dns {
+
+class QueryHandler {
+ public:
+  enum class Outcome : uint8_t {
+    kReply,    // send the bytes given
+    kPending,  // the sink gets the reply, or Forget, later
+    kSilence,  // no reply at all
+  };
+  struct Handled {
+    Outcome outcome;
+    size_t reply_bytes = 0;  // of `room`
+  };
+
+  QueryHandler(SlotPool& slots, ZoneCounterTable& counters);
+
+  // Queries from now on go by these zones; suspended ones end by the zones they began with.
+  void SetChains(std::vector<ZoneChain> zones);
+
+  // `room` has kMaxUdpReplyBytes over UDP, kMaxMessageBytes over TCP.
+  Handled Handle(std::span<const uint8_t> message, const SocketAddress& client, Transport transport,
+                 std::span<uint8_t> room, const ReplyTo& to);
+
+  void Collect(MetricFamilies& families) const;  // any thread
+
+ private:
+  Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,
+                 Counter& reason);
+
+  SlotPool& slots_;
+  ZoneCounterTable& zone_counters_;
+  std::shared_ptr<const Routes> routes_;
+
+  struct {
+    Counter dropped, formerr, notimp, refused_class, badvers, no_zone, plugin_dropped;
+  } counters_;
+};
+
+}  // namespace portolan::dns

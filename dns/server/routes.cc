@@ -1,0 +1,125 @@
+#include "dns/server/routes.h"
+
+#include <algorithm>
+
+namespace portolan::dns {
+namespace {
+
+struct TypeName {
+  uint16_t type;
+  std::string_view name;
+};
+// CoreDNS's list; everything else is "other".
+constexpr std::array<TypeName, ZoneCounters::kTypes - 1> kTypeNames = {{{1, "A"},
+                                                                        {28, "AAAA"},
+                                                                        {2, "NS"},
+                                                                        {5, "CNAME"},
+                                                                        {6, "SOA"},
+                                                                        {12, "PTR"},
+                                                                        {15, "MX"},
+                                                                        {16, "TXT"},
+                                                                        {33, "SRV"},
+                                                                        {43, "DS"},
+                                                                        {46, "RRSIG"},
+                                                                        {47, "NSEC"},
+                                                                        {48, "DNSKEY"},
+                                                                        {50, "NSEC3"},
+                                                                        {65, "HTTPS"}}};
+constexpr std::array<std::string_view, ZoneCounters::kRcodes> kRcodeNames = {
+    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "other"};
+constexpr std::array<std::string_view, 2> kTransports = {"udp", "tcp"};
+constexpr std::array<std::string_view, 2> kFamilies = {"1", "2"};  // as CoreDNS: IPv4, IPv6
+
+size_t TypeIndex(uint16_t qtype) {
+  for (size_t i = 0; i < kTypeNames.size(); ++i) {
+    if (kTypeNames[i].type == qtype) return i;
+  }
+  return kTypeNames.size();
+}
+
+}  // namespace
+
+void ZoneCounters::CountRequest(Transport transport, IpFamily family, uint16_t qtype) {
+  requests_[static_cast<size_t>(transport)][static_cast<size_t>(family)][TypeIndex(qtype)].Add();
+}
+
+void ZoneCounters::CountResponse(ByRcode& responses, uint8_t rcode) {
+  responses[std::min<size_t>(rcode, kRcodes - 1)].Add();
+}
+
+ZoneCounters::ByRcode& ZoneCounters::Responses(std::string_view plugin) {
+  return responses_.With([&](auto& all) -> ByRcode& {
+    for (const auto& known : all) {
+      if (known->plugin == plugin) return known->by_rcode;
+    }
+    auto& added = all.emplace_back(std::make_unique<OfPlugin>());
+    added->plugin = plugin;
+    return added->by_rcode;
+  });
+}
+
+void ZoneCounters::Collect(MetricFamilies& families) const {
+  for (size_t proto = 0; proto < 2; ++proto) {
+    for (size_t family = 0; family < 2; ++family) {
+      for (size_t t = 0; t < kTypes; ++t) {
+        const uint64_t count = requests_[proto][family][t].value();
+        if (count == 0) continue;
+        AddCounterSample(families, "coredns_dns_requests_total", "Counter of DNS requests made.",
+                         {{"server", server_},
+                          {"zone", zone_},
+                          {"view", ""},
+                          {"proto", kTransports[proto]},
+                          {"family", kFamilies[family]},
+                          {"type", t < kTypeNames.size() ? kTypeNames[t].name : "other"}},
+                         static_cast<double>(count));
+      }
+    }
+  }
+  responses_.With([&](const auto& all) {
+    for (const auto& of : all) {
+      for (size_t rcode = 0; rcode < kRcodes; ++rcode) {
+        const uint64_t count = of->by_rcode[rcode].value();
+        if (count == 0) continue;
+        AddCounterSample(families, "coredns_dns_responses_total",
+                         "Counter of response status codes.",
+                         {{"server", server_},
+                          {"zone", zone_},
+                          {"view", ""},
+                          {"rcode", kRcodeNames[rcode]},
+                          {"plugin", of->plugin}},
+                         static_cast<double>(count));
+      }
+    }
+  });
+}
+
+ZoneCounters& ZoneCounterTable::Of(const ZoneChain& zone) {
+  return zones_.With([&](auto& zones) -> ZoneCounters& {
+    for (const auto& known : zones) {
+      if (known->zone() == zone.zone.text && known->server() == zone.server) return *known;
+    }
+    return *zones.emplace_back(std::make_unique<ZoneCounters>(zone.server, zone.zone.text));
+  });
+}
+
+void ZoneCounterTable::Collect(MetricFamilies& families) const {
+  zones_.With([&](const auto& zones) {
+    for (const auto& zone : zones) zone->Collect(families);
+  });
+}
+
+Routes::Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters) {
+  std::stable_sort(zones.begin(), zones.end(),
+                   [](const auto& a, const auto& b) { return a.zone.labels > b.zone.labels; });
+  for (ZoneChain& zone : zones) {
+    Route route{std::move(zone), nullptr, {}};
+    route.counters = &counters.Of(route.to);
+    route.responses.push_back(&route.counters->Responses(""));
+    for (const auto& link : route.to.chain->links()) {
+      route.responses.push_back(&route.counters->Responses(link->name()));
+    }
+    routes_.push_back(std::move(route));
+  }
+}
+
+}  // namespace portolan::dns

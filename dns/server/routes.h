@@ -1,0 +1,98 @@
+// Which chain answers a name, and the counters of each zone.
+//
+// A Routes is made once for each configuration and worker and then only read; it lives as long as a
+// query that was routed by it waits for an upstream.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/guarded.h"
+#include "common/metrics.h"
+#include "dns/plugin.h"
+#include "dns/wire/name.h"
+
+namespace portolan::dns {
+
+// One zone of a server block. Several zones of a block share its chain.
+struct ZoneChain {
+  wire::Zone zone;
+  std::shared_ptr<const Chain> chain;
+  std::string server = "dns://:53";  // CoreDNS's label: the address written in the Corefile
+};
+
+// What CoreDNS counts for a zone (https://coredns.io/plugins/metrics/).
+class ZoneCounters {
+ public:
+  static constexpr size_t kTypes = 16;  // "other" last
+  static constexpr size_t kRcodes = 7;  // NOERROR to REFUSED, "other" last
+  using ByRcode = std::array<Counter, kRcodes>;
+
+  ZoneCounters(std::string server, std::string zone)
+      : server_(std::move(server)), zone_(std::move(zone)) {}
+
+  const std::string& server() const { return server_; }
+  const std::string& zone() const { return zone_; }
+
+  void CountRequest(Transport transport, IpFamily family, uint16_t qtype);
+  static void CountResponse(ByRcode& responses, uint8_t rcode);
+
+  // The counters of the replies that `plugin` made; "" for those of the server itself. Makes them
+  // on first use: control path.
+  ByRcode& Responses(std::string_view plugin);
+
+  void Collect(MetricFamilies& families) const;  // any thread
+
+ private:
+  struct OfPlugin {
+    std::string plugin;
+    ByRcode by_rcode;
+  };
+
+  const std::string server_;
+  const std::string zone_;
+  std::array<std::array<std::array<Counter, kTypes>, 2>, 2> requests_;
+  Guarded<std::vector<std::unique_ptr<OfPlugin>>> responses_;
+};
+
+struct Route {
+  ZoneChain to;
+  ZoneCounters* counters = nullptr;
+  // Index: Exchange::depth(). The first is for replies that no link made.
+  std::vector<ZoneCounters::ByRcode*> responses;
+};
+
+// The counters of all zones a worker ever had: they outlive a change of the configuration, so that
+// they never go back.
+class ZoneCounterTable {
+ public:
+  ZoneCounters& Of(const ZoneChain& zone);       // control path, the worker's thread
+  void Collect(MetricFamilies& families) const;  // any thread
+
+ private:
+  Guarded<std::vector<std::unique_ptr<ZoneCounters>>> zones_;
+};
+
+class Routes {
+ public:
+  Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters);
+
+  // The longest zone that holds the name, as in CoreDNS; null if none does.
+  const Route* Find(const wire::Query& query) const {
+    for (const Route& route : routes_) {
+      if (route.to.zone.Holds(query)) return &route;
+    }
+    return nullptr;
+  }
+
+  const std::vector<Route>& all() const { return routes_; }
+
+ private:
+  std::vector<Route> routes_;  // most labels first
+};
+
+}  // namespace portolan::dns
