@@ -1,12 +1,17 @@
-// One worker's plugin chains: which server block a question belongs to, and the links of each.
+// One worker's plugin chains, made by Config::Instantiate.
 //
-// Made by Config::Instantiate. Everything runs on the worker's loop but CollectMetrics, which may
-// be called from another thread as long as the object lives: whoever replaces a worker's chains
-// sees to that. Questions under way hold on to their chain: keep an old one until idle() is true,
-// at most the upstreams' deadline of 5 s, before letting go of it.
+//   auto chains = config->Instantiate(context);
+//   server.SetChains(chains->zones());
+//
+// Made and destroyed on the worker's thread. Questions that wait hold on to the chain they began
+// with (dns/server/routes.h), so this may go as soon as the server has other chains. At the end of
+// a worker: first the Chains, then the server (whose routes are the last use of the links, which
+// drop what waits in its slots), then what PluginContext names. CollectMetrics may be called from
+// another thread while the object lives: keep it behind a Guarded that the worker swaps it in.
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "common/event_loop.h"
@@ -14,15 +19,17 @@
 #include "common/metrics.h"
 #include "dns/cluster_data.h"
 #include "dns/plugin.h"
+#include "dns/server/routes.h"
 #include "dns/upstream/upstream.h"
-#include "dns/wire/name.h"
 
 namespace portolan::dns {
 
-// What a worker gives its plugins. `loop` and `cluster` outlive the chains.
+// What a worker gives its plugins. All of it outlives the chains, and so the server; one Upstream
+// serves all configurations that a worker has in its life.
 struct PluginContext {
   EventLoop& loop;
   const ClusterDataHolder& cluster;
+  upstream::Upstream& upstream;
   // The nameservers of the pod's resolv.conf, in order: the cluster DNS, in a cluster.
   std::vector<SocketAddress> pod_resolvers;
   size_t worker = 0;
@@ -30,38 +37,16 @@ struct PluginContext {
 
 class Chains {
  public:
-  struct Block {
-    std::vector<wire::Zone> zones;
-    Chain chain;
-  };
+  explicit Chains(std::vector<ZoneChain> zones) : zones_(std::move(zones)) {}
 
-  Chains(std::unique_ptr<upstream::Upstream> upstream, std::vector<Block> blocks);
+  // Every name is in one of them: the root is always there. Zones of a block share its chain.
+  const std::vector<ZoneChain>& zones() const { return zones_; }
 
-  // The chain of the block whose zone holds the name and has most labels. There is one for every
-  // name: what no block holds goes to the pod's resolvers.
-  const Chain& Find(const wire::Query& query) const;
-
-  // visit(const wire::Zone&, const Chain&), the zones with most labels first.
-  template <typename F>
-  void ForEachZone(F&& visit) const {
-    for (const Entry& entry : by_zone_) visit(entry.zone, *entry.chain);
-  }
-
-  // No question of these chains is under way.
-  bool idle() const { return upstream_->flights() == 0; }
-
+  // What the links count.
   void CollectMetrics(MetricFamilies& families) const;
 
  private:
-  struct Entry {
-    wire::Zone zone;
-    const Chain* chain;
-  };
-
-  // Outlives the links, which refer to it.
-  std::unique_ptr<upstream::Upstream> upstream_;
-  std::vector<Block> blocks_;
-  std::vector<Entry> by_zone_;  // most labels first; the root is the last
+  std::vector<ZoneChain> zones_;
 };
 
 }  // namespace portolan::dns

@@ -42,8 +42,8 @@ bool Has(const ServerBlock& block, std::string_view directive) {
 }
 
 Config::MakeLink MakeForward(ForwardConfig config) {
-  return [config = std::move(config)](const PluginContext& context, upstream::Upstream& upstream) {
-    return std::make_unique<Forward>(config, context.pod_resolvers, upstream);
+  return [config = std::move(config)](const PluginContext& context) {
+    return std::make_unique<Forward>(config, context.pod_resolvers, context.upstream);
   };
 }
 
@@ -73,9 +73,7 @@ absl::StatusOr<std::vector<wire::Zone>> ZonesOfForwarded(const Directive& direct
 
 class ConfigLoader {
  public:
-  explicit ConfigLoader(const LoadOptions& options) : options_(options), config_(new Config) {
-    config_->upstream_options_ = options.upstream;
-  }
+  explicit ConfigLoader(const LoadOptions& options) : options_(options), config_(new Config) {}
 
   absl::StatusOr<std::shared_ptr<const Config>> Load(const corefile::Corefile& corefile) {
     for (const ServerBlock& block : corefile.blocks) {
@@ -102,7 +100,7 @@ class ConfigLoader {
     auto zones = LoadKeys(block);
     if (!zones.ok()) return zones.status();
     links_.clear();
-    pending_cluster_dns_.clear();
+    cluster_dns_zones_.clear();
     absl::Status status = CheckDirectives(block);
     if (!status.ok()) return status;
     for (const Directive& directive : block.directives) {
@@ -138,7 +136,9 @@ class ConfigLoader {
                         Place(token), key->port));
       }
       for (wire::Zone& zone : key->zones) {
-        if (!Lists(zones, zone)) zones.push_back(std::move(zone));
+        if (Lists(zones, zone)) continue;
+        server_of_[zone.text] = fmt::format("{}://:{}", key->scheme, key->port);
+        zones.push_back(std::move(zone));
       }
     }
     return zones;
@@ -161,8 +161,9 @@ class ConfigLoader {
 
   // One listen address serves all blocks, so of two with the same zone, on other ports or with
   // views, the first has it.
-  std::vector<wire::Zone> ClaimZones(const ServerBlock& block, std::vector<wire::Zone> zones) {
-    std::vector<wire::Zone> mine;
+  std::vector<Config::ServedZone> ClaimZones(const ServerBlock& block,
+                                             std::vector<wire::Zone> zones) {
+    std::vector<Config::ServedZone> mine;
     for (wire::Zone& zone : zones) {
       if (Lists(claimed_, zone)) {
         config_->notes_.push_back(
@@ -171,7 +172,8 @@ class ConfigLoader {
         continue;
       }
       claimed_.push_back(zone);
-      mine.push_back(std::move(zone));
+      const std::string& server = server_of_[zone.text];
+      mine.push_back({std::move(zone), server});
     }
     return mine;
   }
@@ -232,15 +234,14 @@ class ConfigLoader {
 
   absl::Status LoadErrors(const Directive& directive) {
     absl::Status status = ParseErrors(directive, &config_->notes_);
-    AddLink("errors",
-            [](const PluginContext&, upstream::Upstream&) { return std::make_unique<Errors>(); });
+    AddLink("errors", [](const PluginContext&) { return std::make_unique<Errors>(); });
     return status;
   }
 
   absl::Status LoadHosts(const Directive& directive, const std::vector<wire::Zone>& zones) {
     auto hosts = ParseHosts(directive, zones, options_.hosts_file, &config_->notes_);
     if (!hosts.ok()) return hosts.status();
-    AddLink("hosts", [hosts = *std::move(hosts)](const PluginContext&, upstream::Upstream&) {
+    AddLink("hosts", [hosts = *std::move(hosts)](const PluginContext&) {
       return std::make_unique<Hosts>(hosts);
     });
     return absl::OkStatus();
@@ -249,17 +250,16 @@ class ConfigLoader {
   absl::Status LoadKubernetes(const Directive& directive, const std::vector<wire::Zone>& zones) {
     auto kubernetes = ParseKubernetes(directive, zones, &config_->notes_);
     if (!kubernetes.ok()) return kubernetes.status();
-    pending_cluster_dns_ = ClusterDnsZones(*kubernetes);
-    AddLink("kubernetes",
-            [config = *std::move(kubernetes)](const PluginContext& context, upstream::Upstream&) {
-              return std::make_unique<Kubernetes>(config, context.cluster);
-            });
+    cluster_dns_zones_ = ClusterDnsZones(*kubernetes);
+    AddLink("kubernetes", [config = *std::move(kubernetes)](const PluginContext& context) {
+      return std::make_unique<Kubernetes>(config, context.cluster);
+    });
     return absl::OkStatus();
   }
 
   absl::Status LoadLoadbalance(const Directive& directive) {
     absl::Status status = ParseLoadbalance(directive, &config_->notes_);
-    AddLink("loadbalance", [](const PluginContext&, upstream::Upstream&) {
+    AddLink("loadbalance", [](const PluginContext&) {
       uint8_t seed[8];
       upstream::KernelRandom(seed);
       uint64_t number;
@@ -304,8 +304,8 @@ class ConfigLoader {
     const size_t place = ChainPlace("forward");
     if (!Has(block, "forward")) {
       links_.push_back({place, MakeForward(ForwardConfig::ToPodResolvers(zones))});
-    } else if (!pending_cluster_dns_.empty()) {
-      auto cluster_dns = MakeForward(ForwardConfig::ToPodResolvers(pending_cluster_dns_));
+    } else if (!cluster_dns_zones_.empty()) {
+      auto cluster_dns = MakeForward(ForwardConfig::ToPodResolvers(cluster_dns_zones_));
       links_.push_back({place - 1, std::move(cluster_dns)});
     }
   }
@@ -315,7 +315,7 @@ class ConfigLoader {
   void AddRoot() {
     if (Lists(claimed_, Root())) return;
     Config::Block root;
-    root.zones = {Root()};
+    root.zones = {{Root(), "dns://:53"}};
     root.links = {MakeForward(ForwardConfig::ToPodResolvers({Root()}))};
     config_->blocks_.push_back(std::move(root));
   }
@@ -325,8 +325,9 @@ class ConfigLoader {
   std::map<std::string, Definition> defined_;  // by "dns://zone:port"
   std::vector<wire::Zone> claimed_;
   // Of the block that is being loaded.
+  std::map<std::string, std::string> server_of_;  // metrics label, by zone
   std::vector<PlacedLink> links_;
-  std::vector<wire::Zone> pending_cluster_dns_;
+  std::vector<wire::Zone> cluster_dns_zones_;
 };
 
 absl::StatusOr<std::shared_ptr<const Config>> LoadConfig(const corefile::Corefile& corefile,
@@ -335,14 +336,14 @@ absl::StatusOr<std::shared_ptr<const Config>> LoadConfig(const corefile::Corefil
 }
 
 std::unique_ptr<Chains> Config::Instantiate(const PluginContext& context) const {
-  auto upstream = std::make_unique<upstream::Upstream>(context.loop, upstream_options_);
-  std::vector<Chains::Block> blocks;
+  std::vector<ZoneChain> zones;
   for (const Block& block : blocks_) {
     std::vector<std::unique_ptr<Plugin>> links;
-    for (const MakeLink& make : block.links) links.push_back(make(context, *upstream));
-    blocks.push_back({block.zones, Chain(std::move(links))});
+    for (const MakeLink& make : block.links) links.push_back(make(context));
+    const auto chain = std::make_shared<const Chain>(std::move(links));
+    for (const ServedZone& zone : block.zones) zones.push_back({zone.zone, chain, zone.server});
   }
-  return std::make_unique<Chains>(std::move(upstream), std::move(blocks));
+  return std::make_unique<Chains>(std::move(zones));
 }
 
 }  // namespace portolan::dns

@@ -4,7 +4,7 @@
 //   auto config = LoadConfig(*corefile, {});          // on the main thread: reads files
 //   for (const std::string& note : (*config)->notes()) log::warn("{}", note);
 //   auto chains = (*config)->Instantiate(context);    // on each worker
-//   chains->Find(query).Run(exchange);
+//   server.SetChains(chains->zones());
 //
 // A load error leaves no Config: whoever holds an older one goes on with it. Nothing that the file
 // says is silently ignored: what is not active, or meant otherwise here than in CoreDNS, is in
@@ -22,7 +22,6 @@
 #include "dns/chains.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugins/http_settings.h"
-#include "dns/upstream/upstream.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
@@ -42,17 +41,19 @@ inline constexpr std::string_view kDefaultCorefile = R"(.:53 {
 struct LoadOptions {
   // What `hosts` reads where it names no file.
   std::string hosts_file = "/etc/hosts";
-  upstream::UpstreamOptions upstream;
 };
 
 class Config {
  public:
-  // Makes one link on one worker. Any worker's thread.
-  using MakeLink =
-      std::function<std::unique_ptr<Plugin>(const PluginContext&, upstream::Upstream&)>;
+  // Makes one link, on the worker's thread.
+  using MakeLink = std::function<std::unique_ptr<Plugin>(const PluginContext&)>;
 
+  struct ServedZone {
+    wire::Zone zone;
+    std::string server;  // CoreDNS's label of its metrics: "dns://:53"
+  };
   struct Block {
-    std::vector<wire::Zone> zones;
+    std::vector<ServedZone> zones;
     std::vector<MakeLink> links;
   };
 
@@ -75,7 +76,6 @@ class Config {
   std::optional<HealthSettings> health_;
   std::optional<ReadySettings> ready_;
   std::optional<PrometheusSettings> prometheus_;
-  upstream::UpstreamOptions upstream_options_;
 };
 
 // Errors begin with "file:line:column: ".

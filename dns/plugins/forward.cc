@@ -214,6 +214,8 @@ Forward::Forward(const ForwardConfig& config, const std::vector<SocketAddress>& 
       servers_(Servers(config, pod_resolvers)),
       upstream_(upstream) {}
 
+Forward::~Forward() { upstream_.Forget(servers_); }
+
 Verdict Forward::OnQuery(Exchange& exchange) {
   const wire::Query& query = exchange.query();
   if (!AnyHolds(from_, query) || AnyHolds(except_, query)) return Verdict::kNext;

@@ -54,6 +54,7 @@ class Forward : public Plugin {
   // `upstream` outlives the plugin.
   Forward(const ForwardConfig& config, const std::vector<SocketAddress>& pod_resolvers,
           upstream::Upstream& upstream);
+  ~Forward() override;
 
   std::string_view name() const override { return "forward"; }
   Verdict OnQuery(Exchange& exchange) override;

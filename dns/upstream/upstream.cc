@@ -27,6 +27,14 @@ Upstream::~Upstream() {
   while (!by_question_.empty()) by_question_.begin()->second->Abandon();
 }
 
+void Upstream::Forget(const ServerSet& servers) {
+  std::vector<Flight*> theirs;
+  for (const auto& [key, flight] : by_question_) {
+    if (key.servers == &servers) theirs.push_back(flight);
+  }
+  for (Flight* flight : theirs) flight->Abandon();
+}
+
 Verdict Upstream::Ask(ServerSet& servers, Exchange& exchange) {
   if (servers.size() == 0) {
     counters_.no_servers.Add();

@@ -40,7 +40,7 @@ struct UpstreamOptions {
 class Upstream {
  public:
   explicit Upstream(EventLoop& loop, UpstreamOptions options = {});
-  // Clients that still wait get no reply; keep the object until flights() is 0 where that matters.
+  // Clients that still wait get no reply. REQUIRES: the listeners they belong to are still there.
   ~Upstream();
   Upstream(const Upstream&) = delete;
   Upstream& operator=(const Upstream&) = delete;
@@ -49,6 +49,9 @@ class Upstream {
   // flights or the listener's slots are taken or there is no server, REFUSED when the set's own
   // limit is reached (CoreDNS's max_concurrent).
   Verdict Ask(ServerSet& servers, Exchange& exchange);
+
+  // The set is about to end: clients that still wait for its servers get no reply.
+  void Forget(const ServerSet& servers);
 
   // Questions under way.
   size_t flights() const { return by_question_.size(); }

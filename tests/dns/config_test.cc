@@ -3,8 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+
 #include "common/status.h"
 #include "dns/corefile/parser.h"
+#include "dns/server/routes.h"
+#include "dns/server/server.h"
 #include "tests/dns/upstream/world.h"
 
 namespace portolan::dns {
@@ -76,14 +80,17 @@ class Worker : public ::testing::Test {
   void Start(std::string_view text) {
     auto config = Load(text);
     ASSERT_TRUE(config.ok()) << config.status();
-    chains_ = (*config)->Instantiate({loop_, cluster_, {pod_.address}, 0});
+    chains_ = (*config)->Instantiate({loop_, cluster_, upstream_, {pod_.address}, 0});
+    routes_.emplace(chains_->zones(), counters_);
   }
   std::string Other() const { return other_.address.ToString(); }
+
+  const Chain& ChainOf(const wire::Query& query) { return *routes_->Find(query)->to.chain; }
 
   std::vector<std::string> LinksOf(std::string_view name) {
     Client& client = clients_.Make(MakeQuery(name, kA));
     std::vector<std::string> names;
-    for (const auto& link : chains_->Find(client.exchange().query()).links()) {
+    for (const auto& link : ChainOf(client.exchange().query()).links()) {
       names.emplace_back(link->name());
     }
     return names;
@@ -92,7 +99,7 @@ class Worker : public ::testing::Test {
   Client& Ask(std::string_view name, uint16_t type = kA) {
     Client& client = clients_.Make(MakeQuery(name, type));
     Exchange& exchange = client.exchange();
-    const Verdict verdict = chains_->Find(exchange.query()).Run(exchange);
+    const Verdict verdict = ChainOf(exchange.query()).Run(exchange);
     if (verdict == Verdict::kPending) test::RunUntil(loop_, [&] { return client.done(); });
     return client;
   }
@@ -102,6 +109,9 @@ class Worker : public ::testing::Test {
   test::FakeServer pod_{loop_};
   test::FakeServer other_{loop_};
   test::Clients clients_;
+  upstream::Upstream upstream_{loop_};
+  ZoneCounterTable counters_;
+  std::optional<Routes> routes_;
   std::unique_ptr<Chains> chains_;
 };
 
@@ -300,9 +310,8 @@ TEST_F(Worker, MaxConcurrentHoldsForTheDirective) {
   Start(". {\n forward . " + Other() + " {\n  max_concurrent 1\n }\n}");
   Client& first = clients_.Make(MakeQuery("a.example", kA));
   Client& second = clients_.Make(MakeQuery("b.example", kA));
-  EXPECT_EQ(chains_->Find(first.exchange().query()).Run(first.exchange()), Verdict::kPending);
-  EXPECT_FALSE(chains_->idle());
-  EXPECT_EQ(chains_->Find(second.exchange().query()).Run(second.exchange()), Verdict::kAnswered);
+  EXPECT_EQ(ChainOf(first.exchange().query()).Run(first.exchange()), Verdict::kPending);
+  EXPECT_EQ(ChainOf(second.exchange().query()).Run(second.exchange()), Verdict::kAnswered);
   EXPECT_EQ(second.rcode(), 5);
 }
 
@@ -311,11 +320,98 @@ TEST_F(Worker, MetricsCarryCoreDnssNames) {
   Ask("www.example.org");
   MetricFamilies families;
   chains_->CollectMetrics(families);
+  upstream_.CollectMetrics(families);
   std::vector<std::string> names;
   for (const auto& family : families) names.push_back(family.name);
   EXPECT_THAT(names, Contains("coredns_forward_requests_total"));
   EXPECT_THAT(names, Contains("coredns_forward_responses_total"));
   EXPECT_THAT(names, Contains("portolan_upstream_questions_total"));
+}
+
+TEST_F(Worker, ZonesCarryCoreDnssServerLabel) {
+  Start("a.example:1053 b.example {\n}");
+  std::vector<std::string> labels;
+  for (const ZoneChain& zone : chains_->zones())
+    labels.push_back(zone.zone.text + " " + zone.server);
+  EXPECT_THAT(labels, ElementsAre("a.example. dns://:1053", "b.example. dns://:53", ". dns://:53"));
+}
+
+// A real listener in front, so that questions wait in its slots.
+class Listening : public Worker {
+ protected:
+  void Listen() {
+    ServerOptions options;
+    options.listen = {{*IpAddress::Parse("127.0.0.1"), 0}};
+    auto server = Server::Start(loop_, options);
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    server_->SetChains(chains_->zones());
+    socket_ = Fd(socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    sockaddr_storage address;
+    const socklen_t length = server_->addresses().at(0).ToSockaddr(&address);
+    ASSERT_EQ(connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), length), 0);
+  }
+  void Send(std::string_view name) {
+    const test::Bytes query = MakeQuery(name, kA);
+    ASSERT_EQ(send(socket_.get(), query.data(), query.size(), 0),
+              static_cast<ssize_t>(query.size()));
+  }
+  // Answers in the reply that comes, -1 if none does.
+  int Receive(absl::Duration limit = absl::Seconds(3)) {
+    std::array<uint8_t, 4096> reply;
+    ssize_t bytes = -1;
+    test::RunUntil(
+        loop_,
+        [&] {
+          if (bytes < 0) bytes = recv(socket_.get(), reply.data(), reply.size(), 0);
+          return bytes >= 0;
+        },
+        limit);
+    return bytes < 12 ? -1 : wire::Load16(&reply[6]);
+  }
+
+  std::unique_ptr<Server> server_;
+  Fd socket_;
+};
+
+TEST_F(Listening, AQuestionOverUdpComesBackFromTheUpstream) {
+  Start(kSeed);
+  Listen();
+  Send("www.example.org");
+  EXPECT_EQ(Receive(), 1);
+  EXPECT_EQ(server_->suspended(), 0u);
+}
+
+TEST_F(Listening, AQuestionThatWaitsEndsByTheConfigurationItBeganWith) {
+  Start(". {\n errors\n forward . " + Other() + "\n}");
+  Listen();
+  test::Bytes asked;
+  other_.udp = [&](const test::Bytes& query) {
+    asked = query;
+    return std::vector<test::Bytes>{};
+  };
+  Send("www.example.org");
+  ASSERT_TRUE(test::RunUntil(loop_, [&] { return !asked.empty(); }));
+  Start(". {\n forward . /etc/resolv.conf\n}");
+  server_->SetChains(chains_->zones());
+  other_.SendUdp(test::Answer(asked, 2));
+  // The reply frees the last use of the earlier chain, from within its own upstream.
+  EXPECT_EQ(Receive(), 2);
+  EXPECT_EQ(upstream_.flights(), 0u);
+  Send("www.example.org");
+  EXPECT_EQ(Receive(), 1);
+}
+
+TEST_F(Listening, AServerThatEndsLetsGoOfWhatWaits) {
+  Start(". {\n forward . " + Other() + "\n}");
+  Listen();
+  other_.udp = [](const test::Bytes&) { return std::vector<test::Bytes>{}; };
+  Send("www.example.org");
+  ASSERT_TRUE(test::RunUntil(loop_, [&] { return upstream_.flights() == 1; }));
+  routes_.reset();
+  chains_.reset();
+  server_.reset();
+  EXPECT_EQ(upstream_.flights(), 0u);
 }
 
 }  // namespace
