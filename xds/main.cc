@@ -119,8 +119,8 @@ class ControlPlane {
     return absl::OkStatus();
   }
 
-  // For the kubelet's probes and for Prometheus. Everything was read before this listens, so whoever
-  // gets an answer gets a yes.
+  // For the kubelet's probes and for Prometheus. Everything was read before this listens, so
+  // whoever gets an answer gets a yes.
   absl::Status StartStatusPages() {
     auto server =
         http::Server::Listen(loop_, {.name = "status", .listen = {settings_.status_listen}});

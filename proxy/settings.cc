@@ -1,0 +1,69 @@
+#include "proxy/settings.h"
+
+#include <iostream>
+#include <string_view>
+
+#include "common/flags.h"
+#include "common/log.h"
+
+namespace portolan::proxy {
+namespace {
+
+SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
+
+// What CLI11 cannot say of a single flag. Empty if all is well.
+std::string Fault(const Settings& settings) {
+  if (settings.node.find('/') == std::string::npos) return "--node: expected NAMESPACE/POD";
+  if (!settings.control.empty() && !settings.control_insecure) {
+    return "--control: this version speaks plaintext only; say --control-insecure to accept that";
+  }
+  if (settings.control.empty() && settings.state_dir.empty()) {
+    return "--control or --state-dir: one of them must say where the directory comes from";
+  }
+  return {};
+}
+
+}  // namespace
+
+Settings::Settings()
+    : dns_listen{At("127.0.0.1:15053"), At("[::1]:15053")},
+      forward_listen{At("127.0.0.1:15001"), At("[::1]:15001")},
+      admin_listen(At("127.0.0.1:15000")),
+      status_listen{At("0.0.0.0:15020"), At("[::]:15020")} {}
+
+std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& out) {
+  CLI::App app("Portolan's sidecar: answers the pod's DNS and carries its connections");
+  AddCommonFlags(app, PORTOLAN_VERSION);
+  app.add_option("--control", out.control,
+                 "control plane, HOST:PORT; more than one is tried in turn");
+  app.add_flag("--control-insecure", out.control_insecure, "plaintext to the control plane");
+  app.add_option("--node", out.node, "who this sidecar is: NAMESPACE/POD")->required();
+  AddFlag(app, "--pod-ip", out.pod_ips, "address of the pod; twice for dual stack");
+  app.add_option("--corefile", out.corefile,
+                 "Corefile that serves until the control plane sends one");
+  app.add_option("--resolv-conf", out.resolv_conf, "the pod's resolvers")->capture_default_str();
+  AddFlag(app, "--dns-listen", out.dns_listen, "default 127.0.0.1:15053 and [::1]:15053");
+  AddFlag(app, "--forward-listen", out.forward_listen, "default 127.0.0.1:15001 and [::1]:15001");
+  AddFlag(app, "--admin-listen", out.admin_listen, "default 127.0.0.1:15000");
+  AddFlag(app, "--status-listen", out.status_listen,
+          "/ready, /healthz and /metrics; default port 15020 on all addresses");
+  app.add_option("--state-dir", out.state_dir, "folder where the directory is kept for a restart");
+  app.add_option("--concurrency", out.concurrency, "workers")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  AddFlag(app, "--stale-after", out.stale_after, "silence after which the feed counts as stale");
+  AddFlag(app, "--ready-wait", out.ready_wait, "how long /ready waits for a first sync");
+  AddFlag(app, "--drain-time", out.drain_time, "how long connections go on after SIGTERM");
+  AddFlag(app, "--connect-timeout", out.connect_timeout, "before another endpoint is tried");
+  app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
+  if (auto status = ParseFlags(app, argc, argv)) return status;
+  std::string fault = Fault(out);
+  if (auto level = log::SetLevel(out.log_level); fault.empty() && !level.ok()) {
+    fault = Message(level);
+  }
+  if (fault.empty()) return std::nullopt;
+  std::cerr << fault << "\nRun with --help for more information.\n";
+  return kExitUsage;
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,52 @@
+// What the sidecar is told at its start: flags, or the same names in the YAML file given by
+// --config.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/ip.h"
+
+namespace portolan::proxy {
+
+struct Settings {
+  // Control plane addresses, HOST:PORT, tried in turn. Empty: no feed, state from disk only.
+  std::vector<std::string> control;
+  bool control_insecure = false;
+
+  // NAMESPACE/POD, the identity shown to the control plane.
+  std::string node;
+  std::vector<IpAddress> pod_ips;
+
+  std::string corefile;  // path; empty: the built-in one (kubernetes cluster.local, loadbalance)
+  std::string resolv_conf = "/etc/resolv.conf";
+
+  // On a wildcard address 15053 would be an open resolver and 15001 an open relay, so both stand on
+  // loopback unless asked otherwise. Addresses of a family that the pod lacks are left out.
+  std::vector<SocketAddress> dns_listen;
+  std::vector<SocketAddress> forward_listen;
+  SocketAddress admin_listen;
+  // /ready, /healthz and /metrics for the kubelet and Prometheus: reachable from outside the pod.
+  std::vector<SocketAddress> status_listen;
+
+  std::string state_dir;  // empty: nothing is kept
+  int concurrency = 2;    // workers, 1 to 64
+  // Silence of the control plane after which unknown cluster names go to the cluster DNS.
+  absl::Duration stale_after = absl::Seconds(10);
+  // How long /ready waits for the first sync before it says yes without one.
+  absl::Duration ready_wait = absl::Seconds(3);
+  // How long connections may go on after SIGTERM.
+  absl::Duration drain_time = absl::Seconds(5);
+  absl::Duration connect_timeout = absl::Seconds(1);
+  std::string log_level = "info";
+
+  Settings();
+};
+
+// Reads the command line into `out`. The exit status if the program should end (--help, an error
+// that names the flag), nothing if it should go on.
+std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& out);
+
+}  // namespace portolan::proxy

@@ -1,0 +1,89 @@
+// The sidecar as a whole: what the feed brings is compiled once, here on the main thread, and
+// handed to the workers; what the admin pages ask is answered from here.
+//
+// Main thread only, but for the metrics page.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/event_loop.h"
+#include "common/http/server.h"
+#include "common/metrics.h"
+#include "dns/config.h"
+#include "dns/plugins/service_records.h"
+#include "proxy/admin/admin.h"
+#include "proxy/feed/feed.h"
+#include "proxy/forwarder/routes.h"
+#include "proxy/settings.h"
+#include "proxy/worker.h"
+
+namespace portolan::proxy {
+
+class Sidecar : private FeedDelegate, private AdminSource {
+ public:
+  // Opens all sockets and reads the Corefile and the state on disk. An error names what failed.
+  static absl::StatusOr<std::unique_ptr<Sidecar>> Start(EventLoop& loop, Settings settings);
+  ~Sidecar() override;
+
+ private:
+  Sidecar(EventLoop& loop, Settings settings);
+
+  absl::Status LoadFirstConfig();
+  absl::Status OpenWorkers();
+  absl::Status OpenPages();
+  void StartFeed();
+
+  absl::Status UseCorefile(const std::string& text, const std::string& name);
+  void OpenMetricsAddresses();
+  void PublishClusterData();
+  void BeginDrain();
+  void CheckDrained();
+  size_t active() const;
+
+  // FeedDelegate
+  void OnDirectory(const Directory::Committed& committed) override;
+  absl::Status OnProxyConfig(const v1::ProxyConfig& config) override;
+  void OnFeedStatus(const FeedStatus& status) override;
+
+  // AdminSource
+  Readiness Ready() override;
+  std::shared_ptr<const Snapshot> snapshot() override;
+  nlohmann::json ConfigDump() override;
+  void Connections(std::function<void(nlohmann::json)> done) override;
+  absl::Status SetLogLevel(std::string level) override;
+  void Drain() override;
+  void Quit() override;
+
+  EventLoop& loop_;
+  const Settings settings_;
+  const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  MetricsPage metrics_;
+
+  std::string corefile_;  // the text in force
+  std::string corefile_source_;
+  std::shared_ptr<const dns::Config> config_;
+
+  std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
+  dns::ServiceRecordsCompiler records_;
+  RouteTableBuilder routes_;
+  FeedStatus feed_status_;
+  bool ever_in_sync_ = false;
+
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<Admin> admin_;
+  // What the Corefile's `prometheus` asks for beyond the sidecar's own page.
+  std::unique_ptr<http::Server> corefile_metrics_;
+
+  EventLoop::Watch on_sigterm_;
+  EventLoop::Watch on_sigint_;
+  EventLoop::Timer drain_check_;
+  std::optional<std::chrono::steady_clock::time_point> drain_until_;
+};
+
+}  // namespace portolan::proxy

@@ -1,0 +1,66 @@
+#include "proxy/worker.h"
+
+#include <utility>
+
+namespace portolan::proxy {
+
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& options) {
+  std::unique_ptr<Worker> worker(new Worker());
+  auto server = dns::Server::Start(worker->loop_, {.listen = options.dns_listen});
+  if (!server.ok()) return server.status();
+  worker->dns_ = *std::move(server);
+  auto forwarder = Forwarder::Start(worker->loop_, options.forwarder);
+  if (!forwarder.ok()) return forwarder.status();
+  worker->forwarder_ = *std::move(forwarder);
+  worker->forward_addresses_ = worker->forwarder_->addresses();
+  worker->pod_resolvers_ = options.pod_resolvers;
+  worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
+  return worker;
+}
+
+Worker::~Worker() {
+  if (!thread_.joinable()) return;
+  loop_.Stop();
+  thread_.join();
+}
+
+void Worker::Run() {
+  thread_ = std::thread([this] { loop_.Run(); });
+}
+
+void Worker::SetClusterData(std::shared_ptr<const dns::ClusterData> data) {
+  loop_.Post([this, data = std::move(data)]() mutable { cluster_data_.Replace(std::move(data)); });
+}
+
+void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
+  loop_.Post(
+      [this, routes = std::move(routes)]() mutable { forwarder_->SetRoutes(std::move(routes)); });
+}
+
+void Worker::SetConfig(std::shared_ptr<const dns::Config> config) {
+  loop_.Post([this, config = std::move(config)] { UseConfig(*config); });
+}
+
+void Worker::UseConfig(const dns::Config& config) {
+  std::unique_ptr<dns::Chains> chains = config.Instantiate({.loop = loop_,
+                                                            .cluster = cluster_data_,
+                                                            .upstream = *upstream_,
+                                                            .pod_resolvers = pod_resolvers_});
+  dns_->SetChains(chains->zones());
+  // The old ones go outside the lock, and on this thread.
+  chains_.With([&](auto& current) { std::swap(current, chains); });
+}
+
+void Worker::ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take) {
+  loop_.Post([this, max, take = std::move(take)] { take(forwarder_->Connections(max)); });
+}
+
+void Worker::CollectMetrics(MetricFamilies& families) const {
+  dns_->CollectMetrics(families);
+  upstream_->CollectMetrics(families);
+  chains_.With([&](const auto& chains) {
+    if (chains != nullptr) chains->CollectMetrics(families);
+  });
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,85 @@
+// One worker of the sidecar: a thread, its event loop, and its share of the DNS and forwarder
+// sockets.
+//
+// All workers listen on the same addresses (SO_REUSEPORT) and share nothing: what they answer from
+// is immutable and posted to their loops. Every method is called on the main thread.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/event_loop.h"
+#include "common/ip.h"
+#include "common/metrics.h"
+#include "dns/cluster_data.h"
+#include "dns/config.h"
+#include "dns/server/server.h"
+#include "proxy/forwarder/forwarder.h"
+
+namespace portolan::proxy {
+
+struct WorkerOptions {
+  std::vector<SocketAddress> dns_listen;
+  // The nameservers of the pod's resolv.conf, in order.
+  std::vector<SocketAddress> pod_resolvers;
+  ForwarderOptions forwarder;
+};
+
+class Worker {
+ public:
+  // Listens, but answers nothing before Run. An error names the address.
+  static absl::StatusOr<std::unique_ptr<Worker>> Open(const WorkerOptions& options);
+  // Stops the thread; open connections are reset.
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  void Run();
+
+  // In force for what comes after, within the time the loop takes to turn.
+  void SetClusterData(std::shared_ptr<const dns::ClusterData> data);
+  void SetRoutes(std::shared_ptr<const RouteTable> routes);
+  // Queries under way end by the configuration they began with.
+  void SetConfig(std::shared_ptr<const dns::Config> config);
+
+  // Calls `take` on the worker's thread with at most `max` connections.
+  void ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take);
+
+  // Connections that are open.
+  size_t active() const { return forwarder_->counters()->active(); }
+
+  // The addresses with the ports that port 0 became.
+  const std::vector<SocketAddress>& dns_addresses() const { return dns_->addresses(); }
+  const std::vector<SocketAddress>& forward_addresses() const { return forward_addresses_; }
+
+  // Any thread, while the worker lives.
+  void CollectMetrics(MetricFamilies& families) const;
+  std::shared_ptr<const ForwarderCounters> forwarder_counters() const {
+    return forwarder_->counters();
+  }
+
+ private:
+  Worker() = default;
+
+  void UseConfig(const dns::Config& config);
+
+  // In the order in which they may be taken apart, the last first: chains, the server whose queries
+  // hold on to links, then what the links use.
+  EventLoop loop_;
+  std::vector<SocketAddress> pod_resolvers_;
+  dns::ClusterDataHolder cluster_data_;
+  std::unique_ptr<dns::upstream::Upstream> upstream_;
+  std::unique_ptr<dns::Server> dns_;
+  // Those in force. Written on the worker's thread, read by the metrics page.
+  Guarded<std::unique_ptr<dns::Chains>> chains_;
+  std::unique_ptr<Forwarder> forwarder_;
+  std::vector<SocketAddress> forward_addresses_;
+  std::thread thread_;
+};
+
+}  // namespace portolan::proxy
