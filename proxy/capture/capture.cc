@@ -15,7 +15,8 @@ constexpr std::array kBackends = {Backend::kNft, Backend::kLegacy};
 
 // What one back end holds in the families that can be used, or why it does not work.
 struct Holding {
-  absl::Status status;  // of IPv4
+  absl::Status status;       // of IPv4
+  absl::Status ipv6_status;  // ok also where the pod has no IPv6
   bool any_rules = false;
   std::vector<std::pair<IpFamily, std::vector<Table>>> own;
 
@@ -38,11 +39,8 @@ Holding Look(Netfilter& netfilter, Backend backend, bool ipv6) {
   for (IpFamily family : kFamilies) {
     if (family == IpFamily::kIpv6 && !ipv6) continue;
     auto saved = netfilter.Save(backend, family);
-    if (family == IpFamily::kIpv4) holding.status = saved.status();
-    if (!saved.ok()) {
-      log::debug("{} {}: {}", Name(backend), Name(family), Message(saved.status()));
-      continue;
-    }
+    (family == IpFamily::kIpv4 ? holding.status : holding.ipv6_status) = saved.status();
+    if (!saved.ok()) continue;
     holding.any_rules = holding.any_rules || HoldsRules(*saved);
     holding.own.emplace_back(family, OwnTables(*saved));
   }
@@ -79,6 +77,10 @@ absl::Status RemoveOwn(Netfilter& netfilter, Backend backend, const Holding& hol
   return absl::OkStatus();
 }
 
+void WarnOfIpv6(const absl::Status& status) {
+  log::warn("IPv6 is not captured: {}", Message(status));
+}
+
 // An IPv6 that the tools or the kernel cannot filter is left alone.
 bool IsIpv6Unusable(IpFamily family, const absl::Status& status) {
   return family == IpFamily::kIpv6 && (absl::IsUnavailable(status) || absl::IsNotFound(status));
@@ -92,9 +94,7 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
   const Backend backend = Choose(choice, survey);
   const Holding& holding = survey.of(backend);
   if (!holding.status.ok()) return holding.status;
-  if (holding.own.size() < kFamilies.size() && netfilter.HasIpv6()) {
-    log::warn("IPv6 is not captured: ip6tables does not work here ({} back end)", Name(backend));
-  }
+  if (!holding.ipv6_status.ok()) WarnOfIpv6(holding.ipv6_status);
 
   Applied applied = Applied::kAlreadyThere;
   for (const auto& [family, own] : holding.own) {
@@ -102,7 +102,7 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
     if (input.empty()) continue;
     const absl::Status status = netfilter.Restore(backend, family, input);
     if (IsIpv6Unusable(family, status)) {
-      log::warn("IPv6 is not captured: {}", Message(status));
+      WarnOfIpv6(status);
       continue;
     }
     if (!status.ok()) return status;
@@ -123,6 +123,7 @@ absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendCho
   const Survey survey = LookEverywhere(netfilter);
   const Backend backend = Choose(choice, survey);
   if (!survey.of(backend).status.ok()) return survey.of(backend).status;
+  if (!survey.of(backend).ipv6_status.ok()) WarnOfIpv6(survey.of(backend).ipv6_status);
 
   std::vector<std::string> differences;
   auto compare = [&](Backend in, IpFamily family, const std::vector<Table>& wanted,

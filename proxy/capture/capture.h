@@ -33,8 +33,8 @@ absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendCho
 // Removes all that is ours, from both families and both back ends, and nothing else.
 absl::Status Clean(Netfilter& netfilter);
 
-// What Apply writes where nothing of ours is there yet (or, with `removal`, what takes it away
-// again), for both families, to be read by a person or by iptables-restore --noflush.
+// kApply: what Apply writes where nothing of ours is there yet; kClean: what takes that away again.
+// Both families, to be read by a person or by iptables-restore --noflush.
 enum class Printed { kApply, kClean };
 std::string Print(const CaptureSettings& settings, Printed what);
 

@@ -1,5 +1,6 @@
 #include "proxy/capture/diagnosis.h"
 
+#include <algorithm>
 #include <charconv>
 #include <initializer_list>
 #include <string>
