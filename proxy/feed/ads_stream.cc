@@ -5,7 +5,6 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/client_callback.h>
 
-#include <algorithm>
 #include <semaphore>
 #include <string_view>
 #include <utility>
@@ -21,25 +20,18 @@ using envoy::service::discovery::v3::AggregatedDiscoveryService;
 constexpr int kMaxResponseBytes = 4 << 20;
 // For the connection to be made. Another address may do better.
 constexpr int kConnectTimeoutMs = 5000;
-constexpr absl::Duration kKeepaliveTime = absl::Seconds(3);
-constexpr absl::Duration kKeepaliveTimeout = absl::Seconds(5);
-
-int Milliseconds(absl::Duration d) {
-  return static_cast<int>(std::max<int64_t>(absl::ToInt64Milliseconds(d), 1));
-}
+constexpr int kKeepaliveTimeMs = 3000;
+constexpr int kKeepaliveTimeoutMs = 5000;
 
 void LogAtDebug(gpr_log_func_args* args) { log::debug("grpc: {}", args->message); }
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport,
-                                                  absl::Duration stale_after) {
+std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport) {
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kMaxResponseBytes);
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS,
-              Milliseconds(std::min(kKeepaliveTime, stale_after * 0.3)));
-  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-              Milliseconds(std::min(kKeepaliveTimeout, stale_after * 0.5)));
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
+  args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // An attempt is one connection: when to try again, and where, is the feed's choice.

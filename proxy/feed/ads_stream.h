@@ -11,7 +11,6 @@
 #include <memory>
 #include <string>
 
-#include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 
@@ -20,11 +19,10 @@ namespace portolan::proxy {
 // How the control plane is reached.
 enum class Transport { kPlaintext };
 
-// A channel of its own connection, with keepalive so tight that a dead peer is noticed well before
-// `stale_after`; the server has to allow pings that often. Connects when the first stream is opened
-// on it.
-std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport,
-                                                  absl::Duration stale_after);
+// A channel of its own connection, which is pinged every 3 s and dropped when a ping is not
+// answered for 5 s; the server has to allow pings that often. Connects when the first stream is
+// opened on it.
+std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport);
 
 // Sends what gRPC logs to our log, at debug: it repeats, for every attempt to connect, what the
 // stream's status says. Process-wide.

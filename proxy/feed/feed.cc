@@ -91,6 +91,8 @@ void Feed::Stop() {
   if (writer_ != nullptr) writer_->Stop();
   writer_.reset();
   Disconnect();
+  metrics_->connected = false;
+  metrics_->in_sync = false;
 }
 
 // --- The state on disk ---
@@ -131,8 +133,7 @@ void Feed::StateChanged() {
 void Feed::Connect() {
   if (options_.control_planes.empty()) return;
   metrics_->connects.Add();
-  auto channel = MakeControlChannel(options_.control_planes[control_plane_], options_.transport,
-                                    options_.stale_after);
+  auto channel = MakeControlChannel(options_.control_planes[control_plane_], options_.transport);
   AdsStream::Listener& listener = *this;
   stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener);
   for (const FeedType& type : kFeedTypes) Subscribe(type);
@@ -298,8 +299,9 @@ void Feed::Track(size_t type, const Response& response, const absl::Status& appl
     progress.last_nack.clear();
   } else {
     ++progress.nacks;
+    const bool is_news = progress.last_nack != Message(applied);
     progress.last_nack = std::string(Message(applied));
-    log::warn("refused what the control plane sent: {}", Message(applied));
+    if (is_news) log::warn("refused what the control plane sent: {}", Message(applied));
   }
   if (!kFeedTypes[type].is_wildcard()) return;
   if (!applied.ok() && !progress.lacking) {

@@ -117,6 +117,18 @@ void AddReplica(const Replica::Image& image, BodyWriter& body) {
   });
 }
 
+// Into the first kHeaderBytes of `file`; the body is behind them.
+void WriteHeader(std::string& file) {
+  const std::string_view body = std::string_view(file).substr(kHeaderBytes);
+  const uint64_t length = body.size();
+  const uint64_t checksum = Fnv1a(body);
+  char* at = file.data();
+  std::memcpy(at, kMagic.data(), kMagic.size());
+  StoreLittleEndian(kStateFormat, at + kMagic.size());
+  StoreLittleEndian(length, at + kMagic.size() + 4);
+  StoreLittleEndian(checksum, at + kMagic.size() + 12);
+}
+
 absl::StatusOr<std::string_view> CheckedBody(std::string_view file) {
   if (file.size() < kHeaderBytes || file.substr(0, kMagic.size()) != kMagic) {
     return InvalidArgument("not a state file of Portolan");
@@ -209,14 +221,14 @@ std::string EncodeState(const StateImage& image) {
     AddReplica(image.replica, body);
     if (image.proxy_config) body.Add(*image.proxy_config);
   }
-  const std::string_view body = std::string_view(file).substr(kHeaderBytes);
-  const uint64_t checksum = Fnv1a(body);
-  const uint64_t length = body.size();
-  char* at = file.data();
-  std::memcpy(at, kMagic.data(), kMagic.size());
-  StoreLittleEndian(kStateFormat, at + kMagic.size());
-  StoreLittleEndian(length, at + kMagic.size() + 4);
-  StoreLittleEndian(checksum, at + kMagic.size() + 12);
+  WriteHeader(file);
+  return file;
+}
+
+std::string SealState(std::string_view body) {
+  std::string file(kHeaderBytes, '\0');
+  file += body;
+  WriteHeader(file);
   return file;
 }
 

@@ -42,6 +42,9 @@ struct StateImage {
 // versions, so that the control plane sends it again.
 std::string EncodeState(const StateImage& image);
 
+// The file around a serialized portolan.v1.SavedState.
+std::string SealState(std::string_view body);
+
 struct StateHeader {
   absl::Time synced;
   std::string written_by;
