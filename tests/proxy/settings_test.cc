@@ -1,0 +1,52 @@
+#include "proxy/settings.h"
+
+#include <gtest/gtest.h>
+
+#include "common/flags.h"
+
+namespace portolan::proxy {
+namespace {
+
+std::optional<int> Parse(std::vector<const char*> arguments, Settings& out) {
+  arguments.insert(arguments.begin(), "portolan-proxy");
+  return ParseSettings(static_cast<int>(arguments.size()), arguments.data(), out);
+}
+
+TEST(Settings, ListenersStandOnLoopbackUnlessAskedOtherwise) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/state"}, settings), std::nullopt);
+  for (const SocketAddress& address : settings.dns_listen) EXPECT_TRUE(address.ip.is_loopback());
+  for (const SocketAddress& address : settings.forward_listen) {
+    EXPECT_TRUE(address.ip.is_loopback());
+  }
+  EXPECT_TRUE(settings.admin_listen.ip.is_loopback());
+}
+
+TEST(Settings, AnAddressGivenReplacesTheDefault) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/state", "--dns-listen", "10.0.0.1:53",
+                   "--concurrency", "4"},
+                  settings),
+            std::nullopt);
+  ASSERT_EQ(settings.dns_listen.size(), 1u);
+  EXPECT_EQ(settings.dns_listen[0].ToString(), "10.0.0.1:53");
+  EXPECT_EQ(settings.concurrency, 4);
+}
+
+TEST(Settings, WhatCannotWorkIsWrongUsage) {
+  const std::vector<std::vector<const char*>> wrong = {
+      {},                                                      // no --node
+      {"--node", "default/a"},                                 // nothing to learn from
+      {"--node", "frontend", "--state-dir", "/state"},         // not NAMESPACE/POD
+      {"--node", "default/a", "--control", "10.0.0.1:15010"},  // plaintext not accepted
+      {"--node", "default/a", "--state-dir", "/s", "--concurrency", "0"},
+      {"--node", "default/a", "--state-dir", "/s", "--log-level", "loud"},
+  };
+  for (const auto& arguments : wrong) {
+    Settings settings;
+    EXPECT_EQ(Parse(arguments, settings), kExitUsage) << testing::PrintToString(arguments.size());
+  }
+}
+
+}  // namespace
+}  // namespace portolan::proxy
