@@ -6,12 +6,11 @@ with the load on core 1, so that what disturbs the machine disturbs all alike. P
 the spread (10th to 90th percentile), and the ratio to the floor of the same round.
 
     tests/bench/dns/run.py --build build [--rounds 9] [--count 150000] [--only knot,nsd]
-        [--server-cmd 'build/bin/portolan-proxy ... --dns-listen {listen}']
 
---server-cmd puts another program in the place of dns_bench_server; {listen} is ADDRESS:PORT. It has
-to answer the names of names.h.
+Portolan is the real sidecar with one worker, fed by a real control plane from a folder of manifests,
+under its default Corefile.
 """
-import argparse, json, os, shlex, shutil, socket, statistics, subprocess, sys, tempfile, time
+import argparse, json, os, shutil, socket, statistics, subprocess, sys, tempfile, time
 
 NAMES = 2000
 
@@ -115,6 +114,55 @@ def dnsmasq(folder, port):
             f"--pid-file={folder}/pid", "--local=/cluster.local/", "--local-ttl=5", "--user=root", "--no-daemon"]
 
 
+def free_tcp_port():
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def manifests(folder):
+    os.mkdir(folder)
+    with open(f"{folder}/services.yaml", "w") as f:
+        for i in range(NAMES):
+            f.write(f"""---
+apiVersion: v1
+kind: Service
+metadata: {{name: service-{i}, namespace: bench}}
+spec: {{clusterIP: {address(i)}, ports: [{{port: 80}}]}}
+""")
+
+
+class ControlPlane:
+    """Feeds the sidecar; idle while the load runs, and not counted."""
+
+    def __init__(self, build, folder):
+        manifests(f"{folder}/manifests")
+        self.xds = free_tcp_port()
+        self.log = open(f"{folder}/control.log", "w")
+        self.child = subprocess.Popen(
+            [f"{build}/bin/portolan-control", "--source", f"files:{folder}/manifests", "--xds-insecure",
+             "--xds-listen", f"127.0.0.1:{self.xds}", "--http-listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"],
+            stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
+
+    def stop(self):
+        self.child.terminate()
+        try:
+            self.child.wait(5)
+        except subprocess.TimeoutExpired:
+            self.child.kill()
+            self.child.wait()
+        self.log.close()
+
+
+def portolan(build, control, folder, port):
+    with open(f"{folder}/resolv.conf", "w") as f:
+        f.write("nameserver 127.0.0.1\n")
+    return [f"{build}/bin/portolan-proxy", "--node", "bench/client", "--concurrency", "1",
+            "--control", f"127.0.0.1:{control.xds}", "--control-insecure", "--resolv-conf", f"{folder}/resolv.conf",
+            "--dns-listen", f"127.0.0.1:{port}", "--forward-listen", "127.0.0.1:0",
+            "--admin-listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"]
+
+
 PEERS = {"knot": knot, "nsd": nsd, "unbound": unbound, "dnsmasq": dnsmasq}
 
 
@@ -204,7 +252,6 @@ def main():
     p.add_argument("--type", default="A")
     p.add_argument("--expect", default="address", choices=["address", "nodata", "nxdomain"])
     p.add_argument("--only", default=",".join(PEERS))
-    p.add_argument("--server-cmd")
     p.add_argument("--limit", type=float, help="fail if the ratio to the floor is above")
     args = p.parse_args()
 
@@ -212,6 +259,7 @@ def main():
     extra = 16 if args.expect == "address" else 12 + 42
     home = tempfile.mkdtemp(prefix="portolan-dns-bench-")
     servers = []
+    control = ControlPlane(args.build, home)
     try:
         def start(label, command_for):
             folder, port = os.path.join(home, label), free_port()
@@ -219,8 +267,7 @@ def main():
             servers.append(Server(label, command_for(folder, port), port, folder))
 
         start("floor", lambda _, port: [f"{args.build}/bin/dns_bench_floor", f"127.0.0.1:{port}", str(extra)])
-        ours = args.server_cmd or f"{args.build}/bin/dns_bench_server --listen {{listen}} --names {NAMES}"
-        start("portolan", lambda _, port: shlex.split(ours.replace("{listen}", f"127.0.0.1:{port}")))
+        start("portolan", lambda folder, port: portolan(args.build, control, folder, port))
         for label in filter(None, args.only.split(",")):
             if shutil.which(label if label != "knot" else "knotd"):
                 start(label, PEERS[label])
@@ -256,6 +303,7 @@ def main():
     finally:
         for server in servers:
             server.stop()
+        control.stop()
         shutil.rmtree(home, ignore_errors=True)
 
 
