@@ -232,6 +232,7 @@ TEST_F(Http1, RefusesMalformedChunks) {
   };
   EXPECT_EQ(Refusal(chunks("5\nhello\r\n0\r\n\r\n")), 400);
   EXPECT_EQ(Refusal(chunks("5\rXhello\r\n0\r\n\r\n")), 400);
+  EXPECT_EQ(Refusal(chunks("5\r\nhelloX\n0\r\n\r\n")), 400);
   EXPECT_EQ(Refusal(chunks("5\r\nhelloXX0\r\n\r\n")), 400);
   EXPECT_EQ(Refusal(chunks("5 \r\nhello\r\n0\r\n\r\n")), 400);
   EXPECT_EQ(Refusal(chunks("+5\r\nhello\r\n0\r\n\r\n")), 400);
