@@ -12,15 +12,6 @@ auto* Get(const Map& map, std::string_view key) {
   return found == nullptr ? nullptr : found->get();
 }
 
-std::vector<IpAddress> AddressesOf(const Service& service) {
-  std::vector<IpAddress> all = service.cluster_ips;
-  all.insert(all.end(), service.external_ips.begin(), service.external_ips.end());
-  all.insert(all.end(), service.load_balancer_ips.begin(), service.load_balancer_ips.end());
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  return all;
-}
-
 }  // namespace
 
 const Namespace* Snapshot::FindNamespace(std::string_view name) const {
@@ -72,9 +63,9 @@ void Directory::Put(Service service) {
   auto shared = std::make_shared<const Service>(std::move(service));
   const std::string key = shared->name.ToString();
   pending_.services.insert(key);
-  const std::vector<IpAddress> claimed = AddressesOf(*shared);
+  const std::vector<IpAddress> claimed = shared->Addresses();
   if (const auto* old = edits().services.Find(key)) {
-    for (const IpAddress& ip : AddressesOf(**old)) {
+    for (const IpAddress& ip : (*old)->Addresses()) {
       if (!std::binary_search(claimed.begin(), claimed.end(), ip)) Disclaim(ip, key);
     }
   }
@@ -91,7 +82,7 @@ void Directory::RemoveService(const ObjectName& name) {
   const auto* old = edits().services.Find(key);
   if (old == nullptr) return;
   pending_.services.insert(key);
-  for (const IpAddress& ip : AddressesOf(**old)) Disclaim(ip, key);
+  for (const IpAddress& ip : (*old)->Addresses()) Disclaim(ip, key);
   edits().services.Erase(key);
 }
 

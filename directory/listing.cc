@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <map>
 
 namespace portolan {
@@ -88,6 +89,15 @@ bool Matches(const Service& service, const std::string& search, std::string_view
 }
 
 }  // namespace
+
+std::optional<size_t> ParsePageSize(std::string_view text) {
+  if (text.empty()) return kDefaultPageSize;
+  size_t limit = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  if (limit < 1 || limit > kMaxPageSize) return std::nullopt;
+  return limit;
+}
 
 json TimeJson(absl::Time time) {
   if (time == absl::Time()) return nullptr;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +20,10 @@ namespace portolan {
 
 inline constexpr size_t kDefaultPageSize = 500;
 inline constexpr size_t kMaxPageSize = 5000;
+
+// The page size that `text` asks for: the default if it is empty, nothing if it is not a number
+// from 1 to kMaxPageSize.
+std::optional<size_t> ParsePageSize(std::string_view text);
 
 struct EndpointCounts {
   size_t ready = 0;

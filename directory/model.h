@@ -71,6 +71,9 @@ struct Service {
   LabelMap labels;
   LabelMap annotations;  // only those below portolan.dev/
   Origin origin;
+
+  // Cluster, external and load-balancer addresses, sorted, each once.
+  std::vector<IpAddress> Addresses() const;
 };
 
 struct EndpointPort {

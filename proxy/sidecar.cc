@@ -12,7 +12,7 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "dns/corefile/parser.h"
-#include "dns/upstream/resolv_conf.h"
+#include "common/resolv_conf.h"
 #include "proxy/forwarder/descriptors.h"
 
 namespace portolan::proxy {
@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Setting
 }
 
 absl::Status Sidecar::OpenWorkers() {
-  auto resolv = dns::upstream::ReadResolvConf(settings_.resolv_conf);
+  auto resolv = ReadResolvConf(settings_.resolv_conf);
   if (!resolv.ok()) return resolv.status();
   for (const std::string& skipped : resolv->skipped) log::warn("{}", skipped);
   if (resolv->nameservers.empty()) {

@@ -58,7 +58,7 @@ bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
 }
 
 absl::Status AddFile(const Token& token, ForwardConfig& config, std::vector<std::string>* notes) {
-  auto conf = upstream::ReadResolvConf(token.text);
+  auto conf = ReadResolvConf(token.text);
   if (!conf.ok()) return token.Error(Message(conf.status()));
   notes->insert(notes->end(), conf->skipped.begin(), conf->skipped.end());
   if (conf->nameservers.empty()) {
@@ -80,7 +80,7 @@ absl::StatusOr<SocketAddress> ParseServer(const Token& token) {
     }
     text.remove_prefix(at + 3);
   }
-  if (auto ip = IpAddress::Parse(text); ip.ok()) return SocketAddress{*ip, upstream::kDnsPort};
+  if (auto ip = IpAddress::Parse(text); ip.ok()) return SocketAddress{*ip, kDnsPort};
   auto server = SocketAddress::Parse(text);
   if (!server.ok() || server->port == 0) {
     return token.Error(fmt::format("'{}' is neither an address nor a file", token.text));

@@ -17,10 +17,13 @@
 
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "common/resolv_conf.h"
 #include "dns/upstream/random.h"
-#include "dns/upstream/resolv_conf.h"
 
 namespace portolan::dns::upstream {
+
+// As many as resolv.conf may name.
+inline constexpr size_t kMaxServers = kMaxNameservers;
 
 using Clock = std::chrono::steady_clock;
 

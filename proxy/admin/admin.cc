@@ -27,16 +27,6 @@ http::Handler Page(std::function<http::Response(const http::Request&)> make) {
   };
 }
 
-// The page size asked for; nothing if it is not one.
-std::optional<size_t> ParseLimit(std::string_view text) {
-  if (text.empty()) return kDefaultPageSize;
-  size_t limit = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (limit < 1 || limit > kMaxPageSize) return std::nullopt;
-  return limit;
-}
-
 }  // namespace
 
 std::string PlainStats(std::string_view prometheus_text) {
@@ -162,7 +152,7 @@ http::Response Admin::MetricsText() const {
 }
 
 http::Response Admin::ListNames(const http::Request& request, Listing listing) {
-  const auto limit = ParseLimit(request.FindQuery("limit").value_or(""));
+  const auto limit = ParsePageSize(request.FindQuery("limit").value_or(""));
   if (!limit) {
     return http::JsonError(400,
                            fmt::format("limit: a number from 1 to {} is needed", kMaxPageSize));

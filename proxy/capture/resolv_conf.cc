@@ -1,72 +1,43 @@
 #include "proxy/capture/resolv_conf.h"
 
-#include <algorithm>
-
-#include "common/files.h"
 #include "common/status.h"
 
 namespace portolan::proxy {
 namespace {
 
-constexpr size_t kMaxBytes = 64 * 1024;
-constexpr std::string_view kBlank = " \t\r";
+constexpr std::string_view kNoneLeft = "no nameserver to capture: DNS is left alone";
 
-// Takes the next word off the front of `line`; empty at its end.
-std::string_view NextWord(std::string_view& line) {
-  line.remove_prefix(std::min(line.find_first_not_of(kBlank), line.size()));
-  const std::string_view word = line.substr(0, line.find_first_of(kBlank));
-  line.remove_prefix(word.size());
-  return word;
-}
-
-bool IsLinkLocal(const IpAddress& address) {
+// Why packets to it cannot be captured; empty if they can.
+std::string_view Obstacle(const IpAddress& nameserver) {
   static const Cidr kLinkLocal = *Cidr::Parse("fe80::/10");
-  return kLinkLocal.Contains(address);
-}
-
-void AddNameserver(std::string_view text, Nameservers& found) {
-  auto warn = [&](std::string_view why) {
-    found.warnings.push_back(fmt::format("nameserver {}: {}", text.substr(0, 64), why));
-  };
-  // The zone ("%eth0") does not matter to what follows: only link-local addresses have one.
-  auto address = IpAddress::Parse(text.substr(0, text.find('%')));
-  if (!address.ok()) return warn("not an IP address, skipped");
-  if (address->is_loopback() || address->is_unspecified()) {
-    return warn("a resolver of the pod's own is not captured");
+  if (nameserver.is_loopback() || nameserver.is_unspecified()) {
+    return "a resolver of the pod's own is not captured";
   }
-  if (IsLinkLocal(*address)) return warn("link-local IPv6 cannot be captured");
-  auto& addresses = found.addresses;
-  if (std::find(addresses.begin(), addresses.end(), *address) == addresses.end()) {
-    addresses.push_back(*address);
-  }
+  return kLinkLocal.Contains(nameserver) ? "link-local IPv6 cannot be captured" : "";
 }
 
 }  // namespace
 
-Nameservers ParseNameservers(std::string_view resolv_conf) {
+Nameservers CapturedNameservers(const ResolvConf& conf) {
   Nameservers found;
-  while (!resolv_conf.empty()) {
-    std::string_view line = resolv_conf.substr(0, resolv_conf.find('\n'));
-    resolv_conf.remove_prefix(std::min(line.size() + 1, resolv_conf.size()));
-    if (NextWord(line) != "nameserver") continue;
-    if (const std::string_view address = NextWord(line); !address.empty()) {
-      AddNameserver(address, found);
+  found.warnings = conf.skipped;
+  for (const SocketAddress& nameserver : conf.nameservers) {
+    const std::string_view obstacle = Obstacle(nameserver.ip);
+    if (obstacle.empty()) {
+      found.addresses.push_back(nameserver.ip);
+    } else {
+      found.warnings.push_back(
+          fmt::format("nameserver {}: {}", nameserver.ip.ToString(), obstacle));
     }
   }
-  if (found.addresses.empty()) {
-    found.warnings.push_back("no nameserver to capture: DNS is left alone");
-  }
+  if (found.addresses.empty()) found.warnings.emplace_back(kNoneLeft);
   return found;
 }
 
 Nameservers ReadNameservers(const std::string& path) {
-  auto content = ReadFile(path, kMaxBytes);
-  if (!content.ok()) {
-    return {.addresses = {},
-            .warnings = {fmt::format("{}: no nameserver to capture: DNS is left alone",
-                                     Message(content.status()))}};
-  }
-  return ParseNameservers(*content);
+  const auto conf = ReadResolvConf(path);
+  if (conf.ok()) return CapturedNameservers(*conf);
+  return {.addresses = {}, .warnings = {fmt::format("{}: {}", Message(conf.status()), kNoneLeft)}};
 }
 
 }  // namespace portolan::proxy

@@ -4,10 +4,10 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "common/ip.h"
+#include "common/resolv_conf.h"
 
 namespace portolan::proxy {
 
@@ -17,12 +17,13 @@ struct Nameservers {
   std::vector<std::string> warnings;
 };
 
-// Reads the `nameserver` lines. Left out: what is no address; loopback and 0.0.0.0, since an
-// application's own resolver is not captured; link-local IPv6, which a redirect to ::1 cannot carry
-// (the answer has no interface to leave by).
-Nameservers ParseNameservers(std::string_view resolv_conf);
+// Left out beside what is no address: loopback and 0.0.0.0, since an application's own resolver is
+// not captured; link-local IPv6, which a redirect to ::1 cannot carry (the answer has no interface
+// to leave by).
+Nameservers CapturedNameservers(const ResolvConf& conf);
 
-// The same for a file. A file that is absent, or larger than 64 KiB, is a warning and has none.
+// The same for a file. A file that is absent, or larger than kMaxResolvConfBytes, is a warning and
+// has none.
 Nameservers ReadNameservers(const std::string& path);
 
 }  // namespace portolan::proxy

@@ -15,15 +15,6 @@ bool HasRoutes(const Service& service) {
   return service.type != ServiceType::kExternalName && !service.headless;
 }
 
-std::vector<IpAddress> AddressesOf(const Service& service) {
-  std::vector<IpAddress> all = service.cluster_ips;
-  all.insert(all.end(), service.external_ips.begin(), service.external_ips.end());
-  all.insert(all.end(), service.load_balancer_ips.begin(), service.load_balancer_ips.end());
-  std::sort(all.begin(), all.end());
-  all.erase(std::unique(all.begin(), all.end()), all.end());
-  return all;
-}
-
 bool HasClusterIp(const Service& service, const IpAddress& ip) {
   return std::find(service.cluster_ips.begin(), service.cluster_ips.end(), ip) !=
          service.cluster_ips.end();
@@ -197,7 +188,7 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
 
 void RouteTableBuilder::Withdraw(Update& update, const Service& service) {
   if (HasRoutes(service)) update.CountClusterIps(service, -1);
-  const std::vector<IpAddress> addresses = AddressesOf(service);
+  const std::vector<IpAddress> addresses = service.Addresses();
   ForEachPort(service, [&](const ServicePort& port) {
     for (const IpAddress& ip : addresses) {
       const Key key{{ip, port.port}, port.protocol};
@@ -214,7 +205,7 @@ void RouteTableBuilder::Withdraw(Update& update, const Service& service) {
 
 void RouteTableBuilder::Announce(Update& update, const Service& service) {
   if (HasRoutes(service)) update.CountClusterIps(service, 1);
-  const std::vector<IpAddress> addresses = AddressesOf(service);
+  const std::vector<IpAddress> addresses = service.Addresses();
   ForEachPort(service, [&](const ServicePort& port) {
     for (const IpAddress& ip : addresses) {
       const Key key{{ip, port.port}, port.protocol};

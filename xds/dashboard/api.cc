@@ -18,17 +18,6 @@ using nlohmann::json;
 
 constexpr std::string_view kNamesPath = "/api/v1/names/";
 
-// The page size asked for; nothing if it is not one.
-std::optional<size_t> ParseLimit(const http::Request& request) {
-  const std::string_view text = request.FindQuery("limit").value_or("");
-  if (text.empty()) return kDefaultPageSize;
-  size_t limit = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), limit);
-  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
-  if (limit < 1 || limit > kMaxPageSize) return std::nullopt;
-  return limit;
-}
-
 http::Response BadLimit() {
   return http::JsonError(400, fmt::format("limit: a number from 1 to {} is needed", kMaxPageSize));
 }
@@ -135,7 +124,7 @@ std::string Api::Etag(const Snapshot& snapshot) const {
 
 http::Response Api::Names(const http::Request& request) const {
   const auto snapshot = snapshot_();
-  const auto limit = ParseLimit(request);
+  const auto limit = ParsePageSize(request.FindQuery("limit").value_or(""));
   if (!limit) return BadLimit();
   ServiceQuery query;
   query.limit = *limit;
@@ -173,7 +162,7 @@ http::Response Api::Name(const http::Request& request) const {
 }
 
 http::Response Api::Sidecars(const http::Request& request) const {
-  const auto limit = ParseLimit(request);
+  const auto limit = ParsePageSize(request.FindQuery("limit").value_or(""));
   if (!limit) return BadLimit();
   const std::string after(request.FindQuery("continue").value_or(""));
   std::vector<ClientStatus> clients = clients_();

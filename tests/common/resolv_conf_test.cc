@@ -1,11 +1,11 @@
-#include "dns/upstream/resolv_conf.h"
+#include "common/resolv_conf.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "common/status.h"
 
-namespace portolan::dns::upstream {
+namespace portolan {
 namespace {
 
 using ::testing::ElementsAre;
@@ -76,7 +76,7 @@ TEST(ResolvConf, ListsAreBounded) {
   for (int i = 0; i < 40; ++i) text += "\nnameserver 10.0.0." + std::to_string(i);
   const ResolvConf conf = ParseResolvConf(text, "resolv.conf");
   EXPECT_EQ(conf.search.size(), kMaxSearchDomains);
-  EXPECT_EQ(conf.nameservers.size(), kMaxServers);
+  EXPECT_EQ(conf.nameservers.size(), kMaxNameservers);
 }
 
 TEST(ResolvConf, AMissingFileIsAnErrorThatNamesIt) {
@@ -86,4 +86,4 @@ TEST(ResolvConf, AMissingFileIsAnErrorThatNamesIt) {
 }
 
 }  // namespace
-}  // namespace portolan::dns::upstream
+}  // namespace portolan

@@ -1,4 +1,4 @@
-#include "dns/upstream/resolv_conf.h"
+#include "common/resolv_conf.h"
 
 #include <algorithm>
 #include <charconv>
@@ -6,7 +6,7 @@
 #include "common/files.h"
 #include "common/status.h"
 
-namespace portolan::dns::upstream {
+namespace portolan {
 namespace {
 
 constexpr std::string_view kBlanks = " \t\r\v\f";
@@ -53,7 +53,7 @@ class Reader {
     const SocketAddress server{*ip, kDnsPort};
     auto& servers = out_.nameservers;
     if (std::find(servers.begin(), servers.end(), server) != servers.end()) return;
-    if (servers.size() == kMaxServers) return Skip(what, "too many nameservers");
+    if (servers.size() == kMaxNameservers) return Skip(what, "too many nameservers");
     servers.push_back(server);
   }
 
@@ -104,4 +104,4 @@ absl::StatusOr<ResolvConf> ReadResolvConf(const std::string& path) {
   return ParseResolvConf(*text, path);
 }
 
-}  // namespace portolan::dns::upstream
+}  // namespace portolan

@@ -13,11 +13,11 @@
 #include "absl/status/statusor.h"
 #include "common/ip.h"
 
-namespace portolan::dns::upstream {
+namespace portolan {
 
 inline constexpr size_t kMaxResolvConfBytes = 64 * 1024;
 // More nameservers than that are left out, as CoreDNS's forward does.
-inline constexpr size_t kMaxServers = 15;
+inline constexpr size_t kMaxNameservers = 15;
 inline constexpr size_t kMaxSearchDomains = 64;
 inline constexpr uint16_t kDnsPort = 53;
 
@@ -35,4 +35,4 @@ ResolvConf ParseResolvConf(std::string_view text, std::string_view file_name);
 // An error if the file cannot be read or is larger than kMaxResolvConfBytes.
 absl::StatusOr<ResolvConf> ReadResolvConf(const std::string& path);
 
-}  // namespace portolan::dns::upstream
+}  // namespace portolan
