@@ -66,7 +66,7 @@ absl::Status FilesSource::Start() {
   const absl::Time now = absl::Now();
   for (const auto& [name, stamp] : TakePending()) {
     files_[name].stamp = *stamp;
-    Apply(name, Parse(name, now));
+    Apply(name, ++reads_, Parse(name, now));
   }
   on_change_();
   return absl::OkStatus();
@@ -147,35 +147,44 @@ void FilesSource::Reload() {
     if (!stamp.has_value()) continue;
     File& file = files_[name];
     file.stamp = *stamp;
-    ++file.reads;
+    const uint64_t read = ++reads_;
+    *file.latest_read = read;
+    // New here: what is still being parsed of an earlier file of this name does not count.
+    if (file.applied_read == 0) file.applied_read = read - 1;
     const auto bytes = static_cast<size_t>(stamp->bytes);
     if (bytes <= bytes_left) {
       bytes_left -= bytes;
-      Apply(name, Parse(name, arrived));
+      Apply(name, read, Parse(name, arrived));
     } else {
       elsewhere = true;
-      ParseElsewhere(name, file.reads, arrived);
+      ParseElsewhere(name, read, arrived);
     }
   }
   for (const auto& [name, stamp] : looked_at) {
     if (stamp.has_value()) continue;
-    const uint64_t read = ++files_[name].reads;
-    if (!elsewhere) {
+    const uint64_t read = ++reads_;
+    *files_[name].latest_read = read;
+    if (elsewhere) {
+      ForgetAfterParsing(name, read);
+    } else {
       Forget(name);
-      continue;
     }
-    // A large file that was renamed must not vanish before it appears again under its new name.
-    parser_loop_.Post([this, name = name, read, self = std::weak_ptr(self_)] {
-      loop_.Post([name, read, self] {
-        const auto alive = self.lock();
-        if (alive == nullptr) return;
-        const auto file = (*alive)->files_.find(name);
-        if (file == (*alive)->files_.end() || file->second.reads != read) return;
-        (*alive)->Forget(name);
-        (*alive)->Schedule();
-      });
-    });
   }
+}
+
+// A large file that was renamed must not vanish before it appears again under its new name.
+void FilesSource::ForgetAfterParsing(const std::string& name, uint64_t read) {
+  parser_loop_.Post([this, name, read, self = std::weak_ptr(self_)] {
+    loop_.Post([name, read, self] {
+      const auto alive = self.lock();
+      if (alive == nullptr) return;
+      FilesSource& source = **alive;
+      const auto file = source.files_.find(name);
+      if (file == source.files_.end() || *file->second.latest_read != read) return;
+      source.Forget(name);
+      source.Schedule();
+    });
+  });
 }
 
 FilesSource::Parsed FilesSource::Parse(const std::string& name, absl::Time arrived) const {
@@ -185,22 +194,25 @@ FilesSource::Parsed FilesSource::Parse(const std::string& name, absl::Time arriv
 }
 
 void FilesSource::ParseElsewhere(const std::string& name, uint64_t read, absl::Time arrived) {
-  parser_loop_.Post([this, name, read, arrived, self = std::weak_ptr(self_)] {
-    if (ending_) return;
-    auto parsed = std::make_shared<Parsed>(Parse(name, arrived));
-    loop_.Post([name, read, parsed, self] {
-      const auto alive = self.lock();
-      if (alive == nullptr) return;
-      const auto file = (*alive)->files_.find(name);
-      if (file == (*alive)->files_.end() || file->second.reads != read) return;
-      (*alive)->Apply(name, *std::move(parsed));
-      (*alive)->Schedule();
-    });
-  });
+  parser_loop_.Post(
+      [this, name, read, arrived, latest = files_[name].latest_read, self = std::weak_ptr(self_)] {
+        if (ending_ || *latest != read) return;
+        auto parsed = std::make_shared<Parsed>(Parse(name, arrived));
+        loop_.Post([name, read, parsed, self] {
+          const auto alive = self.lock();
+          if (alive == nullptr) return;
+          FilesSource& source = **alive;
+          const auto file = source.files_.find(name);
+          if (file == source.files_.end() || file->second.applied_read > read) return;
+          source.Apply(name, read, *std::move(parsed));
+          source.Schedule();
+        });
+      });
 }
 
-void FilesSource::Apply(const std::string& name, Parsed parsed) {
+void FilesSource::Apply(const std::string& name, uint64_t read, Parsed parsed) {
   File& file = files_[name];
+  file.applied_read = read;
   if (!parsed.ok()) {
     file.error = Message(parsed.status());
     log::error("{}; {}", file.error,
@@ -211,7 +223,7 @@ void FilesSource::Apply(const std::string& name, Parsed parsed) {
   if (!file.error.empty()) log::info("{}: valid again", name);
   file.error.clear();
   std::map<ObjectId, ManifestPtr> objects;
-  absl::Time arrived = absl::Now();
+  const absl::Time arrived = absl::Now();
   for (Manifest& manifest : parsed->objects) {
     const ObjectId id = manifest.id;
     const int line = manifest.line;

@@ -61,7 +61,10 @@ class FilesSource {
   using ManifestPtr = std::shared_ptr<const Manifest>;
   struct File {
     FileStamp stamp;
-    uint64_t reads = 0;  // counts; the result of an earlier read is dropped
+    // Numbers of reads, which rise over all files. The parser thread skips a read that is no longer
+    // the latest, and a result counts if no later one was applied before it.
+    std::shared_ptr<std::atomic<uint64_t>> latest_read = std::make_shared<std::atomic<uint64_t>>(0);
+    uint64_t applied_read = 0;
     std::map<ObjectId, ManifestPtr> objects;
     std::set<std::string> notes;
     std::string error;
@@ -80,8 +83,9 @@ class FilesSource {
   std::map<std::string, std::optional<FileStamp>> TakePending();
   Parsed Parse(const std::string& name, absl::Time arrived) const;
   void ParseElsewhere(const std::string& name, uint64_t read, absl::Time arrived);
+  void ForgetAfterParsing(const std::string& name, uint64_t read);
 
-  void Apply(const std::string& name, Parsed parsed);
+  void Apply(const std::string& name, uint64_t read, Parsed parsed);
   void Replace(const std::string& name, File& file, std::map<ObjectId, ManifestPtr> objects);
   void Forget(const std::string& name);
   void Claim(const ObjectId& id, const std::string& file, ManifestPtr manifest);
@@ -97,6 +101,7 @@ class FilesSource {
   std::map<std::string, File> files_;
   absl::flat_hash_map<ObjectId, Claims> claims_;
 
+  uint64_t reads_ = 0;
   FolderWatch::Changes pending_;
   absl::Time pending_since_;
   bool scheduled_ = false;

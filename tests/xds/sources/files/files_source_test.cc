@@ -252,6 +252,24 @@ TEST_F(FilesSourceTest, ASmallFileDoesNotWaitForALargeOne) {
   EXPECT_EQ(Find("large-1"), nullptr);
 }
 
+TEST_F(FilesSourceTest, ALargeFileThatNeverRestsIsFollowedAllTheSame) {
+  Start();
+  std::string large;
+  for (int i = 0; i < 800; ++i) large += ServiceYaml(fmt::format("large-{}", i));
+  const absl::Time end = absl::Now() + absl::Seconds(1);
+  int applied = 0;
+  int last = -1;
+  int port = 1;
+  while (absl::Now() < end) {
+    MoveIn("large.yaml", large + ServiceYaml("x", ++port));
+    RunFor(absl::Milliseconds(10));
+    if (PortOf("x") != last) ++applied;
+    last = PortOf("x");
+  }
+  EXPECT_GT(applied, 1);
+  EXPECT_TRUE(Until([&] { return PortOf("x") == port; }));
+}
+
 TEST_F(FilesSourceTest, ALargeFileThatIsRenamedDoesNotVanishMeanwhile) {
   WriteInPlace("a.yaml", ServiceYaml("a"));
   Start({.max_bytes_on_loop = 0});
