@@ -14,6 +14,10 @@ if(CCACHE)
 endif()
 
 add_compile_options(-fno-omit-frame-pointer -fstack-protector-strong)
+if(NOT PORTOLAN_SANITIZER STREQUAL "")
+  # Half the time to compile, and stacks that can be read.
+  set(CMAKE_CXX_FLAGS_RELEASE "-O1 -g1")
+endif()
 if(PORTOLAN_SANITIZER STREQUAL "asan")
   add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all)
   add_link_options(-fsanitize=address,undefined)

@@ -224,17 +224,12 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
 }
 
 void Sidecar::OnFeedStatus(const FeedStatus& status) {
-  const bool was_in_sync = feed_status_.in_sync;
   feed_status_ = status;
   if (status.in_sync && !ever_in_sync_) {
     ever_in_sync_ = true;
     // From now on a Service without slices has no endpoints, rather than unknown ones.
     const auto routes = routes_.Apply({snapshot_, {}}, EndpointsHeld::kAll);
     for (const auto& worker : workers_) worker->SetRoutes(routes);
-  }
-  if (status.in_sync != was_in_sync) {
-    log::info("{} with {} ({} services)", status.in_sync ? "in sync" : "no longer in sync",
-              status.control_plane, snapshot_->service_count());
   }
   PublishClusterData();
 }
