@@ -228,6 +228,9 @@ Verdict Kubernetes::AnswerForward(Exchange& exchange, const wire::Zone& zone,
   }
   if (query.labels == zone.labels) return AnswerApex(exchange, zone, data);
 
+  if (const auto* entry = FindClusterIp(query, zone, data)) {
+    return AnswerClusterIp(exchange, zone, data, *entry);
+  }
   const ClusterName found =
       FindClusterName(LabelledName(query), zone.labels, ToPodNames(config_.pods), *data.snapshot,
                       data.records.get());
@@ -253,6 +256,27 @@ Verdict Kubernetes::AnswerForward(Exchange& exchange, const wire::Zone& zone,
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
   AddAddresses(reply, wire::kQuestionName, query.type, config_.ttl, found);
   if (reply.answer_count() == 0 && !reply.truncated()) return Nodata(exchange, zone, data);
+  return Finish(exchange, reply, Rcode::kNoError);
+}
+
+const ClusterIpTable::Entry* Kubernetes::FindClusterIp(const wire::Query& query,
+                                                       const wire::Zone& zone,
+                                                       const ClusterData& data) {
+  if (query.type != rr::kA && query.type != rr::kAaaa) return nullptr;
+  if (query.labels != zone.labels + 3 || LabelledName(query).label(2) != "svc") return nullptr;
+  if (data.records == nullptr) return nullptr;
+  return data.records->cluster_ips().Find(query.lower_name().first(query.label_at[2]));
+}
+
+Verdict Kubernetes::AnswerClusterIp(Exchange& exchange, const wire::Zone& zone,
+                                    const ClusterData& data, const ClusterIpTable::Entry& entry) {
+  const wire::Query& query = exchange.query();
+  const bool ipv4 = query.type == rr::kA;
+  if (!(ipv4 ? entry.has_ipv4 : entry.has_ipv6)) return Nodata(exchange, zone, data);
+  const auto address = ipv4 ? std::span<const uint8_t>(entry.ipv4) : std::span(entry.ipv6);
+  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
+  reply.AddSet(Section::kAnswer, wire::kQuestionName, query.type, config_.ttl, address,
+               address.size());
   return Finish(exchange, reply, Rcode::kNoError);
 }
 

@@ -25,6 +25,7 @@
 #include "dns/cluster_data.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
+#include "dns/plugins/cluster_ip_table.h"
 #include "dns/wire/name.h"
 #include "dns/wire/reply.h"
 
@@ -70,6 +71,12 @@ class Kubernetes : public Plugin {
   bool FallsThrough(const wire::Query& query) const;
 
   Verdict AnswerForward(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
+  // The Service's entry if the name is one that the table of cluster IPs has.
+  static const ClusterIpTable::Entry* FindClusterIp(const wire::Query& query,
+                                                    const wire::Zone& zone,
+                                                    const ClusterData& data);
+  Verdict AnswerClusterIp(Exchange& exchange, const wire::Zone& zone, const ClusterData& data,
+                          const ClusterIpTable::Entry& entry);
   Verdict AnswerReverse(Exchange& exchange, const ClusterData& data);
   Verdict AnswerApex(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
   Verdict AnswerVersion(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);

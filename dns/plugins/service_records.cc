@@ -44,6 +44,19 @@ std::shared_ptr<const EndpointRecords> Compile(const Service& service, const Sli
   return records;
 }
 
+ClusterIpTable WithClusterIps(const ClusterIpTable& before, const Directory::Committed& committed) {
+  ClusterIpTable::Edit edit(before);
+  for (const std::string& key : committed.changes.services) {
+    if (const Service* service = committed.snapshot->FindService(key)) {
+      edit.Put(*service);
+    } else {
+      const size_t slash = key.find('/');
+      edit.Remove({key.substr(0, slash), key.substr(slash + 1)});
+    }
+  }
+  return std::move(edit).Finish();
+}
+
 std::string_view NamespaceOf(std::string_view key) { return key.substr(0, key.find('/')); }
 
 }  // namespace
@@ -73,6 +86,7 @@ std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
     return current_;
   }
   auto next = std::make_shared<ServiceRecords>();
+  next->cluster_ips_ = WithClusterIps(current_->cluster_ips_, committed);
   next->serial_ = static_cast<uint32_t>(absl::ToUnixSeconds(now));
 
   decltype(next->services_in_)::Edit counts(current_->services_in_);

@@ -1,6 +1,6 @@
 // What the kubernetes plugin needs beyond the directory's own snapshot, in the form answers take:
 // the published addresses of each Service's endpoints, sorted and without duplicates, the names of
-// endpoints, and which namespaces have a Service.
+// endpoints, the cluster IPs as a query's name finds them, and which namespaces have a Service.
 //
 // Compiled on the thread that owns the Directory, change by change; what did not change is shared
 // with the version before. The result is immutable and read by every worker without a lock.
@@ -20,6 +20,7 @@
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
+#include "dns/plugins/cluster_ip_table.h"
 
 namespace portolan::dns {
 
@@ -52,6 +53,8 @@ class ServiceRecords {
     return found == nullptr ? nullptr : found->get();
   }
   bool NamespaceHasService(std::string_view ns) const { return services_in_.Find(ns) != nullptr; }
+  // The Services that have cluster IPs, but for the few that the table leaves out.
+  const ClusterIpTable& cluster_ips() const { return cluster_ips_; }
   // The zone's SOA serial: when Services or endpoints last changed, in seconds since 1970.
   uint32_t serial() const { return serial_; }
 
@@ -62,6 +65,7 @@ class ServiceRecords {
 
   ByName<std::shared_ptr<const EndpointRecords>> endpoints_;
   ByName<uint32_t> services_in_;  // how many
+  ClusterIpTable cluster_ips_;
   uint32_t serial_ = 1;
 };
 
