@@ -5,14 +5,15 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <utility>
 
 #include "common/fd.h"
 #include "common/files.h"
 #include "common/log.h"
+#include "common/resolv_conf.h"
 #include "common/status.h"
 #include "dns/corefile/parser.h"
-#include "common/resolv_conf.h"
 #include "proxy/forwarder/descriptors.h"
 
 namespace portolan::proxy {
@@ -141,9 +142,13 @@ absl::Status Sidecar::LoadFirstConfig() {
 
 absl::Status Sidecar::UseCorefile(const std::string& text, const std::string& name) {
   if (config_ != nullptr && text == corefile_) return absl::OkStatus();
-  // {$NAME} is the environment of the pod's own file; one that came over the network sees none.
+  // What came over the network sees neither the pod's environment nor its files.
+  const dns::corefile::FolderImports imports(std::filesystem::absolute(name).parent_path());
   dns::corefile::ParseOptions options;
-  if (name != kFromControlPlane) options.environment = dns::corefile::ProcessEnvironment;
+  if (name != kFromControlPlane) {
+    options.environment = dns::corefile::ProcessEnvironment;
+    options.imports = &imports;
+  }
   auto parsed = dns::corefile::ParseCorefile(text, name, options);
   if (!parsed.ok()) return parsed.status();
   auto config = dns::LoadConfig(*parsed, {});
@@ -153,31 +158,45 @@ absl::Status Sidecar::UseCorefile(const std::string& text, const std::string& na
   corefile_source_ = name;
   for (const std::string& note : config_->notes()) log::warn("{}", note);
   for (const auto& worker : workers_) worker->SetConfig(config_);
-  OpenMetricsAddresses();
+  OpenCorefilePages();
   return absl::OkStatus();
 }
 
-// The application's ports win: an address that is taken is served on the sidecar's own page alone.
-void Sidecar::OpenMetricsAddresses() {
-  corefile_metrics_.reset();
-  const auto& prometheus = config_->prometheus();
-  if (!prometheus.has_value() || !prometheus->address.has_value()) return;
-  const dns::HttpAddress& wanted = *prometheus->address;
-  std::vector<SocketAddress> addresses;
-  if (wanted.ip.has_value()) {
-    addresses.push_back({*wanted.ip, wanted.port});
-  } else {
-    addresses = Usable({{IpAddress(), wanted.port}, {*IpAddress::Parse("::"), wanted.port}});
+void Sidecar::OpenCorefilePages() {
+  corefile_pages_.clear();
+  if (const auto& health = config_->health()) {
+    OpenCorefilePage("health", health->address, "/health",
+                     [this](const auto&, http::Responder r) { r.Send(HealthPage(*this)); });
   }
-  auto server = http::Server::Listen(loop_, {.name = "prometheus", .listen = addresses});
+  if (const auto& ready = config_->ready()) {
+    OpenCorefilePage("ready", ready->address, "/ready",
+                     [this](const auto&, http::Responder r) { r.Send(ReadyPage(*this)); });
+  }
+  if (const auto& prometheus = config_->prometheus()) {
+    OpenCorefilePage("prometheus", prometheus->address, "/metrics",
+                     [this](const auto&, http::Responder r) { r.Send(MetricsResponse(metrics_)); });
+  }
+}
+
+// The application's ports win: an address that is taken is left to it, and the page is on the
+// status port alone.
+void Sidecar::OpenCorefilePage(const std::string& directive,
+                               const std::optional<dns::HttpAddress>& wanted,
+                               const std::string& path, http::Handler handler) {
+  if (!wanted.has_value()) return;
+  std::vector<SocketAddress> addresses;
+  if (wanted->ip.has_value()) {
+    addresses.push_back({*wanted->ip, wanted->port});
+  } else {
+    addresses = Usable({{IpAddress(), wanted->port}, {*IpAddress::Parse("::"), wanted->port}});
+  }
+  auto server = http::Server::Listen(loop_, {.name = directive, .listen = std::move(addresses)});
   if (!server.ok()) {
-    log::warn("{}: metrics are on the status port alone", Message(server.status()));
+    log::warn("{}: {}; the page is on the status port alone", directive, Message(server.status()));
     return;
   }
-  corefile_metrics_ = *std::move(server);
-  corefile_metrics_->Get("/metrics", [this](const http::Request&, http::Responder responder) {
-    responder.Send(http::TextResponse(200, metrics_.Render()));
-  });
+  (*server)->Get(path, std::move(handler));
+  corefile_pages_.push_back(*std::move(server));
 }
 
 absl::Status Sidecar::OpenPages() {
@@ -323,14 +342,20 @@ void Sidecar::Quit() { loop_.Stop(); }
 // while it shuts down; a kubelet stops a sidecar only when the application is gone.
 void Sidecar::BeginDrain() {
   if (drain_until_.has_value()) return;
-  log::info("draining: {} connections, at most {}", active(),
-            absl::FormatDuration(settings_.drain_time));
-  drain_until_ = std::chrono::steady_clock::now() + absl::ToChronoNanoseconds(settings_.drain_time);
+  const auto& health = config_->health();
+  const absl::Duration lameduck = health.has_value() ? health->lameduck : absl::ZeroDuration();
+  const auto now = std::chrono::steady_clock::now();
+  lameduck_until_ = now + absl::ToChronoNanoseconds(lameduck);
+  drain_until_ = now + absl::ToChronoNanoseconds(std::max(lameduck, settings_.drain_time));
+  log::info("stopping within {}, not before {}: {} connections are open",
+            absl::FormatDuration(std::max(lameduck, settings_.drain_time)),
+            absl::FormatDuration(lameduck), active());
   CheckDrained();
 }
 
 void Sidecar::CheckDrained() {
-  if (active() == 0 || std::chrono::steady_clock::now() >= *drain_until_) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now >= *drain_until_ || (now >= lameduck_until_ && active() == 0)) {
     loop_.Stop();
   } else {
     drain_check_.Start(kDrainCheckEvery);

@@ -39,7 +39,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void StartFeed();
 
   absl::Status UseCorefile(const std::string& text, const std::string& name);
-  void OpenMetricsAddresses();
+  void OpenCorefilePages();
+  void OpenCorefilePage(const std::string& directive, const std::optional<dns::HttpAddress>& wanted,
+                        const std::string& path, http::Handler handler);
   void PublishClusterData();
   void BeginDrain();
   void CheckDrained();
@@ -52,6 +54,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
 
   // AdminSource
   Readiness Ready() override;
+  bool Healthy() override { return !drain_until_.has_value(); }
   std::shared_ptr<const Snapshot> snapshot() override;
   nlohmann::json ConfigDump() override;
   void Connections(std::function<void(nlohmann::json)> done) override;
@@ -77,13 +80,15 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Admin> admin_;
-  // What the Corefile's `prometheus` asks for beyond the sidecar's own page.
-  std::unique_ptr<http::Server> corefile_metrics_;
+  // The addresses of their own that `health`, `ready` and `prometheus` name.
+  std::vector<std::unique_ptr<http::Server>> corefile_pages_;
 
   EventLoop::Watch on_sigterm_;
   EventLoop::Watch on_sigint_;
   EventLoop::Timer drain_check_;
+  // Set once a stop has begun: not before lameduck_until_, not after drain_until_.
   std::optional<std::chrono::steady_clock::time_point> drain_until_;
+  std::chrono::steady_clock::time_point lameduck_until_;
 };
 
 }  // namespace portolan::proxy

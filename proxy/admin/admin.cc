@@ -18,7 +18,7 @@ using nlohmann::json;
 
 // The index, and with it the answer to a mistyped path.
 constexpr std::string_view kIndex =
-    "/ready /healthz /stats /stats/prometheus /config_dump /names /endpoints /connections\n"
+    "/ready /healthz /health /stats /stats/prometheus /config_dump /names /endpoints /connections\n"
     "POST: /logging?level=debug|info|warn|error /drain /quitquitquit\n";
 
 http::Handler Page(std::function<http::Response(const http::Request&)> make) {
@@ -28,6 +28,27 @@ http::Handler Page(std::function<http::Response(const http::Request&)> make) {
 }
 
 }  // namespace
+
+http::Response HealthPage(AdminSource& source) {
+  return source.Healthy() ? http::TextResponse(200, "OK") : http::TextResponse(503, "stopping");
+}
+
+http::Response ReadyPage(AdminSource& source) {
+  Readiness readiness = source.Ready();
+  if (!readiness.body.ends_with('\n')) readiness.body.push_back('\n');
+  http::Response response;
+  response.status = readiness.ready ? 200 : 503;
+  response.headers = {{"Cache-Control", "no-store"}};
+  response.body = std::move(readiness.body);
+  return response;
+}
+
+http::Response MetricsResponse(const MetricsPage& metrics) {
+  http::Response response;
+  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  response.body = metrics.Render();
+  return response;
+}
 
 std::string PlainStats(std::string_view prometheus_text) {
   std::string out;
@@ -70,7 +91,8 @@ absl::StatusOr<std::unique_ptr<Admin>> Admin::Listen(EventLoop& loop, const Opti
   made->AddProbes(*made->pod_);
   made->AddAdminPages(*made->admin_);
   made->AddActions(*made->admin_);
-  made->pod_->Get("/metrics", Page([raw = made.get()](const auto&) { return raw->MetricsText(); }));
+  made->pod_->Get("/metrics",
+                  Page([raw = made.get()](const auto&) { return MetricsResponse(raw->metrics_); }));
   return made;
 }
 
@@ -84,8 +106,9 @@ void Admin::AddMetrics(MetricFamilies& families) const {
 }
 
 void Admin::AddProbes(http::Server& server) {
-  server.Get("/ready", Page([this](const auto&) { return ReadyPage(); }));
+  server.Get("/ready", Page([this](const auto&) { return ReadyPage(source_); }));
   server.Get("/healthz", Page([](const auto&) { return http::TextResponse(200, "ok"); }));
+  server.Get("/health", Page([this](const auto&) { return HealthPage(source_); }));
 }
 
 void Admin::AddAdminPages(http::Server& server) {
@@ -99,7 +122,7 @@ void Admin::AddAdminPages(http::Server& server) {
                stats.body = PlainStats(metrics_.Render());
                return stats;
              }));
-  server.Get("/stats/prometheus", Page([this](const auto&) { return MetricsText(); }));
+  server.Get("/stats/prometheus", Page([this](const auto&) { return MetricsResponse(metrics_); }));
   server.Get("/config_dump",
              Page([this](const auto&) { return http::JsonResponse(200, source_.ConfigDump()); }));
   server.Get("/names", Page([this](const http::Request& request) {
@@ -132,23 +155,6 @@ void Admin::AddActions(http::Server& server) {
                 loop_.Post([&source = source_] { source.Quit(); });
                 return http::TextResponse(200, "quitting");
               }));
-}
-
-http::Response Admin::ReadyPage() {
-  Readiness readiness = source_.Ready();
-  if (!readiness.body.ends_with('\n')) readiness.body.push_back('\n');
-  http::Response response;
-  response.status = readiness.ready ? 200 : 503;
-  response.headers = {{"Cache-Control", "no-store"}};
-  response.body = std::move(readiness.body);
-  return response;
-}
-
-http::Response Admin::MetricsText() const {
-  http::Response response;
-  response.content_type = "text/plain; version=0.0.4; charset=utf-8";
-  response.body = metrics_.Render();
-  return response;
 }
 
 http::Response Admin::ListNames(const http::Request& request, Listing listing) {

@@ -4,13 +4,15 @@
 //   page                  15000  15020
 //   GET  /ready             x      x    200 or 503; the body says why and how old the feed is
 //   GET  /healthz           x      x    200 while the process serves
+//   GET  /health            x      x    200, or 503 once a stop has begun: CoreDNS's health
 //   GET  /metrics                  x    Prometheus text format
 //   GET  /stats/prometheus  x           the same page
 //   GET  /stats             x           the same numbers as "name{labels}: value"
 //   GET  /config_dump       x           JSON
-//   GET  /names             x           ?namespace= &search= &limit=; JSON as the control plane's
-//   API GET  /endpoints         x           as /names, with the slices of each GET  /connections x
-//   JSON, collected from the workers POST /logging?level=    x           debug, info, warn, error
+//   GET  /names             x           ?namespace= &search= &limit=; JSON as the API's
+//   GET  /endpoints         x           as /names, with the slices of each
+//   GET  /connections       x           JSON, collected from the workers
+//   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
 //   POST /quitquitquit      x
 //
@@ -44,6 +46,8 @@ class AdminSource {
  public:
   virtual ~AdminSource() = default;
   virtual Readiness Ready() = 0;
+  // False from the moment a stop has begun (CoreDNS's lameduck), while everything is still served.
+  virtual bool Healthy() = 0;
   // Never null.
   virtual std::shared_ptr<const Snapshot> snapshot() = 0;
   virtual nlohmann::json ConfigDump() = 0;
@@ -54,6 +58,12 @@ class AdminSource {
   // Called after the answer to /quitquitquit was sent.
   virtual void Quit() = 0;
 };
+
+// Pages that are also served where the Corefile's `ready`, `health` and `prometheus` name an
+// address.
+http::Response ReadyPage(AdminSource& source);
+http::Response HealthPage(AdminSource& source);
+http::Response MetricsResponse(const MetricsPage& metrics);
 
 class Admin {
  public:
@@ -82,8 +92,6 @@ class Admin {
   void AddProbes(http::Server& server);
   void AddAdminPages(http::Server& server);
   void AddActions(http::Server& server);
-  http::Response ReadyPage();
-  http::Response MetricsText() const;
   enum class Listing { kNames, kEndpoints };
   http::Response ListNames(const http::Request& request, Listing listing);
 

@@ -22,6 +22,7 @@ using ::testing::StartsWith;
 
 struct FakeSource : AdminSource {
   Readiness Ready() override { return readiness; }
+  bool Healthy() override { return !drained; }
   std::shared_ptr<const Snapshot> snapshot() override { return cluster; }
   json ConfigDump() override { return {{"corefile", ".:53 {}\xff"}}; }
   void Connections(std::function<void(json)> done) override {
