@@ -38,6 +38,19 @@ class SuspendedPool {
   virtual Suspended* Suspend(Exchange& exchange) = 0;
 };
 
+// What stands at the front of an exchange's room, out of the plugins' sight, while the target of an
+// alias is asked for (dns/server/alias.h): the reply that ends in the alias, and the question for
+// its target.
+struct ReplyAside {
+  size_t reply_bytes = 0;  // 0: nothing is aside
+  size_t question_bytes = 0;
+  // The exchange's own, for when the reply goes on.
+  size_t max_reply_bytes = 0;
+  size_t depth = 0;
+
+  size_t bytes() const { return reply_bytes + question_bytes; }
+};
+
 class Exchange {
  public:
   Exchange(const wire::Query& query, const SocketAddress& client, Transport transport,
@@ -66,6 +79,29 @@ class Exchange {
   size_t depth() const { return depth_; }
   void set_depth(size_t depth) { depth_ = depth; }
 
+  // Goes on with the question `target` in the room behind what `aside` takes. The target's message
+  // is the client's. TakeBack ends it, with the query that `target` came from.
+  void SetAside(const ReplyAside& aside, const wire::Query& target) {
+    aside_ = aside;
+    query_ = &target;
+    room_ = room_.subspan(aside.bytes());
+    max_reply_bytes_ = room_.size();
+    reply_bytes_ = depth_ = 0;
+    local_ = false;
+  }
+  void TakeBack(const wire::Query& asked) {
+    query_ = &asked;
+    room_ = whole_room();
+    max_reply_bytes_ = aside_.max_reply_bytes;
+    depth_ = aside_.depth;
+    aside_ = {};
+  }
+  const ReplyAside& aside() const { return aside_; }
+  // With what is aside.
+  std::span<uint8_t> whole_room() const {
+    return {room_.data() - aside_.bytes(), room_.size() + aside_.bytes()};
+  }
+
   // Null when the pool is full. Afterwards use only what Suspended::exchange() gives.
   Suspended* Suspend() { return pool_->Suspend(*this); }
 
@@ -80,6 +116,7 @@ class Exchange {
   size_t max_reply_bytes_ = wire::kMinUdpPayload;
   size_t reply_bytes_ = 0;
   size_t depth_ = 0;
+  ReplyAside aside_;
   bool local_ = false;
 };
 

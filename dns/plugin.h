@@ -20,6 +20,9 @@ enum class Verdict : uint8_t {
   kNext,      // not mine: ask the next link
   kPending,   // suspended; Resume or Drop follows
   kDropped,   // no reply at all
+  // The reply in the exchange ends in a CNAME to a name that is not mine: what a resolver finds for
+  // it belongs behind it. The server asks (dns/server/alias.h); the reply stands where it cannot.
+  kAlias,
 };
 
 class Plugin {
@@ -45,10 +48,10 @@ class Chain {
   explicit Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {}
 
   // Runs the query down and, when it is answered at once, the reply back up. A query that no link
-  // answers is REFUSED. Never kNext.
+  // answers is REFUSED. Never kNext. After kAlias, Return is the caller's to call.
   Verdict Run(Exchange& exchange) const;
 
-  // Runs OnReply for the links above exchange.depth(); for Suspended::Resume.
+  // Runs OnReply for the links above exchange.depth(); for Suspended::Resume and after kAlias.
   void Return(Exchange& exchange) const;
 
   const std::vector<std::unique_ptr<Plugin>>& links() const { return links_; }

@@ -310,6 +310,11 @@ Verdict Kubernetes::AnswerExternalName(Exchange& exchange, const wire::Zone& zon
   switch (Follow(reply, query.type, data, service)) {
     case Aliases::kAnswered:
       return Finish(exchange, reply, Rcode::kNoError);
+    case Aliases::kOutside:
+      exchange.set_reply_bytes(reply.Finish(Rcode::kNoError, flags_));
+      exchange.set_local(true);
+      counters_.outside.Add();
+      return Verdict::kAlias;
     case Aliases::kNowhere:
       return Nodata(exchange, zone, data);
     case Aliases::kElsewhere:
@@ -339,7 +344,8 @@ Kubernetes::Aliases Kubernetes::Follow(wire::ReplyWriter& reply, uint16_t qtype,
       std::copy(target.wire().begin(), target.wire().end(), rdata.begin());
       owner = reply.OffsetOf(rdata.data());
       const wire::Zone* zone = ForwardZoneOf(target);
-      if (qtype == rr::kCname || zone == nullptr) return Aliases::kAnswered;
+      if (qtype == rr::kCname) return Aliases::kAnswered;
+      if (zone == nullptr) return Aliases::kOutside;
       found = FindClusterName(target, zone->labels, ToPodNames(config_.pods), *data.snapshot,
                               data.records.get());
     }
@@ -415,6 +421,7 @@ void Kubernetes::CollectMetrics(MetricFamilies& families) const {
                      {{"outcome", outcome}}, static_cast<double>(counter.value()));
   };
   add("records", counters_.records);
+  add("alias_outside", counters_.outside);
   add("nodata", counters_.nodata);
   add("nxdomain", counters_.nxdomain);
   add("refused", counters_.refused);

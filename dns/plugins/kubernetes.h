@@ -12,6 +12,9 @@
 // sync (cluster_data.h); otherwise it goes on to the next link. So does every question that this
 // plugin has no answer of its own to: SRV of a known Service, NS and the addresses of the zone's
 // server, PTR of anything but a cluster IP, verified pods. Nothing is denied that may exist.
+//
+// The addresses of an ExternalName Service whose target is in another zone are Verdict::kAlias:
+// stub resolvers do not follow a CNAME, so the server adds what it leads to (dns/server/alias.h).
 #pragma once
 
 #include <cstdint>
@@ -84,7 +87,7 @@ class Kubernetes : public Plugin {
                              const Service& service);
   // CoreDNS answers a chain of aliases that leads to no record, or round in a circle, as if the
   // name that was asked had none.
-  enum class Aliases : uint8_t { kAnswered, kNowhere, kUnknown, kElsewhere };
+  enum class Aliases : uint8_t { kAnswered, kOutside, kNowhere, kUnknown, kElsewhere };
   Aliases Follow(wire::ReplyWriter& reply, uint16_t qtype, const ClusterData& data,
                  const Service& service) const;
 
@@ -100,7 +103,7 @@ class Kubernetes : public Plugin {
   const uint16_t flags_;
 
   struct Counters {
-    Counter records, nodata, nxdomain, refused;
+    Counter records, outside, nodata, nxdomain, refused;
     Counter passed_no_feed, passed_stale, passed_fallthrough, passed_not_ours;
   };
   Counters counters_;

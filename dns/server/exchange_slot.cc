@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "dns/server/alias.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
@@ -17,26 +18,42 @@ std::span<const uint8_t> Moved(std::span<const uint8_t> part, std::span<const ui
 }  // namespace
 
 void ExchangeSlot::Bind(const Exchange& from, const ReplyTo& to,
-                        std::shared_ptr<const Routes> routes, const Route& route) {
+                        std::shared_ptr<const Routes> routes, const RoutePath& path) {
   query_ = from.query();
   const std::span<const uint8_t> message = from.query().message;
   std::memcpy(query_bytes_.data(), message.data(), message.size());
   query_.message = query_bytes_.first(message.size());
-  query_.question = Moved(query_.question, message, query_.message);
+  const size_t aside = from.aside().bytes();
+  if (aside == 0) {
+    query_.question = Moved(query_.question, message, query_.message);
+  } else {
+    const std::span<const uint8_t> front = from.whole_room().first(aside);
+    std::memcpy(room_.data(), front.data(), aside);
+    query_.question = Moved(query_.question, front, room_);
+  }
   query_.edns_options = Moved(query_.edns_options, message, query_.message);
   exchange_.emplace(from);
   exchange_->query_ = &query_;
-  exchange_->room_ = room_;
+  exchange_->room_ = room_.subspan(aside);
   to_ = to;
   routes_ = std::move(routes);
-  route_ = &route;
+  path_ = path;
 }
 
 void ExchangeSlot::Resume() {
-  route_->to.chain->Return(*exchange_);
+  const Route* route = path_.route;
+  route->to.chain->Return(*exchange_);
+  if (path_.aside != nullptr) {
+    // The client's message parsed before, so it does again.
+    const std::span<const uint8_t> message = query_.message;
+    wire::ParseQuery(message, query_);
+    EndAlias(*exchange_, query_);
+    route = path_.aside;
+    route->to.chain->Return(*exchange_);
+  }
   const auto reply = exchange_->reply();
   const uint8_t rcode = reply.size() > 3 ? reply[3] & 15 : 2;
-  ZoneCounters::CountResponse(*route_->responses[exchange_->depth()], rcode);
+  ZoneCounters::CountResponse(*route->responses[exchange_->depth()], rcode);
   to_.sink->SendReply(to_, exchange_->client(), reply);
   Release();
 }
@@ -83,7 +100,7 @@ void SlotPool::ReleaseChains() {
 }
 
 Suspended* SlotPool::Suspend(const Exchange& exchange, const ReplyTo& to,
-                             const std::shared_ptr<const Routes>& routes, const Route& route) {
+                             const std::shared_ptr<const Routes>& routes, const RoutePath& path) {
   auto& free = exchange.max_reply_bytes() > kMaxUdpReplyBytes ? free_large_ : free_small_;
   if (free.empty() || exchange.query().message.size() > kSuspendedQueryBytes) {
     full_.Add();
@@ -91,7 +108,7 @@ Suspended* SlotPool::Suspend(const Exchange& exchange, const ReplyTo& to,
   }
   ExchangeSlot* slot = free.back();
   free.pop_back();
-  slot->Bind(exchange, to, routes, route);
+  slot->Bind(exchange, to, routes, path);
   return slot;
 }
 

@@ -36,6 +36,13 @@ class ReplySink {
   virtual void Forget(const ReplyTo& to) = 0;
 };
 
+// Whose chains the reply goes back through.
+struct RoutePath {
+  const Route* route = nullptr;  // of the question that is being asked
+  // Of the client's question, where that is another one and its reply is aside; else null.
+  const Route* aside = nullptr;
+};
+
 // The longest query that can be suspended; a longer one is answered SERVFAIL.
 inline constexpr size_t kSuspendedQueryBytes = 1536;
 inline constexpr size_t kMaxUdpReplyBytes = 4096;
@@ -52,7 +59,7 @@ class ExchangeSlot final : public Suspended {
   friend class SlotPool;
 
   void Bind(const Exchange& from, const ReplyTo& to, std::shared_ptr<const Routes> routes,
-            const Route& route);
+            const RoutePath& path);
   void Release();
 
   SlotPool* pool_ = nullptr;
@@ -64,7 +71,7 @@ class ExchangeSlot final : public Suspended {
   std::optional<Exchange> exchange_;
   ReplyTo to_;
   std::shared_ptr<const Routes> routes_;  // keeps the chain alive
-  const Route* route_ = nullptr;
+  RoutePath path_;
 };
 
 class SlotPool {
@@ -78,7 +85,7 @@ class SlotPool {
 
   // Null when no slot is free.
   Suspended* Suspend(const Exchange& exchange, const ReplyTo& to,
-                     const std::shared_ptr<const Routes>& routes, const Route& route);
+                     const std::shared_ptr<const Routes>& routes, const RoutePath& path);
 
   size_t in_use() const {
     return small_.size() + large_.size() - free_small_.size() - free_large_.size();

@@ -2,29 +2,28 @@
 
 #include <algorithm>
 
+#include "dns/server/alias.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
-namespace {
 
 // The pool as one exchange sees it: it knows where the reply goes.
-class Origin final : public SuspendedPool {
+class QueryHandler::Origin final : public SuspendedPool {
  public:
   Origin(SlotPool& slots, const ReplyTo& to, const std::shared_ptr<const Routes>& routes,
          const Route& route)
-      : slots_(slots), to_(to), routes_(routes), route_(route) {}
+      : slots_(slots), to_(to), routes_(routes), path_{&route} {}
   Suspended* Suspend(Exchange& exchange) override {
-    return slots_.Suspend(exchange, to_, routes_, route_);
+    return slots_.Suspend(exchange, to_, routes_, path_);
   }
+  void FollowTo(const Route& route) { path_ = {&route, path_.route}; }
 
  private:
   SlotPool& slots_;
   const ReplyTo& to_;
   const std::shared_ptr<const Routes>& routes_;
-  const Route& route_;
+  RoutePath path_;
 };
-
-}  // namespace
 
 QueryHandler::QueryHandler(SlotPool& slots, ZoneCounterTable& counters)
     : slots_(slots), zone_counters_(counters) {
@@ -63,7 +62,9 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
   exchange.set_max_reply_bytes(transport == Transport::kTcp
                                    ? room.size()
                                    : std::min<size_t>(query.udp_payload, room.size()));
-  switch (route->to.chain->Run(exchange)) {
+  Verdict verdict = route->to.chain->Run(exchange);
+  if (verdict == Verdict::kAlias) verdict = FollowAlias(exchange, *route, origin);
+  switch (verdict) {
     case Verdict::kPending:
       return {Outcome::kPending};
     case Verdict::kDropped:
@@ -71,10 +72,30 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
       return {Outcome::kSilence};
     case Verdict::kAnswered:
     case Verdict::kNext:
+    case Verdict::kAlias:
       break;
   }
   ZoneCounters::CountResponse(*route->responses[exchange.depth()], room[3] & 15);
   return {Outcome::kReply, exchange.reply().size()};
+}
+
+// As in CoreDNS the target may be in another server block than the alias. A target that is an alias
+// once more is not followed further: that is how a circle ends.
+Verdict QueryHandler::FollowAlias(Exchange& exchange, const Route& route, Origin& origin) {
+  const wire::Query& asked = exchange.query();
+  wire::Query target;
+  if (BeginAlias(exchange, target)) {
+    if (const Route* next = routes_->Find(target)) {
+      origin.FollowTo(*next);
+      const Verdict verdict = next->to.chain->Run(exchange);
+      if (verdict == Verdict::kPending) return verdict;
+      if (verdict == Verdict::kAlias) next->to.chain->Return(exchange);
+      if (verdict == Verdict::kDropped) exchange.set_reply_bytes(0);
+    }
+    EndAlias(exchange, asked);
+  }
+  route.to.chain->Return(exchange);
+  return Verdict::kAnswered;
 }
 
 QueryHandler::Handled QueryHandler::Refuse(const wire::Query& query, std::span<uint8_t> room,

@@ -38,6 +38,9 @@ class QueryHandler {
   void Collect(MetricFamilies& families) const;  // any thread
 
  private:
+  class Origin;
+
+  Verdict FollowAlias(Exchange& exchange, const Route& route, Origin& origin);
   Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,
                  Counter& reason);
 
