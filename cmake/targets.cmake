@@ -36,6 +36,9 @@ endfunction()
 
 # portolan_fuzz(NAME CORPUS DIR SOURCES ... LINK ...): a libFuzzer target in build/fuzz. ctest replays
 # the corpus (label "fuzz"); ./dev fuzz runs it for longer.
+if(PORTOLAN_FUZZ)
+  add_custom_target(fuzzers COMMENT "all fuzz targets")
+endif()
 function(portolan_fuzz name)
   if(NOT PORTOLAN_FUZZ)
     return()
@@ -47,6 +50,7 @@ function(portolan_fuzz name)
   target_link_options(${name} PRIVATE -fsanitize=fuzzer)
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+  add_dependencies(fuzzers ${name})
   add_test(NAME ${name} COMMAND ${name} -runs=0 ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
   set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
 endfunction()
