@@ -28,8 +28,9 @@ absl::Status Prepare(int fd, const SocketAddress& address) {
   }
   // Path MTU messages may be forged to have replies cut into fragments; they are not heeded.
   // Kernels without the option do without.
-  SetOption(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
-            v6 ? IPV6_PMTUDISC_OMIT : IP_PMTUDISC_OMIT);
+  SetOption(
+      fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER,
+      v6 ? IPV6_PMTUDISC_OMIT : IP_PMTUDISC_OMIT);  // NOLINT(bugprone-branch-clone): one value
   sockaddr_storage bound;
   const socklen_t length = address.ToSockaddr(&bound);
   if (bind(fd, reinterpret_cast<sockaddr*>(&bound), length) != 0) return ErrnoError(errno, "bind");
