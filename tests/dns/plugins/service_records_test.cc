@@ -1,5 +1,6 @@
 #include "dns/plugins/service_records.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "tests/dns/cluster.h"
@@ -67,17 +68,17 @@ TEST_F(Records, WhatDidNotChangeIsShared) {
   EXPECT_EQ(Publish(), after) << "no change, no new records";
 }
 
-TEST_F(Records, OneChangeOfFiftyThousandServicesTakesFarBelowAMillisecond) {
+TEST_F(Records, OneChangeAmongFiftyThousandServicesTakesFarBelowAMillisecond) {
   for (int i = 0; i < 50000; ++i) {
-    cluster_.PutService("ns-" + std::to_string(i % 50), "service-" + std::to_string(i),
-                        {"10.0.0.1"});
+    const std::string ip = fmt::format("10.{}.{}.{}", 1 + i / 65536, i / 256 % 256, i % 256);
+    cluster_.PutService("ns-" + std::to_string(i % 50), "service-" + std::to_string(i), {ip});
   }
   Publish();
   absl::Duration best = absl::InfiniteDuration();
   ServiceRecordsCompiler compiler;
   compiler.Apply({cluster_.directory().snapshot(), {}}, absl::Now());
   for (int i = 0; i < 50; ++i) {
-    cluster_.PutService("ns-1", "service-1", {"10.0.0.2"});
+    cluster_.PutService("ns-1", "service-1", {i % 2 == 0 ? "10.200.0.1" : "10.200.0.2"});
     const auto committed = cluster_.directory().Commit();
     const absl::Time start = absl::Now();
     compiler.Apply(committed, start);
