@@ -192,7 +192,7 @@ TEST_P(CapturedPod, OwnResolverOnLoopbackOrOnThePodsAddressKeepsWorking) {
 
 TEST_P(CapturedPod, AddressGivenToThePodLaterIsItsOwn) {
   Apply();
-  Call({"ip", "address", "add", at_.service.ToString(), "dev", "eth0", "nodad"});
+  GiveAddress(at_.service);
   const Fd server = TcpListener({at_.service, 8080});
   const Fd application = ConnectAs(kApplicationUid, {at_.service, 8080});
   EXPECT_TRUE(Accept(server).valid());

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
+#include <string_view>
 
 #include "common/status.h"
 #include "proxy/capture/tool.h"
@@ -137,6 +139,21 @@ Fd TcpListener(const SocketAddress& bind_to) {
   Fd fd = Socket(bind_to.ip.family(), SOCK_STREAM);
   if (!Bind(fd, bind_to) || listen(fd.get(), 16) != 0) return Fd();
   return fd;
+}
+
+void GiveAddress(const IpAddress& address) {
+  Call({"ip", "address", "add", address.ToString(), "dev", "eth0", "nodad"});
+  const std::string ask = "ip route get " + address.ToString();
+  for (int attempt = 0; attempt < 500; ++attempt) {
+    char route[256] = {};
+    FILE* answer = popen(ask.c_str(), "r");
+    if (answer == nullptr) break;
+    const bool answered = fgets(route, sizeof route, answer) != nullptr;
+    pclose(answer);
+    if (answered && std::string_view(route).starts_with("local ")) return;
+    usleep(10'000);
+  }
+  FAIL() << address.ToString() << " is not routed locally";
 }
 
 Fd TcpConnect(const SocketAddress& from, const SocketAddress& to) {

@@ -38,6 +38,10 @@ struct Addresses {
 };
 const Addresses& AddressesOf(IpFamily family);
 
+// Gives the pod one more address, and returns when the kernel routes to it locally: for IPv6 it
+// does so a moment after it has the address. Ends the test if it does not within 5 s.
+void GiveAddress(const IpAddress& address);
+
 class PodNetwork {
  public:
   // An error where the process may not make namespaces.
