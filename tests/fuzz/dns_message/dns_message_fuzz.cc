@@ -1,5 +1,6 @@
 // The whole way of an untrusted query: parser, routing, plugins over a small cluster, reply writer,
 // over UDP and TCP; then the reader of replies over what was written, and over the input itself.
+// The input is also what an upstream says of the target of an alias.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -12,6 +13,7 @@
 #include "dns/wire/message.h"
 #include "dns/wire/name.h"
 #include "tests/dns/cluster.h"
+#include "tests/dns/question.h"
 
 namespace portolan::dns {
 namespace {
@@ -19,6 +21,21 @@ namespace {
 void Check(bool holds) {
   if (!holds) std::abort();
 }
+
+// Says what it is given; while that is nothing, as for the input's own questions, it is silent.
+class Upstream final : public Plugin {
+ public:
+  std::span<const uint8_t> says;
+
+  std::string_view name() const override { return "fuzz"; }
+  Verdict OnQuery(Exchange& exchange) override {
+    if (says.empty()) return Verdict::kDropped;
+    const size_t bytes = std::min(says.size(), exchange.room().size());
+    std::copy_n(says.begin(), bytes, exchange.room().begin());
+    exchange.set_reply_bytes(bytes);
+    return Verdict::kAnswered;
+  }
+};
 
 class World {
  public:
@@ -47,8 +64,24 @@ class World {
     links.push_back(std::make_unique<Loadbalance>(1));
     links.push_back(std::make_unique<Kubernetes>(config, cluster_.holder()));
     auto chain = std::make_shared<Chain>(std::move(links));
-    handler_.SetChains(
-        {{*wire::Zone::Parse("cluster.local"), chain}, {*wire::Zone::Parse("arpa"), chain}});
+    auto upstream = std::make_unique<Upstream>();
+    upstream_ = upstream.get();
+    std::vector<std::unique_ptr<Plugin>> outside;
+    outside.push_back(std::move(upstream));
+    handler_.SetChains({{*wire::Zone::Parse("cluster.local"), chain},
+                        {*wire::Zone::Parse("arpa"), chain},
+                        {*wire::Zone::Parse("org"), std::make_shared<Chain>(std::move(outside))}});
+  }
+
+  // An alias to example.org, of which the upstream says `reply`.
+  void AskAlias(std::span<const uint8_t> reply) {
+    upstream_->says = reply;
+    for (const uint16_t type : {wire::type::kA, wire::type::kAaaa}) {
+      const auto query = test::MakeQuery("out.default.svc.cluster.local", type);
+      Ask(query, Transport::kUdp);
+      Ask(query, Transport::kTcp);
+    }
+    upstream_->says = {};
   }
 
   // The reply in memory of exactly its room, so that a byte too far is seen.
@@ -84,6 +117,7 @@ class World {
   ZoneCounterTable counters_;
   SlotPool slots_;
   QueryHandler handler_;
+  Upstream* upstream_;
 };
 
 void ReadAsReply(std::span<const uint8_t> bytes) {
@@ -113,5 +147,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   world.Ask(bytes, Transport::kUdp);
   world.Ask(bytes, Transport::kTcp);
   portolan::dns::ReadAsReply(bytes);
+  world.AskAlias(bytes);
   return 0;
 }
