@@ -78,13 +78,13 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
   grpc::Status status;
 
  private:
-  void OnReadInitialMetadataDone(bool ok) override {
-    if (ok) Post(&AdsStream::HandleOpen);
-  }
   void OnReadDone(bool ok) override {
     Post(ok ? &AdsStream::HandleResponse : &AdsStream::HandleReadFailed);
   }
-  void OnWriteDone(bool) override { Post(&AdsStream::HandleWritten); }
+  // A write that fails is followed by a read that does.
+  void OnWriteDone(bool ok) override {
+    if (ok) Post(&AdsStream::HandleWritten);
+  }
   void OnDone(const grpc::Status& final_status) override {
     const std::shared_ptr<Call> self = std::move(self_);
     status = final_status;
@@ -147,8 +147,6 @@ void AdsStream::MaybeRead() {
   call_->StartRead(&call_->response);
 }
 
-void AdsStream::HandleOpen() { listener_.OnStreamOpen(); }
-
 void AdsStream::HandleResponse() { listener_.OnResponse(call_->response); }
 
 void AdsStream::HandleReadFailed() {
@@ -162,6 +160,7 @@ void AdsStream::HandleWritten() {
   writing_ = false;
   WriteNext();
   MaybeRead();
+  if (!std::exchange(written_, true)) listener_.OnStreamOpen();
 }
 
 void AdsStream::HandleDone() {

@@ -37,7 +37,7 @@ class AdsStream {
   class Listener {
    public:
     virtual ~Listener() = default;
-    // The server accepted the stream. Not every server says so before its first response.
+    // The first request is on its way, so there is a connection.
     virtual void OnStreamOpen() = 0;
     // Nothing more is read until ReadNext.
     virtual void OnResponse(const Response& response) = 0;
@@ -63,7 +63,6 @@ class AdsStream {
 
   void WriteNext();
   void MaybeRead();
-  void HandleOpen();
   void HandleResponse();
   void HandleReadFailed();
   void HandleWritten();
@@ -73,6 +72,7 @@ class AdsStream {
   std::deque<Request> waiting_;
   bool writing_ = false;
   bool read_wanted_ = false;
+  bool written_ = false;
   // Until reading failed; the call may be used only while open.
   bool open_ = true;
   // Tasks that gRPC's threads posted hold a weak reference.

@@ -136,7 +136,8 @@ void Feed::Connect() {
   auto channel = MakeControlChannel(options_.control_planes[control_plane_], options_.transport);
   AdsStream::Listener& listener = *this;
   stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener);
-  for (const FeedType& type : kFeedTypes) Subscribe(type);
+  // What is held may be a long list: it is made only when there is a connection.
+  Subscribe(kFeedTypes.front());
   Heard();
 }
 
@@ -163,6 +164,7 @@ void Feed::Subscribe(const FeedType& type) {
 
 void Feed::OnStreamOpen() {
   connected_ = true;
+  for (size_t i = 1; i < kFeedTypes.size(); ++i) Subscribe(kFeedTypes[i]);
   PublishStatus();
 }
 

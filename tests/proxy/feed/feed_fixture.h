@@ -46,9 +46,10 @@ class RecordingDelegate : public FeedDelegate {
 
 class FeedTest : public testing::Test {
  protected:
-  // Turns the loop until `condition` holds; false if it does not within five seconds.
+  // Turns the loop until `condition` holds; false if it does not within half a minute, which a
+  // loaded machine may need.
   bool Until(const std::function<bool()>& condition) {
-    return Turn(std::chrono::seconds(5), condition);
+    return Turn(std::chrono::seconds(30), condition);
   }
   void TurnFor(std::chrono::milliseconds time) {
     Turn(time, [] { return false; });

@@ -17,6 +17,9 @@ using testing::UnorderedElementsAre;
 
 class FeedState : public FeedTest {
  protected:
+  // Stopping writes to the directory, which goes first.
+  ~FeedState() override { feed.reset(); }
+
   FeedOptions OptionsWithState() {
     FeedOptions options = Options(server);
     options.state_dir = dir.path();
