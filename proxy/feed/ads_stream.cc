@@ -52,8 +52,9 @@ std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Tr
 
 void QuietGrpcLog() { gpr_set_log_function(LogAtDebug); }
 
-// What gRPC's threads see of a stream. It lives until gRPC is done with it. The loop touches
-// `response` and `request` only while no read or write is under way.
+// What gRPC's threads see of a stream. The loop touches `response` and `request` only while no read
+// or write is under way. Made and destroyed on the loop: the context and the stub hold the channel,
+// and the last one to let go of a channel waits for gRPC's threads, so it must be none of them.
 class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
  public:
   Call(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, std::weak_ptr<AdsStream*> owner)
@@ -61,8 +62,7 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
         owner_(std::move(owner)),
         stub_(AggregatedDiscoveryService::NewStub(std::move(channel))) {}
 
-  void Start(std::shared_ptr<Call> self) {
-    self_ = std::move(self);
+  void Start() {
     stub_->async()->DeltaAggregatedResources(&context_, this);
     // Reads and writes are started from the loop, not from gRPC's callbacks; the hold keeps the
     // call from ending between them.
@@ -71,7 +71,8 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
     StartCall();
   }
   void Cancel() { context_.TryCancel(); }
-  void WaitUntilDone() { done_.acquire(); }
+  // gRPC does not know the call any more.
+  void WaitUntilDone() { done_->acquire(); }
 
   Request request;
   Response response;
@@ -86,10 +87,10 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
     if (ok) Post(&AdsStream::HandleWritten);
   }
   void OnDone(const grpc::Status& final_status) override {
-    const std::shared_ptr<Call> self = std::move(self_);
     status = final_status;
     Post(&AdsStream::HandleDone);
-    done_.release();
+    const auto done = done_;  // the call may be destroyed before release() returns
+    done->release();
   }
 
   void Post(void (AdsStream::*handle)()) {
@@ -102,15 +103,14 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
   const std::weak_ptr<AdsStream*> owner_;
   const std::unique_ptr<AggregatedDiscoveryService::Stub> stub_;
   grpc::ClientContext context_;
-  std::binary_semaphore done_{0};
-  std::shared_ptr<Call> self_;
+  const std::shared_ptr<std::binary_semaphore> done_ = std::make_shared<std::binary_semaphore>(0);
 };
 
 AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener)
     : listener_(listener),
       self_(std::make_shared<AdsStream*>(this)),
-      call_(std::make_shared<Call>(loop, std::move(channel), self_)) {
-  call_->Start(call_);
+      call_(std::make_unique<Call>(loop, std::move(channel), self_)) {
+  call_->Start();
 }
 
 AdsStream::~AdsStream() {

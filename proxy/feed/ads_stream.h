@@ -77,7 +77,7 @@ class AdsStream {
   bool open_ = true;
   // Tasks that gRPC's threads posted hold a weak reference.
   std::shared_ptr<AdsStream*> self_;
-  std::shared_ptr<Call> call_;
+  std::unique_ptr<Call> call_;
 };
 
 }  // namespace portolan::proxy

@@ -73,7 +73,10 @@ grpc::Status FakeControlPlane::DeltaAggregatedResources(grpc::ServerContext* con
   DeltaDiscoveryRequest request;
   while (stream->Read(&request)) {
     while (hanging_) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    state_.With([&](State& state) { state.requests.push_back(request); });
+    // What an earlier stream still had to say is not the newest one's.
+    state_.With([&](State& state) {
+      if (state.stream == stream) state.requests.push_back(request);
+    });
     // There is no ProxyConfig unless the test sends one.
     if (request.type_url() == kProxyConfigType && request.resource_names_subscribe_size() > 0) {
       Send(MakeResponse(kProxyConfigType, {}, {"default"}));
