@@ -23,6 +23,9 @@ if(PORTOLAN_SANITIZER STREQUAL "asan")
   add_link_options(-fsanitize=address,undefined)
 elseif(PORTOLAN_SANITIZER STREQUAL "tsan")
   add_compile_options(-fsanitize=thread)
+  # Protobuf's headers lay MapFieldBase out differently where this is defined, and Debian's library
+  # is built without it. libstdc++ takes its own macro.
+  add_compile_options(-U__SANITIZE_THREAD__ -D_GLIBCXX_TSAN=1)
   add_link_options(-fsanitize=thread)
 elseif(NOT PORTOLAN_SANITIZER STREQUAL "")
   message(FATAL_ERROR "PORTOLAN_SANITIZER: '${PORTOLAN_SANITIZER}' is neither asan nor tsan")

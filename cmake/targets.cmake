@@ -19,6 +19,13 @@ function(portolan_program name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 endfunction()
 
+# For the programs under test. What is left out, and why, is in the file.
+if(PORTOLAN_SANITIZER STREQUAL "tsan")
+  set(PORTOLAN_TEST_ENVIRONMENT
+    "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp \
+ignore_noninstrumented_modules=1 history_size=7 hard_rss_limit_mb=4096")
+endif()
+
 # portolan_test(NAME SOURCES ... LINK ...): a GoogleTest binary, labelled "unit".
 function(portolan_test name)
   if(NOT PORTOLAN_TESTS)
@@ -31,7 +38,8 @@ function(portolan_test name)
   target_link_libraries(${name} PRIVATE ${ARG_LINK} GTest::gmock GTest::gtest_main)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests)
-  set_tests_properties(${name} PROPERTIES LABELS unit TIMEOUT 120)
+  set_tests_properties(${name} PROPERTIES
+    LABELS unit TIMEOUT 120 ENVIRONMENT "${PORTOLAN_TEST_ENVIRONMENT}")
 endfunction()
 
 # portolan_fuzz(NAME CORPUS DIR SOURCES ... LINK ...): a libFuzzer target in build/fuzz. ctest replays

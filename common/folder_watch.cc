@@ -55,7 +55,7 @@ std::optional<std::map<std::string, FileStamp>> ListFolder(const std::string& fo
   return files;
 }
 
-FolderWatch::FolderWatch(EventLoop& loop, std::string folder, Means preferred,
+FolderWatch::FolderWatch(EventLoop& loop, const std::string& folder, Means preferred,
                          std::function<void(const Changes&)> on_change)
     : folder_(Absolute(folder)),
       parent_(Absolute(folder).parent_path()),

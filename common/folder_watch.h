@@ -52,7 +52,7 @@ class FolderWatch {
   };
 
   // Watches from now on, by inotify if `preferred` says so and it can be had.
-  FolderWatch(EventLoop& loop, std::string folder, Means preferred,
+  FolderWatch(EventLoop& loop, const std::string& folder, Means preferred,
               std::function<void(const Changes&)> on_change);
   ~FolderWatch();
 

@@ -132,7 +132,7 @@ void Admin::AddAdminPages(http::Server& server) {
                return ListNames(request, Listing::kEndpoints);
              }));
   server.Get("/connections", [this](const http::Request&, http::Responder responder) {
-    source_.Connections([responder](json connections) mutable {
+    source_.Connections([responder](const json& connections) mutable {
       responder.Send(http::JsonResponse(200, connections));
     });
   });

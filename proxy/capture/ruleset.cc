@@ -168,7 +168,7 @@ std::vector<Table> OwnTables(std::string_view iptables_save) {
       std::sort(table->chains.begin(), table->chains.end(),
                 [](const Chain& a, const Chain& b) { return a.name < b.name; });
       if (!table->chains.empty() || !table->jumps.empty()) tables.push_back(*std::move(table));
-      table.reset();
+      table = std::nullopt;
     } else if (table.has_value()) {
       ReadLine(line, *table);
     }

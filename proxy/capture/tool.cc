@@ -53,6 +53,7 @@ absl::StatusOr<std::string> ReadBack(const Fd& fd, std::string_view program) {
 absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, const Fd& in, const Fd& out,
                             const Fd& err) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (const std::string& word : command) argv.push_back(const_cast<char*>(word.c_str()));
   argv.push_back(nullptr);
   posix_spawn_file_actions_t actions;

@@ -245,7 +245,7 @@ void Feed::OnResponse(const Response& response) {
   const absl::Status applied = Apply(*type, response, committed);
   Track(*type, response, applied);
   CountResponse(*type, response, applied);
-  Publish(std::move(committed));
+  Publish(committed);
   if (stream_ == nullptr) return;  // The delegate stopped the feed.
   if (!was_synced && AllSynced()) OnSynced();
   if (InSync()) last_sync_ = absl::Now();
@@ -362,7 +362,7 @@ void Feed::OnSynced() {
   StateChanged();
 }
 
-void Feed::Publish(Directory::Committed committed) {
+void Feed::Publish(const Directory::Committed& committed) {
   if (source_ == FeedStatus::Source::kNone) {
     if (AllSynced()) PublishEverything(FeedStatus::Source::kControlPlane);
     return;

@@ -162,7 +162,7 @@ class Feed : private AdsStream::Listener {
   bool AllSynced() const;
   bool InSync() const;
   void OnSynced();
-  void Publish(Directory::Committed committed);
+  void Publish(const Directory::Committed& committed);
   void PublishEverything(FeedStatus::Source source);
   void PublishStatus();
   void StateChanged();

@@ -194,7 +194,7 @@ class Restorer {
 
   absl::Status Flush() {
     if (piece_.resources().empty()) return absl::OkStatus();
-    const absl::Status status = replica_.Apply(piece_).status();
+    absl::Status status = replica_.Apply(piece_).status();
     piece_.Clear();
     return status;
   }

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "tests/common/http/served.h"
 
@@ -20,7 +21,9 @@ using ::testing::StartsWith;
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 Handler Say(std::string line) {
-  return [line](const Request&, Responder responder) { responder.Send(TextResponse(200, line)); };
+  return [line = std::move(line)](const Request&, Responder responder) {
+    responder.Send(TextResponse(200, line));
+  };
 }
 
 void SayOk(Server& server) { server.Get("/", Say("ok")); }
@@ -83,7 +86,7 @@ TEST(HttpServer, KeepsAConnectionAliveAndAnswersPipelinedRequestsInOrder) {
 TEST(HttpServer, AHandlerMayAnswerLater) {
   std::optional<Responder> kept;
   Served served([&](Server& server) {
-    server.Get("/later", [&](const Request&, Responder responder) { kept = responder; });
+    server.Get("/later", [&](const Request&, Responder responder) { kept = std::move(responder); });
     server.Get("/now", [&](const Request&, Responder responder) {
       responder.Send(TextResponse(200, "now"));
       if (kept) kept->Send(TextResponse(200, "later"));
@@ -102,7 +105,7 @@ TEST(HttpServer, AHandlerMayAnswerLater) {
 TEST(HttpServer, AnAnswerToAPeerThatIsGoneIsDropped) {
   std::optional<Responder> kept;
   Served served([&](Server& server) {
-    server.Get("/", [&](const Request&, Responder responder) { kept = responder; });
+    server.Get("/", [&](const Request&, Responder responder) { kept = std::move(responder); });
   });
   {
     Client client(served.address());
@@ -120,7 +123,7 @@ TEST(HttpServer, AnAnswerToAPeerThatIsGoneIsDropped) {
 }
 
 TEST(HttpServer, AForgottenAnswerIsA500) {
-  Served served([](Server& server) { server.Get("/", [](const Request&, Responder) {}); });
+  Served served([](Server& server) { server.Get("/", [](const Request&, const Responder&) {}); });
   EXPECT_THAT(Fetch(served.address(), "GET", "/"), StartsWith("HTTP/1.1 500 "));
 }
 
@@ -167,7 +170,7 @@ TEST(HttpServer, AHandlerThatNeverAnswersIsA503) {
   std::optional<Responder> kept;
   Served served(
       [&](Server& server) {
-        server.Get("/", [&](const Request&, Responder responder) { kept = responder; });
+        server.Get("/", [&](const Request&, Responder responder) { kept = std::move(responder); });
       },
       Short());
   EXPECT_THAT(Fetch(served.address(), "GET", "/"), StartsWith("HTTP/1.1 503 "));
