@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "common/files.h"
-#include "tests/proxy/feed/samples.h"
 #include "tests/proxy/feed/temp_dir.h"
 
 namespace portolan::proxy {
