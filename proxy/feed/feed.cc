@@ -287,9 +287,9 @@ absl::Status Feed::ApplyProxyConfig(const Response& response) {
     *proxy_config_->mutable_resource() = resource.resource();
     StateChanged();
   }
-  // A configuration that is withdrawn stays in force until the next start, which is then without.
   if (response.removed_resources_size() > 0 && proxy_config_) {
     proxy_config_.reset();
+    delegate_.OnProxyConfigWithdrawn();
     StateChanged();
   }
   return absl::OkStatus();
