@@ -88,7 +88,7 @@ Sidecar::~Sidecar() {
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Settings settings) {
   std::unique_ptr<Sidecar> sidecar(new Sidecar(loop, std::move(settings)));
   if (auto status = sidecar->OpenWorkers(); !status.ok()) return status;
-  if (auto status = sidecar->LoadFirstConfig(); !status.ok()) return status;
+  if (auto status = sidecar->UseOwnCorefile(); !status.ok()) return status;
   if (auto status = sidecar->OpenPages(); !status.ok()) return status;
   sidecar->StartFeed();
   for (const auto& worker : sidecar->workers_) worker->Run();
@@ -131,7 +131,7 @@ absl::Status Sidecar::OpenWorkers() {
   return absl::OkStatus();
 }
 
-absl::Status Sidecar::LoadFirstConfig() {
+absl::Status Sidecar::UseOwnCorefile() {
   if (settings_.corefile.empty()) {
     return UseCorefile(std::string(dns::kDefaultCorefile), "built-in");
   }
@@ -141,7 +141,8 @@ absl::Status Sidecar::LoadFirstConfig() {
 }
 
 absl::Status Sidecar::UseCorefile(const std::string& text, const std::string& name) {
-  if (config_ != nullptr && text == corefile_) return absl::OkStatus();
+  // The same text means something else where the environment and imports are to be had.
+  if (config_ != nullptr && text == corefile_ && name == corefile_source_) return absl::OkStatus();
   // What came over the network sees neither the pod's environment nor its files.
   const dns::corefile::FolderImports imports(std::filesystem::absolute(name).parent_path());
   dns::corefile::ParseOptions options;
@@ -264,10 +265,27 @@ void Sidecar::PublishClusterData() {
 }
 
 absl::Status Sidecar::OnProxyConfig(const v1::ProxyConfig& config) {
-  if (config.corefile().empty()) return absl::OkStatus();
-  auto status = UseCorefile(config.corefile(), std::string(kFromControlPlane));
+  // All of it or nothing.
+  const auto level_before = spdlog::get_level();
+  const std::string& level = config.log_level();
+  absl::Status status = log::SetLevel(level.empty() ? settings_.log_level : level);
   if (!status.ok()) return status;
-  return config.log_level().empty() ? status : log::SetLevel(config.log_level());
+  status = config.corefile().empty()
+               ? UseOwnCorefile()
+               : UseCorefile(config.corefile(), std::string(kFromControlPlane));
+  if (!status.ok()) spdlog::set_level(level_before);
+  return status;
+}
+
+void Sidecar::OnProxyConfigWithdrawn() {
+  if (absl::Status status = UseOwnCorefile(); !status.ok()) {
+    log::warn("the control plane withdrew its configuration, which stays in force: {}",
+              Message(status));
+    return;
+  }
+  log::info("the control plane withdrew its configuration; back to the {} one", corefile_source_);
+  // Checked when the settings were read.
+  log::SetLevel(settings_.log_level).IgnoreError();
 }
 
 Readiness Sidecar::Ready() {

@@ -33,7 +33,8 @@ class Sidecar : private FeedDelegate, private AdminSource {
  private:
   Sidecar(EventLoop& loop, Settings settings);
 
-  absl::Status LoadFirstConfig();
+  // --corefile, or the built-in one.
+  absl::Status UseOwnCorefile();
   absl::Status OpenWorkers();
   absl::Status OpenPages();
   void StartFeed();
@@ -50,6 +51,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   // FeedDelegate
   void OnDirectory(const Directory::Committed& committed) override;
   absl::Status OnProxyConfig(const v1::ProxyConfig& config) override;
+  void OnProxyConfigWithdrawn() override;
   void OnFeedStatus(const FeedStatus& status) override;
 
   // AdminSource

@@ -10,14 +10,15 @@ std::string ResourceName(const std::string& service_key, const std::string& slic
   return service_key + "/" + slice;
 }
 
-bool Lists(const std::vector<EndpointsHead::Listed>& head, std::string_view slice) {
-  return std::any_of(head.begin(), head.end(),
-                     [&](const EndpointsHead::Listed& listed) { return listed.slice == slice; });
+bool Lists(const std::vector<api::EndpointsHead::Listed>& head, std::string_view slice) {
+  return std::any_of(head.begin(), head.end(), [&](const api::EndpointsHead::Listed& listed) {
+    return listed.slice == slice;
+  });
 }
 
 }  // namespace
 
-void EndpointSets::PutHead(EndpointsHead head, std::string version) {
+void EndpointSets::PutHead(api::EndpointsHead head, std::string version) {
   versions_.Set(head.service_key, std::move(version));
   touched_.insert(head.service_key);
   in_transit_[head.service_key].head = std::move(head.slices);
@@ -32,7 +33,7 @@ void EndpointSets::PutSlice(EndpointSlice slice, std::string version) {
 }
 
 void EndpointSets::Remove(std::string_view resource_name) {
-  const auto name = EndpointsName::Parse(resource_name);
+  const auto name = api::EndpointsName::Parse(resource_name);
   if (!name || versions_.Find(resource_name) == nullptr) return;
   versions_.Erase(resource_name);
   const std::string service_key(name->service_key);
@@ -66,12 +67,13 @@ void EndpointSets::Show(Directory& directory) {
 bool EndpointSets::IsWhole(const std::string& service_key, const Transit& set,
                            const SliceSet* shown) const {
   if (!set.head) return false;
-  return std::all_of(set.head->begin(), set.head->end(), [&](const EndpointsHead::Listed& listed) {
-    const std::string* version = versions_.Find(ResourceName(service_key, listed.slice));
-    if (version == nullptr || *version != listed.version) return false;
-    return set.waiting.contains(listed.slice) ||
-           (shown != nullptr && shown->contains(listed.slice));
-  });
+  return std::all_of(
+      set.head->begin(), set.head->end(), [&](const api::EndpointsHead::Listed& listed) {
+        const std::string* version = versions_.Find(ResourceName(service_key, listed.slice));
+        if (version == nullptr || *version != listed.version) return false;
+        return set.waiting.contains(listed.slice) ||
+               (shown != nullptr && shown->contains(listed.slice));
+      });
 }
 
 void EndpointSets::ShowWhole(const std::string& service_key, Transit& set, const SliceSet* shown,
@@ -87,7 +89,7 @@ void EndpointSets::ShowWhole(const std::string& service_key, Transit& set, const
       }
     }
   }
-  for (const EndpointsHead::Listed& listed : *set.head) {
+  for (const api::EndpointsHead::Listed& listed : *set.head) {
     const auto waiting = set.waiting.find(listed.slice);
     if (waiting == set.waiting.end()) continue;
     edits.show.push_back(std::move(waiting->second));

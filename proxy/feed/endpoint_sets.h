@@ -14,13 +14,13 @@
 
 #include "directory/directory.h"
 #include "proxy/feed/held_versions.h"
-#include "proxy/feed/resources.h"
+#include "xds/api/codec.h"
 
 namespace portolan::proxy {
 
 class EndpointSets {
  public:
-  void PutHead(EndpointsHead head, std::string version);
+  void PutHead(api::EndpointsHead head, std::string version);
   void PutSlice(EndpointSlice slice, std::string version);
   // A head or a slice, by resource name. Removing what is not held changes nothing.
   void Remove(std::string_view resource_name);
@@ -41,7 +41,7 @@ class EndpointSets {
   struct Transit {
     // The newest head, if it came after the set that is shown. An empty list when the head was
     // removed.
-    std::optional<std::vector<EndpointsHead::Listed>> head;
+    std::optional<std::vector<api::EndpointsHead::Listed>> head;
     // Slices that are held and not shown in the held version.
     std::map<std::string, EndpointSlice, std::less<>> waiting;
   };

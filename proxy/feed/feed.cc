@@ -223,7 +223,7 @@ void Feed::Probe() {
   if (!connected_) return;
   metrics_->probes.Add();
   Request request;
-  request.set_type_url(std::string(kProxyConfigType));
+  request.set_type_url(std::string(api::kProxyConfigType));
   request.add_resource_names_subscribe(std::string(kProxyConfigName));
   stream_->Send(std::move(request));
 }
@@ -275,7 +275,7 @@ absl::Status Feed::ApplyProxyConfig(const Response& response) {
       continue;
     }
     if (refused_config_ && refused_config_->bytes == bytes) return refused_config_->why;
-    const auto config = ParseProxyConfig(resource);
+    const auto config = api::ParseProxyConfig(resource);
     absl::Status status = config.ok() ? delegate_.OnProxyConfig(*config) : config.status();
     if (!status.ok()) {
       refused_config_ = RefusedConfig{bytes, status};
@@ -287,9 +287,9 @@ absl::Status Feed::ApplyProxyConfig(const Response& response) {
     *proxy_config_->mutable_resource() = resource.resource();
     StateChanged();
   }
-  // A configuration that is withdrawn stays in force until the next start, which is then without.
   if (response.removed_resources_size() > 0 && proxy_config_) {
     proxy_config_.reset();
+    delegate_.OnProxyConfigWithdrawn();
     StateChanged();
   }
   return absl::OkStatus();

@@ -97,6 +97,8 @@ class FeedDelegate {
   virtual void OnDirectory(const Directory::Committed& committed) = 0;
   // An error refuses the configuration: the old one stays, and the control plane is told why.
   virtual absl::Status OnProxyConfig(const v1::ProxyConfig& config) = 0;
+  // The control plane has none any more: back to what the sidecar was started with.
+  virtual void OnProxyConfigWithdrawn() = 0;
   // Something but last_sync and the counts changed. Comes after OnDirectory: who is told
   // "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "common/status.h"
-#include "proxy/feed/resources.h"
+#include "xds/api/codec.h"
 
 namespace portolan::proxy {
 namespace {
@@ -40,17 +40,17 @@ absl::Status CheckEnvelope(const Resource& resource) {
 
 absl::StatusOr<Directory::Committed> Replica::Apply(const DeltaDiscoveryResponse& response) {
   struct Parsed {
-    DirectoryResource resource;
+    api::DirectoryResource resource;
     std::string version;
   };
   const std::string_view type = response.type_url();
-  const HeldVersions& held = type == kNamespaceType ? namespaces_
-                             : type == kServiceType ? services_
-                                                    : endpoints_.versions();
+  const HeldVersions& held = type == api::kNamespaceType ? namespaces_
+                             : type == api::kServiceType ? services_
+                                                         : endpoints_.versions();
   std::vector<Parsed> parsed;
   for (const Resource& resource : response.resources()) {
     if (absl::Status status = CheckEnvelope(resource); !status.ok()) return status;
-    auto one = ParseDirectoryResource(type, resource);
+    auto one = api::ParseDirectoryResource(type, resource);
     if (!one.ok()) return one.status();
     if (!IsHeld(held, resource)) parsed.push_back({*std::move(one), resource.version()});
   }
@@ -77,7 +77,7 @@ void Replica::Put(Service service, std::string version) {
   directory_.Put(std::move(service));
 }
 
-void Replica::Put(EndpointsHead head, std::string version) {
+void Replica::Put(api::EndpointsHead head, std::string version) {
   endpoints_.PutHead(std::move(head), std::move(version));
 }
 
@@ -86,9 +86,9 @@ void Replica::Put(EndpointSlice slice, std::string version) {
 }
 
 void Replica::Remove(std::string_view type_url, std::string_view name) {
-  if (type_url == kEndpointsType) {
+  if (type_url == api::kEndpointsType) {
     endpoints_.Remove(name);
-  } else if (type_url == kNamespaceType) {
+  } else if (type_url == api::kNamespaceType) {
     namespaces_.Erase(name);
     directory_.RemoveNamespace(name);
   } else if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
@@ -104,8 +104,8 @@ Replica::Image Replica::image() const {
 }
 
 const HeldVersions::Frozen& Replica::versions(std::string_view type_url) const {
-  if (type_url == kNamespaceType) return namespaces_.frozen();
-  if (type_url == kServiceType) return services_.frozen();
+  if (type_url == api::kNamespaceType) return namespaces_.frozen();
+  if (type_url == api::kServiceType) return services_.frozen();
   return endpoints_.versions().frozen();
 }
 

@@ -43,7 +43,7 @@ class Replica {
  private:
   void Put(Namespace ns, std::string version);
   void Put(Service service, std::string version);
-  void Put(EndpointsHead head, std::string version);
+  void Put(api::EndpointsHead head, std::string version);
   void Put(EndpointSlice slice, std::string version);
   void Remove(std::string_view type_url, std::string_view name);
 

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "common/status.h"
-#include "proxy/feed/resources.h"
+#include "xds/api/codec.h"
 
 namespace portolan::proxy {
 namespace {
@@ -85,23 +85,23 @@ void AddEndpoints(const Replica::Image& image, const std::string& service_key,
   const auto version_of = [&](const std::string& name) {
     return in_transit ? std::string_view() : VersionOf(image.endpoints, name);
   };
-  EndpointsHead head{service_key, {}};
+  api::EndpointsHead head{service_key, {}};
   for (const auto& [name, slice] : slices) {
     const std::string resource_name = service_key + "/" + name;
     const std::string_view version = version_of(resource_name);
     head.slices.push_back({name, std::string(version)});
-    body.Add(resource_name, version, ToProto(*slice));
+    body.Add(resource_name, version, api::ToProto(*slice));
   }
-  body.Add(service_key, version_of(service_key), ToProto(head));
+  body.Add(service_key, version_of(service_key), api::ToProto(head));
 }
 
 void AddReplica(const Replica::Image& image, BodyWriter& body) {
   image.snapshot->ForEachNamespace([&](const Namespace& ns) {
-    body.Add(ns.name, VersionOf(image.namespaces, ns.name), ToProto(ns));
+    body.Add(ns.name, VersionOf(image.namespaces, ns.name), api::ToProto(ns));
   });
   image.snapshot->ForEachService([&](const Service& service) {
     const std::string name = service.name.ToString();
-    body.Add(name, VersionOf(image.services, name), ToProto(service));
+    body.Add(name, VersionOf(image.services, name), api::ToProto(service));
   });
   image.snapshot->ForEachSliceSet([&](const std::string& key, const SliceSet& slices) {
     AddEndpoints(image, key, slices, body);
@@ -109,11 +109,11 @@ void AddReplica(const Replica::Image& image, BodyWriter& body) {
   // Services that are known to have no endpoints: a head that lists nothing. The directory does not
   // hold those.
   image.endpoints.ForEach([&](const std::string& name, const std::string& version) {
-    const auto parsed = EndpointsName::Parse(name);
+    const auto parsed = api::EndpointsName::Parse(name);
     if (!parsed || !parsed->slice.empty()) return;
     if (image.snapshot->FindSlices(name) != nullptr) return;
     if (image.endpoints_in_transit.contains(name)) return;
-    body.Add(name, version, ToProto(EndpointsHead{name, {}}));
+    body.Add(name, version, api::ToProto(api::EndpointsHead{name, {}}));
   });
 }
 
@@ -271,7 +271,7 @@ absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_vi
   const auto header = DecodeState(file, [&](const StateHeader& from, v1::SavedResource saved) {
     const bool keep_versions = from.written_by == reader;
     if (!keep_versions) ForgetVersions(saved);
-    if (saved.resource().type_url() != kProxyConfigType) return restorer.Add(std::move(saved));
+    if (saved.resource().type_url() != api::kProxyConfigType) return restorer.Add(std::move(saved));
     state.proxy_config = std::move(saved);
     return absl::OkStatus();
   });

@@ -1,5 +1,6 @@
 #include "proxy/feed/state_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
@@ -14,12 +15,31 @@
 namespace portolan::proxy {
 namespace {
 
+constexpr std::string_view kAside = ".bad-";
+
+// Removes all but the newest kMaxSetAside of those set aside from `path`; their names sort by time.
+void RemoveOldAsides(const std::filesystem::path& path) {
+  const std::string prefix = path.filename().string() + std::string(kAside);
+  std::vector<std::filesystem::path> asides;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(path.parent_path(), error), end; !error && it != end;
+       it.increment(error)) {
+    if (it->path().filename().string().starts_with(prefix)) asides.push_back(it->path());
+  }
+  std::sort(asides.begin(), asides.end());
+  const size_t keep = std::min(kMaxSetAside, asides.size());
+  for (size_t i = 0; i < asides.size() - keep; ++i) std::filesystem::remove(asides[i], error);
+}
+
 // Moves a file that cannot be used out of the way of the next one. What became of it, for the log.
 std::string SetAside(const std::string& path) {
-  const std::string aside =
-      path + ".bad-" + absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
-  if (std::rename(path.c_str(), aside.c_str()) == 0) return "set aside as " + aside;
-  return "cannot be set aside: " + std::generic_category().message(errno);
+  const std::string aside = path + std::string(kAside) +
+                            absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
+  if (std::rename(path.c_str(), aside.c_str()) != 0) {
+    return "cannot be set aside: " + std::generic_category().message(errno);
+  }
+  RemoveOldAsides(path);
+  return "set aside as " + aside;
 }
 
 }  // namespace

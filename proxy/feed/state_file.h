@@ -1,6 +1,7 @@
 // The state file on disk: loaded at a start, written behind the loop's back.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -19,7 +20,9 @@
 namespace portolan::proxy {
 
 // Reads the file at `path`, blocking. Nothing if there is none, or if it cannot be used: then it is
-// renamed to PATH.bad-TIME, for someone to look at, and one line is logged.
+// renamed to PATH.bad-TIME, for someone to look at, and one line is logged. The newest
+// kMaxSetAside of those are kept.
+inline constexpr size_t kMaxSetAside = 3;
 std::optional<RestoredState> LoadState(const std::string& path, std::string_view reader);
 
 // Saves the state some time after a change, at most once per `interval`, from a thread of its own.

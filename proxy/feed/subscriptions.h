@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "proxy/feed/feed_metrics.h"
-#include "proxy/feed/resources.h"
+#include "xds/api/codec.h"
 
 namespace portolan::proxy {
 
@@ -24,10 +24,10 @@ struct FeedType {
 inline constexpr std::string_view kProxyConfigName = "default";
 
 inline constexpr std::array<FeedType, kFeedTypeCount> kFeedTypes{{
-    {kProxyConfigType, "ProxyConfig", kProxyConfigName},
-    {kNamespaceType, "Namespace", "*"},
-    {kServiceType, "Service", "*"},
-    {kEndpointsType, "Endpoints", "*"},
+    {api::kProxyConfigType, "ProxyConfig", kProxyConfigName},
+    {api::kNamespaceType, "Namespace", "*"},
+    {api::kServiceType, "Service", "*"},
+    {api::kEndpointsType, "Endpoints", "*"},
 }};
 inline constexpr size_t kProxyConfigIndex = 0;
 

@@ -10,9 +10,11 @@
 
 #include "common/guarded.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
-#include "tests/proxy/feed/samples.h"
+#include "tests/xds/api/samples.h"
 
 namespace portolan::proxy {
+
+using namespace api;
 
 class FakeControlPlane final
     : public envoy::service::discovery::v3::AggregatedDiscoveryService::Service {

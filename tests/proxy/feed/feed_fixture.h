@@ -28,6 +28,7 @@ class RecordingDelegate : public FeedDelegate {
     corefile = config.corefile();
     return absl::OkStatus();
   }
+  void OnProxyConfigWithdrawn() override { corefile = "own"; }
   void OnFeedStatus(const FeedStatus& status) override { statuses.push_back(status); }
 
   bool WasEverInSync() const {

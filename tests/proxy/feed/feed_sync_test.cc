@@ -138,6 +138,21 @@ TEST_F(FeedSync, ARefusedConfigurationKeepsTheOldOneAndSaysWhy) {
   EXPECT_TRUE(feed->status().in_sync) << "the directory is whole";
 }
 
+TEST_F(FeedSync, AWithdrawnConfigurationIsGivenUpOnce) {
+  StartFeed(Options(server));
+  SyncEmpty();
+  server.Send(MakeResponse(kProxyConfigType, {}, {"default"}));
+  ASSERT_TRUE(UntilAnswered(kProxyConfigType, "5"));
+  EXPECT_EQ(delegate.corefile, "") << "there was none to withdraw";
+  server.Send(MakeResponse(kProxyConfigType, {ConfigResource("good")}));
+  server.Send(MakeResponse(kProxyConfigType, {}, {"default"}));
+  ASSERT_TRUE(UntilAnswered(kProxyConfigType, "7"));
+  EXPECT_EQ(delegate.corefile, "own");
+  server.Send(MakeResponse(kProxyConfigType, {ConfigResource("good")}));
+  ASSERT_TRUE(UntilAnswered(kProxyConfigType, "8"));
+  EXPECT_EQ(delegate.corefile, "good") << "the same one may come back";
+}
+
 TEST_F(FeedSync, ASetOfEndpointsIsNeverSeenHalfMoved) {
   StartFeed(Options(server));
   SyncEmpty();

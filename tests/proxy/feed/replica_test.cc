@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/proxy/feed/samples.h"
+#include "tests/xds/api/samples.h"
 
 namespace portolan::proxy {
+
+using namespace api;
 namespace {
 
 using testing::ElementsAre;

@@ -6,9 +6,11 @@
 #include <random>
 
 #include "common/status.h"
-#include "tests/proxy/feed/samples.h"
+#include "tests/xds/api/samples.h"
 
 namespace portolan::proxy {
+
+using namespace api;
 namespace {
 
 using testing::HasSubstr;

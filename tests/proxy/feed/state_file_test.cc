@@ -7,7 +7,6 @@
 #include <filesystem>
 
 #include "common/files.h"
-#include "tests/proxy/feed/samples.h"
 #include "tests/proxy/feed/temp_dir.h"
 
 namespace portolan::proxy {
@@ -36,6 +35,22 @@ TEST(StateFile, ADamagedFileIsRenamedForInspection) {
   EXPECT_FALSE(LoadState(path, "1.0").has_value());
   EXPECT_THAT(FilesIn(dir.path()),
               testing::ElementsAre(testing::StartsWith("directory.state.bad-")));
+}
+
+TEST(StateFile, FilesSetAsideAreBoundedAndTheNewestKept) {
+  TempDir dir;
+  const std::string path = dir.path() + "/directory.state";
+  for (const char* time : {"20200101T000000Z", "20200102T000000Z", "20200103T000000Z"}) {
+    ASSERT_TRUE(WriteFileAtomically(path + ".bad-" + time, "old").ok());
+  }
+  ASSERT_TRUE(WriteFileAtomically(dir.path() + "/other.bad-1", "not ours").ok());
+  ASSERT_TRUE(WriteFileAtomically(path, "not ours").ok());
+  EXPECT_FALSE(LoadState(path, "1.0").has_value());
+  EXPECT_THAT(FilesIn(dir.path()),
+              testing::UnorderedElementsAre("other.bad-1", "directory.state.bad-20200102T000000Z",
+                                            "directory.state.bad-20200103T000000Z",
+                                            testing::StartsWith("directory.state.bad-202")));
+  EXPECT_FALSE(std::filesystem::exists(path + ".bad-20200101T000000Z"));
 }
 
 TEST(StateFile, ManyChangesAreOneWrite) {

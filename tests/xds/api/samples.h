@@ -7,9 +7,9 @@
 
 #include "common/ip.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
-#include "proxy/feed/resources.h"
+#include "xds/api/codec.h"
 
-namespace portolan::proxy {
+namespace portolan::api {
 
 using envoy::service::discovery::v3::DeltaDiscoveryRequest;
 using envoy::service::discovery::v3::DeltaDiscoveryResponse;
@@ -95,4 +95,4 @@ inline DeltaDiscoveryResponse MakeResponse(std::string_view type_url,
   return response;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan::api

@@ -1,4 +1,5 @@
-// Between the messages of portolan.v1 and the directory's model.
+// Between the messages of portolan.v1 and the directory's model, both ways: what the control plane
+// sends, what a sidecar reads, and what it keeps on disk are one encoding.
 //
 // What comes in was written by another program, so everything a reader of the model relies on is
 // checked here and nowhere else: names have the right shape and length, addresses 4 or 16 bytes,
@@ -7,6 +8,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -18,7 +20,7 @@
 #include "portolan/v1/config.pb.h"
 #include "portolan/v1/directory.pb.h"
 
-namespace portolan::proxy {
+namespace portolan::api {
 
 inline constexpr std::string_view kNamespaceType = "type.googleapis.com/portolan.v1.Namespace";
 inline constexpr std::string_view kServiceType = "type.googleapis.com/portolan.v1.Service";
@@ -54,9 +56,17 @@ absl::StatusOr<DirectoryResource> ParseDirectoryResource(
 absl::StatusOr<v1::ProxyConfig> ParseProxyConfig(
     const envoy::service::discovery::v3::Resource& resource);
 
+// Beside the resource, not in it, so that its version stays a hash of its content. An origin that
+// was never set is not said.
+void SetOrigin(const Origin& origin, envoy::service::discovery::v3::Resource& resource);
+
 v1::Namespace ToProto(const Namespace& ns);
+// Without namespace_labels: they are the Namespace's.
 v1::Service ToProto(const Service& service);
 v1::Endpoints ToProto(const EndpointSlice& slice);
+// A piece of `slice`: `endpoints` are some of its own, `name` is the last part of the resource's.
+v1::Endpoints ToProto(const EndpointSlice& slice, std::string_view name,
+                      std::span<const Endpoint> endpoints);
 v1::Endpoints ToProto(const EndpointsHead& head);
 
-}  // namespace portolan::proxy
+}  // namespace portolan::api

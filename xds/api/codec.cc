@@ -1,15 +1,12 @@
-#include "proxy/feed/resources.h"
+#include "xds/api/codec.h"
 
 #include <algorithm>
-#include <array>
-#include <cmath>
-#include <cstring>
 #include <span>
 #include <utility>
 
 #include "common/status.h"
 
-namespace portolan::proxy {
+namespace portolan::api {
 namespace {
 
 // Of a DNS label and of a Kubernetes object's name. A piece of a slice has "#N" behind its name.
@@ -341,6 +338,7 @@ void AddPorts(const Ports& ports, Proto& to) {
 }
 
 void Fill(const Endpoint& from, v1::Endpoint& to) {
+  // The API has a list, of which only the first is meaningful (model.h).
   if (!from.addresses.empty()) {
     const auto bytes = from.addresses.front().bytes();
     to.set_address(bytes.data(), bytes.size());
@@ -396,6 +394,18 @@ absl::StatusOr<v1::ProxyConfig> ParseProxyConfig(
   return config;
 }
 
+void SetOrigin(const Origin& origin, envoy::service::discovery::v3::Resource& resource) {
+  auto& fields =
+      *(*resource.mutable_metadata()->mutable_filter_metadata())[kOriginKey].mutable_fields();
+  if (origin.arrived != absl::Time()) {
+    fields["arrived_unix_ns"].set_number_value(
+        static_cast<double>(absl::ToUnixNanos(origin.arrived)));
+  }
+  if (!origin.resource_version.empty()) {
+    fields["resource_version"].set_string_value(origin.resource_version);
+  }
+}
+
 v1::Namespace ToProto(const Namespace& ns) {
   v1::Namespace proto;
   proto.set_name(ns.name);
@@ -427,14 +437,19 @@ v1::Service ToProto(const Service& service) {
 }
 
 v1::Endpoints ToProto(const EndpointSlice& slice) {
+  return ToProto(slice, slice.name.name, slice.endpoints);
+}
+
+v1::Endpoints ToProto(const EndpointSlice& slice, std::string_view name,
+                      std::span<const Endpoint> endpoints) {
   v1::Endpoints proto;
   v1::EndpointSlice& body = *proto.mutable_slice();
   body.set_namespace_(slice.name.ns);
   body.set_service(slice.service);
-  body.set_name(slice.name.name);
+  body.set_name(std::string(name));
   body.set_ipv6(slice.family == IpFamily::kIpv6);
   AddPorts(slice.ports, body);
-  for (const Endpoint& endpoint : slice.endpoints) Fill(endpoint, *body.add_endpoints());
+  for (const Endpoint& endpoint : endpoints) Fill(endpoint, *body.add_endpoints());
   return proto;
 }
 
@@ -450,4 +465,4 @@ v1::Endpoints ToProto(const EndpointsHead& head) {
   return proto;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan::api
