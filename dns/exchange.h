@@ -8,11 +8,17 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "common/ip.h"
+#include "dns/wire/extended_error.h"
 #include "dns/wire/query.h"
 
 namespace portolan::dns {
+
+namespace upstream {
+class ServerSet;
+}
 
 enum class Transport : uint8_t { kUdp, kTcp };
 
@@ -70,10 +76,22 @@ class Exchange {
   // The reply so far: the first reply_bytes of room().
   std::span<uint8_t> reply() { return room_.first(reply_bytes_); }
   void set_reply_bytes(size_t bytes) { reply_bytes_ = bytes; }
+  // Says in the reply why it is as it is, if the client sent EDNS and there is room.
+  void AddExtendedError(wire::ExtendedError code, std::string_view text) {
+    reply_bytes_ = wire::AppendExtendedError(room_, reply_bytes_, max_reply_bytes_, code, text);
+  }
 
   // True if the answer came from the cluster's directory or other local data, not from an upstream.
   bool local() const { return local_; }
   void set_local(bool local) { local_ = local; }
+
+  // The servers that were asked for the answer; null if none was. They belong to a link of the chain
+  // that the exchange runs through.
+  upstream::ServerSet* asked() const { return asked_; }
+  void set_asked(upstream::ServerSet* servers) { asked_ = servers; }
+  // True if the reply is what one of them said, and not our SERVFAIL because none did.
+  bool answered_by_upstream() const { return answered_by_upstream_; }
+  void set_answered_by_upstream(bool answered) { answered_by_upstream_ = answered; }
 
   // How many plugins of the chain saw the query; Resume walks back from here.
   size_t depth() const { return depth_; }
@@ -88,6 +106,8 @@ class Exchange {
     max_reply_bytes_ = room_.size();
     reply_bytes_ = depth_ = 0;
     local_ = false;
+    asked_ = nullptr;
+    answered_by_upstream_ = false;
   }
   void TakeBack(const wire::Query& asked) {
     query_ = &asked;
@@ -118,6 +138,8 @@ class Exchange {
   size_t depth_ = 0;
   ReplyAside aside_;
   bool local_ = false;
+  upstream::ServerSet* asked_ = nullptr;
+  bool answered_by_upstream_ = false;
 };
 
 }  // namespace portolan::dns

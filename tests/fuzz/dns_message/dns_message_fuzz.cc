@@ -1,15 +1,18 @@
 // The whole way of an untrusted query: parser, routing, plugins over a small cluster, reply writer,
-// over UDP and TCP; then the reader of replies over what was written, and over the input itself.
+// over UDP and TCP; then the reader of replies over what was written, and over the input itself,
+// which also gets an Extended DNS Error.
 // The input is also what an upstream says of the target of an alias.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <string_view>
 
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/loadbalance.h"
 #include "dns/server/query_handler.h"
+#include "dns/wire/extended_error.h"
 #include "dns/wire/message.h"
 #include "dns/wire/name.h"
 #include "tests/dns/cluster.h"
@@ -134,6 +137,25 @@ void ReadAsReply(std::span<const uint8_t> bytes) {
   }
 }
 
+// Whatever the reply: what is whole stays whole, and nothing is written past the room.
+void ExtendAsReply(std::span<const uint8_t> bytes) {
+  constexpr std::string_view kText = "why";
+  constexpr size_t kMost = 6 + kText.size();
+  for (const size_t slack : {size_t{3}, size_t{7}, kMost}) {
+    const size_t room_bytes = bytes.size() + slack;
+    const auto room = std::make_unique<uint8_t[]>(room_bytes);
+    std::copy(bytes.begin(), bytes.end(), room.get());
+    const size_t end =
+        wire::AppendExtendedError({room.get(), room_bytes}, bytes.size(), wire::kMaxMessageBytes,
+                                  wire::ExtendedError::kOther, kText);
+    if (end == bytes.size()) continue;
+    wire::MessageReader reader({room.get(), end});
+    for (wire::MessageRecord record; reader.Next(record);) {
+    }
+    Check(reader.ok() && reader.position() == end);
+  }
+}
+
 }  // namespace
 }  // namespace portolan::dns
 
@@ -147,6 +169,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   world.Ask(bytes, Transport::kUdp);
   world.Ask(bytes, Transport::kTcp);
   portolan::dns::ReadAsReply(bytes);
+  portolan::dns::ExtendAsReply(bytes);
   world.AskAlias(bytes);
   return 0;
 }
