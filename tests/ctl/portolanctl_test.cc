@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -126,7 +127,9 @@ TEST_F(Portolanctl, AServersErrorIsShownWithoutItsEscapeSequences) {
 TEST_F(Portolanctl, ASilentServerIsTimedOut) {
   std::optional<http::Responder> kept;
   http::Served silent([&](http::Server& server) {
-    server.Get("/*", [&](const http::Request&, http::Responder responder) { kept = responder; });
+    server.Get("/*", [&](const http::Request&, http::Responder responder) {
+      kept = std::move(responder);
+    });
   });
   const Ran ran = Invoke("--timeout 200ms --server " + silent.url() + " names");
   EXPECT_EQ(ran.status, 1);

@@ -10,7 +10,6 @@ namespace {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
-using ::testing::Not;
 
 TEST(Printable, KeepsTextAndDropsWhatATerminalObeys) {
   EXPECT_EQ(Printable("backend é 日本"), "backend é 日本");

@@ -21,7 +21,7 @@ class Cluster {
   Directory& directory() { return directory_; }
   const ClusterDataHolder& holder() const { return holder_; }
 
-  void PutService(std::string ns, std::string name, std::vector<std::string_view> ips) {
+  void PutService(std::string ns, std::string name, const std::vector<std::string_view>& ips) {
     Service service;
     service.name = {std::move(ns), std::move(name)};
     service.headless = ips.empty();

@@ -19,8 +19,6 @@ using test::MakeQuery;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
-using ::testing::Not;
 using wire::type::kA;
 
 constexpr std::string_view kSeed = R"(.:53 {

@@ -19,9 +19,11 @@ std::atomic<long> allocations{0};
 // glibc lets a program put its own malloc in front (malloc(3), "Replacing malloc"); operator new of
 // libstdc++ comes through here too.
 extern "C" {
+// NOLINTBEGIN(bugprone-reserved-identifier): glibc's names
 void* __libc_malloc(size_t);
 void* __libc_calloc(size_t, size_t);
 void* __libc_realloc(void*, size_t);
+// NOLINTEND(bugprone-reserved-identifier)
 void* malloc(size_t bytes) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   return __libc_malloc(bytes);

@@ -10,7 +10,7 @@ namespace {
 
 using test::Ip;
 
-Service Make(std::string ns, std::string name, std::vector<std::string_view> ips) {
+Service Make(std::string ns, std::string name, const std::vector<std::string_view>& ips) {
   Service service;
   service.name = {std::move(ns), std::move(name)};
   for (const auto ip : ips) service.cluster_ips.push_back(Ip(ip));

@@ -46,7 +46,7 @@ class Hold : public Plugin {
 // A worker on a thread of its own.
 class Worker {
  public:
-  Worker(const test::Cluster& cluster, ServerOptions options) {
+  Worker(const test::Cluster& cluster, const ServerOptions& options) {
     auto started = Server::Start(loop_, options);
     EXPECT_TRUE(started.ok()) << started.status();
     server_ = *std::move(started);

@@ -12,7 +12,6 @@ using test::Append16;
 using test::AppendOpt;
 using test::Bytes;
 using test::MakeQuery;
-using test::QueryShape;
 
 ParseOutcome Parse(const Bytes& message) {
   Query query;

@@ -4,8 +4,11 @@
 #include <grpcpp/server_builder.h>
 #include <grpcpp/server_context.h>
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
+
+#include "proxy/feed/subscriptions.h"
 
 namespace portolan::proxy {
 
@@ -52,6 +55,12 @@ DeltaDiscoveryRequest FakeControlPlane::Subscription(std::string_view type_url) 
     if (request.type_url() == type_url) return request;
   }
   return {};
+}
+
+bool FakeControlPlane::IsSubscribed() const {
+  return std::all_of(kFeedTypes.begin(), kFeedTypes.end(), [&](const FeedType& type) {
+    return !Subscription(type.type_url).resource_names_subscribe().empty();
+  });
 }
 
 DeltaDiscoveryRequest FakeControlPlane::Answer(std::string_view type_url) const {

@@ -39,7 +39,8 @@ class FakeControlPlane final
   DeltaDiscoveryRequest Subscription(std::string_view type_url) const;
   // The newest request of the newest stream for `type_url` that answers a response.
   DeltaDiscoveryRequest Answer(std::string_view type_url) const;
-  bool IsSubscribed() const { return requests().size() >= 4; }
+  // To every type.
+  bool IsSubscribed() const;
 
  private:
   using Stream = grpc::ServerReaderWriter<DeltaDiscoveryResponse, DeltaDiscoveryRequest>;
