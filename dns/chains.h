@@ -10,30 +10,14 @@
 // another thread while the object lives: keep it behind a Guarded that the worker swaps it in.
 #pragma once
 
-#include <memory>
-#include <string>
+#include <utility>
 #include <vector>
 
-#include "common/event_loop.h"
-#include "common/ip.h"
 #include "common/metrics.h"
-#include "dns/cluster_data.h"
 #include "dns/plugin.h"
 #include "dns/server/routes.h"
-#include "dns/upstream/upstream.h"
 
 namespace portolan::dns {
-
-// What a worker gives its plugins. All of it outlives the chains, and so the server; one Upstream
-// serves all configurations that a worker has in its life.
-struct PluginContext {
-  EventLoop& loop;
-  const ClusterDataHolder& cluster;
-  upstream::Upstream& upstream;
-  // The nameservers of the pod's resolv.conf, in order: the cluster DNS, in a cluster.
-  std::vector<SocketAddress> pod_resolvers;
-  size_t worker = 0;
-};
 
 class Chains {
  public:

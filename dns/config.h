@@ -11,7 +11,6 @@
 // notes(), each "file:line:column: what: consequence".
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +20,9 @@
 #include "absl/status/statusor.h"
 #include "dns/chains.h"
 #include "dns/corefile/ast.h"
+#include "dns/plugin_context.h"
 #include "dns/plugins/http_settings.h"
+#include "dns/plugins/load_context.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
@@ -38,16 +39,8 @@ inline constexpr std::string_view kDefaultCorefile = R"(.:53 {
 }
 )";
 
-struct LoadOptions {
-  // What `hosts` reads where it names no file.
-  std::string hosts_file = "/etc/hosts";
-};
-
 class Config {
  public:
-  // Makes one link, on the worker's thread.
-  using MakeLink = std::function<std::unique_ptr<Plugin>(const PluginContext&)>;
-
   struct ServedZone {
     wire::Zone zone;
     std::string server;  // CoreDNS's label of its metrics: "dns://:53"
@@ -61,11 +54,10 @@ class Config {
 
   const std::vector<std::string>& notes() const { return notes_; }
 
-  // What the program's HTTP server is asked for; nothing where the directive does not stand. Where
-  // it stands in several blocks the first counts, and a note names the others.
-  const std::optional<HealthSettings>& health() const { return health_; }
-  const std::optional<ReadySettings>& ready() const { return ready_; }
-  const std::optional<PrometheusSettings>& prometheus() const { return prometheus_; }
+  // Where a directive stands in several blocks the first counts, and a note names the others.
+  const std::optional<HealthSettings>& health() const { return http_.health; }
+  const std::optional<ReadySettings>& ready() const { return http_.ready; }
+  const std::optional<PrometheusSettings>& prometheus() const { return http_.prometheus; }
 
  private:
   friend class ConfigLoader;
@@ -73,9 +65,7 @@ class Config {
 
   std::vector<Block> blocks_;
   std::vector<std::string> notes_;
-  std::optional<HealthSettings> health_;
-  std::optional<ReadySettings> ready_;
-  std::optional<PrometheusSettings> prometheus_;
+  HttpSettings http_;
 };
 
 // Errors begin with "file:line:column: ".

@@ -85,8 +85,8 @@ class Exchange {
   bool local() const { return local_; }
   void set_local(bool local) { local_ = local; }
 
-  // The servers that were asked for the answer; null if none was. They belong to a link of the chain
-  // that the exchange runs through.
+  // The servers that were asked for the answer; null if none was. They belong to a link of the
+  // chain that the exchange runs through.
   upstream::ServerSet* asked() const { return asked_; }
   void set_asked(upstream::ServerSet* servers) { asked_ = servers; }
   // True if the reply is what one of them said, and not our SERVFAIL because none did.

@@ -19,6 +19,7 @@
 #include "dns/cluster_data.h"
 #include "dns/config.h"
 #include "dns/server/server.h"
+#include "dns/upstream/upstream.h"
 #include "proxy/forwarder/forwarder.h"
 
 namespace portolan::proxy {

@@ -9,7 +9,7 @@
 
 namespace portolan::dns {
 
-absl::Status ParseErrors(const corefile::Directive& directive, std::vector<std::string>* notes) {
+absl::Status LoadErrors(const corefile::Directive& directive, LoadContext& context) {
   static constexpr std::array<std::string_view, 2> kOptions = {"consolidate", "stacktrace"};
   absl::Status status = CheckArguments(directive, 0, 1);
   if (!status.ok()) return status;
@@ -21,13 +21,15 @@ absl::Status ParseErrors(const corefile::Directive& directive, std::vector<std::
     if (line.name.text == "consolidate") {
       status = CheckArguments(line, 2, 4);
       if (!status.ok()) return status;
-      AddNote(notes, line.name, "errors", "errors are limited to a few lines a second instead");
+      AddNote(context.notes(), line.name, "errors",
+              "errors are limited to a few lines a second instead");
     } else if (line.name.text == "stacktrace") {
-      AddNote(notes, line.name, "errors", "there are no stack traces");
+      AddNote(context.notes(), line.name, "errors", "there are no stack traces");
     } else {
       return UnknownOption(line, "errors", kOptions);
     }
   }
+  context.AddLink([](const PluginContext&) { return std::make_unique<Errors>(); });
   return absl::OkStatus();
 }
 

@@ -17,10 +17,11 @@
 #include "common/metrics.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
+#include "dns/plugins/load_context.h"
 
 namespace portolan::dns {
 
-absl::Status ParseErrors(const corefile::Directive& directive, std::vector<std::string>* notes);
+absl::Status LoadErrors(const corefile::Directive& directive, LoadContext& context);
 
 class Errors : public Plugin {
  public:

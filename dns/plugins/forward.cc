@@ -167,6 +167,20 @@ upstream::ServerSetConfig Servers(const ForwardConfig& config,
   return set;
 }
 
+MakeLink MakeForward(ForwardConfig config) {
+  return [config = std::move(config)](const PluginContext& context) {
+    return std::make_unique<Forward>(config, context.pod_resolvers, context.upstream);
+  };
+}
+
+// `zones`, or the block's where there are none.
+absl::Status AddForwarded(const std::vector<Token>& zones, LoadContext& context) {
+  auto parsed = corefile::ParseZones(zones);
+  if (!parsed.ok()) return parsed.status();
+  context.AddLink(ForwardToPodResolvers(parsed->empty() ? context.zones() : *std::move(parsed)));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 ForwardConfig ForwardConfig::ToPodResolvers(std::vector<wire::Zone> zones) {
@@ -205,6 +219,33 @@ absl::StatusOr<ForwardConfig> ParseForward(const Directive& directive,
     config.policy = upstream::Policy::kSequential;
   }
   return config;
+}
+
+absl::Status LoadForward(const Directive& directive, LoadContext& context) {
+  auto forward = ParseForward(directive, context.notes());
+  if (!forward.ok()) return forward.status();
+  context.AddLink(MakeForward(*std::move(forward)));
+  return absl::OkStatus();
+}
+
+absl::Status LoadForwardedZones(const Directive& directive, LoadContext& context) {
+  return AddForwarded(directive.arguments, context);
+}
+
+absl::Status LoadFile(const Directive& directive, LoadContext& context) {
+  const std::vector<Token>& arguments = directive.arguments;
+  if (arguments.empty()) return directive.name.Error("file needs a zone file");
+  return AddForwarded({arguments.begin() + 1, arguments.end()}, context);
+}
+
+absl::Status LoadView(const Directive&, LoadContext& context) {
+  context.set_place(0);  // in front of all that would answer
+  context.AddLink(ForwardToPodResolvers(context.zones()));
+  return absl::OkStatus();
+}
+
+MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones) {
+  return MakeForward(ForwardConfig::ToPodResolvers(std::move(zones)));
 }
 
 Forward::Forward(const ForwardConfig& config, const std::vector<SocketAddress>& pod_resolvers,

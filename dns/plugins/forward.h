@@ -24,6 +24,7 @@
 #include "common/metrics.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
+#include "dns/plugins/load_context.h"
 #include "dns/upstream/upstream.h"
 #include "dns/wire/name.h"
 
@@ -48,6 +49,16 @@ struct ForwardConfig {
 // Reads the files among the TOs, so: at load, not on a worker. Errors are Token::Error.
 absl::StatusOr<ForwardConfig> ParseForward(const corefile::Directive& directive,
                                            std::vector<std::string>* notes);
+
+absl::Status LoadForward(const corefile::Directive& directive, LoadContext& context);
+// The directives whose zones the cluster DNS has: `auto`, `secondary`, `etcd` and `k8s_external`
+// name the zones, or the block does; `file DBFILE [ZONES...]`; `view`, all of its block.
+absl::Status LoadForwardedZones(const corefile::Directive& directive, LoadContext& context);
+absl::Status LoadFile(const corefile::Directive& directive, LoadContext& context);
+absl::Status LoadView(const corefile::Directive& directive, LoadContext& context);
+
+// A link that passes questions in `zones` on to the pod's resolvers.
+MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones);
 
 class Forward : public Plugin {
  public:

@@ -189,6 +189,15 @@ absl::StatusOr<HostsConfig> ParseHosts(const Directive& directive,
   return config;
 }
 
+absl::Status LoadHosts(const Directive& directive, LoadContext& context) {
+  auto hosts =
+      ParseHosts(directive, context.zones(), context.options().hosts_file, context.notes());
+  if (!hosts.ok()) return hosts.status();
+  context.AddLink(
+      [hosts = *std::move(hosts)](const PluginContext&) { return std::make_unique<Hosts>(hosts); });
+  return absl::OkStatus();
+}
+
 Verdict Hosts::OnQuery(Exchange& exchange) {
   const wire::Query& query = exchange.query();
   if (!AnyHolds(config_.zones, query)) return Verdict::kNext;

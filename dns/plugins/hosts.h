@@ -26,6 +26,7 @@
 #include "common/string_map.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
+#include "dns/plugins/load_context.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
@@ -68,6 +69,8 @@ absl::StatusOr<HostsConfig> ParseHosts(const corefile::Directive& directive,
                                        const std::vector<wire::Zone>& block_zones,
                                        const std::string& default_file,
                                        std::vector<std::string>* notes);
+
+absl::Status LoadHosts(const corefile::Directive& directive, LoadContext& context);
 
 class Hosts : public Plugin {
  public:

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "dns/plugins/arguments.h"
+#include "dns/plugins/load_context.h"
 
 namespace portolan::dns {
 namespace {
@@ -40,10 +41,19 @@ absl::StatusOr<std::optional<HttpAddress>> OptionalAddress(const Directive& dire
   return std::optional<HttpAddress>(*address);
 }
 
-}  // namespace
-
-std::string HttpAddress::ToString() const {
-  return ip.has_value() ? SocketAddress{*ip, port}.ToString() : fmt::format(":{}", port);
+template <typename T>
+absl::Status Keep(const Directive& directive, absl::StatusOr<T> settings, LoadContext& context,
+                  std::optional<T>& kept) {
+  if (!settings.ok()) return settings.status();
+  if (kept.has_value()) {
+    const Token& name = directive.name;
+    context.notes()->push_back(
+        fmt::format("{}:{}:{}: {}: an earlier server block's settings hold for the sidecar",
+                    *name.file, name.line, name.column, name.text));
+  } else {
+    kept = *std::move(settings);
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<HealthSettings> ParseHealth(const Directive& directive) {
@@ -87,6 +97,24 @@ absl::StatusOr<PrometheusSettings> ParsePrometheus(const Directive& directive) {
   absl::Status status = CheckNoBlock(directive);
   if (!status.ok()) return status;
   return settings;
+}
+
+}  // namespace
+
+std::string HttpAddress::ToString() const {
+  return ip.has_value() ? SocketAddress{*ip, port}.ToString() : fmt::format(":{}", port);
+}
+
+absl::Status LoadHealth(const Directive& directive, LoadContext& context) {
+  return Keep(directive, ParseHealth(directive), context, context.http().health);
+}
+
+absl::Status LoadReady(const Directive& directive, LoadContext& context) {
+  return Keep(directive, ParseReady(directive, context.notes()), context, context.http().ready);
+}
+
+absl::Status LoadPrometheus(const Directive& directive, LoadContext& context) {
+  return Keep(directive, ParsePrometheus(directive), context, context.http().prometheus);
 }
 
 }  // namespace portolan::dns

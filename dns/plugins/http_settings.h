@@ -44,9 +44,12 @@ struct PrometheusSettings {
   std::optional<HttpAddress> address;
 };
 
-absl::StatusOr<HealthSettings> ParseHealth(const corefile::Directive& directive);
-absl::StatusOr<ReadySettings> ParseReady(const corefile::Directive& directive,
-                                         std::vector<std::string>* notes);
-absl::StatusOr<PrometheusSettings> ParsePrometheus(const corefile::Directive& directive);
+class LoadContext;
+
+// Into LoadContext::http(). Where an earlier server block has settings, those hold, and a note says
+// so.
+absl::Status LoadHealth(const corefile::Directive& directive, LoadContext& context);
+absl::Status LoadReady(const corefile::Directive& directive, LoadContext& context);
+absl::Status LoadPrometheus(const corefile::Directive& directive, LoadContext& context);
 
 }  // namespace portolan::dns

@@ -29,6 +29,7 @@
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
 #include "dns/plugins/cluster_ip_table.h"
+#include "dns/plugins/load_context.h"
 #include "dns/wire/name.h"
 #include "dns/wire/reply.h"
 
@@ -56,6 +57,8 @@ struct KubernetesConfig {
 absl::StatusOr<KubernetesConfig> ParseKubernetes(const corefile::Directive& directive,
                                                  const std::vector<wire::Zone>& block_zones,
                                                  std::vector<std::string>* notes);
+
+absl::Status LoadKubernetes(const corefile::Directive& directive, LoadContext& context);
 
 class ExternalTarget;
 

@@ -100,6 +100,20 @@ absl::Status ParseLine(const Directive& line, KubernetesConfig& config,
   return absl::OkStatus();
 }
 
+// Reverse zones that fall through are the next directive's, as in CoreDNS.
+std::vector<wire::Zone> ClusterDnsZones(const KubernetesConfig& config) {
+  auto falls_through = [&](const wire::Zone& zone) {
+    return std::any_of(config.fallthrough.begin(), config.fallthrough.end(),
+                       [&](const wire::Zone& listed) { return listed.wire == zone.wire; });
+  };
+  std::vector<wire::Zone> zones;
+  for (const wire::Zone& zone : config.zones) {
+    const bool reverse = zone.text.ends_with("in-addr.arpa.") || zone.text.ends_with("ip6.arpa.");
+    if (!reverse || !falls_through(zone)) zones.push_back(zone);
+  }
+  return zones;
+}
+
 }  // namespace
 
 absl::StatusOr<KubernetesConfig> ParseKubernetes(const Directive& directive,
@@ -118,6 +132,16 @@ absl::StatusOr<KubernetesConfig> ParseKubernetes(const Directive& directive,
     if (absl::Status status = ParseLine(line, config, notes); !status.ok()) return status;
   }
   return config;
+}
+
+absl::Status LoadKubernetes(const Directive& directive, LoadContext& context) {
+  auto config = ParseKubernetes(directive, context.zones(), context.notes());
+  if (!config.ok()) return config.status();
+  context.cluster_dns_zones() = ClusterDnsZones(*config);
+  context.AddLink([config = *std::move(config)](const PluginContext& worker) {
+    return std::make_unique<Kubernetes>(config, worker.cluster);
+  });
+  return absl::OkStatus();
 }
 
 }  // namespace portolan::dns

@@ -1,6 +1,7 @@
 #include "dns/plugins/loadbalance.h"
 
 #include <algorithm>
+#include <random>
 
 #include "dns/wire/message.h"
 #include "dns/wire/name.h"
@@ -48,6 +49,15 @@ absl::Status ParseLoadbalance(const corefile::Directive& directive,
     return directive.arguments[1].Error("loadbalance round_robin takes no further argument");
   }
   return absl::OkStatus();
+}
+
+absl::Status LoadLoadbalance(const corefile::Directive& directive, LoadContext& context) {
+  absl::Status status = ParseLoadbalance(directive, context.notes());
+  context.AddLink([](const PluginContext&) {
+    std::random_device random;
+    return std::make_unique<Loadbalance>(uint64_t{random()} << 32 | random());
+  });
+  return status;
 }
 
 // splitmix64, Sebastiano Vigna: one addition and three multiplications, good enough to spread load.

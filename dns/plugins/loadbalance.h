@@ -18,12 +18,14 @@
 #include "absl/status/status.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
+#include "dns/plugins/load_context.h"
 
 namespace portolan::dns {
 
 // Errors are Token::Error. `weighted` is accepted with a note: it is not active.
 absl::Status ParseLoadbalance(const corefile::Directive& directive,
                               std::vector<std::string>* notes);
+absl::Status LoadLoadbalance(const corefile::Directive& directive, LoadContext& context);
 
 class Loadbalance : public Plugin {
  public:

@@ -5,6 +5,12 @@
 #include <vector>
 
 #include "dns/corefile/nearest.h"
+#include "dns/plugins/errors.h"
+#include "dns/plugins/forward.h"
+#include "dns/plugins/hosts.h"
+#include "dns/plugins/http_settings.h"
+#include "dns/plugins/kubernetes.h"
+#include "dns/plugins/loadbalance.h"
 
 namespace portolan::dns {
 namespace {
@@ -36,11 +42,11 @@ constexpr DirectiveInfo kDirectives[] = {
     {"bind", kAccepted, false, "the sidecar's own listen address holds"},
     {"debug", kAccepted, false, "there is no extra output"},
     {"trace", kAccepted, false, "queries are not traced"},
-    {"ready", kActive, true, ""},
-    {"health", kActive, true, ""},
+    {"ready", kActive, true, "", LoadReady},
+    {"health", kActive, true, "", LoadHealth},
     {"pprof", kAccepted, false, "no profile is served"},
-    {"prometheus", kActive, true, ""},
-    {"errors", kActive, true, ""},
+    {"prometheus", kActive, true, "", LoadPrometheus},
+    {"errors", kActive, true, "", LoadErrors},
     {"log", kAccepted, false, "queries are not logged"},
     {"dnstap", kAccepted, false, "nothing is sent to dnstap"},
     {"local", kAccepted, false, "names such as localhost. go on to the next directive"},
@@ -48,7 +54,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"acl", kAccepted, false, "no query is blocked or filtered"},
     {"any", kAccepted, false, "ANY is answered like any other type"},
     {"chaos", kAccepted, false, "questions of class CH are refused"},
-    {"loadbalance", kActive, true, ""},
+    {"loadbalance", kActive, true, "", LoadLoadbalance},
     {"tsig", kAccepted, false, "signatures are neither checked nor made"},
     {"cache", kAccepted, true, "answers of upstreams are not cached; local ones need no cache"},
     {"rewrite", kAccepted, false, "questions and answers stay as they are"},
@@ -58,25 +64,25 @@ constexpr DirectiveInfo kDirectives[] = {
     {"minimal", kAccepted, false, "replies keep all their sections"},
     {"template", kAccepted, false, "no answer is made from a template"},
     {"transfer", kAccepted, false, "zones are not transferred"},
-    {"hosts", kActive, true, ""},
+    {"hosts", kActive, true, "", LoadHosts},
     {"route53", kAccepted, false, "its zones go on to the next directive"},
     {"azure", kAccepted, false, "its zones go on to the next directive"},
     {"clouddns", kAccepted, false, "its zones go on to the next directive"},
-    {"k8s_external", kForwarded, false, kByClusterDns},
-    {"kubernetes", kActive, true, ""},
-    {"file", kForwarded, false, kByClusterDns},
-    {"auto", kForwarded, false, kByClusterDns},
-    {"secondary", kForwarded, false, kByClusterDns},
-    {"etcd", kForwarded, false, kByClusterDns},
+    {"k8s_external", kForwarded, false, kByClusterDns, LoadForwardedZones},
+    {"kubernetes", kActive, true, "", LoadKubernetes},
+    {"file", kForwarded, false, kByClusterDns, LoadFile},
+    {"auto", kForwarded, false, kByClusterDns, LoadForwardedZones},
+    {"secondary", kForwarded, false, kByClusterDns, LoadForwardedZones},
+    {"etcd", kForwarded, false, kByClusterDns, LoadForwardedZones},
     {"loop", kAccepted, true, "forwarding loops are not looked for"},
-    {"forward", kActive, false, ""},
+    {"forward", kActive, false, "", LoadForward},
     {"grpc", kAccepted, false, "questions go on to the next directive"},
     {"erratic", kAccepted, false, "questions go on to the next directive"},
     {"whoami", kAccepted, false, "questions go on to the next directive"},
     {"on", kAccepted, false, "no command is run"},
     {"sign", kAccepted, false, "no zone is signed"},
     {"view", kForwarded, false,
-     "all questions of its server block are forwarded to the cluster DNS"},
+     "all questions of its server block are forwarded to the cluster DNS", LoadView},
     {"nomad", kAccepted, false, "its zones go on to the next directive"},
 };
 

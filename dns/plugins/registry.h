@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "dns/plugins/load_context.h"
+
 namespace portolan::dns {
 
 enum class DirectiveState : uint8_t {
@@ -24,6 +26,8 @@ struct DirectiveInfo {
   bool once;
   // What the user must know when the directive is not active.
   std::string_view consequence;
+  // Null for those that are merely accepted.
+  Loader load = nullptr;
 };
 
 std::span<const DirectiveInfo> AllDirectives();

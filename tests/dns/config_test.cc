@@ -9,6 +9,7 @@
 #include "dns/corefile/parser.h"
 #include "dns/server/routes.h"
 #include "dns/server/server.h"
+#include "dns/upstream/upstream.h"
 #include "tests/dns/upstream/world.h"
 
 namespace portolan::dns {
@@ -78,7 +79,7 @@ class Worker : public ::testing::Test {
   void Start(std::string_view text) {
     auto config = Load(text);
     ASSERT_TRUE(config.ok()) << config.status();
-    chains_ = (*config)->Instantiate({loop_, cluster_, upstream_, {pod_.address}, 0});
+    chains_ = (*config)->Instantiate({loop_, cluster_, upstream_, {pod_.address}});
     routes_.emplace(chains_->zones(), counters_);
   }
   std::string Other() const { return other_.address.ToString(); }

@@ -1,0 +1,38 @@
+// What a worker gives the links of its chains when they are made.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "dns/cluster_data.h"
+
+namespace portolan {
+class EventLoop;
+}
+
+namespace portolan::dns {
+
+class OnDemand;
+
+namespace upstream {
+class Upstream;
+}
+
+// All of it outlives the chains, and so the server; one Upstream serves all configurations that a
+// worker has in its life.
+struct PluginContext {
+  EventLoop& loop;
+  const ClusterDataHolder& cluster;
+  upstream::Upstream& upstream;
+  // The nameservers of the pod's resolv.conf, in order: the cluster DNS, in a cluster.
+  std::vector<SocketAddress> pod_resolvers = {};
+  // The search list of the pod's resolv.conf.
+  std::vector<std::string> search = {};
+  size_t worker = 0;
+  // Fetches what the directory does not hold; null: what it does not hold does not exist.
+  OnDemand* on_demand = nullptr;
+};
+
+}  // namespace portolan::dns

@@ -1,0 +1,82 @@
+// What the loader of a directive is given and what it makes: the server block that is being read.
+//
+// Every directive has one loader (registry.cc): a function that validates the directive's words and
+// adds what comes of them to the context. Loaders run on the main thread and may read files; what
+// they add runs on workers.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "dns/corefile/ast.h"
+#include "dns/plugin.h"
+#include "dns/plugin_context.h"
+#include "dns/plugins/http_settings.h"
+#include "dns/wire/name.h"
+
+namespace portolan::dns {
+
+struct LoadOptions {
+  // What `hosts` reads where it names no file.
+  std::string hosts_file = "/etc/hosts";
+};
+
+// Makes one link, on the worker's thread.
+using MakeLink = std::function<std::unique_ptr<Plugin>(const PluginContext&)>;
+
+// What the program's HTTP server is asked for; nothing where the directive does not stand.
+struct HttpSettings {
+  std::optional<HealthSettings> health;
+  std::optional<ReadySettings> ready;
+  std::optional<PrometheusSettings> prometheus;
+};
+
+class LoadContext {
+ public:
+  // A link with its place in CoreDNS's order.
+  struct PlacedLink {
+    size_t place;
+    MakeLink make;
+  };
+
+  LoadContext(const LoadOptions& options, std::vector<wire::Zone> zones,
+              std::vector<std::string>& notes, HttpSettings& http)
+      : options_(options), zones_(std::move(zones)), notes_(notes), http_(http) {}
+
+  const LoadOptions& options() const { return options_; }
+  // Those of the block's keys.
+  const std::vector<wire::Zone>& zones() const { return zones_; }
+  // What the user must know, each "file:line:column: what: consequence".
+  std::vector<std::string>* notes() { return &notes_; }
+  // Of the whole file: the first block that says something counts.
+  HttpSettings& http() { return http_; }
+
+  // Where links go that are added from now on.
+  void set_place(size_t place) { place_ = place; }
+  // Links of one directive keep the file's order.
+  void AddLink(MakeLink make) { links_.push_back({place_, std::move(make)}); }
+  std::vector<PlacedLink>& links() { return links_; }
+
+  // Zones of which `kubernetes` passes on what it cannot answer: a `forward` to a public resolver
+  // would deny it, the cluster DNS knows.
+  std::vector<wire::Zone>& cluster_dns_zones() { return cluster_dns_zones_; }
+
+ private:
+  const LoadOptions& options_;
+  const std::vector<wire::Zone> zones_;
+  std::vector<std::string>& notes_;
+  HttpSettings& http_;
+  size_t place_ = 0;
+  std::vector<PlacedLink> links_;
+  std::vector<wire::Zone> cluster_dns_zones_;
+};
+
+// Errors are Token::Error.
+using Loader = absl::Status (*)(const corefile::Directive&, LoadContext&);
+
+}  // namespace portolan::dns
