@@ -3,6 +3,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace portolan {
 namespace {
@@ -45,6 +46,24 @@ void AddCounterSample(MetricFamilies& families, std::string_view name, std::stri
 void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
                     Labels labels, double value) {
   AddSample(families, name, help, prometheus::MetricType::Gauge, labels).gauge.value += value;
+}
+
+void AddHistogramSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                        Labels labels, const Histogram& histogram) {
+  auto& sample =
+      AddSample(families, name, help, prometheus::MetricType::Histogram, labels).histogram;
+  const std::span<const double> bounds = histogram.bounds();
+  if (sample.bucket.empty()) {
+    for (const double bound : bounds) sample.bucket.push_back({0, bound});
+    sample.bucket.push_back({0, std::numeric_limits<double>::infinity()});
+  }
+  uint64_t at_most = 0;
+  for (size_t i = 0; i <= bounds.size(); ++i) {
+    at_most += histogram.count(i);
+    sample.bucket[i].cumulative_count += at_most;
+  }
+  sample.sample_count += at_most;
+  sample.sample_sum += histogram.sum();
 }
 
 void MetricsPage::AddSource(Source source) {

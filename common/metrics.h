@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -33,6 +35,31 @@ class Counter {
   std::atomic<uint64_t> value_{0};
 };
 
+// A distribution, by how many observations were at most each bound. Observe: one thread. The rest:
+// any thread. `bounds` ascend, and outlive it.
+class Histogram {
+ public:
+  explicit Histogram(std::span<const double> bounds)
+      : bounds_(bounds), counts_(std::make_unique<Counter[]>(bounds.size() + 1)) {}
+
+  void Observe(double value) {
+    size_t at = 0;
+    while (at < bounds_.size() && value > bounds_[at]) ++at;
+    counts_[at].Add();
+    sum_.store(sum_.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
+  }
+
+  std::span<const double> bounds() const { return bounds_; }
+  // Of observations that are above the bound before and at most this one; the last has no bound.
+  uint64_t count(size_t bucket) const { return counts_[bucket].value(); }
+  double sum() const { return sum_.load(std::memory_order_relaxed); }
+
+ private:
+  const std::span<const double> bounds_;
+  const std::unique_ptr<Counter[]> counts_;
+  std::atomic<double> sum_{0};
+};
+
 using MetricFamilies = std::vector<prometheus::MetricFamily>;
 using Labels = std::initializer_list<std::pair<std::string_view, std::string_view>>;
 
@@ -43,6 +70,10 @@ void AddCounterSample(MetricFamilies& families, std::string_view name, std::stri
                       Labels labels, double value);
 void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
                     Labels labels, double value);
+
+// The same for a histogram; those with the same labels have the same bounds.
+void AddHistogramSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                        Labels labels, const Histogram& histogram);
 
 // The /metrics page of a program. Any thread; sources are called one at a time, on the thread of
 // Render, and must be safe to call from there.

@@ -3,23 +3,39 @@
 
 namespace portolan::dns {
 
-Verdict Chain::Run(Exchange& exchange) const {
-  for (size_t i = 0; i < links_.size(); ++i) {
+Verdict Chain::Down(Exchange& exchange) const {
+  const bool chaos = exchange.query().qclass != wire::kClassIn;
+  for (size_t i = exchange.depth(); i < links_.size(); ++i) {
+    if (chaos && !links_[i]->TakesChaos()) continue;
     // Before the link sees it: a suspended exchange is moved with the depth it has then.
     exchange.set_depth(i + 1);
+    exchange.set_answered_at(i + 1);
     const Verdict verdict = links_[i]->OnQuery(exchange);
-    if (verdict == Verdict::kNext) continue;
-    if (verdict == Verdict::kAnswered) Return(exchange);
-    return verdict;
+    if (verdict != Verdict::kNext) return verdict;
   }
+  exchange.set_depth(links_.size());
+  exchange.set_answered_at(0);
   exchange.set_reply_bytes(
       wire::WriteEmptyReply(exchange.query(), exchange.room(), wire::Rcode::kRefused));
-  Return(exchange);
   return Verdict::kAnswered;
 }
 
-void Chain::Return(Exchange& exchange) const {
-  for (size_t i = exchange.depth(); i > 0; --i) links_[i - 1]->OnReply(exchange);
+After Chain::Up(Exchange& exchange) const {
+  const bool chaos = exchange.query().qclass != wire::kClassIn;
+  for (size_t i = exchange.depth(); i > exchange.floor(); --i) {
+    if (chaos && !links_[i - 1]->TakesChaos()) continue;
+    exchange.set_depth(i);
+    if (links_[i - 1]->OnReply(exchange) == After::kAskBelow) return After::kAskBelow;
+  }
+  return After::kReply;
+}
+
+Verdict Chain::Run(Exchange& exchange) const {
+  Verdict verdict = Down(exchange);
+  while (verdict == Verdict::kAnswered && Up(exchange) == After::kAskBelow) {
+    verdict = Down(exchange);
+  }
+  return verdict;
 }
 
 }  // namespace portolan::dns

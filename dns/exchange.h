@@ -5,12 +5,17 @@
 // costs an allocation.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
 #include "common/ip.h"
+#include "dns/questions.h"
 #include "dns/wire/extended_error.h"
 #include "dns/wire/query.h"
 
@@ -24,15 +29,20 @@ enum class Transport : uint8_t { kUdp, kTcp };
 
 class Exchange;
 
-// The listener's end of an exchange that waits. Owned by the listener; use it once.
+// The listener's end of an exchange that waits. Owned by the listener; each of the four ends the
+// wait, and the exchange may be gone when it returns.
 class Suspended {
  public:
   virtual ~Suspended() = default;
-  // The exchange, moved to memory of its own: query() and room() are valid until Resume.
+  // The exchange, moved to memory of its own: query() and room() are valid until the wait ends.
   virtual Exchange& exchange() = 0;
-  // The reply is in exchange(): runs OnReply of the plugins it passed, in reverse, and sends it.
+  // The reply is in exchange(): as if the link had said kAnswered.
   virtual void Resume() = 0;
-  // Sends nothing.
+  // As if the link had said kNext.
+  virtual void Pass() = 0;
+  // OnQuery of the link that suspended is called once more.
+  virtual void Retry() = 0;
+  // No reply is sent.
   virtual void Drop() = 0;
 };
 
@@ -42,27 +52,34 @@ class SuspendedPool {
   virtual ~SuspendedPool() = default;
   // Null when all slots are taken: answer SERVFAIL.
   virtual Suspended* Suspend(Exchange& exchange) = 0;
+  // Exchange::AskInBackground.
+  virtual bool AskInBackground(const Exchange&, std::span<const uint8_t>, uint16_t) {
+    return false;
+  }
 };
 
-// What stands at the front of an exchange's room, out of the plugins' sight, while the target of an
-// alias is asked for (dns/server/alias.h): the reply that ends in the alias, and the question for
-// its target.
-struct ReplyAside {
-  size_t reply_bytes = 0;  // 0: nothing is aside
-  size_t question_bytes = 0;
-  // The exchange's own, for when the reply goes on.
-  size_t max_reply_bytes = 0;
-  size_t depth = 0;
-
-  size_t bytes() const { return reply_bytes + question_bytes; }
+// A reply of many messages (a zone transfer, RFC 5936), written as the connection drains.
+class ReplyStream {
+ public:
+  virtual ~ReplyStream() = default;
+  // Writes the next message into `room`, which holds wire::kMaxMessageBytes. Its length; 0 after
+  // the last.
+  virtual size_t Next(std::span<uint8_t> room) = 0;
 };
 
 class Exchange {
  public:
+  // `questions` is where other questions than the client's are kept; without it there are none.
   Exchange(const wire::Query& query, const SocketAddress& client, Transport transport,
-           std::span<uint8_t> room, SuspendedPool& pool)
-      : query_(&query), client_(client), transport_(transport), room_(room), pool_(&pool) {}
+           std::span<uint8_t> room, SuspendedPool& pool, Questions* questions = nullptr)
+      : query_(&query),
+        questions_(questions),
+        client_(client),
+        transport_(transport),
+        room_(room),
+        pool_(&pool) {}
 
+  // The question that is asked now.
   const wire::Query& query() const { return *query_; }
   const SocketAddress& client() const { return client_; }
   Transport transport() const { return transport_; }
@@ -81,6 +98,10 @@ class Exchange {
     reply_bytes_ = wire::AppendExtendedError(room_, reply_bytes_, max_reply_bytes_, code, text);
   }
 
+  // For Verdict::kStream.
+  void set_stream(std::shared_ptr<ReplyStream> stream) { stream_ = std::move(stream); }
+  const std::shared_ptr<ReplyStream>& stream() const { return stream_; }
+
   // True if the answer came from the cluster's directory or other local data, not from an upstream.
   bool local() const { return local_; }
   void set_local(bool local) { local_ = local; }
@@ -93,53 +114,70 @@ class Exchange {
   bool answered_by_upstream() const { return answered_by_upstream_; }
   void set_answered_by_upstream(bool answered) { answered_by_upstream_ = answered; }
 
-  // How many plugins of the chain saw the query; Resume walks back from here.
+  // How many links of the chain have seen the question, on its way down, or have yet to see the
+  // reply, on its way up: the link that is called now is the last of them.
   size_t depth() const { return depth_; }
   void set_depth(size_t depth) { depth_ = depth; }
+  // The depth at which the reply was made; 0: by the server, since no link answered.
+  size_t answered_at() const { return answered_at_; }
+  void set_answered_at(size_t depth) { answered_at_ = depth; }
 
-  // Goes on with the question `target` in the room behind what `aside` takes. The target's message
-  // is the client's. TakeBack ends it, with the query that `target` came from.
-  void SetAside(const ReplyAside& aside, const wire::Query& target) {
-    aside_ = aside;
-    query_ = &target;
-    room_ = room_.subspan(aside.bytes());
-    max_reply_bytes_ = room_.size();
-    reply_bytes_ = depth_ = 0;
-    local_ = false;
-    asked_ = nullptr;
-    answered_by_upstream_ = false;
+  // From here on down another question is asked, of class IN: `name` in wire form, whose spelling
+  // the reply echoes. The link that asked finds its `note` in OnReply and either takes the question
+  // back, and makes the reply one to the question before, or asks something else (SetInstead, and
+  // After::kAskBelow). False, and nothing is changed, when too many are asked already.
+  bool AskInstead(std::span<const uint8_t> name, uint16_t type, uint32_t note);
+  void SetInstead(std::span<const uint8_t> name, uint16_t type, uint32_t note);
+  // The note of the link that is called now, if it asked something instead.
+  std::optional<uint32_t> asked_instead() const {
+    if (questions_ == nullptr || questions_->size() == 0) return std::nullopt;
+    const OtherQuestion& top = questions_->top();
+    if (top.by_alias || top.depth != depth_) return std::nullopt;
+    return top.note;
   }
-  void TakeBack(const wire::Query& asked) {
-    query_ = &asked;
-    room_ = whole_room();
-    max_reply_bytes_ = aside_.max_reply_bytes;
-    depth_ = aside_.depth;
-    aside_ = {};
-  }
-  const ReplyAside& aside() const { return aside_; }
-  // With what is aside.
-  std::span<uint8_t> whole_room() const {
-    return {room_.data() - aside_.bytes(), room_.size() + aside_.bytes()};
-  }
+  // The question before, while asked_instead().
+  const wire::Query& query_before() const { return *questions_->top().before; }
+  void TakeBack();
+
+  // The same for an alias (dns/server/alias.h): the reply that ends in it is put aside, at the
+  // front of the room and out of the links' sight, while the chain of the target is run.
+  bool BeginAlias(std::span<const uint8_t> target);
+  // The reply that is aside. Takes back what links of the target's chain may have left asked.
+  std::span<const uint8_t> aside();
+  // Back to the question with the alias, with the whole room and no reply in it.
+  void EndAlias();
 
   // Null when the pool is full. Afterwards use only what Suspended::exchange() gives.
   Suspended* Suspend() { return pool_->Suspend(*this); }
+
+  // Asks the links below this one a question of its own, whose reply OnReply of this link gets and
+  // nobody else: the present one if `name` is empty. False when there is no room for it.
+  bool AskInBackground(std::span<const uint8_t> name = {}, uint16_t type = 0) {
+    return pool_->AskInBackground(*this, name, type);
+  }
+  // Nobody waits for the reply: OnReply is not called beyond the link at depth() floor() + 1.
+  bool in_background() const { return in_background_; }
+  size_t floor() const { return floor_; }
 
  private:
   friend class ExchangeSlot;  // a pool's slot rebinds query and room to its own memory
 
   const wire::Query* query_;
+  Questions* questions_;
   SocketAddress client_;
   Transport transport_;
+  bool local_ = false;
+  bool answered_by_upstream_ = false;
+  bool in_background_ = false;
   std::span<uint8_t> room_;
   SuspendedPool* pool_;
   size_t max_reply_bytes_ = wire::kMinUdpPayload;
   size_t reply_bytes_ = 0;
   size_t depth_ = 0;
-  ReplyAside aside_;
-  bool local_ = false;
+  size_t answered_at_ = 0;
+  size_t floor_ = 0;
   upstream::ServerSet* asked_ = nullptr;
-  bool answered_by_upstream_ = false;
+  std::shared_ptr<ReplyStream> stream_;
 };
 
 }  // namespace portolan::dns

@@ -18,11 +18,20 @@ namespace portolan::dns {
 enum class Verdict : uint8_t {
   kAnswered,  // the reply is in the exchange
   kNext,      // not mine: ask the next link
-  kPending,   // suspended; Resume or Drop follows
+  kPending,   // suspended; one of Suspended's ends follows
   kDropped,   // no reply at all
+  kStream,    // over TCP: the reply is what Exchange::stream gives
   // The reply in the exchange ends in a CNAME to a name that is not mine: what a resolver finds for
   // it belongs behind it. The server asks (dns/server/alias.h); the reply stands where it cannot.
   kAlias,
+};
+
+// What becomes of a reply on its way up.
+enum class After : uint8_t {
+  kReply,  // it goes on up
+  // The links below are asked again, the question that the exchange has now; the reply to that
+  // comes by here.
+  kAskBelow,
 };
 
 class Plugin {
@@ -36,7 +45,10 @@ class Plugin {
 
   // Called for each link the query passed (kNext) or that answered, in reverse order, before the
   // reply is sent. May change the reply in place.
-  virtual void OnReply(Exchange&) {}
+  virtual After OnReply(Exchange&) { return After::kReply; }
+
+  // Whether it sees questions of class CH; those of other classes than IN and CH reach no link.
+  virtual bool TakesChaos() const { return false; }
 
   // Adds this instance's counters; called on another thread, so it reads Counter values only.
   virtual void CollectMetrics(MetricFamilies&) const {}
@@ -47,12 +59,15 @@ class Chain {
  public:
   explicit Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {}
 
-  // Runs the query down and, when it is answered at once, the reply back up. A query that no link
-  // answers is REFUSED. Never kNext. After kAlias, Return is the caller's to call.
-  Verdict Run(Exchange& exchange) const;
+  // Asks the links from exchange.depth() on until one does not say kNext. A query that no link
+  // answers is REFUSED. Never kNext.
+  Verdict Down(Exchange& exchange) const;
 
-  // Runs OnReply for the links above exchange.depth(); for Suspended::Resume and after kAlias.
-  void Return(Exchange& exchange) const;
+  // Takes a reply up through the links above exchange.depth(). After kAskBelow go Down again.
+  After Up(Exchange& exchange) const;
+
+  // All the way, for chains without aliases.
+  Verdict Run(Exchange& exchange) const;
 
   const std::vector<std::unique_ptr<Plugin>>& links() const { return links_; }
 

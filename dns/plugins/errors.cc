@@ -42,20 +42,24 @@ bool Errors::MayLog() {
   return lines_++ < kLinesPerSecond;
 }
 
-void Errors::OnReply(Exchange& exchange) {
+After Errors::OnReply(Exchange& exchange) {
   const auto reply = exchange.reply();
   if (reply.size() < wire::kHeaderBytes ||
       (reply[3] & 15) != static_cast<uint8_t>(wire::Rcode::kServFail)) {
-    return;
+    return After::kReply;
   }
   seen_.Add();
-  if (!MayLog()) return unlogged_.Add();
+  if (!MayLog()) {
+    unlogged_.Add();
+    return After::kReply;
+  }
   const wire::Query& query = exchange.query();
   const uint64_t left_out = unlogged_.value() - unlogged_told_;
   unlogged_told_ = unlogged_.value();
   log::error("errors: {} type {} from {}: SERVFAIL{}", wire::NameToText(query.lower_name()),
              query.type, exchange.client().ToString(),
              left_out == 0 ? "" : fmt::format(" (and {} more that were not logged)", left_out));
+  return After::kReply;
 }
 
 void Errors::CollectMetrics(MetricFamilies& families) const {

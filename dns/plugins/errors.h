@@ -29,7 +29,8 @@ class Errors : public Plugin {
 
   std::string_view name() const override { return "errors"; }
   Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
-  void OnReply(Exchange& exchange) override;
+  After OnReply(Exchange& exchange) override;
+  bool TakesChaos() const override { return true; }
   // portolan_errors_total and portolan_errors_unlogged_total.
   void CollectMetrics(MetricFamilies& families) const override;
 

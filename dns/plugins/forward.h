@@ -69,6 +69,7 @@ class Forward : public Plugin {
 
   std::string_view name() const override { return "forward"; }
   Verdict OnQuery(Exchange& exchange) override;
+  bool TakesChaos() const override { return true; }
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:

@@ -68,10 +68,10 @@ uint64_t Loadbalance::Random() {
   return z ^ (z >> 31);
 }
 
-void Loadbalance::OnReply(Exchange& exchange) {
+After Loadbalance::OnReply(Exchange& exchange) {
   const std::span<uint8_t> reply = exchange.reply();
   wire::MessageReader reader(reply);
-  if (reader.count(wire::Section::kAnswer) < 2) return;
+  if (reader.count(wire::Section::kAnswer) < 2) return After::kReply;
   // A run of records with one owner and type; RRsets stand together in answers.
   wire::MessageRecord first;
   size_t run = 0;
@@ -88,6 +88,7 @@ void Loadbalance::OnReply(Exchange& exchange) {
     rdata_at_[run++] = static_cast<uint16_t>(record.rdata_at);
   }
   Rotate(reply, std::span(rdata_at_).first(run), first.rdata_bytes);
+  return After::kReply;
 }
 
 // Moves RDATA, not records: owner, TTL and type are the same throughout an RRset. By three

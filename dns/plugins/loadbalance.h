@@ -34,7 +34,7 @@ class Loadbalance : public Plugin {
 
   std::string_view name() const override { return "loadbalance"; }
   Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
-  void OnReply(Exchange& exchange) override;
+  After OnReply(Exchange& exchange) override;
 
  private:
   // As many addresses as a reply over TCP can hold, with compressed owners.

@@ -34,17 +34,6 @@ bool LastTarget(std::span<const uint8_t> reply, wire::NameBuffer& target) {
   return found && reader.ok();
 }
 
-void SetName(const wire::NameBuffer& name, wire::Query& query) {
-  std::copy_n(name.bytes.begin(), name.size, query.name.begin());
-  query.name_bytes = name.size;
-  query.labels = 0;
-  for (size_t at = 0; at < name.size; at += size_t{1} + name.bytes[at]) {
-    query.label_at[query.labels] = static_cast<uint8_t>(at);
-    if (name.bytes[at] == 0) break;
-    ++query.labels;
-  }
-}
-
 // The records of one alias after another, and at last those of the type asked.
 class AliasChain {
  public:
@@ -109,42 +98,28 @@ class AliasChain {
 
 }  // namespace
 
-bool BeginAlias(Exchange& exchange, wire::Query& target) {
+bool BeginAlias(Exchange& exchange) {
   const wire::Query& asked = exchange.query();
-  const std::span<uint8_t> reply = exchange.reply();
+  const std::span<const uint8_t> reply = exchange.reply();
   const bool address = asked.type == rr::kA || asked.type == rr::kAaaa;
   const bool cut = (wire::Load16(reply.data() + 2) & wire::flag::kTruncated) != 0;
-  wire::NameBuffer name;
-  if (!address || cut || !LastTarget(reply, name)) return false;
-  const size_t question_bytes = name.size + size_t{4};
-  if (exchange.room().size() < reply.size() + question_bytes + wire::kMinReplyRoom) return false;
-
-  const std::span<uint8_t> question = exchange.room().subspan(reply.size(), question_bytes);
-  std::copy_n(name.bytes.begin(), name.size, question.begin());
-  wire::Store16(&question[name.size], asked.type);
-  wire::Store16(&question[name.size + size_t{2}], wire::kClassIn);
-  target = asked;
-  target.question = question;
-  SetName(name, target);
-  exchange.SetAside({reply.size(), question_bytes, exchange.max_reply_bytes(), exchange.depth()},
-                    target);
-  return true;
+  wire::NameBuffer target;
+  return address && !cut && LastTarget(reply, target) && exchange.BeginAlias(target.view());
 }
 
-void EndAlias(Exchange& exchange, const wire::Query& asked) {
+void EndAlias(Exchange& exchange) {
   // The new reply takes the place of both.
   std::array<uint8_t, wire::kMaxMessageBytes> copy;
-  const size_t ours_bytes = exchange.aside().reply_bytes;
+  const size_t ours_bytes = exchange.aside().size();
   const std::span<const uint8_t> ours = std::span(copy).first(ours_bytes);
   const std::span<const uint8_t> theirs =
       std::span(copy).subspan(ours_bytes, exchange.reply().size());
-  std::memcpy(copy.data(), exchange.whole_room().data(), ours.size());
+  std::memcpy(copy.data(), exchange.aside().data(), ours.size());
   std::memcpy(copy.data() + ours_bytes, exchange.reply().data(), theirs.size());
 
-  exchange.TakeBack(asked);
-  exchange.set_local(true);
+  exchange.EndAlias();
   uint16_t flags = wire::Load16(&ours[2]) & kOurFlags;
-  AliasChain chain(asked, exchange.room(), exchange.max_reply_bytes());
+  AliasChain chain(exchange.query(), exchange.room(), exchange.max_reply_bytes());
   if (theirs.size() < wire::kHeaderBytes || !chain.Add(ours) || !chain.Add(theirs)) {
     std::memcpy(exchange.room().data(), ours.data(), ours.size());
     exchange.set_reply_bytes(ours.size());

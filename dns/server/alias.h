@@ -14,18 +14,16 @@
 #pragma once
 
 #include "dns/exchange.h"
-#include "dns/wire/query.h"
 
 namespace portolan::dns {
 
-// Sets exchange.reply() aside and makes `target`, which must stay until EndAlias or the exchange is
-// suspended, its question: the client's query for the name that the last CNAME of the answer leads
-// to. False, and nothing is changed, if there is none, if the reply is cut short or if the room is
-// too small.
-bool BeginAlias(Exchange& exchange, wire::Query& target);
+// Sets exchange.reply() aside and makes the name that the last CNAME of the answer leads to the
+// exchange's question, of the type that was asked. False, and nothing is changed, if there is none,
+// if the reply is cut short or if the room is too small.
+bool BeginAlias(Exchange& exchange);
 
-// The reply in the exchange answers the target, or is empty. `asked` is what the client asked.
-// Afterwards the exchange is as its plugins left it, with the longer reply; it counts as local.
-void EndAlias(Exchange& exchange, const wire::Query& asked);
+// The reply in the exchange answers the target, or is empty. Afterwards the exchange is as its
+// links left it, with the longer reply; it counts as local.
+void EndAlias(Exchange& exchange);
 
 }  // namespace portolan::dns

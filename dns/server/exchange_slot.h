@@ -1,5 +1,5 @@
-// Room for exchanges that wait for an upstream: a fixed number of slots for each worker, made at
-// the start. The worker's thread only.
+// Room for exchanges that wait for an upstream: a bounded number of slots for each worker, made
+// when first needed and kept. The worker's thread only.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "common/metrics.h"
 #include "dns/exchange.h"
 #include "dns/server/routes.h"
+#include "dns/server/walk.h"
 
 namespace portolan::dns {
 
@@ -19,6 +20,7 @@ class ReplySink;
 
 // How a reply finds its way back, besides the client's address.
 struct ReplyTo {
+  // Null: nobody waits.
   ReplySink* sink = nullptr;
   // UDP on a wildcard address: the address that was asked, which must answer.
   std::optional<IpAddress> local;
@@ -34,13 +36,8 @@ class ReplySink {
                          std::span<const uint8_t> reply) = 0;
   // The exchange ended without a reply.
   virtual void Forget(const ReplyTo& to) = 0;
-};
-
-// Whose chains the reply goes back through.
-struct RoutePath {
-  const Route* route = nullptr;  // of the question that is being asked
-  // Of the client's question, where that is another one and its reply is aside; else null.
-  const Route* aside = nullptr;
+  // Over UDP there are no streams.
+  virtual void SendStream(const ReplyTo& to, std::shared_ptr<ReplyStream>) { Forget(to); }
 };
 
 // The longest query that can be suspended; a longer one is answered SERVFAIL.
@@ -49,25 +46,39 @@ inline constexpr size_t kMaxUdpReplyBytes = 4096;
 
 class SlotPool;
 
-class ExchangeSlot final : public Suspended {
+class ExchangeSlot final : public Suspended, private SuspendedPool {
  public:
+  ExchangeSlot(SlotPool& pool, bool large);
+
   Exchange& exchange() override { return *exchange_; }
-  void Resume() override;
-  void Drop() override;
+  void Resume() override { Continue(Verdict::kAnswered); }
+  void Pass() override { Continue(Verdict::kNext); }
+  void Retry() override;
+  void Drop() override { Finish(Verdict::kDropped); }
 
  private:
   friend class SlotPool;
 
   void Bind(const Exchange& from, const ReplyTo& to, std::shared_ptr<const Routes> routes,
             const RoutePath& path);
+  void BindInBackground(const Exchange& from, std::shared_ptr<const Routes> routes,
+                        const RoutePath& path);
+  void Continue(Verdict said);
+  void Finish(Verdict verdict);
   void Release();
 
-  SlotPool* pool_ = nullptr;
+  // A link that suspends an exchange again finds it here.
+  Suspended* Suspend(Exchange&) override { return this; }
+  bool AskInBackground(const Exchange& from, std::span<const uint8_t> name, uint16_t type) override;
+
+  SlotPool& pool_;
+  const bool large_;
+  std::unique_ptr<uint8_t[]> memory_;  // of the query's bytes and the room
   std::span<uint8_t> query_bytes_;
   std::span<uint8_t> room_;
-  bool large_ = false;
 
-  wire::Query query_;
+  wire::Query query_;  // the client's
+  Questions questions_;
   std::optional<Exchange> exchange_;
   ReplyTo to_;
   std::shared_ptr<const Routes> routes_;  // keeps the chain alive
@@ -76,7 +87,7 @@ class ExchangeSlot final : public Suspended {
 
 class SlotPool {
  public:
-  // `large` slots have room for a reply over TCP.
+  // At most so many; `large` slots have room for a reply over TCP.
   SlotPool(size_t small, size_t large);
 
   // Lets go of the chains that waiting exchanges hold; plugins may drop their exchanges as they
@@ -87,19 +98,32 @@ class SlotPool {
   Suspended* Suspend(const Exchange& exchange, const ReplyTo& to,
                      const std::shared_ptr<const Routes>& routes, const RoutePath& path);
 
-  size_t in_use() const {
-    return small_.size() + large_.size() - free_small_.size() - free_large_.size();
-  }
-  const Counter& full() const { return full_; }
+  // Asks the links below the present one of `from` for themselves (Exchange::AskInBackground).
+  // Takes at most an eighth of the slots.
+  bool AskInBackground(const Exchange& from, std::span<const uint8_t> name, uint16_t type,
+                       const std::shared_ptr<const Routes>& routes, const RoutePath& path);
+
+  size_t in_use() const { return small_.in_use() + large_.in_use(); }
+  void CollectMetrics(MetricFamilies& families) const;  // any thread
 
  private:
   friend class ExchangeSlot;
 
-  std::vector<std::unique_ptr<ExchangeSlot>> small_, large_;
-  // Last in, first out: the memory in use stays small and warm.
-  std::vector<ExchangeSlot*> free_small_, free_large_;
-  std::unique_ptr<uint8_t[]> memory_;
+  struct Slots {
+    std::vector<std::unique_ptr<ExchangeSlot>> all;
+    // Last in, first out: the memory in use stays small and warm.
+    std::vector<ExchangeSlot*> free;
+    size_t max = 0;
+    size_t in_use() const { return all.size() - free.size(); }
+  };
+
+  ExchangeSlot* Take(Slots& slots, const Exchange& exchange);
+
+  Slots small_, large_;
+  size_t in_background_ = 0;
   Counter full_;
+  Counter background_;
+  Counter background_refused_;
 };
 
 }  // namespace portolan::dns

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "dns/server/alias.h"
+#include "dns/server/walk.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
@@ -12,11 +12,17 @@ class QueryHandler::Origin final : public SuspendedPool {
  public:
   Origin(SlotPool& slots, const ReplyTo& to, const std::shared_ptr<const Routes>& routes,
          const Route& route)
-      : slots_(slots), to_(to), routes_(routes), path_{&route} {}
+      : slots_(slots), to_(to), routes_(routes), path_{&route, nullptr} {}
+
   Suspended* Suspend(Exchange& exchange) override {
     return slots_.Suspend(exchange, to_, routes_, path_);
   }
-  void FollowTo(const Route& route) { path_ = {&route, path_.route}; }
+  bool AskInBackground(const Exchange& from, std::span<const uint8_t> name,
+                       uint16_t type) override {
+    return slots_.AskInBackground(from, name, type, routes_, path_);
+  }
+
+  RoutePath& path() { return path_; }
 
  private:
   SlotPool& slots_;
@@ -40,6 +46,7 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
   wire::Query query;
   switch (wire::ParseQuery(message, query)) {
     case wire::ParseOutcome::kQuery:
+    case wire::ParseOutcome::kChaos:
       break;
     case wire::ParseOutcome::kDrop:
       counters_.dropped.Add();
@@ -58,44 +65,27 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
   route->counters->CountRequest(transport, client.ip.family(), query.type);
 
   Origin origin(slots_, to, routes_, *route);
-  Exchange exchange(query, client, transport, room, origin);
+  Questions questions;
+  Exchange exchange(query, client, transport, room, origin, &questions);
   exchange.set_max_reply_bytes(transport == Transport::kTcp
                                    ? room.size()
                                    : std::min<size_t>(query.udp_payload, room.size()));
-  Verdict verdict = route->to.chain->Run(exchange);
-  if (verdict == Verdict::kAlias) verdict = FollowAlias(exchange, *route, origin);
-  switch (verdict) {
+  switch (Walk(*routes_, origin.path(), exchange, Verdict::kNext)) {
     case Verdict::kPending:
       return {Outcome::kPending};
     case Verdict::kDropped:
       counters_.plugin_dropped.Add();
       return {Outcome::kSilence};
+    case Verdict::kStream:
+      return {transport == Transport::kTcp ? Outcome::kStream : Outcome::kSilence, 0,
+              exchange.stream()};
     case Verdict::kAnswered:
     case Verdict::kNext:
     case Verdict::kAlias:
       break;
   }
-  ZoneCounters::CountResponse(*route->responses[exchange.depth()], room[3] & 15);
+  ZoneCounters::CountResponse(*route->responses[exchange.answered_at()], room[3] & 15);
   return {Outcome::kReply, exchange.reply().size()};
-}
-
-// As in CoreDNS the target may be in another server block than the alias. A target that is an alias
-// once more is not followed further: that is how a circle ends.
-Verdict QueryHandler::FollowAlias(Exchange& exchange, const Route& route, Origin& origin) {
-  const wire::Query& asked = exchange.query();
-  wire::Query target;
-  if (BeginAlias(exchange, target)) {
-    if (const Route* next = routes_->Find(target)) {
-      origin.FollowTo(*next);
-      const Verdict verdict = next->to.chain->Run(exchange);
-      if (verdict == Verdict::kPending) return verdict;
-      if (verdict == Verdict::kAlias) next->to.chain->Return(exchange);
-      if (verdict == Verdict::kDropped) exchange.set_reply_bytes(0);
-    }
-    EndAlias(exchange, asked);
-  }
-  route.to.chain->Return(exchange);
-  return Verdict::kAnswered;
 }
 
 QueryHandler::Handled QueryHandler::Refuse(const wire::Query& query, std::span<uint8_t> room,

@@ -19,11 +19,13 @@ class QueryHandler {
   enum class Outcome : uint8_t {
     kReply,    // send the bytes given
     kPending,  // the sink gets the reply, or Forget, later
+    kStream,   // over TCP: send what the stream gives
     kSilence,  // no reply at all
   };
   struct Handled {
     Outcome outcome;
     size_t reply_bytes = 0;  // of `room`
+    std::shared_ptr<ReplyStream> stream = nullptr;
   };
 
   QueryHandler(SlotPool& slots, ZoneCounterTable& counters);
@@ -40,7 +42,6 @@ class QueryHandler {
  private:
   class Origin;
 
-  Verdict FollowAlias(Exchange& exchange, const Route& route, Origin& origin);
   Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,
                  Counter& reason);
 

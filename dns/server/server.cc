@@ -48,9 +48,7 @@ void Server::CollectMetrics(MetricFamilies& families) const {
   handler_.Collect(families);
   for (const auto& udp : udp_) udp->Collect(families);
   for (const auto& tcp : tcp_) tcp->Collect(families);
-  AddCounterSample(families, "portolan_dns_no_slot_total",
-                   "Queries that could not wait for an upstream because all slots were taken.", {},
-                   static_cast<double>(slots_.full().value()));
+  slots_.CollectMetrics(families);
 }
 
 }  // namespace portolan::dns

@@ -33,6 +33,8 @@ struct TcpListener::Connection {
   size_t read_bytes = 0;
   std::vector<uint8_t> unsent;
   size_t in_flight = 0;
+  // A zone transfer: the queries behind it wait for its end.
+  std::shared_ptr<ReplyStream> stream;
   uint64_t last_active = 0;
   bool peer_done = false;  // it sends no more, but may still read
   bool closed = false;
@@ -151,8 +153,9 @@ void TcpListener::OnWritable(Connection& c) {
 }
 
 void TcpListener::Process(Connection& c) {
+  Pump(c);
   size_t at = 0;
-  while (!c.closed && c.unsent.empty() && c.in_flight < limits_.in_flight &&
+  while (!c.closed && c.unsent.empty() && c.stream == nullptr && c.in_flight < limits_.in_flight &&
          c.read_bytes - at >= kLengthBytes) {
     const size_t bytes = wire::Load16(c.read.data() + at);
     if (bytes > kMaxQueryBytes) {
@@ -169,6 +172,11 @@ void TcpListener::Process(Connection& c) {
         handler_.Handle(message, c.client, Transport::kTcp,
                         {reply_.get() + kLengthBytes, wire::kMaxMessageBytes}, {this, {}, c.id});
     if (handled.outcome == QueryHandler::Outcome::kPending) continue;
+    if (handled.outcome == QueryHandler::Outcome::kStream) {
+      c.stream = handled.stream;
+      Pump(c);
+      continue;
+    }
     --c.in_flight;
     if (handled.outcome == QueryHandler::Outcome::kSilence) continue;
     wire::Store16(reply_.get(), static_cast<uint16_t>(handled.reply_bytes));
@@ -197,6 +205,19 @@ void TcpListener::Send(Connection& c, std::span<const uint8_t> framed) {
     return;
   }
   c.unsent.insert(c.unsent.end(), framed.begin() + static_cast<long>(sent), framed.end());
+}
+
+void TcpListener::Pump(Connection& c) {
+  while (c.stream != nullptr && !c.closed && c.unsent.empty()) {
+    const size_t bytes = c.stream->Next({reply_.get() + kLengthBytes, wire::kMaxMessageBytes});
+    if (bytes == 0) {
+      c.stream = nullptr;
+      --c.in_flight;
+      return;
+    }
+    wire::Store16(reply_.get(), static_cast<uint16_t>(bytes));
+    Send(c, {reply_.get(), kLengthBytes + bytes});
+  }
 }
 
 void TcpListener::Settle(Connection& c) {
@@ -232,6 +253,19 @@ void TcpListener::SendReply(const ReplyTo& to, const SocketAddress&,
   if (!c->closed && c->read_bytes >= kLengthBytes) c->writable.Enable();
 }
 
+void TcpListener::SendStream(const ReplyTo& to, std::shared_ptr<ReplyStream> stream) {
+  Connection* c = Find(to.connection);
+  if (c == nullptr) return counters_.lost.Add();
+  // One at a time: a second one that was asked for meanwhile ends the connection.
+  if (c->stream != nullptr) return Close(*c);
+  c->stream = std::move(stream);
+  c->last_active = seconds_;
+  Pump(*c);
+  if (c->closed) return;
+  Settle(*c);
+  if (!c->closed && c->read_bytes >= kLengthBytes) c->writable.Enable();
+}
+
 void TcpListener::Forget(const ReplyTo& to) {
   Connection* c = Find(to.connection);
   if (c == nullptr) return;
@@ -247,7 +281,8 @@ void TcpListener::OnSecond() {
   const auto idle = static_cast<uint64_t>(absl::ToInt64Seconds(limits_.idle));
   std::vector<Connection*> expired;
   for (const auto& [id, c] : connections_) {
-    if (c->in_flight == 0 && seconds_ - c->last_active >= idle) expired.push_back(c.get());
+    const bool waits = c->in_flight > 0 && c->stream == nullptr;
+    if (!waits && seconds_ - c->last_active >= idle) expired.push_back(c.get());
   }
   for (Connection* c : expired) {
     counters_.idle.Add();

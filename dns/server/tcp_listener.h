@@ -40,6 +40,7 @@ class TcpListener : public ReplySink {
 
   void SendReply(const ReplyTo& to, const SocketAddress& client,
                  std::span<const uint8_t> reply) override;
+  void SendStream(const ReplyTo& to, std::shared_ptr<ReplyStream> stream) override;
   void Forget(const ReplyTo& to) override;
 
   void Collect(MetricFamilies& families) const;  // any thread
@@ -58,6 +59,8 @@ class TcpListener : public ReplySink {
   // Answers the whole queries that were read, as far as the limits allow.
   void Process(Connection& connection);
   void Send(Connection& connection, std::span<const uint8_t> framed);
+  // Sends of its stream what the connection takes.
+  void Pump(Connection& connection);
   // Reads go on, or pause, or the connection ends, as its state wants.
   void Settle(Connection& connection);
   void Close(Connection& connection);

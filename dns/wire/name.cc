@@ -1,5 +1,6 @@
 #include "dns/wire/name.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "common/status.h"
@@ -138,6 +139,18 @@ size_t SkipName(std::span<const uint8_t> message, size_t at) {
     if (length == 0) return at;
   }
   return 0;
+}
+
+void SetName(std::span<const uint8_t> name, Query& query) {
+  std::copy(name.begin(), name.end(), query.name.begin());
+  LowerName(std::span(query.name).first(name.size()));
+  query.name_bytes = static_cast<uint8_t>(name.size());
+  query.labels = 0;
+  for (size_t at = 0; at < name.size(); at += size_t{1} + name[at]) {
+    query.label_at[query.labels] = static_cast<uint8_t>(at);
+    if (name[at] == 0) break;
+    ++query.labels;
+  }
 }
 
 absl::StatusOr<Zone> Zone::Parse(std::string_view text) {

@@ -51,6 +51,9 @@ size_t ReadName(std::span<const uint8_t> message, size_t at, NameBuffer& out);
 // followed.
 size_t SkipName(std::span<const uint8_t> message, size_t at);
 
+// Makes `name`, which is well formed, the name of `query`, in lower case.
+void SetName(std::span<const uint8_t> name, Query& query);
+
 // A zone that a server block or a plugin is responsible for.
 struct Zone {
   std::string wire;  // lower case, with the root label

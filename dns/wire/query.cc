@@ -116,7 +116,8 @@ ParseOutcome ParseQuery(std::span<const uint8_t> message, Query& out) {
   if (end == 0) return ParseOutcome::kFormErr;
   const ParseOutcome records = ParseRecords(message, end, out);
   if (records != ParseOutcome::kQuery) return records;
-  return out.qclass == kClassIn ? ParseOutcome::kQuery : ParseOutcome::kRefused;
+  if (out.qclass == kClassIn) return ParseOutcome::kQuery;
+  return out.qclass == kClassChaos ? ParseOutcome::kChaos : ParseOutcome::kRefused;
 }
 
 }  // namespace portolan::dns::wire

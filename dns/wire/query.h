@@ -35,13 +35,15 @@ inline constexpr uint16_t kA = 1, kNs = 2, kCname = 5, kSoa = 6, kPtr = 12, kTxt
 }  // namespace type
 
 inline constexpr uint16_t kClassIn = 1;
+inline constexpr uint16_t kClassChaos = 3;
 
 enum class ParseOutcome : uint8_t {
   kQuery,    // one question, opcode QUERY, class IN, EDNS version 0 or none: answer it
   kDrop,     // shorter than a header, or a response: silence, lest two servers talk forever
   kFormErr,  // not one question, a name that does not parse, a second OPT, bytes that are missing
   kNotImp,   // opcode other than QUERY
-  kRefused,  // a class other than IN
+  kChaos,    // the same of class CH: for the few who know it
+  kRefused,  // another class
   kBadVers,  // an EDNS version above 0 (RFC 6891 6.1.3)
 };
 

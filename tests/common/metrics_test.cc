@@ -37,5 +37,27 @@ TEST(MetricFamilies, SamplesWithTheSameLabelsAddUp) {
   EXPECT_EQ(families[1].metric[0].gauge.value, 3);
 }
 
+TEST(MetricFamilies, HistogramsWithTheSameLabelsAddUp) {
+  constexpr double kBounds[] = {1, 10};
+  Histogram one(kBounds), two(kBounds);
+  for (const double value : {0.5, 1.0, 7.0}) one.Observe(value);
+  two.Observe(100);
+  MetricsPage page;
+  page.AddSource([&](MetricFamilies& families) {
+    for (const Histogram* histogram : {&one, &two}) {
+      AddHistogramSample(families, "portolan_test_seconds", "", {{"a", "x"}}, *histogram);
+    }
+  });
+  const std::string text = page.Render();
+  for (const char* line :
+       {"# TYPE portolan_test_seconds histogram\n",
+        "portolan_test_seconds_bucket{a=\"x\",le=\"1\"} 2\n",
+        "portolan_test_seconds_bucket{a=\"x\",le=\"10\"} 3\n",
+        "portolan_test_seconds_bucket{a=\"x\",le=\"+Inf\"} 4\n",
+        "portolan_test_seconds_sum{a=\"x\"} 108.5\n", "portolan_test_seconds_count{a=\"x\"} 4\n"}) {
+    EXPECT_THAT(text, testing::HasSubstr(line));
+  }
+}
+
 }  // namespace
 }  // namespace portolan

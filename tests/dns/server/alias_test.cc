@@ -96,9 +96,10 @@ class Witness : public Plugin {
 
   std::string_view name() const override { return "witness"; }
   Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
-  void OnReply(Exchange& exchange) override {
+  After OnReply(Exchange& exchange) override {
     seen.push_back(wire::NameToText(exchange.query().lower_name()) +
                    (exchange.local() ? " local" : " upstream"));
+    return After::kReply;
   }
 };
 

@@ -23,7 +23,10 @@ class Step : public Plugin {
     }
     return verdict_;
   }
-  void OnReply(Exchange&) override { trace_ += "<" + name_ + " "; }
+  After OnReply(Exchange&) override {
+    trace_ += "<" + name_ + " ";
+    return After::kReply;
+  }
 
  private:
   std::string name_;
@@ -62,7 +65,7 @@ class ChainRun : public testing::Test {
 TEST_F(ChainRun, TheReplyGoesBackThroughTheLinksThatSawTheQuery) {
   EXPECT_EQ(Run({Verdict::kNext, Verdict::kAnswered, Verdict::kNext}), Verdict::kAnswered);
   EXPECT_EQ(trace_, "a> b> <b <a ");
-  EXPECT_EQ(exchange_->depth(), 2u);
+  EXPECT_EQ(exchange_->answered_at(), 2u);
 }
 
 TEST_F(ChainRun, WhatNoLinkAnswersIsRefused) {
@@ -79,7 +82,7 @@ TEST_F(ChainRun, AnEmptyChainRefuses) {
 TEST_F(ChainRun, ASuspendedReplyGoesBackFromWhereItWasSuspended) {
   EXPECT_EQ(Run({Verdict::kNext, Verdict::kPending, Verdict::kNext}), Verdict::kPending);
   EXPECT_EQ(trace_, "a> b> ");
-  chain_->Return(*exchange_);
+  chain_->Up(*exchange_);
   EXPECT_EQ(trace_, "a> b> <b <a ");
 }
 

@@ -43,6 +43,32 @@ class Hold : public Plugin {
   std::vector<Suspended*>& held_;
 };
 
+// Answers "stream" with 100 messages of 60,000 bytes, numbered by their first two.
+class Streams : public Plugin {
+ public:
+  static constexpr size_t kMessages = 100, kBytes = 60000;
+  std::string_view name() const override { return "streams"; }
+  Verdict OnQuery(Exchange& exchange) override {
+    if (exchange.query().name[1] != 's' || exchange.query().name[2] != 't') return Verdict::kNext;
+    exchange.set_stream(std::make_shared<Numbered>());
+    return Verdict::kStream;
+  }
+
+ private:
+  class Numbered : public ReplyStream {
+   public:
+    size_t Next(std::span<uint8_t> room) override {
+      if (next_ == kMessages) return 0;
+      std::fill_n(room.begin(), kBytes, uint8_t{0});
+      wire::Store16(room.data(), static_cast<uint16_t>(next_++));
+      return kBytes;
+    }
+
+   private:
+    size_t next_ = 0;
+  };
+};
+
 // A worker on a thread of its own.
 class Worker {
  public:
@@ -65,6 +91,7 @@ class Worker {
     config.primary = config.zones[0];
     std::vector<std::unique_ptr<Plugin>> links;
     links.push_back(std::make_unique<Hold>(held_));
+    links.push_back(std::make_unique<Streams>());
     links.push_back(std::make_unique<Kubernetes>(config, cluster.holder()));
     server_->SetChains({{*wire::Zone::Parse(zone), std::make_shared<Chain>(std::move(links))}});
   }
@@ -331,6 +358,20 @@ TEST_F(DnsServer, TheEndOfTheStreamWaitsForTheReplies) {
   worker.ResumeAll(1);
   EXPECT_EQ(IdOf(client.ReceiveFramed()), 9);
   EXPECT_TRUE(client.ReceiveFramed().empty()) << "then closed";
+}
+
+// Six megabytes: far more than a connection may leave unread.
+TEST_F(DnsServer, AStreamOfMessagesGoesAsFastAsItIsReadAndQueriesBehindItWait) {
+  Worker worker(cluster_, On("127.0.0.1:0"));
+  Client client(SOCK_STREAM, worker.address());
+  client.Send(Join({Framed(MakeQuery("stream.cluster.local", 252)),
+                    Framed(MakeQuery(kBackend, 1, {.id = 77}))}));
+  for (size_t i = 0; i < Streams::kMessages; ++i) {
+    const Bytes message = client.ReceiveFramed();
+    ASSERT_EQ(message.size(), Streams::kBytes);
+    ASSERT_EQ(IdOf(message), static_cast<int>(i));
+  }
+  EXPECT_EQ(IdOf(client.ReceiveFramed()), 77);
 }
 
 TEST_F(DnsServer, AReplyToAClosedConnectionGoesNowhere) {

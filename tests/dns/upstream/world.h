@@ -37,6 +37,8 @@ class Client : public Suspended {
   Exchange& exchange() override { return *exchange_; }
   void Resume() override { ++resumed; }
   void Drop() override { ++dropped; }
+  void Pass() override { ++passed; }
+  void Retry() override { ++retried; }
 
   bool done() const { return resumed > 0; }
   Bytes reply() { return Bytes(exchange_->reply().begin(), exchange_->reply().end()); }
@@ -46,6 +48,8 @@ class Client : public Suspended {
 
   int resumed = 0;
   int dropped = 0;
+  int passed = 0;
+  int retried = 0;
 
  private:
   Bytes message_;

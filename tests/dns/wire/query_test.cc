@@ -166,9 +166,10 @@ TEST(ParseQuery, OtherOpcodesAreNotImplemented) {
 }
 
 TEST(ParseQuery, OtherClassesAreRefused) {
-  for (uint16_t qclass : {3, 4, 254, 255}) {
+  for (uint16_t qclass : {2, 4, 254, 255}) {
     EXPECT_EQ(Parse(MakeQuery("a", type::kA, {.qclass = qclass})), ParseOutcome::kRefused);
   }
+  EXPECT_EQ(Parse(MakeQuery("a", type::kA, {.qclass = kClassChaos})), ParseOutcome::kChaos);
 }
 
 TEST(ParseQuery, OtherRecordsInAQueryAreSteppedOver) {
