@@ -19,10 +19,21 @@ const Namespace* Snapshot::FindNamespace(std::string_view name) const {
 }
 const Service* Snapshot::FindService(std::string_view key) const { return Get(services_, key); }
 const SliceSet* Snapshot::FindSlices(std::string_view key) const { return Get(slices_, key); }
+const ServiceImport* Snapshot::FindServiceImport(std::string_view key) const {
+  return Get(imports_, key);
+}
+const SliceSet* Snapshot::FindImportedSlices(std::string_view key) const {
+  return Get(imported_slices_, key);
+}
 const Pod* Snapshot::FindPod(std::string_view key) const { return Get(pods_, key); }
 
 const Service* Snapshot::FindServiceByAddress(const IpAddress& ip) const {
   const auto* found = service_addresses_.Find(ip);
+  return found == nullptr ? nullptr : found->get();
+}
+
+const AddressOwner* Snapshot::FindAddress(const IpAddress& ip) const {
+  const auto* found = owners_.Find(ip);
   return found == nullptr ? nullptr : found->get();
 }
 
@@ -31,14 +42,20 @@ struct Directory::Edits {
       : namespaces(from.namespaces_),
         services(from.services_),
         slices(from.slices_),
+        imports(from.imports_),
+        imported_slices(from.imported_slices_),
         pods(from.pods_),
-        addresses(from.service_addresses_) {}
+        addresses(from.service_addresses_),
+        owners(from.owners_) {}
 
   Snapshot::ByName<Namespace>::Edit namespaces;
   Snapshot::ByName<Service>::Edit services;
   Snapshot::ByName<SliceSet>::Edit slices;
+  Snapshot::ByName<ServiceImport>::Edit imports;
+  Snapshot::ByName<SliceSet>::Edit imported_slices;
   Snapshot::ByName<Pod>::Edit pods;
   decltype(Snapshot::service_addresses_)::Edit addresses;
+  decltype(Snapshot::owners_)::Edit owners;
 };
 
 Directory::Directory() : current_(std::make_shared<const Snapshot>()) {}
@@ -98,35 +115,65 @@ void Directory::Disclaim(const IpAddress& ip, const std::string& key) {
   }
 }
 
+struct Directory::SliceFile {
+  Snapshot::ByName<SliceSet>::Edit& sets;
+  StringMap<std::string>& homes;
+  absl::btree_set<std::string>& changed;
+};
+
+Directory::SliceFile Directory::FileOf(bool imported) {
+  if (imported) {
+    return {edits().imported_slices, imported_slice_home_, pending_.imported_endpoints};
+  }
+  return {edits().slices, slice_home_, pending_.endpoints};
+}
+
 void Directory::Put(EndpointSlice slice) {
+  const SliceFile file = FileOf(slice.imported);
   const std::string slice_key = slice.name.ToString();
   const std::string home =
       slice.service.empty() ? std::string() : slice.name.ns + "/" + slice.service;
-  const auto at = slice_home_.find(slice_key);
-  if (at != slice_home_.end() && at->second != home) RemoveSlice(slice.name);
+  const auto at = file.homes.find(slice_key);
+  if (at != file.homes.end() && at->second != home) Unfile(slice.name, file);
   if (home.empty()) return;
-  slice_home_.insert_or_assign(slice_key, home);
-  pending_.endpoints.insert(home);
-  const auto* old = edits().slices.Find(home);
+  file.homes.insert_or_assign(slice_key, home);
+  file.changed.insert(home);
+  const auto* old = file.sets.Find(home);
   auto next = old == nullptr ? std::make_shared<SliceSet>() : std::make_shared<SliceSet>(**old);
   const std::string name = slice.name.name;
   (*next)[name] = std::make_shared<const EndpointSlice>(std::move(slice));
-  edits().slices.Set(home, std::move(next));
+  file.sets.Set(home, std::move(next));
 }
 
-void Directory::RemoveSlice(const ObjectName& name) {
-  const auto at = slice_home_.find(name.ToString());
-  if (at == slice_home_.end()) return;
+void Directory::RemoveSlice(const ObjectName& name) { Unfile(name, FileOf(false)); }
+
+void Directory::RemoveImportedSlice(const ObjectName& name) { Unfile(name, FileOf(true)); }
+
+void Directory::Unfile(const ObjectName& name, const SliceFile& file) {
+  const auto at = file.homes.find(name.ToString());
+  if (at == file.homes.end()) return;
   const std::string home = at->second;
-  slice_home_.erase(at);
-  pending_.endpoints.insert(home);
-  auto next = std::make_shared<SliceSet>(**edits().slices.Find(home));
+  file.homes.erase(at);
+  file.changed.insert(home);
+  auto next = std::make_shared<SliceSet>(**file.sets.Find(home));
   next->erase(name.name);
   if (next->empty()) {
-    edits().slices.Erase(home);
+    file.sets.Erase(home);
   } else {
-    edits().slices.Set(home, std::move(next));
+    file.sets.Set(home, std::move(next));
   }
+}
+
+void Directory::Put(ServiceImport import) {
+  auto shared = std::make_shared<const ServiceImport>(std::move(import));
+  const std::string key = shared->name.ToString();
+  pending_.service_imports.insert(key);
+  edits().imports.Set(key, shared);
+}
+
+void Directory::RemoveServiceImport(const ObjectName& name) {
+  std::string key = name.ToString();
+  if (edits().imports.Erase(key)) pending_.service_imports.insert(std::move(key));
 }
 
 void Directory::Put(Pod pod) {
@@ -141,6 +188,16 @@ void Directory::RemovePod(const ObjectName& name) {
   if (edits().pods.Erase(key)) pending_.pods.insert(std::move(key));
 }
 
+void Directory::Put(AddressOwner owner) {
+  pending_.addresses.insert(owner.ip);
+  const IpAddress ip = owner.ip;
+  edits().owners.Set(ip, std::make_shared<const AddressOwner>(std::move(owner)));
+}
+
+void Directory::RemoveAddress(const IpAddress& ip) {
+  if (edits().owners.Erase(ip)) pending_.addresses.insert(ip);
+}
+
 Directory::Committed Directory::Commit() {
   if (pending_.empty()) {
     edits_.reset();
@@ -152,8 +209,11 @@ Directory::Committed Directory::Commit() {
   next->namespaces_ = std::move(edited.namespaces).Finish();
   next->services_ = std::move(edited.services).Finish();
   next->slices_ = std::move(edited.slices).Finish();
+  next->imports_ = std::move(edited.imports).Finish();
+  next->imported_slices_ = std::move(edited.imported_slices).Finish();
   next->pods_ = std::move(edited.pods).Finish();
   next->service_addresses_ = std::move(edited.addresses).Finish();
+  next->owners_ = std::move(edited.owners).Finish();
   edits_.reset();
   current_ = std::move(next);
   return {current_, std::exchange(pending_, {})};

@@ -1,5 +1,5 @@
-// The directory: every namespace, Service, EndpointSlice and Pod that is known, as a sequence of
-// immutable snapshots.
+// The directory: every namespace, Service, ServiceImport, EndpointSlice and Pod that is known, as a
+// sequence of immutable snapshots.
 //
 // One thread owns a Directory and writes to it: a source (control plane) or the feed (sidecar).
 // Changes collect until Commit, which gives the next Snapshot and the list of what is different in
@@ -22,8 +22,8 @@
 
 namespace portolan {
 
-// All slices of one Service, by slice name. Slices may arrive before their Service and stay after
-// it.
+// All slices of one Service or ServiceImport, by slice name. Slices may arrive before it and stay
+// after it.
 using SliceSet = std::map<std::string, std::shared_ptr<const EndpointSlice>, std::less<>>;
 
 // Keys of the maps below are "namespace/name".
@@ -35,12 +35,17 @@ class Snapshot {
   const Namespace* FindNamespace(std::string_view name) const;
   const Service* FindService(std::string_view key) const;
   const SliceSet* FindSlices(std::string_view service_key) const;
+  const ServiceImport* FindServiceImport(std::string_view key) const;
+  const SliceSet* FindImportedSlices(std::string_view import_key) const;
   const Pod* FindPod(std::string_view key) const;
   // The Service that has `ip` as cluster, external or load-balancer address; null if none.
   const Service* FindServiceByAddress(const IpAddress& ip) const;
+  // Null: not held, which says nothing about who has the address.
+  const AddressOwner* FindAddress(const IpAddress& ip) const;
 
   size_t service_count() const { return services_.size(); }
   size_t slice_set_count() const { return slices_.size(); }
+  size_t service_import_count() const { return imports_.size(); }
 
   template <typename F>
   void ForEachService(F&& visit) const {
@@ -52,12 +57,25 @@ class Snapshot {
     slices_.ForEach([&](const std::string& key, const auto& set) { visit(key, *set); });
   }
   template <typename F>
+  void ForEachServiceImport(F&& visit) const {
+    imports_.ForEach([&](const std::string&, const auto& import) { visit(*import); });
+  }
+  // visit(import_key, const SliceSet&)
+  template <typename F>
+  void ForEachImportedSliceSet(F&& visit) const {
+    imported_slices_.ForEach([&](const std::string& key, const auto& set) { visit(key, *set); });
+  }
+  template <typename F>
   void ForEachNamespace(F&& visit) const {
     namespaces_.ForEach([&](const std::string&, const auto& ns) { visit(*ns); });
   }
   template <typename F>
   void ForEachPod(F&& visit) const {
     pods_.ForEach([&](const std::string&, const auto& pod) { visit(*pod); });
+  }
+  template <typename F>
+  void ForEachAddress(F&& visit) const {
+    owners_.ForEach([&](const IpAddress&, const auto& owner) { visit(*owner); });
   }
 
  private:
@@ -69,21 +87,28 @@ class Snapshot {
   ByName<Namespace> namespaces_;
   ByName<Service> services_;
   ByName<SliceSet> slices_;
+  ByName<ServiceImport> imports_;
+  ByName<SliceSet> imported_slices_;
   ByName<Pod> pods_;
   SharedMap<IpAddress, std::shared_ptr<const Service>> service_addresses_;
+  SharedMap<IpAddress, std::shared_ptr<const AddressOwner>> owners_;
 };
 
 // What a commit changed: keys of objects that were added, replaced or removed. A key whose object
 // is no longer in the snapshot was removed. For a slice, `services` is not touched; `endpoints`
-// names the Service whose set of slices changed.
+// (`imported_endpoints`) names the Service (ServiceImport) whose set of slices changed.
 struct DirectoryChanges {
   absl::btree_set<std::string> namespaces;
   absl::btree_set<std::string> services;
   absl::btree_set<std::string> endpoints;
+  absl::btree_set<std::string> service_imports;
+  absl::btree_set<std::string> imported_endpoints;
   absl::btree_set<std::string> pods;
+  absl::btree_set<IpAddress> addresses;
 
   bool empty() const {
-    return namespaces.empty() && services.empty() && endpoints.empty() && pods.empty();
+    return namespaces.empty() && services.empty() && endpoints.empty() && service_imports.empty() &&
+           imported_endpoints.empty() && pods.empty() && addresses.empty();
   }
 };
 
@@ -95,12 +120,17 @@ class Directory {
   void Put(Namespace ns);
   void Put(Service service);
   void Put(EndpointSlice slice);
+  void Put(ServiceImport import);
   void Put(Pod pod);
+  void Put(AddressOwner owner);
   // Removing what is not there changes nothing.
   void RemoveNamespace(std::string_view name);
   void RemoveService(const ObjectName& name);
   void RemoveSlice(const ObjectName& name);
+  void RemoveServiceImport(const ObjectName& name);
+  void RemoveImportedSlice(const ObjectName& name);
   void RemovePod(const ObjectName& name);
+  void RemoveAddress(const IpAddress& ip);
 
   // True if anything was put or removed since the last commit.
   bool dirty() const { return !pending_.empty(); }
@@ -119,12 +149,17 @@ class Directory {
   struct Edits;
   Edits& edits();
   void Disclaim(const IpAddress& ip, const std::string& service_key);
+  // The slices of Services, or of ServiceImports, while they are edited.
+  struct SliceFile;
+  SliceFile FileOf(bool imported);
+  void Unfile(const ObjectName& slice, const SliceFile& file);
 
   std::shared_ptr<const Snapshot> current_;
   std::unique_ptr<Edits> edits_;
   DirectoryChanges pending_;
   // Slice key -> service key it is filed under, so that a slice whose label changes moves.
   StringMap<std::string> slice_home_;
+  StringMap<std::string> imported_slice_home_;
   // Who claims an address, oldest claim first: two Services may name the same external address, and
   // when the first goes the other takes over.
   absl::flat_hash_map<IpAddress, std::vector<std::string>> address_claims_;

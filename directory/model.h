@@ -108,10 +108,26 @@ struct Endpoint {
 
 struct EndpointSlice {
   ObjectName name;
-  std::string service;  // label kubernetes.io/service-name, same namespace; empty: belongs to none
+  // The Service (label kubernetes.io/service-name) or, where `imported`, the ServiceImport (label
+  // multicluster.kubernetes.io/service-name) of the same namespace; empty: belongs to none. An API
+  // object may carry both labels, of different names: it is then two slices here.
+  std::string service;
+  bool imported = false;
+  std::string source_cluster;  // label multicluster.kubernetes.io/source-cluster; imported only
   IpFamily family = IpFamily::kIpv4;  // slices of type FQDN are left out by the sources
   std::vector<EndpointPort> ports;
   std::vector<Endpoint> endpoints;
+  Origin origin;
+};
+
+// A Service of the cluster set
+// (https://multicluster.sigs.k8s.io/concepts/multicluster-services-api/), which DNS knows in the
+// zones of `kubernetes { multicluster }`.
+struct ServiceImport {
+  ObjectName name;
+  bool headless = false;       // spec.type: Headless, and not ClusterSetIP
+  std::vector<IpAddress> ips;  // none where headless
+  std::vector<ServicePort> ports;
   Origin origin;
 };
 
@@ -131,6 +147,13 @@ struct Pod {
   // status.phase is Succeeded or Failed: its addresses may be another pod's by now.
   bool finished = false;
   Origin origin;
+};
+
+// Who has an address, for those who hold no Pods but may ask for one address at a time.
+struct AddressOwner {
+  IpAddress ip;
+  // The Pod that has it and is not finished; empty: nobody, which is known as well.
+  ObjectName pod;
 };
 
 }  // namespace portolan

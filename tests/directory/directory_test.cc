@@ -94,5 +94,66 @@ TEST(Directory, ASliceWhoseLabelChangesMoves) {
   EXPECT_EQ(snapshot->FindSlices("default/new")->size(), 1u);
 }
 
+// The controllers of the multi-cluster services API label a slice for a derived Service and for its
+// ServiceImport; the sources make two of it.
+TEST(Directory, ImportedSlicesAreASetOfTheirOwn) {
+  Directory directory;
+  directory.Put(MakeSlice("s", "derived-1"));
+  EndpointSlice imported = MakeSlice("s", "backend");
+  imported.imported = true;
+  imported.source_cluster = "west";
+  directory.Put(imported);
+  const auto [snapshot, changes] = directory.Commit();
+  EXPECT_THAT(changes.endpoints, ElementsAre("default/derived-1"));
+  EXPECT_THAT(changes.imported_endpoints, ElementsAre("default/backend"));
+  EXPECT_EQ(snapshot->FindSlices("default/backend"), nullptr);
+  ASSERT_NE(snapshot->FindImportedSlices("default/backend"), nullptr);
+  EXPECT_EQ(snapshot->FindImportedSlices("default/backend")->at("s")->source_cluster, "west");
+
+  directory.RemoveSlice({"default", "s"});
+  const auto without = directory.Commit().snapshot;
+  EXPECT_EQ(without->FindSlices("default/derived-1"), nullptr);
+  EXPECT_NE(without->FindImportedSlices("default/backend"), nullptr);
+  directory.RemoveImportedSlice({"default", "s"});
+  EXPECT_EQ(directory.Commit().snapshot->FindImportedSlices("default/backend"), nullptr);
+}
+
+TEST(Directory, ServiceImportsAreFoundByName) {
+  Directory directory;
+  ServiceImport import;
+  import.name = {"default", "backend"};
+  import.ips = {*IpAddress::Parse("10.96.0.153")};
+  directory.Put(import);
+  const auto [snapshot, changes] = directory.Commit();
+  EXPECT_THAT(changes.service_imports, ElementsAre("default/backend"));
+  ASSERT_NE(snapshot->FindServiceImport("default/backend"), nullptr);
+  EXPECT_EQ(snapshot->FindServiceImport("default/backend")->ips, import.ips);
+  EXPECT_EQ(snapshot->FindService("default/backend"), nullptr);
+  EXPECT_EQ(snapshot->FindServiceByAddress(import.ips.front()), nullptr);
+
+  directory.RemoveServiceImport(import.name);
+  const auto removed = directory.Commit();
+  EXPECT_THAT(removed.changes.service_imports, ElementsAre("default/backend"));
+  EXPECT_EQ(removed.snapshot->service_import_count(), 0u);
+}
+
+TEST(Directory, AnAddressThatNobodyHasIsHeldToo) {
+  Directory directory;
+  const IpAddress ip = *IpAddress::Parse("10.42.0.7"), unheld = *IpAddress::Parse("10.42.0.8");
+  directory.Put(AddressOwner{ip, {}});
+  const auto [snapshot, changes] = directory.Commit();
+  EXPECT_THAT(changes.addresses, ElementsAre(ip));
+  EXPECT_EQ(snapshot->FindAddress(unheld), nullptr);
+  ASSERT_NE(snapshot->FindAddress(ip), nullptr);
+  EXPECT_EQ(snapshot->FindAddress(ip)->pod, ObjectName());
+
+  directory.Put(AddressOwner{ip, {"default", "web-0"}});
+  EXPECT_EQ(directory.Commit().snapshot->FindAddress(ip)->pod.name, "web-0");
+  directory.RemoveAddress(ip);
+  EXPECT_EQ(directory.Commit().snapshot->FindAddress(ip), nullptr);
+  directory.RemoveAddress(ip);
+  EXPECT_FALSE(directory.dirty());
+}
+
 }  // namespace
 }  // namespace portolan
