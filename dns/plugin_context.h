@@ -30,6 +30,8 @@ struct PluginContext {
   std::vector<SocketAddress> pod_resolvers = {};
   // The search list of the pod's resolv.conf.
   std::vector<std::string> search = {};
+  // The namespace the pod is in; empty where the sidecar was not told.
+  std::string pod_namespace = {};
   size_t worker = 0;
   // Fetches what the directory does not hold; null: what it does not hold does not exist.
   OnDemand* on_demand = nullptr;

@@ -109,6 +109,8 @@ absl::Status Sidecar::OpenWorkers() {
   WorkerOptions options;
   options.dns_listen = Usable(settings_.dns_listen);
   options.pod_resolvers = resolv->nameservers;
+  options.search = resolv->search;
+  options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));
   options.forwarder.listen = Usable(settings_.forward_listen);
   options.forwarder.connect_timeout = settings_.connect_timeout;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);

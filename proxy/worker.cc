@@ -14,6 +14,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   worker->forwarder_ = *std::move(forwarder);
   worker->forward_addresses_ = worker->forwarder_->addresses();
   worker->pod_resolvers_ = options.pod_resolvers;
+  worker->search_ = options.search;
+  worker->pod_namespace_ = options.pod_namespace;
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
   return worker;
 }
@@ -45,7 +47,9 @@ void Worker::UseConfig(const dns::Config& config) {
   std::unique_ptr<dns::Chains> chains = config.Instantiate({.loop = loop_,
                                                             .cluster = cluster_data_,
                                                             .upstream = *upstream_,
-                                                            .pod_resolvers = pod_resolvers_});
+                                                            .pod_resolvers = pod_resolvers_,
+                                                            .search = search_,
+                                                            .pod_namespace = pod_namespace_});
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.
   chains_.With([&](auto& current) { std::swap(current, chains); });

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct WorkerOptions {
   std::vector<SocketAddress> dns_listen;
   // The nameservers of the pod's resolv.conf, in order.
   std::vector<SocketAddress> pod_resolvers;
+  // Its search list, and the namespace of --node.
+  std::vector<std::string> search;
+  std::string pod_namespace;
   ForwarderOptions forwarder;
 };
 
@@ -73,6 +77,8 @@ class Worker {
   // hold on to links, then what the links use.
   EventLoop loop_;
   std::vector<SocketAddress> pod_resolvers_;
+  std::vector<std::string> search_;
+  std::string pod_namespace_;
   dns::ClusterDataHolder cluster_data_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
   std::unique_ptr<dns::Server> dns_;
