@@ -11,6 +11,7 @@
 #include "common/fd.h"
 #include "common/files.h"
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/resolv_conf.h"
 #include "common/status.h"
 #include "dns/corefile/parser.h"
@@ -59,7 +60,7 @@ std::string_view SourceName(FeedStatus::Source source) {
 }
 
 std::string DescribeAge(const FeedStatus& status) {
-  const absl::Duration age = status.Age(absl::Now());
+  const absl::Duration age = status.Age(Monotonic());
   return age == absl::InfiniteDuration() ? "never in sync"
                                          : absl::FormatDuration(absl::Trunc(age, absl::Seconds(1)));
 }
@@ -302,6 +303,8 @@ Readiness Sidecar::Ready() {
                            : (known ? fmt::format("stale, from {}", SourceName(feed_status_.source))
                                     : "nothing yet: passing on to the pod's resolvers"),
       DescribeAge(feed_status_));
+  const std::string fault = feed_->status().state_fault;
+  if (!fault.empty()) readiness.body += fmt::format("state on disk: {}\n", fault);
   return readiness;
 }
 
@@ -328,6 +331,7 @@ nlohmann::json Sidecar::ConfigDump() {
             {"connected", status.connected},
             {"inSync", status.in_sync},
             {"age", DescribeAge(status)},
+            {"stateFault", status.state_fault},
             {"types", types}}},
           {"directory",
            {{"generation", snapshot_->generation()}, {"services", snapshot_->service_count()}}}};

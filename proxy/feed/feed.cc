@@ -1,11 +1,11 @@
 #include "proxy/feed/feed.h"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "absl/time/clock.h"
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/status.h"
 
 namespace portolan::proxy {
@@ -18,10 +18,6 @@ constexpr int kInvalidArgument = 3;
 // In parts of stale_after: when a silent control plane is asked for a sign of life, and left.
 constexpr double kProbeAfter = 0.5;
 constexpr double kLeaveAfter = 3;
-
-absl::Duration Monotonic() {
-  return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
-}
 
 std::optional<size_t> TypeIndex(std::string_view type_url) {
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {
@@ -51,8 +47,8 @@ bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
 
 }  // namespace
 
-absl::Duration FeedStatus::Age(absl::Time now) const {
-  return in_sync ? absl::ZeroDuration() : std::max(now - last_sync, absl::ZeroDuration());
+absl::Duration FeedStatus::Age(absl::Duration now) const {
+  return in_sync ? absl::ZeroDuration() : now - last_sync;
 }
 
 Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
@@ -99,13 +95,19 @@ void Feed::Stop() {
 
 void Feed::LoadFromDisk(const std::string& path) {
   auto state = LoadState(path, options_.version);
-  if (!state) return;
+  if (absl::IsNotFound(state.status())) return;
+  if (!state.ok()) {
+    state_not_used_ = std::string(Message(state.status()));
+    log::warn("{}", state_not_used_);
+    return;
+  }
   replica_ = std::move(state->replica);
-  // A clock that was set back must not make the state younger than it is.
-  last_sync_ = std::min(state->header.synced, absl::Now());
+  // Between two runs there is only the wall clock, which may have been set back.
+  const absl::Time synced = state->header.synced;
+  last_sync_ = Monotonic() - std::max(absl::Now() - synced, absl::ZeroDuration());
   if (state->proxy_config) RestoreProxyConfig(*std::move(state->proxy_config));
   log::info("starting from {}: {} services, as of {}", path, replica_->snapshot()->service_count(),
-            absl::FormatTime(absl::RFC3339_sec, last_sync_, absl::UTCTimeZone()));
+            absl::FormatTime(absl::RFC3339_sec, synced, absl::UTCTimeZone()));
   PublishEverything(FeedStatus::Source::kDisk);
 }
 
@@ -121,7 +123,14 @@ void Feed::RestoreProxyConfig(v1::SavedResource saved) {
 }
 
 StateImage Feed::TakeImage() const {
-  return {replica_->image(), proxy_config_, status().last_sync, options_.version};
+  const absl::Time synced = absl::Now() - status().Age(Monotonic());
+  return {replica_->image(), proxy_config_, synced, options_.version};
+}
+
+std::string Feed::StateFault() const {
+  if (writer_ != nullptr && !writer_->fault().empty())
+    return "cannot be saved: " + writer_->fault();
+  return state_not_used_;
 }
 
 void Feed::StateChanged() {
@@ -248,7 +257,7 @@ void Feed::OnResponse(const Response& response) {
   Publish(committed);
   if (stream_ == nullptr) return;  // The delegate stopped the feed.
   if (!was_synced && AllSynced()) OnSynced();
-  if (InSync()) last_sync_ = absl::Now();
+  if (InSync()) last_sync_ = Monotonic();
   PublishStatus();
   if (stream_ == nullptr) return;
   // Last, so that what is acknowledged is in force.
@@ -388,7 +397,8 @@ FeedStatus Feed::status() const {
   if (!options_.control_planes.empty()) {
     status.control_plane = options_.control_planes[control_plane_];
   }
-  status.last_sync = status.in_sync ? absl::Now() : last_sync_;
+  status.last_sync = status.in_sync ? Monotonic() : last_sync_;
+  status.state_fault = StateFault();
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {
     const Progress& progress = progress_[i];
     const uint64_t held = i == kProxyConfigIndex
@@ -405,8 +415,8 @@ void Feed::PublishStatus() {
   metrics_->connected = now.connected;
   metrics_->in_sync = now.in_sync;
   metrics_->endpoints_in_transit = replica_->endpoints_in_transit();
-  if (last_sync_ != absl::InfinitePast()) {
-    metrics_->last_sync_ms = absl::ToUnixMillis(last_sync_);
+  if (last_sync_ != -absl::InfiniteDuration()) {
+    metrics_->last_sync_ms = absl::ToInt64Milliseconds(last_sync_);
   }
   for (size_t i = 0; i < now.types.size(); ++i) metrics_->types[i].held = now.types[i].held;
   if (told_ && SameButCounts(*told_, now)) return;

@@ -82,12 +82,16 @@ struct FeedStatus {
   bool in_sync = false;
   // The address of the current or next attempt.
   std::string control_plane;
-  // Wall clock. While in sync: now. InfinitePast: never.
-  absl::Time last_sync = absl::InfinitePast();
+  // As Monotonic() has it, so that setting the wall clock makes nothing older or younger. While in
+  // sync: now. Minus infinity: never.
+  absl::Duration last_sync = -absl::InfiniteDuration();
+  // What is wrong with the state on disk: it was not used, or cannot be saved. Empty if all is
+  // well.
+  std::string state_fault;
   std::vector<Type> types;
 
-  // Zero while in sync, infinite if it never was.
-  absl::Duration Age(absl::Time now) const;
+  // Zero while in sync, infinite if it never was. `now` as Monotonic() has it.
+  absl::Duration Age(absl::Duration now) const;
 };
 
 class FeedDelegate {
@@ -99,8 +103,8 @@ class FeedDelegate {
   virtual absl::Status OnProxyConfig(const v1::ProxyConfig& config) = 0;
   // The control plane has none any more: back to what the sidecar was started with.
   virtual void OnProxyConfigWithdrawn() = 0;
-  // Something but last_sync and the counts changed. Comes after OnDirectory: who is told
-  // "in sync" has the directory that is in sync.
+  // Something but last_sync, state_fault and the counts changed. Comes after OnDirectory: who is
+  // told "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
 };
 
@@ -146,6 +150,7 @@ class Feed : private AdsStream::Listener {
   void LoadFromDisk(const std::string& path);
   void RestoreProxyConfig(v1::SavedResource saved);
   StateImage TakeImage() const;
+  std::string StateFault() const;
 
   void Connect();
   void Disconnect();
@@ -187,9 +192,12 @@ class Feed : private AdsStream::Listener {
   };
   std::optional<RefusedConfig> refused_config_;
   FeedStatus::Source source_ = FeedStatus::Source::kNone;
-  absl::Time last_sync_ = absl::InfinitePast();
+  // Monotonic.
+  absl::Duration last_sync_ = -absl::InfiniteDuration();
   // As the delegate was last told.
   std::optional<FeedStatus> told_;
+  // Why the state on disk was not used at the start.
+  std::string state_not_used_;
   std::unique_ptr<StateWriter> writer_;
 
   std::unique_ptr<AdsStream> stream_;

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "absl/time/clock.h"
+#include "common/monotonic.h"
 #include "proxy/feed/subscriptions.h"
 
 namespace portolan::proxy {
@@ -58,7 +58,7 @@ void FeedMetrics::AddSamples(MetricFamilies& families) const {
                  "Services of which some endpoints of the newest set have not arrived.", {},
                  static_cast<double>(endpoints_in_transit.load()));
   if (!in_sync && last_sync_ms == kNever) return;
-  const int64_t age_ms = in_sync ? 0 : absl::ToUnixMillis(absl::Now()) - last_sync_ms;
+  const int64_t age_ms = in_sync ? 0 : absl::ToInt64Milliseconds(Monotonic()) - last_sync_ms;
   AddGaugeSample(families, "portolan_feed_age_seconds",
                  "Time since the feed was last in sync; absent if it never was.", {},
                  static_cast<double>(std::max<int64_t>(age_ms, 0)) / 1000);

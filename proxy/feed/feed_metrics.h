@@ -34,7 +34,7 @@ struct FeedMetrics {
   std::atomic<bool> connected{false};
   std::atomic<bool> in_sync{false};
   std::atomic<uint64_t> endpoints_in_transit{0};
-  // Unix time; while in_sync the last sync is now.
+  // As Monotonic() has it; while in_sync the last sync is now.
   std::atomic<int64_t> last_sync_ms{kNever};
 
   void AddSamples(MetricFamilies& families) const;

@@ -44,17 +44,16 @@ std::string SetAside(const std::string& path) {
 
 }  // namespace
 
-std::optional<RestoredState> LoadState(const std::string& path, std::string_view reader) {
+absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader) {
   const auto file = ReadFile(path, kMaxStateBytes);
-  if (absl::IsNotFound(file.status())) return std::nullopt;
+  if (absl::IsNotFound(file.status())) return file.status();
   absl::Status status = file.status();
   if (status.ok()) {
     auto state = RestoreState(*file, reader);
     if (state.ok()) return *std::move(state);
     status = state.status();
   }
-  log::warn("saved state {} not used: {}; {}", path, Message(status), SetAside(path));
-  return std::nullopt;
+  return InvalidArgument("saved state {} not used: {}; {}", path, Message(status), SetAside(path));
 }
 
 StateWriter::StateWriter(EventLoop& loop, std::string path, absl::Duration interval,
@@ -81,7 +80,7 @@ void StateWriter::Changed() {
 void StateWriter::Schedule() {
   if (scheduled_ || writing_) return;
   scheduled_ = true;
-  timer_.Start(failing_ ? kRetryAfter : interval_);
+  timer_.Start(fault_.empty() ? interval_ : retry_after_);
 }
 
 void StateWriter::BeginWrite() {
@@ -112,14 +111,17 @@ void StateWriter::Report(const absl::Status& status) {
   writing_ = false;
   if (status.ok()) {
     metrics_.state_writes.Add();
-    if (failing_) log::info("state is saved to {} again", path_);
-    failing_ = false;
+    if (!fault_.empty()) log::info("state is saved to {} again", path_);
+    fault_.clear();
   } else {
     metrics_.state_write_failures.Add();
-    if (!failing_) {
+    if (fault_.empty()) {
       log::error("state cannot be saved, serving from memory: {}", Message(status));
+      retry_after_ = kFirstRetry;
+    } else {
+      retry_after_ = std::min(retry_after_ * 2, kLastRetry);
     }
-    failing_ = true;
+    fault_ = std::string(Message(status));
     changed_ = true;
   }
   if (changed_) Schedule();

@@ -4,13 +4,13 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/guarded.h"
@@ -19,18 +19,20 @@
 
 namespace portolan::proxy {
 
-// Reads the file at `path`, blocking. Nothing if there is none, or if it cannot be used: then it is
-// renamed to PATH.bad-TIME, for someone to look at, and one line is logged. The newest
-// kMaxSetAside of those are kept.
+// Reads the file at `path`, blocking. NotFound if there is none. Another error if it cannot be
+// used: then it is renamed to PATH.bad-TIME, for someone to look at, and the error says so. The
+// newest kMaxSetAside of those are kept.
 inline constexpr size_t kMaxSetAside = 3;
-std::optional<RestoredState> LoadState(const std::string& path, std::string_view reader);
+absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader);
 
 // Saves the state some time after a change, at most once per `interval`, from a thread of its own.
-// A write that fails is logged once, counted, and tried again after kRetryAfter; nobody waits for
-// it. All methods are called on `loop`.
+// A write that fails is counted and tried again, after kFirstRetry and then after twice as long
+// each time up to kLastRetry; the first of a row is logged. Nobody waits for it. All methods are
+// called on `loop`.
 class StateWriter {
  public:
-  static constexpr absl::Duration kRetryAfter = absl::Seconds(30);
+  static constexpr absl::Duration kFirstRetry = absl::Seconds(1);
+  static constexpr absl::Duration kLastRetry = absl::Seconds(30);
 
   // `take` gives what to write, when it is to be written.
   StateWriter(EventLoop& loop, std::string path, absl::Duration interval,
@@ -40,6 +42,8 @@ class StateWriter {
   StateWriter& operator=(const StateWriter&) = delete;
 
   void Changed();
+  // Why the last write failed; empty if it did not.
+  const std::string& fault() const { return fault_; }
   // Writes what has changed since the last write and waits for the disk. Then the writer is done.
   void Stop();
 
@@ -60,7 +64,8 @@ class StateWriter {
   bool scheduled_ = false;
   bool writing_ = false;
   bool changed_ = false;
-  bool failing_ = false;
+  std::string fault_;
+  absl::Duration retry_after_ = kFirstRetry;
   Guarded<std::vector<absl::Status>> results_;
   // Tasks that the disk's thread posted hold a weak reference.
   std::shared_ptr<StateWriter*> self_;

@@ -1,5 +1,6 @@
 #include <gmock/gmock.h>
 
+#include "common/monotonic.h"
 #include "tests/proxy/feed/feed_fixture.h"
 
 namespace portolan::proxy {
@@ -83,17 +84,15 @@ TEST_F(FeedOutage, AnUpdateThatIsNeverFinishedIsNotInSync) {
 
 TEST_F(FeedOutage, AgeCountsFromTheLastMomentInSync) {
   StartFeed(Options(server));
-  EXPECT_EQ(feed->status().Age(absl::Now()), absl::InfiniteDuration());
+  EXPECT_EQ(feed->status().Age(Monotonic()), absl::InfiniteDuration());
   SyncEmpty();
-  EXPECT_EQ(feed->status().Age(absl::Now()), absl::ZeroDuration());
+  EXPECT_EQ(feed->status().Age(Monotonic()), absl::ZeroDuration());
   server.CloseStreams();
   ASSERT_TRUE(Until([&] { return !feed->status().in_sync; }));
   const FeedStatus status = feed->status();
-  EXPECT_GT(status.Age(absl::Now()), absl::ZeroDuration());
-  EXPECT_LT(status.Age(absl::Now()), absl::Minutes(1));
+  EXPECT_GT(status.Age(Monotonic()), absl::ZeroDuration());
+  EXPECT_LT(status.Age(Monotonic()), absl::Minutes(1));
   EXPECT_EQ(status.Age(status.last_sync + absl::Hours(2)), absl::Hours(2));
-  EXPECT_EQ(status.Age(status.last_sync - absl::Hours(2)), absl::ZeroDuration())
-      << "a clock set back makes no negative age";
 }
 
 TEST_F(FeedOutage, StoppingWhileConnectingIsQuick) {

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "common/files.h"
+#include "common/monotonic.h"
 #include "tests/proxy/feed/feed_fixture.h"
 #include "tests/proxy/feed/temp_dir.h"
 
@@ -12,7 +13,9 @@ namespace portolan::proxy {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::Pair;
+using testing::StartsWith;
 using testing::UnorderedElementsAre;
 
 class FeedState : public FeedTest {
@@ -62,7 +65,7 @@ TEST_F(FeedState, ARestartServesFromDiskWithoutAControlPlane) {
   const FeedStatus status = feed->status();
   EXPECT_EQ(status.source, FeedStatus::Source::kDisk);
   EXPECT_FALSE(status.in_sync);
-  EXPECT_LT(status.Age(absl::Now()), absl::Minutes(1));
+  EXPECT_LT(status.Age(Monotonic()), absl::Minutes(1));
 }
 
 TEST_F(FeedState, ARestartTellsTheControlPlaneWhatItHolds) {
@@ -139,7 +142,17 @@ TEST_F(FeedState, ADamagedFileIsSetAsideAndTheStartGoesOn) {
   StartFeed(OptionsWithState());
   EXPECT_TRUE(delegate.snapshots.empty());
   EXPECT_FALSE(std::filesystem::exists(file()));
+  EXPECT_THAT(feed->status().state_fault, HasSubstr("set aside as " + file() + ".bad-"));
   SyncEmpty();
+}
+
+TEST_F(FeedState, AStateThatCannotBeSavedIsAFaultUntilItCan) {
+  std::filesystem::create_directory(file() + ".next");  // in the way of the file to be written
+  StartFeed(OptionsWithState());
+  SyncEmpty();
+  ASSERT_TRUE(Until([&] { return !feed->status().state_fault.empty(); }));
+  EXPECT_THAT(feed->status().state_fault, StartsWith("cannot be saved: " + file() + ".next: "));
+  EXPECT_TRUE(feed->status().in_sync);
 }
 
 TEST_F(FeedState, AConfigurationThatIsRefusedAtAStartIsNotClaimed) {

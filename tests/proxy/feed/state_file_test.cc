@@ -24,7 +24,7 @@ StateImage EmptyImage() { return {Replica().image(), std::nullopt, absl::Now(), 
 
 TEST(StateFile, AMissingFileIsNoEvent) {
   TempDir dir;
-  EXPECT_FALSE(LoadState(dir.path() + "/directory.state", "1.0").has_value());
+  EXPECT_TRUE(absl::IsNotFound(LoadState(dir.path() + "/directory.state", "1.0").status()));
   EXPECT_TRUE(FilesIn(dir.path()).empty());
 }
 
@@ -32,7 +32,7 @@ TEST(StateFile, ADamagedFileIsRenamedForInspection) {
   TempDir dir;
   const std::string path = dir.path() + "/directory.state";
   ASSERT_TRUE(WriteFileAtomically(path, "not ours").ok());
-  EXPECT_FALSE(LoadState(path, "1.0").has_value());
+  EXPECT_FALSE(LoadState(path, "1.0").ok());
   EXPECT_THAT(FilesIn(dir.path()),
               testing::ElementsAre(testing::StartsWith("directory.state.bad-")));
 }
@@ -45,7 +45,7 @@ TEST(StateFile, FilesSetAsideAreBoundedAndTheNewestKept) {
   }
   ASSERT_TRUE(WriteFileAtomically(dir.path() + "/other.bad-1", "not ours").ok());
   ASSERT_TRUE(WriteFileAtomically(path, "not ours").ok());
-  EXPECT_FALSE(LoadState(path, "1.0").has_value());
+  EXPECT_FALSE(LoadState(path, "1.0").ok());
   EXPECT_THAT(FilesIn(dir.path()),
               testing::UnorderedElementsAre("other.bad-1", "directory.state.bad-20200102T000000Z",
                                             "directory.state.bad-20200103T000000Z",
@@ -67,7 +67,7 @@ TEST(StateFile, ManyChangesAreOneWrite) {
   writer.Changed();
   writer.Stop();
   EXPECT_EQ(metrics.state_writes.value(), 2u) << "Stop writes what changed since";
-  EXPECT_TRUE(LoadState(dir.path() + "/sub/directory.state", "1.0").has_value());
+  EXPECT_TRUE(LoadState(dir.path() + "/sub/directory.state", "1.0").ok());
 }
 
 TEST(StateFile, AFailedWriteIsCountedAndHoldsNobodyUp) {
@@ -99,7 +99,7 @@ TEST(StateFile, AFullDiskKeepsTheOldFile) {
   writer.Changed();
   writer.Stop();
   EXPECT_EQ(metrics.state_write_failures.value(), 1u);
-  EXPECT_TRUE(LoadState(path, "1.0").has_value());
+  EXPECT_TRUE(LoadState(path, "1.0").ok());
 }
 
 }  // namespace
