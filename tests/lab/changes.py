@@ -28,7 +28,9 @@ class Measured:
             and not self.errors
 
 
-class _Probe:
+class Probe:
+    """probe.py in a pod; `lines` grows as it prints."""
+
     def __init__(self, pod: Pod, *arguments: str):
         self.lines: list[dict] = []
         self._process = pod.popen(PYTHON, "-B", _PROBE, *arguments)
@@ -55,8 +57,8 @@ def measure(pod: Pod, name: str, address: str, port: int, change: Callable[[], f
     reached, or must be reached. For `gone` the figure is the last connection that began and still
     reached it; for `new` the first that reached it.
     """
-    answers = _Probe(pod, "dns", pod.sandbox.shape.resolver(), name, "A")
-    connections = _Probe(pod, "http", address, str(port))
+    answers = Probe(pod, "dns", pod.sandbox.shape.resolver(), name, "A")
+    connections = Probe(pod, "http", address, str(port))
     time.sleep(0.2)
     changed = change()
     try:

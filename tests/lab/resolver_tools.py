@@ -1,9 +1,14 @@
-"""What the tools of a pod print: nslookup word for word, and dig's header taken apart."""
+"""What the tools of a pod print: nslookup word for word, dig's header taken apart, and a load of questions."""
 
+import json
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from .cluster import Pod
+from .tools import PYTHON
+
+_LOAD = str(Path(__file__).resolve().with_name("dns_load.py"))
 
 
 def nslookup_text(server: str, name: str, *addresses: str) -> str:
@@ -45,3 +50,31 @@ def _section(text: str, name: str) -> list:
         owner, ttl, _class, kind, data = line.split(None, 4)
         records.append((owner, int(ttl), kind, data))
     return records
+
+
+class Load:
+    """dns_load.py in a pod: `questions` as it takes them, asked at a steady rate until the end of the `with` block."""
+
+    def __init__(self, pod: Pod, per_second: int, *questions: str):
+        self._argv = (PYTHON, "-B", _LOAD, pod.sandbox.shape.resolver(), "3600", str(per_second), *questions)
+        self._pod = pod
+        self.asked, self.slowest = 0, 0.0
+        self.wrong: list[dict] = []
+        self.missing: list[dict] = []
+
+    def __enter__(self) -> "Load":
+        self._process = self._pod.popen(*self._argv)
+        self._process.stdout.readline()
+        return self
+
+    def __exit__(self, *_error) -> None:
+        self._process.terminate()
+        found = json.loads(self._process.communicate(timeout=10)[0])
+        self.asked, self.slowest = found["asked"], found["slowest"]
+        self.wrong, self.missing = found["wrong"], found["missing"]
+
+    def all_answered(self) -> bool:
+        return self.asked > 0 and not self.wrong and not self.missing
+
+    def __str__(self) -> str:
+        return f"{self.asked} asked, wrong: {self.wrong}, missing: {self.missing}, slowest {self.slowest:.3f} s"

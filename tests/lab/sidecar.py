@@ -1,5 +1,6 @@
 """What the injector adds to a pod: the init container with its rules, and the sidecar."""
 
+import json
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -56,21 +57,29 @@ class Capture:
         return commands
 
 
+@dataclass(frozen=True)
+class Page:
+    """An answer over HTTP; status 0 when there was none."""
+
+    status: int
+    body: str
+
+
 class Sidecar:
     """portolan-proxy in a pod, as a native sidecar container runs it."""
 
     def __init__(self, sandbox: Sandbox, settings: Settings):
         self._sandbox = sandbox
-        self._state = sandbox.folder / "state"
-        self._state.mkdir()
+        self.state_dir = sandbox.folder / "state"
+        self.state_dir.mkdir()
         # The folder is the container's emptyDir, which fsGroup gives to the sidecar.
-        run(["chown", f"{UID}:{UID}", str(self._state)])
+        run(["chown", f"{UID}:{UID}", str(self.state_dir)])
         families = sandbox.shape.families
         self._argv = [portolan("portolan-proxy"),
                       "--control", settings.control4 if families.ipv4 else settings.control6, "--control-insecure",
                       "--node", f"{sandbox.namespace}/{sandbox.name}",
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
-                      "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self._state), "--concurrency", "2"]
+                      "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]
         for ip in sandbox.ips:
             self._argv += ["--pod-ip", ip]
         # A pod without IPv6 addresses may still have ::1, but one with IPv6 switched off has not.
@@ -79,22 +88,37 @@ class Sidecar:
         self.daemon: Daemon
         self.start()
 
-    def start(self) -> None:
-        self.daemon = self._sandbox.start("portolan-proxy", _UNPRIVILEGED + self._argv)
+    def start(self, *flags: str, before: tuple = ()) -> None:
+        """flags: more of them. before: what goes before the program's own command line, such as prlimit or env."""
+        self.daemon = self._sandbox.start("portolan-proxy", [*_UNPRIVILEGED, *before, *self._argv, *flags])
         self.daemon.wait_ready(self.ready, f"/ready on port {HTTP_PORT} says 200")
 
     def kill(self) -> None:
         self.daemon.kill()
 
     def ready(self) -> bool:
-        """As the kubelet's startup probe asks: from the node, by the pod's address."""
+        return self.page("/ready").status == 200
+
+    def page(self, path: str, port: int = HTTP_PORT) -> Page:
+        """As the kubelet's probes and Prometheus ask: from the node, by the pod's address."""
         ip = f"[{self._sandbox.ip}]" if ":" in self._sandbox.ip else self._sandbox.ip
         try:
-            with urllib.request.urlopen(f"http://{ip}:{HTTP_PORT}/ready", timeout=2) as answer:
-                return answer.status == 200
-        except (OSError, urllib.error.URLError):
-            return False
+            with urllib.request.urlopen(f"http://{ip}:{port}{path}", timeout=2) as answer:
+                return Page(answer.status, answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return Page(error.code, error.read().decode())
+        except OSError as error:
+            return Page(0, str(error))
 
     def admin(self, path: str) -> str:
         """A page of the admin interface, which listens in the pod's loopback only."""
         return self._sandbox.exec("curl", "-sS", "-m", "5", f"http://127.0.0.1:15000{path}").stdout
+
+    def feed(self) -> dict:
+        """What /config_dump says of the feed."""
+        return json.loads(self.admin("/config_dump"))["feed"]
+
+    def metrics(self) -> dict:
+        """Each sample of /stats by its name and labels."""
+        samples = (line.rsplit(": ", 1) for line in self.admin("/stats").splitlines())
+        return {name: float(value) for name, value in samples}
