@@ -1,0 +1,40 @@
+"""Instructions that the sidecar itself spends on an answer, without the kernel's, by callgrind."""
+import glob, re, shutil
+
+from servers import Program, Server, free_port, portolan_command
+
+SCENARIOS = ("a", "nodata", "nxdomain", "srv", "headless3")
+NAMES = 500
+QUERIES = 20000
+# Everything between the loop's wake-up and the last sendmmsg.
+COLLECTED = "portolan::dns::UdpListener::OnReadable()"
+
+
+def count(bench, control, scenario):
+    """Instructions of an answer; None without one."""
+    folder, port = bench.folder(f"callgrind-{scenario}"), free_port()
+    command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind",
+               f"--toggle-collect={COLLECTED}"] + portolan_command(bench.build, folder, port, control.xds)
+    program = Program(command, folder)
+    server = Server(bench.build, "portolan", port, program)
+    # wait() asks once for each name.
+    answers = server.wait(scenario, NAMES, 40) and server.load(scenario, NAMES, QUERIES, 128)
+    program.stop()
+    if not answers:
+        return None
+    collected = 0
+    for path in glob.glob(f"{folder}/callgrind*"):
+        with open(path) as f:
+            found = re.search(r"^(?:summary|totals): (\d+)", f.read(), re.M)
+        collected += int(found.group(1)) if found else 0
+    return collected / (answers["received"] + NAMES)
+
+
+def run(bench, args, verdicts):
+    if shutil.which("valgrind") is None:
+        return print("\ninstructions: valgrind is not installed, left out")
+    control = bench.control(NAMES, NAMES)
+    print("\ninstructions: of the sidecar for an answer, without the kernel's")
+    for scenario in SCENARIOS:
+        counted = count(bench, control, scenario)
+        print(f"{scenario:<16}{'no such answers' if counted is None else format(counted, '.0f'):>16}", flush=True)

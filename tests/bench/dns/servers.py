@@ -1,0 +1,297 @@
+"""The servers of the bench: their configuration, how they are started, asked and stopped."""
+import json, os, shutil, signal, socket, subprocess, sys, tempfile, time
+
+import world
+
+UPSTREAM_ZONE = "example.org"
+
+
+def free_port(kind=socket.SOCK_DGRAM):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def write(path, text):
+    with open(path, "w") as f:
+        f.write(text)
+
+
+# --- Peers: (folder, port, names, upstream port or None) -> command ---
+
+
+def knot(folder, port, names, _):
+    world.write_cluster_zone(f"{folder}/zone", names)
+    write(f"{folder}/conf", f"""server:
+    rundir: {folder}
+    listen: 127.0.0.1@{port}
+    udp-workers: 1
+    tcp-workers: 1
+    background-workers: 1
+database:
+    storage: {folder}
+template:
+  - id: default
+    storage: {folder}
+zone:
+  - domain: cluster.local
+    file: {folder}/zone
+""")
+    return ["knotd", "-c", f"{folder}/conf"]
+
+
+def nsd_of(folder, port, zone):
+    write(f"{folder}/conf", f"""server:
+    ip-address: 127.0.0.1@{port}
+    server-count: 1
+    username: ""
+    chroot: ""
+    zonesdir: "{folder}"
+    pidfile: "{folder}/pid"
+    xfrdfile: "{folder}/xfrd"
+    xfrdir: "{folder}"
+    zonelistfile: "{folder}/zonelist"
+    database: ""
+    rrl-ratelimit: 0
+remote-control:
+    control-enable: no
+zone:
+    name: {zone}
+    zonefile: {folder}/zone
+""")
+    return ["nsd", "-d", "-c", f"{folder}/conf"]
+
+
+def nsd(folder, port, names, _):
+    world.write_cluster_zone(f"{folder}/zone", names)
+    return nsd_of(folder, port, "cluster.local")
+
+
+def unbound(folder, port, names, upstream):
+    with open(f"{folder}/conf", "w") as f:
+        f.write(f"""server:
+    interface: 127.0.0.1
+    port: {port}
+    num-threads: 1
+    do-daemonize: no
+    username: ""
+    chroot: ""
+    directory: "{folder}"
+    pidfile: "{folder}/pid"
+    use-syslog: no
+    logfile: "{folder}/log"
+    module-config: "iterator"
+    do-not-query-localhost: no
+    local-zone: "cluster.local." static
+    local-data: "cluster.local. {world.TTL} SOA ns.dns.cluster.local. hostmaster.cluster.local. 1 7200 1800 86400 30"
+""")
+        for owner, kind, data in world.records(names):
+            f.write(f'    local-data: "{owner}. {world.TTL} {kind} {data}"\n')
+        f.write("remote-control:\n    control-enable: no\n")
+        if upstream is not None:
+            f.write(f'forward-zone:\n    name: "{UPSTREAM_ZONE}"\n    forward-addr: 127.0.0.1@{upstream}\n')
+    return ["unbound", "-d", "-c", f"{folder}/conf"]
+
+
+def dnsmasq(folder, port, names, upstream):
+    with open(f"{folder}/hosts", "w") as hosts, open(f"{folder}/conf", "w") as conf:
+        for owner, kind, data in world.records(names):
+            if kind == "A":  # it searches SRV records one by one, for every query: they are left out
+                hosts.write(f"{data} {owner}\n")
+        if upstream is not None:
+            conf.write(f"server=/{UPSTREAM_ZONE}/127.0.0.1#{upstream}\n")
+    return ["dnsmasq", "-k", f"--conf-file={folder}/conf", f"--port={port}", "--no-resolv", "--no-hosts",
+            "--listen-address=127.0.0.1", "--bind-interfaces", f"--addn-hosts={folder}/hosts",
+            f"--pid-file={folder}/pid", "--local=/cluster.local/", f"--local-ttl={world.TTL}", "--user=root",
+            "--no-daemon", "--cache-size=10000"]
+
+
+PEERS = {"knot": knot, "nsd": nsd, "unbound": unbound, "dnsmasq": dnsmasq}
+CACHES = ("unbound", "dnsmasq")
+
+
+def installed(label):
+    return shutil.which("knotd" if label == "knot" else label) is not None
+
+
+# --- Programs ---
+
+
+def family(pid):
+    """The process and all below it: nsd forks, and what is measured may stand behind taskset."""
+    pids, at = [pid], 0
+    while at < len(pids):
+        try:
+            for task in os.listdir(f"/proc/{pids[at]}/task"):
+                with open(f"/proc/{pids[at]}/task/{task}/children") as f:
+                    pids += [int(p) for p in f.read().split()]
+        except OSError:
+            pass
+        at += 1
+    return pids
+
+
+def thread_cpu_ns(pid):
+    """CPU of each thread of the process so far."""
+    spent = {}
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/schedstat") as f:
+                spent[int(task)] = int(f.read().split()[0])
+    except OSError:
+        pass
+    return spent
+
+
+def cpu_ns(pid):
+    return sum(sum(thread_cpu_ns(p).values()) for p in family(pid))
+
+
+class Program:
+    """A child with a log of its own, in a folder of its own."""
+
+    def __init__(self, command, folder, cpus=None, environment=None):
+        self.folder = folder
+        self.log = open(f"{folder}/out", "w")
+        pin = ["taskset", "-c", cpus] if cpus else []
+        self.child = subprocess.Popen(pin + command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL,
+                                      env={**os.environ, **(environment or {})})
+
+    @property
+    def pid(self):
+        return self.child.pid
+
+    def running(self):
+        return self.child.poll() is None
+
+    def said(self, limit=2000):
+        with open(f"{self.folder}/out") as f:
+            return f.read()[-limit:]
+
+    def stop(self, patience=20):
+        pids = family(self.pid)
+        self.child.terminate()
+        try:
+            self.child.wait(patience)
+        except subprocess.TimeoutExpired:
+            for pid in pids:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            self.child.wait()
+        self.log.close()
+
+
+class Server:
+    """A DNS server on core 0 that is asked from core 1."""
+
+    def __init__(self, build, label, port, program):
+        self.build, self.label, self.port, self.program = build, label, port, program
+
+    def ask(self, tool, scenario, *args, timeout=90):
+        """What the load or latency tool says; None if it got wrong answers or none."""
+        check = ["--unchecked"] if self.label == "floor" else []
+        out = subprocess.run(["taskset", "-c", "1", f"{self.build}/bin/dns_bench_{tool}", "--server",
+                              f"127.0.0.1:{self.port}", "--scenario", scenario] + check + [str(a) for a in args],
+                             capture_output=True, text=True, timeout=timeout)
+        try:
+            result = json.loads(out.stdout)
+        except json.JSONDecodeError:
+            return None
+        return result if out.returncode == 0 else None
+
+    def load(self, scenario, names, count, outstanding, *args):
+        before = cpu_ns(self.program.pid)
+        result = self.ask("load", scenario, "--count", count, "--names", names, "--outstanding", outstanding, *args)
+        if result is not None:
+            result["us"] = (cpu_ns(self.program.pid) - before) / 1000 / result["received"]
+            result["qps"] = result["received"] / result["seconds"]
+        return result
+
+    def wait(self, scenario, names, seconds=20):
+        """True once all names are answered as they should be."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and self.program.running():
+            if self.ask("load", scenario, "--count", names, "--names", names, "--seconds", 2) is not None:
+                return True
+            time.sleep(0.2)
+        return False
+
+    def stop(self):
+        self.program.stop()
+
+
+class ControlPlane(Program):
+    """Feeds the sidecar out of FOLDER/manifests; idle while the load runs, and not counted."""
+
+    def __init__(self, build, folder):
+        self.xds, self.manifests = free_port(socket.SOCK_STREAM), f"{folder}/manifests"
+        super().__init__([f"{build}/bin/portolan-control", "--source", f"files:{self.manifests}", "--xds-insecure",
+                          "--xds-listen", f"127.0.0.1:{self.xds}", "--http-listen", "127.0.0.1:0",
+                          "--status-listen", "127.0.0.1:0"], folder)
+
+
+def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0"):
+    """The sidecar under the seed's Corefile; `upstream` adds a line to forward there."""
+    write(f"{folder}/resolv.conf", "nameserver 127.0.0.1\n")
+    forward = f"    forward . 127.0.0.1:{upstream}\n}}\n" if upstream is not None else "}\n"
+    write(f"{folder}/Corefile", world.COREFILE.removesuffix("}\n") + forward)
+    return [f"{build}/bin/portolan-proxy", "--node", "bench/client", "--concurrency", "1",
+            "--corefile", f"{folder}/Corefile", "--control", f"127.0.0.1:{xds}", "--control-insecure",
+            "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen", f"127.0.0.1:{port}",
+            "--forward-listen", "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0"]
+
+
+class Bench:
+    """All that is started, and stopped together at the end."""
+
+    def __init__(self, build, home):
+        self.build, self.home, self.started = build, home, []
+
+    def folder(self, label):
+        return tempfile.mkdtemp(prefix=f"{label}-".replace(" ", "-"), dir=self.home)
+
+    def keep(self, thing):
+        self.started.append(thing)
+        return thing
+
+    def stop(self):
+        for thing in reversed(self.started):
+            thing.stop()
+        self.started.clear()
+
+    def server(self, label, command_for, cpus="0"):
+        folder, port = self.folder(label), free_port()
+        program = self.keep(Program(command_for(folder, port), folder, cpus))
+        return Server(self.build, label, port, program)
+
+    def floor(self, extra_bytes):
+        return self.server("floor", lambda _, port: [f"{self.build}/bin/dns_bench_floor", f"127.0.0.1:{port}",
+                                                     str(extra_bytes)])
+
+    def control(self, services, headless_services=0):
+        folder = self.folder("control")
+        world.write_manifests(f"{folder}/manifests", services, headless_services)
+        return self.keep(ControlPlane(self.build, folder))
+
+    def portolan(self, control, upstream=None, label="portolan"):
+        return self.server(label, lambda folder, port: portolan_command(self.build, folder, port, control.xds, upstream))
+
+    def peer(self, label, names, upstream=None):
+        return self.server(label, lambda folder, port: PEERS[label](folder, port, names, upstream))
+
+    def upstream(self, names):
+        """The port of a server for example.org; None without nsd."""
+        if not installed("nsd"):
+            return None
+        folder, port = self.folder("upstream"), free_port()
+        world.write_upstream_zone(f"{folder}/zone", names)
+        self.keep(Program(nsd_of(folder, port, UPSTREAM_ZONE), folder, "1"))
+        return port
+
+
+def expect(server, scenario, names):
+    """Ends the bench if the server does not answer as it should."""
+    if not server.wait(scenario, names):
+        sys.exit(f"{server.label} does not answer {scenario} as expected:\n{server.program.said()}")
