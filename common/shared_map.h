@@ -50,6 +50,32 @@ class SharedMap {
     }
   }
 
+  // Goes through the entries one by one, in no order, for those who stop on the way.
+  class Cursor {
+   public:
+    // The version it goes through stays as it is, and alive as long as the cursor.
+    explicit Cursor(const SharedMap& map) : shards_(map.shards_) {}
+
+    // Null after the last.
+    const std::pair<const K, V>* Next() {
+      while (shard_ < kShards) {
+        const Shard* shard = (*shards_)[shard_].get();
+        if (shard != nullptr && !entered_) at_ = shard->begin();
+        entered_ = shard != nullptr;
+        if (entered_ && at_ != shard->end()) return &*at_++;
+        entered_ = false;
+        ++shard_;
+      }
+      return nullptr;
+    }
+
+   private:
+    std::shared_ptr<const Shards> shards_;
+    size_t shard_ = 0;
+    bool entered_ = false;
+    typename Shard::const_iterator at_;
+  };
+
   // Collects changes to a map; Finish() gives the next version. The original stays as it was.
   class Edit {
    public:

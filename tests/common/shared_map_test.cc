@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 
 #include "common/string_map.h"
@@ -58,6 +59,22 @@ TEST(SharedMap, HoldsManyAndSharesWhatDidNotChange) {
   size_t seen = 0;
   next.ForEach([&](const std::string&, int) { ++seen; });
   EXPECT_EQ(seen, 20000u);
+}
+
+TEST(SharedMap, ACursorGoesThroughOneVersionWhateverBecomesOfTheMap) {
+  SharedMap<int, int> map;
+  SharedMap<int, int>::Edit edit(map);
+  for (int i = 0; i < 5000; ++i) edit.Set(i, -i);
+  map = std::move(edit).Finish();
+  SharedMap<int, int>::Cursor cursor(map);
+  map = {};
+  std::set<int> seen;
+  while (const auto* entry = cursor.Next()) {
+    EXPECT_EQ(entry->second, -entry->first);
+    EXPECT_TRUE(seen.insert(entry->first).second);
+  }
+  EXPECT_EQ(seen.size(), 5000u);
+  EXPECT_EQ(cursor.Next(), nullptr);
 }
 
 }  // namespace
