@@ -87,11 +87,20 @@ void Directory::Put(Service service) {
     }
   }
   edits().services.Set(key, shared);
-  for (const IpAddress& ip : claimed) {
-    auto& claims = address_claims_[ip];
-    if (std::find(claims.begin(), claims.end(), key) == claims.end()) claims.push_back(key);
-    if (claims.front() == key) edits().addresses.Set(ip, shared);
-  }
+  for (const IpAddress& ip : claimed) Claim(ip, key);
+}
+
+// A cluster IP is its Service's, whoever else names it as an external address.
+void Directory::Claim(const IpAddress& ip, const std::string& key) {
+  auto is_cluster_ip = [&](const std::string& claimer) {
+    const auto& ips = (*edits().services.Find(claimer))->cluster_ips;
+    return std::find(ips.begin(), ips.end(), ip) != ips.end();
+  };
+  auto& claims = address_claims_[ip];
+  const auto held = std::find(claims.begin(), claims.end(), key);
+  if (held == claims.end()) claims.push_back(key);
+  std::stable_partition(claims.begin(), claims.end(), is_cluster_ip);
+  edits().addresses.Set(ip, *edits().services.Find(claims.front()));
 }
 
 void Directory::RemoveService(const ObjectName& name) {

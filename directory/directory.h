@@ -78,10 +78,13 @@ class Snapshot {
     owners_.ForEach([&](const IpAddress&, const auto& owner) { visit(*owner); });
   }
 
- private:
-  friend class Directory;
   template <typename T>
   using ByName = SharedMap<std::string, std::shared_ptr<const T>, StringHash, std::equal_to<>>;
+  // For a walk that is interrupted: Next gives key and Service.
+  ByName<Service>::Cursor services() const { return ByName<Service>::Cursor(services_); }
+
+ private:
+  friend class Directory;
 
   uint64_t generation_ = 0;
   ByName<Namespace> namespaces_;
@@ -148,6 +151,7 @@ class Directory {
  private:
   struct Edits;
   Edits& edits();
+  void Claim(const IpAddress& ip, const std::string& service_key);
   void Disclaim(const IpAddress& ip, const std::string& service_key);
   // The slices of Services, or of ServiceImports, while they are edited.
   struct SliceFile;
@@ -160,8 +164,8 @@ class Directory {
   // Slice key -> service key it is filed under, so that a slice whose label changes moves.
   StringMap<std::string> slice_home_;
   StringMap<std::string> imported_slice_home_;
-  // Who claims an address, oldest claim first: two Services may name the same external address, and
-  // when the first goes the other takes over.
+  // Who claims an address, cluster IPs before external addresses, then oldest claim first: two
+  // Services may name the same external address, and when the first goes the other takes over.
   absl::flat_hash_map<IpAddress, std::vector<std::string>> address_claims_;
 };
 

@@ -56,6 +56,19 @@ TEST(Directory, FindsServicesByAddressAcrossChanges) {
             nullptr);
 }
 
+TEST(Directory, AClusterIpIsItsServicesWhoeverElseNamesItAsExternal) {
+  const IpAddress ip = *IpAddress::Parse("10.43.0.1");
+  Directory directory;
+  Service thief = MakeService("thief", {"10.43.0.2"});
+  thief.external_ips = {ip};
+  directory.Put(thief);
+  directory.Put(MakeService("backend", {"10.43.0.1"}));
+  directory.Put(thief);
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "backend");
+  directory.RemoveService({"default", "backend"});
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "thief");
+}
+
 TEST(Directory, AnAddressClaimedTwiceStaysWithTheFirstUntilItGoes) {
   const IpAddress ip = *IpAddress::Parse("192.0.2.1");
   Directory directory;
