@@ -5,109 +5,113 @@
 //       ttl SECONDS                        0 to 3600, default 5
 //       pods disabled|insecure|verified
 //       fallthrough [ZONES...]
+//       namespaces NAMESPACE...            the rest is hidden
+//       labels EXPRESSION                  of Services (label_selector.h)
+//       namespace_labels EXPRESSION
+//       ignore empty_service               a Service without endpoints does not exist
+//       noendpoints                        nor do endpoints
+//       endpoint_pod_names
+//       zonal                              ZONE.pin._zone.SERVICE, ZONE.prefer._zone.SERVICE
+//       multicluster ZONES...              zones of ServiceImports
 //   }
 //
 // Kubernetes DNS specification 1.1.0; where it is silent, CoreDNS's kubernetes plugin
-// (https://coredns.io/plugins/kubernetes/). What is unknown is NXDOMAIN only while the feed is in
-// sync (cluster_data.h); otherwise it goes on to the next link. So does every question that this
-// plugin has no answer of its own to: SRV of a known Service, NS and the addresses of the zone's
-// server, PTR of anything but a cluster IP, verified pods. Nothing is denied that may exist.
+// (https://coredns.io/plugins/kubernetes/). What is unknown is denied only while the feed is in
+// sync (cluster_data.h); otherwise it goes on to the next link. Before the first sync all does, but
+// for names that need no directory.
 //
 // The addresses of an ExternalName Service whose target is in another zone are Verdict::kAlias:
 // stub resolvers do not follow a CNAME, so the server adds what it leads to (dns/server/alias.h).
 #pragma once
 
 #include <cstdint>
-#include <optional>
-#include <string>
+#include <span>
 #include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "common/ip.h"
 #include "common/metrics.h"
 #include "dns/cluster_data.h"
-#include "dns/corefile/ast.h"
 #include "dns/plugin.h"
+#include "dns/plugin_context.h"
 #include "dns/plugins/cluster_ip_table.h"
-#include "dns/plugins/load_context.h"
-#include "dns/wire/name.h"
+#include "dns/plugins/kubernetes_config.h"
+#include "dns/plugins/kubernetes_names.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
-
-struct KubernetesConfig {
-  enum class Pods : uint8_t { kDisabled, kInsecure, kVerified };
-
-  std::vector<wire::Zone> zones;  // most labels first
-  // The first forward zone as written: PTR targets are in it. Empty if there are reverse zones
-  // only.
-  std::optional<wire::Zone> primary;
-  uint32_t ttl = 5;  // seconds
-  Pods pods = Pods::kDisabled;
-  // Unknown names in these go on to the next link.
-  std::vector<wire::Zone> fallthrough;
-  // The RA flag of answers. CoreDNS has it set only where `cache` stands in front; without it
-  // nslookup warns, so the builder of a chain clears it at its own risk.
-  bool recursion_available = true;
-};
-
-// `block_zones` are used when the directive names none. What is accepted but has no effect yet is
-// added to `notes`, one sentence each, with its place. Errors are Token::Error.
-// (kubernetes_config.cc)
-absl::StatusOr<KubernetesConfig> ParseKubernetes(const corefile::Directive& directive,
-                                                 const std::vector<wire::Zone>& block_zones,
-                                                 std::vector<std::string>* notes);
-
-absl::Status LoadKubernetes(const corefile::Directive& directive, LoadContext& context);
 
 class ExternalTarget;
 
 class Kubernetes : public Plugin {
  public:
-  // `data` outlives the plugin.
-  Kubernetes(KubernetesConfig config, const ClusterDataHolder& data);
+  // What the plugin is given by its worker: all but the cluster may be missing.
+  struct Surroundings {
+    const ClusterDataHolder& cluster;
+    // The zone's name servers: an address that is a Service's, or an endpoint's of one, stands for
+    // that Service.
+    std::vector<IpAddress> name_servers = {};
+    OnDemand* on_demand = nullptr;
+  };
+  static Surroundings Of(const PluginContext& context);
+
+  Kubernetes(KubernetesConfig config, Surroundings surroundings);
 
   std::string_view name() const override { return "kubernetes"; }
   Verdict OnQuery(Exchange& exchange) override;
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:
-  const wire::Zone* ZoneOf(const wire::Query& query) const;
-  const wire::Zone* ForwardZoneOf(const ExternalTarget& target) const;
+  const ServedZone* ZoneOf(const wire::Query& query) const;
   bool FallsThrough(const wire::Query& query) const;
+  const ClusterData& data() const { return around_.cluster.current(); }
 
-  Verdict AnswerForward(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
+  Verdict Refuse(Exchange& exchange);
   // The Service's entry if the name is one that the table of cluster IPs has.
-  static const ClusterIpTable::Entry* FindClusterIp(const wire::Query& query,
-                                                    const wire::Zone& zone,
-                                                    const ClusterData& data);
-  Verdict AnswerClusterIp(Exchange& exchange, const wire::Zone& zone, const ClusterData& data,
+  const ClusterIpTable::Entry* FindClusterIp(const wire::Query& query,
+                                             const ServedZone& zone) const;
+  Verdict AnswerClusterIp(Exchange& exchange, const ServedZone& zone,
                           const ClusterIpTable::Entry& entry);
-  Verdict AnswerReverse(Exchange& exchange, const ClusterData& data);
-  Verdict AnswerApex(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
-  Verdict AnswerVersion(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
-  Verdict AnswerExternalName(Exchange& exchange, const wire::Zone& zone, const ClusterData& data,
-                             const Service& service);
+  Verdict AnswerName(Exchange& exchange, const ServedZone& zone, const ClusterName& found);
+  Verdict AnswerContainer(Exchange& exchange, const ServedZone& zone);
+  Verdict AnswerService(Exchange& exchange, const ServedZone& zone, const ClusterName& found);
+  Verdict AnswerSoa(Exchange& exchange, const ServedZone& zone);
+  Verdict AnswerVersion(Exchange& exchange, const ServedZone& zone);
+  Verdict AnswerUnverified(Exchange& exchange, const ServedZone& zone, const IpAddress& address);
+
+  // kubernetes_servers.cc: where addresses lead back to, and the zone's own servers.
+  Verdict AnswerPtr(Exchange& exchange, const ServedZone& zone);
+  Verdict AnswerNs(Exchange& exchange, const ServedZone& zone);
+  Verdict AnswerNameServer(Exchange& exchange, const ServedZone& zone);
+  void AddServicePtr(wire::ReplyWriter& reply, const IpAddress& address) const;
+  void AddEndpointPtrs(wire::ReplyWriter& reply, const IpAddress& address) const;
+  bool HidesPtr(const Service& service) const;
+  template <typename F>
+  void ForEachServer(std::span<const uint8_t> zone, F&& visit) const;
+
+  // kubernetes_alias.cc
   // CoreDNS answers a chain of aliases that leads to no record, or round in a circle, as if the
   // name that was asked had none.
   enum class Aliases : uint8_t { kAnswered, kOutside, kNowhere, kUnknown, kElsewhere };
-  Aliases Follow(wire::ReplyWriter& reply, uint16_t qtype, const ClusterData& data,
-                 const Service& service) const;
+  Verdict AnswerExternalName(Exchange& exchange, const ServedZone& zone, const Service& service);
+  Aliases Follow(wire::ReplyWriter& reply, uint16_t qtype, const Service& service) const;
+  const ServedZone* ForwardZoneOf(const ExternalTarget& target) const;
 
-  Verdict Nxdomain(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
-  Verdict Nodata(Exchange& exchange, const wire::Zone& zone, const ClusterData& data);
-  Verdict Negative(Exchange& exchange, const wire::Zone& zone, const ClusterData& data,
-                   wire::Rcode rcode);
-  Verdict Finish(Exchange& exchange, wire::ReplyWriter& reply, wire::Rcode rcode);
+  Verdict Nxdomain(Exchange& exchange, const ServedZone& zone);
+  Verdict Nodata(Exchange& exchange, const ServedZone& zone);
+  Verdict Negative(Exchange& exchange, const ServedZone& zone, wire::Rcode rcode);
+  // NODATA if the reply has no record yet.
+  Verdict Finish(Exchange& exchange, const ServedZone& zone, wire::ReplyWriter& reply);
   Verdict PassOn(Counter& reason);
 
   const KubernetesConfig config_;
-  const ClusterDataHolder& data_;
-  const uint16_t flags_;
+  const Surroundings around_;
+  std::vector<ServedZone> zones_;  // most labels first
+  const bool hides_services_;
 
   struct Counters {
-    Counter records, outside, nodata, nxdomain, refused;
-    Counter passed_no_feed, passed_stale, passed_fallthrough, passed_not_ours;
+    Counter records, outside, nodata, nxdomain, refused, waited;
+    Counter passed_no_feed, passed_stale, passed_fallthrough, passed_not_held;
   };
   Counters counters_;
 };

@@ -1,86 +1,152 @@
+#include "dns/plugins/kubernetes_config.h"
+
 #include <algorithm>
 #include <array>
-#include <charconv>
+#include <memory>
 
+#include "dns/corefile/nearest.h"
+#include "dns/corefile/zones.h"
+#include "dns/plugins/arguments.h"
 #include "dns/plugins/kubernetes.h"
+#include "dns/plugins/load_context.h"
 
 namespace portolan::dns {
 namespace {
 
 using corefile::Directive;
 using corefile::Token;
+using Zones = std::vector<wire::Zone>;
 
 constexpr uint32_t kMaxTtl = 3600;
 
-// Arguments that say how CoreDNS reaches an API server; the feed takes their place.
-constexpr std::array<std::string_view, 6> kNotNeeded = {
-    "endpoint", "tls", "kubeconfig", "startup_timeout", "apiserver_qps", "apiserver_burst"};
-// Arguments that change answers and are read, but not followed.
-constexpr std::array<std::string_view, 8> kNotActive = {
-    "namespaces",  "labels", "namespace_labels", "endpoint_pod_names",
-    "noendpoints", "zonal",  "multicluster",     "ignore"};
+// https://coredns.io/plugins/kubernetes/
+constexpr std::array<std::string_view, 19> kOptions = {"namespaces",
+                                                       "labels",
+                                                       "namespace_labels",
+                                                       "pods",
+                                                       "ttl",
+                                                       "fallthrough",
+                                                       "endpoint_pod_names",
+                                                       "noendpoints",
+                                                       "zonal",
+                                                       "ignore",
+                                                       "multicluster",
+                                                       "endpoint",
+                                                       "tls",
+                                                       "kubeconfig",
+                                                       "startup_timeout",
+                                                       "apiserver_qps",
+                                                       "apiserver_burst",
+                                                       "apiserver_max_inflight",
+                                                       "resyncperiod"};
+// Those that say how CoreDNS reaches an API server; the feed takes their place.
+constexpr std::array<std::string_view, 8> kNotNeeded = {"endpoint",
+                                                        "tls",
+                                                        "kubeconfig",
+                                                        "startup_timeout",
+                                                        "apiserver_qps",
+                                                        "apiserver_burst",
+                                                        "apiserver_max_inflight",
+                                                        "resyncperiod"};
 
 bool Contains(const auto& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
 }
 
-void Note(std::vector<std::string>* notes, const Token& token, std::string_view consequence) {
-  if (notes == nullptr) return;
-  notes->push_back(fmt::format("{}:{}:{}: kubernetes: '{}' {}", *token.file, token.line,
-                               token.column, token.text, consequence));
+bool Lists(const Zones& zones, const wire::Zone& zone) {
+  return std::any_of(zones.begin(), zones.end(),
+                     [&](const wire::Zone& listed) { return listed.wire == zone.wire; });
 }
 
-absl::StatusOr<std::vector<wire::Zone>> ParseZones(const std::vector<Token>& tokens) {
-  std::vector<wire::Zone> zones;
-  for (const Token& token : tokens) {
-    if (token.text.find('/') != std::string::npos) {
-      return token.Error(
-          fmt::format("'{}': write a reverse zone as a name (in-addr.arpa, ip6.arpa)", token.text));
-    }
-    auto zone = wire::Zone::Parse(token.text);
-    if (!zone.ok()) return token.Error(Message(zone.status()));
-    zones.push_back(*std::move(zone));
-  }
-  return zones;
+bool IsReverse(const wire::Zone& zone) {
+  return zone.text.ends_with("in-addr.arpa.") || zone.text.ends_with("ip6.arpa.");
+}
+
+void Note(std::vector<std::string>* notes, const Token& token, std::string_view consequence) {
+  if (notes != nullptr) AddNote(notes, token, "kubernetes", consequence);
 }
 
 absl::Status ParseTtl(const Directive& line, KubernetesConfig& config) {
   if (line.arguments.size() != 1) return line.name.Error("ttl takes one number of seconds");
-  const std::string& text = line.arguments[0].text;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), config.ttl);
-  if (error != std::errc() || end != text.data() + text.size() || config.ttl > kMaxTtl) {
-    return line.arguments[0].Error(
-        fmt::format("ttl '{}' is not a number from 0 to {}", text, kMaxTtl));
-  }
+  auto ttl = ParseNumber(line.arguments[0], kMaxTtl);
+  if (!ttl.ok()) return ttl.status();
+  config.ttl = static_cast<uint32_t>(*ttl);
   return absl::OkStatus();
 }
 
-absl::Status ParsePods(const Directive& line, KubernetesConfig& config,
-                       std::vector<std::string>* notes) {
-  if (line.arguments.size() != 1) return line.name.Error("pods takes one word");
+absl::Status ParsePods(const Directive& line, KubernetesConfig& config) {
+  if (absl::Status status = CheckArguments(line, 1, 1); !status.ok()) return status;
   const Token& mode = line.arguments[0];
-  if (mode.text == "disabled") {
-    config.pods = KubernetesConfig::Pods::kDisabled;
-  } else if (mode.text == "insecure") {
-    config.pods = KubernetesConfig::Pods::kInsecure;
-  } else if (mode.text == "verified") {
-    config.pods = KubernetesConfig::Pods::kVerified;
-    Note(notes, mode, "is not yet active: names of pods go on to the next plugin");
-  } else {
-    return mode.Error(
-        fmt::format("pods '{}': known are disabled, insecure and verified", mode.text));
+  constexpr std::string_view kModes[] = {"disabled", "insecure", "verified"};
+  const auto* found = std::find(std::begin(kModes), std::end(kModes), mode.text);
+  if (found == std::end(kModes)) {
+    return mode.Error(fmt::format("pods '{}': known are disabled, insecure and verified{}",
+                                  mode.text, corefile::DidYouMean(mode.text, kModes)));
   }
+  config.pods = static_cast<KubernetesConfig::Pods>(found - kModes);
   return absl::OkStatus();
 }
 
 absl::Status ParseFallthrough(const Directive& line, KubernetesConfig& config) {
+  auto zones = corefile::ParseZones(line.arguments);
+  if (!zones.ok()) return zones.status();
+  config.fallthrough = zones->empty() ? config.zones : *std::move(zones);
+  return absl::OkStatus();
+}
+
+absl::Status ParseMulticluster(const Directive& line, KubernetesConfig& config) {
+  for (const Token& token : line.arguments) {
+    auto zones = corefile::ParseZones(token);
+    if (!zones.ok()) return zones.status();
+    for (wire::Zone& zone : *zones) {
+      if (!Lists(config.zones, zone)) {
+        return token.Error(
+            fmt::format("'{}': multicluster takes zones of the kubernetes directive", token.text));
+      }
+      config.multicluster.push_back(std::move(zone));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseSelector(const Directive& line, std::optional<LabelSelector>& selector) {
   if (line.arguments.empty()) {
-    config.fallthrough = config.zones;
+    return line.name.Error(fmt::format("{} needs a label selector", line.name.text));
+  }
+  auto parsed = LabelSelector::Parse(line.arguments);
+  if (!parsed.ok()) return parsed.status();
+  selector = *std::move(parsed);
+  return absl::OkStatus();
+}
+
+absl::Status ParseNamespaces(const Directive& line, KubernetesConfig& config) {
+  if (line.arguments.empty()) return line.name.Error("namespaces needs at least one name");
+  for (const Token& token : line.arguments) config.namespaces.push_back(token.text);
+  return absl::OkStatus();
+}
+
+absl::Status ParseIgnore(const Directive& line, KubernetesConfig& config,
+                         std::vector<std::string>* notes) {
+  constexpr std::string_view kKnown[] = {"empty_service"};
+  if (line.arguments.empty()) {
+    Note(notes, line.name, "has no effect without 'empty_service'");
     return absl::OkStatus();
   }
-  auto zones = ParseZones(line.arguments);
-  if (!zones.ok()) return zones.status();
-  config.fallthrough = *std::move(zones);
+  const Token& what = line.arguments[0];
+  if (what.text != kKnown[0]) {
+    return what.Error(fmt::format("ignore '{}': known is empty_service{}", what.text,
+                                  corefile::DidYouMean(what.text, kKnown)));
+  }
+  config.ignore_empty_service = true;
+  return absl::OkStatus();
+}
+
+absl::Status ParseSwitch(const Directive& line, KubernetesConfig& config) {
+  if (absl::Status status = CheckArguments(line, 0, 0); !status.ok()) return status;
+  const std::string& word = line.name.text;
+  if (word == "noendpoints") config.endpoints = false;
+  if (word == "zonal") config.zonal = true;
+  if (word == "endpoint_pod_names") config.naming = EndpointNaming::kPod;
   return absl::OkStatus();
 }
 
@@ -88,28 +154,24 @@ absl::Status ParseLine(const Directive& line, KubernetesConfig& config,
                        std::vector<std::string>* notes) {
   const std::string& word = line.name.text;
   if (word == "ttl") return ParseTtl(line, config);
-  if (word == "pods") return ParsePods(line, config, notes);
+  if (word == "pods") return ParsePods(line, config);
   if (word == "fallthrough") return ParseFallthrough(line, config);
-  if (Contains(kNotNeeded, word)) {
-    Note(notes, line.name, "is not needed here: the control plane reads the Kubernetes API");
-  } else if (Contains(kNotActive, word)) {
-    Note(notes, line.name, "is not yet active: answers are as without it");
-  } else {
-    return line.name.Error(fmt::format("kubernetes does not know '{}'", word));
-  }
+  if (word == "namespaces") return ParseNamespaces(line, config);
+  if (word == "labels") return ParseSelector(line, config.labels);
+  if (word == "namespace_labels") return ParseSelector(line, config.namespace_labels);
+  if (word == "ignore") return ParseIgnore(line, config, notes);
+  if (word == "multicluster") return ParseMulticluster(line, config);
+  if (!Contains(kOptions, word)) return UnknownOption(line, "kubernetes", kOptions);
+  if (!Contains(kNotNeeded, word)) return ParseSwitch(line, config);
+  Note(notes, line.name, "not needed here: the control plane reads the Kubernetes API");
   return absl::OkStatus();
 }
 
 // Reverse zones that fall through are the next directive's, as in CoreDNS.
-std::vector<wire::Zone> ClusterDnsZones(const KubernetesConfig& config) {
-  auto falls_through = [&](const wire::Zone& zone) {
-    return std::any_of(config.fallthrough.begin(), config.fallthrough.end(),
-                       [&](const wire::Zone& listed) { return listed.wire == zone.wire; });
-  };
-  std::vector<wire::Zone> zones;
+Zones ClusterDnsZones(const KubernetesConfig& config) {
+  Zones zones;
   for (const wire::Zone& zone : config.zones) {
-    const bool reverse = zone.text.ends_with("in-addr.arpa.") || zone.text.ends_with("ip6.arpa.");
-    if (!reverse || !falls_through(zone)) zones.push_back(zone);
+    if (!IsReverse(zone) || !Lists(config.fallthrough, zone)) zones.push_back(zone);
   }
   return zones;
 }
@@ -117,19 +179,25 @@ std::vector<wire::Zone> ClusterDnsZones(const KubernetesConfig& config) {
 }  // namespace
 
 absl::StatusOr<KubernetesConfig> ParseKubernetes(const Directive& directive,
-                                                 const std::vector<wire::Zone>& block_zones,
+                                                 const Zones& block_zones,
                                                  std::vector<std::string>* notes) {
   KubernetesConfig config;
-  auto zones = ParseZones(directive.arguments);
+  auto zones = corefile::ParseZones(directive.arguments);
   if (!zones.ok()) return zones.status();
   config.zones = zones->empty() ? block_zones : *std::move(zones);
   for (const wire::Zone& zone : config.zones) {
-    if (!config.primary.has_value() && !zone.text.ends_with(".arpa.")) config.primary = zone;
+    if (!config.primary.has_value() && !IsReverse(zone)) config.primary = zone;
+  }
+  if (!config.primary.has_value()) {
+    return directive.name.Error("kubernetes needs a zone that is not a reverse zone");
   }
   std::stable_sort(config.zones.begin(), config.zones.end(),
                    [](const auto& a, const auto& b) { return a.labels > b.labels; });
   for (const Directive& line : directive.block) {
     if (absl::Status status = ParseLine(line, config, notes); !status.ok()) return status;
+  }
+  if (!config.namespaces.empty() && config.namespace_labels.has_value()) {
+    return directive.name.Error("kubernetes takes namespaces or namespace_labels, not both");
   }
   return config;
 }
@@ -139,7 +207,7 @@ absl::Status LoadKubernetes(const Directive& directive, LoadContext& context) {
   if (!config.ok()) return config.status();
   context.cluster_dns_zones() = ClusterDnsZones(*config);
   context.AddLink([config = *std::move(config)](const PluginContext& worker) {
-    return std::make_unique<Kubernetes>(config, worker.cluster);
+    return std::make_unique<Kubernetes>(config, Kubernetes::Of(worker));
   });
   return absl::OkStatus();
 }

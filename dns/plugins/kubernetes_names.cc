@@ -10,10 +10,11 @@ namespace {
 
 using Kind = ClusterName::Kind;
 
-// "namespace/service" on the stack: two labels and a slash.
+// "namespace/service" on the stack: two labels and a slash. Empty for what are no labels.
 class ServiceKey {
  public:
   ServiceKey(std::string_view ns, std::string_view service) {
+    if (ns.size() + 1 + service.size() > text_.size()) return;
     char* end = std::copy(ns.begin(), ns.end(), text_.data());
     *end++ = '/';
     end = std::copy(service.begin(), service.end(), end);
@@ -22,63 +23,216 @@ class ServiceKey {
   std::string_view view() const { return {text_.data(), size_}; }
 
  private:
-  std::array<char, 2 * 63 + 1> text_;
-  size_t size_;
+  std::array<char, 2 * wire::kMaxLabelBytes + 1> text_;
+  size_t size_ = 0;
 };
 
-bool NamespaceExists(std::string_view ns, const Snapshot& snapshot, const ServiceRecords* records) {
-  return snapshot.FindNamespace(ns) != nullptr ||
-         (records != nullptr && records->NamespaceHasService(ns));
-}
-
-// The Service's own name.
-ClusterName OfService(const Service& service, const EndpointRecords* records) {
-  if (service.type == ServiceType::kExternalName)
-    return {Kind::kExternalName, &service, {}, {}, {}};
-  if (!service.headless) return {Kind::kClusterIps, &service, nullptr, {}, {}};
-  // CoreDNS: a headless Service that publishes no endpoint does not exist.
-  if (records == nullptr) return {};
-  return {Kind::kHeadless, &service, records, {}, {}};
-}
-
-// A name with one label or more in front of the Service's.
-ClusterName BelowService(const LabelledName& name, size_t in_front, const Service& service,
-                         const EndpointRecords* records) {
-  if (service.type == ServiceType::kExternalName) return {};
-  if (in_front == 1) {
-    const std::string_view label = name.label(0);
-    if (records == nullptr || records->Named(label).empty()) return {};
-    return {Kind::kEndpoint, &service, records, label, {}};
+// CoreDNS: a namespace exists if its object does and it is not hidden. Here one that has a Service
+// exists as well, since the two arrive one after the other.
+bool NamespaceShown(std::string_view ns, const KubernetesConfig& config, const ClusterData& data) {
+  const auto& listed = config.namespaces;
+  if (!listed.empty() && std::find(listed.begin(), listed.end(), ns) == listed.end()) return false;
+  const Namespace* object = data.snapshot->FindNamespace(ns);
+  if (config.namespace_labels.has_value()) {
+    return object != nullptr && config.namespace_labels->Matches(object->labels);
   }
-  // _port._protocol, for SRV; more labels are nobody's name.
-  return in_front == 2 ? ClusterName{Kind::kElsewhere, &service, {}, {}, {}} : ClusterName{};
+  return object != nullptr || (data.records != nullptr && data.records->NamespaceHasService(ns));
 }
 
-ClusterName FindPod(const LabelledName& name, size_t left, PodNames pods, const Snapshot& snapshot,
-                    const ServiceRecords* records) {
-  if (pods == PodNames::kDisabled || left > 2) return {};
-  if (!NamespaceExists(name.label(left - 1), snapshot, records)) return {};
-  if (left == 1) return {Kind::kEmpty, nullptr, nullptr, {}, {}};
+ClusterName Empty(bool exists) {
+  ClusterName name;
+  name.kind = exists ? Kind::kEmpty : Kind::kUnknown;
+  return name;
+}
+
+ClusterName Of(Kind kind, const ObjectName& owner) {
+  ClusterName name;
+  name.kind = kind;
+  name.owner = &owner;
+  return name;
+}
+
+// While endpoints are fetched one by one, those that are not held may exist all the same.
+ClusterName NoEndpoints(const ClusterData& data) {
+  ClusterName name;
+  if (!data.endpoints_complete) name.kind = Kind::kElsewhere;
+  return name;
+}
+
+// "_http" asks for the port "http"; CoreDNS does without the underscore as well.
+std::string_view WithoutUnderscore(std::string_view label) {
+  if (label.starts_with('_')) label.remove_prefix(1);
+  return label;
+}
+
+// What a Service and a ServiceImport have in common.
+struct Holder {
+  const ObjectName& name;
+  bool headless;
+  std::span<const IpAddress> ips;
+  std::span<const ServicePort> ports;
+  const EndpointRecords* records;
+};
+
+// Endpoints that have a port of `ports`.
+ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports, const ClusterData& data) {
+  if (holder.records == nullptr) return NoEndpoints(data);
+  ClusterName found = Of(Kind::kEndpoints, holder.name);
+  found.records = holder.records;
+  found.ports = ports;
+  if (ports.any()) return found;
+  const auto takes = [&](const EndpointRecords::Port& port) {
+    return ports.Takes(port.name, port.protocol);
+  };
+  const auto& lists = holder.records->port_lists();
+  const bool some = std::any_of(lists.begin(), lists.end(), [&](const auto& list) {
+    return std::any_of(list.begin(), list.end(), takes);
+  });
+  return some ? found : ClusterName();
+}
+
+// The Service's own name, or _port._protocol in front of it.
+ClusterName OfPorts(const Holder& holder, const PortMatch& ports, const ClusterData& data) {
+  // CoreDNS: a headless Service that publishes no endpoint does not exist.
+  if (holder.headless) return EndpointsWith(holder, ports, data);
+  const bool some =
+      ports.any() ||
+      std::any_of(holder.ports.begin(), holder.ports.end(), [&](const ServicePort& port) {
+        return ports.Takes(port.name, ProtocolText(port.protocol));
+      });
+  if (!some) return {};
+  ClusterName found = Of(Kind::kClusterIps, holder.name);
+  found.ips = holder.ips;
+  found.service_ports = holder.ports;
+  found.ports = ports;
+  return found;
+}
+
+// The name of an endpoint; `labels` in front of the Service's.
+ClusterName OfEndpoint(const Holder& holder, std::span<const uint8_t> labels,
+                       const KubernetesConfig& config, const ClusterData& data) {
+  if (holder.records == nullptr) return NoEndpoints(data);
+  const auto named = holder.records->Named(labels, config.naming);
+  if (named.empty()) return {};
+  ClusterName found = Of(Kind::kEndpoints, holder.name);
+  found.records = holder.records;
+  found.named = named;
+  return found;
+}
+
+// ZONE.pin._zone and ZONE.prefer._zone in front of a headless Service: its endpoints in a zone, and
+// with `prefer` all of them if none is there.
+ClusterName OfZone(const Holder& holder, const LabelledName& name, size_t in_front,
+                   const ClusterData& data) {
+  const std::string_view directive = name.label(in_front - 2);
+  if (name.label(in_front - 1) != "_zone" || !holder.headless) return {};
+  if (directive != "pin" && directive != "prefer") return {};
+  ClusterName found = EndpointsWith(holder, {}, data);
+  if (found.kind != Kind::kEndpoints) {
+    // The name exists whether or not an endpoint does.
+    if (found.kind == Kind::kUnknown) found.kind = Kind::kEndpoints;
+    found.owner = &holder.name;
+    return found;
+  }
+  const auto zone = name.first(in_front - 2);
+  const auto entries = found.records->entries();
+  const bool occupied = std::any_of(entries.begin(), entries.end(), [&](const auto& entry) {
+    return std::ranges::equal(found.records->ZoneOf(entry), zone);
+  });
+  if (occupied || directive == "pin") found.zone = zone;
+  return found;
+}
+
+ClusterName OfHolder(const Holder& holder, const LabelledName& name, size_t in_front,
+                     const ServedZone& zone, const KubernetesConfig& config,
+                     const ClusterData& data) {
+  if (in_front == 0) return OfPorts(holder, {}, data);
+  if (in_front == 1) return OfEndpoint(holder, name.first(1), config, data);
+  const bool imported = zone.holds == ServedZone::Holds::kServiceImports;
+  if (in_front > 2) {
+    return config.zonal && !imported ? OfZone(holder, name, in_front, data) : ClusterName();
+  }
+  const std::string_view port = name.label(0), protocol = name.label(1);
+  // ENDPOINT.CLUSTER in front of a ServiceImport.
+  if (imported && !port.starts_with('_') && !protocol.starts_with('_')) {
+    return OfEndpoint(holder, name.first(2), config, data);
+  }
+  return OfPorts(holder, {WithoutUnderscore(port), WithoutUnderscore(protocol)}, data);
+}
+
+ClusterName FindImport(const LabelledName& name, size_t left, const ServedZone& zone,
+                       const KubernetesConfig& config, const ClusterData& data) {
+  const std::string_view ns = name.label(left - 1);
+  const ServiceKey key(ns, name.label(left - 2));
+  const ServiceImport* import = data.snapshot->FindServiceImport(key.view());
+  if (import == nullptr || !NamespaceShown(ns, config, data)) return {};
+  const EndpointRecords* records = data.records == nullptr || !config.endpoints
+                                       ? nullptr
+                                       : data.records->FindImported(key.view());
+  if (config.ignore_empty_service && !import->headless && records == nullptr) return {};
+  return OfHolder({import->name, import->headless, import->ips, import->ports, records}, name,
+                  left - 2, zone, config, data);
+}
+
+ClusterName FindService(const LabelledName& name, size_t left, const ServedZone& zone,
+                        const KubernetesConfig& config, const ClusterData& data) {
+  const ServiceKey key(name.label(left - 1), name.label(left - 2));
+  const Service* service = data.snapshot->FindService(key.view());
+  if (service == nullptr || !IsShown(*service, config, data)) return {};
+  const size_t in_front = left - 2;
+  if (service->type == ServiceType::kExternalName) {
+    ClusterName found;
+    if (in_front > 0 || IsIpv4Text(service->external_name)) return found;
+    found.kind = Kind::kExternalName;
+    found.service = service;
+    return found;
+  }
+  const bool needs_endpoints = service->headless || in_front > 0;
+  const EndpointRecords* records =
+      needs_endpoints ? EndpointsOf(key.view(), config, data) : nullptr;
+  return OfHolder({service->name, service->headless, service->cluster_ips, service->ports, records},
+                  name, in_front, zone, config, data);
+}
+
+ClusterName BelowSvc(const LabelledName& name, size_t left, const ServedZone& zone,
+                     const KubernetesConfig& config, const ClusterData& data) {
+  if (left == 1) return Empty(NamespaceShown(name.label(0), config, data));
+  return zone.holds == ServedZone::Holds::kServiceImports
+             ? FindImport(name, left, zone, config, data)
+             : FindService(name, left, zone, config, data);
+}
+
+// CoreDNS compares texts: another spelling of an IPv6 address is another name.
+bool IsSpelledAs(std::string_view label, const IpAddress& address) {
+  std::array<char, INET6_ADDRSTRLEN> text;
+  inet_ntop(address.is_v4() ? AF_INET : AF_INET6, address.bytes().data(), text.data(), text.size());
+  std::replace_if(
+      text.data(), text.data() + std::strlen(text.data()),
+      [](char c) { return c == '.' || c == ':'; }, '-');
+  return label == text.data();
+}
+
+ClusterName FindPod(const LabelledName& name, size_t left, const KubernetesConfig& config,
+                    const ClusterData& data) {
+  using Pods = KubernetesConfig::Pods;
+  if (config.pods == Pods::kDisabled || left > 2) return {};
+  const std::string_view ns = name.label(left - 1);
+  if (!NamespaceShown(ns, config, data)) return {};
+  if (left == 1) return Empty(true);
   ClusterName pod;
   if (!ParseDashedAddress(name.label(0), &pod.address)) return {};
-  pod.kind = pods == PodNames::kInsecure ? Kind::kPod : Kind::kElsewhere;
-  return pod;
-}
-
-ClusterName FindService(const LabelledName& name, size_t left, const Snapshot& snapshot,
-                        const ServiceRecords* records) {
-  const std::string_view ns = name.label(left - 1);
-  if (left == 1) {
-    return {NamespaceExists(ns, snapshot, records) ? Kind::kEmpty : Kind::kUnknown, {}, {}, {}, {}};
+  if (config.pods == Pods::kInsecure) {
+    pod.kind = Kind::kPod;
+    return pod;
   }
-  const ServiceKey key(ns, name.label(left - 2));
-  const Service* service = snapshot.FindService(key.view());
-  if (service == nullptr) return {};
-  const size_t in_front = left - 2;
-  if (in_front == 0 && !service->headless) return OfService(*service, nullptr);
-  const EndpointRecords* endpoints = records == nullptr ? nullptr : records->Find(key.view());
-  if (in_front == 0) return OfService(*service, endpoints);
-  return BelowService(name, in_front, *service, endpoints);
+  if (!IsSpelledAs(name.label(0), pod.address)) return {};
+  const AddressOwner* owner = data.snapshot->FindAddress(pod.address);
+  if (owner == nullptr) {
+    pod.kind = Kind::kUnverified;
+  } else if (owner->pod.ns == ns) {
+    pod.kind = Kind::kPod;
+  }
+  return pod;
 }
 
 int HexDigit(std::string_view label) {
@@ -120,22 +274,66 @@ bool ParseReverseV6(const LabelledName& name, IpAddress* address) {
   return true;
 }
 
+ServedZone::Holds HeldIn(const wire::Zone& zone, const KubernetesConfig& config) {
+  if (zone.text.ends_with(".arpa.")) return ServedZone::Holds::kAddresses;
+  const bool imports =
+      std::any_of(config.multicluster.begin(), config.multicluster.end(),
+                  [&](const wire::Zone& listed) { return listed.wire == zone.wire; });
+  return imports ? ServedZone::Holds::kServiceImports : ServedZone::Holds::kServices;
+}
+
 }  // namespace
 
-ClusterName FindClusterName(const LabelledName& name, size_t zone_labels, PodNames pods,
-                            const Snapshot& snapshot, const ServiceRecords* records) {
+std::vector<ServedZone> ServedZones(const KubernetesConfig& config) {
+  std::vector<ServedZone> zones;
+  for (const wire::Zone& zone : config.zones) zones.push_back({zone, HeldIn(zone, config)});
+  return zones;
+}
+
+const EndpointRecords* EndpointsOf(std::string_view service_key, const KubernetesConfig& config,
+                                   const ClusterData& data) {
+  if (data.records == nullptr || !config.endpoints) return nullptr;
+  return data.records->Find(service_key);
+}
+
+const EndpointRecords* EndpointsOf(const ObjectName& service, const KubernetesConfig& config,
+                                   const ClusterData& data) {
+  return EndpointsOf(ServiceKey(service.ns, service.name).view(), config, data);
+}
+
+bool IsShown(const Service& service, const KubernetesConfig& config, const ClusterData& data) {
+  if (!config.hides_services()) return true;
+  if (!NamespaceShown(service.name.ns, config, data)) return false;
+  if (config.labels.has_value() && !config.labels->Matches(service.labels)) return false;
+  if (!config.ignore_empty_service || service.headless) return true;
+  if (service.type == ServiceType::kExternalName) return true;
+  return EndpointsOf(service.name, config, data) != nullptr || !data.endpoints_complete;
+}
+
+ClusterName FindClusterName(const LabelledName& name, const ServedZone& zone,
+                            const KubernetesConfig& config, const ClusterData& data) {
+  if (name.labels() == zone.zone.labels) return Empty(true);
   // The labels left of "svc" or "pod".
-  const size_t left = name.labels() - zone_labels - 1;
+  const size_t left = name.labels() - zone.zone.labels - 1;
   const std::string_view kind = name.label(left);
+  ClusterName found;
   if (kind == "svc" || kind == "pod") {
-    if (left == 0) return {Kind::kEmpty, nullptr, nullptr, {}, {}};
-    return kind == "svc" ? FindService(name, left, snapshot, records)
-                         : FindPod(name, left, pods, snapshot, records);
+    if (left == 0) return Empty(true);
+    if (zone.holds == ServedZone::Holds::kAddresses) return found;
+    return kind == "svc" ? BelowSvc(name, left, zone, config, data)
+                         : FindPod(name, left, config, data);
   }
-  if (kind == "dns-version" && left == 0) return {Kind::kVersion, nullptr, nullptr, {}, {}};
-  // ns.dns.ZONE has the addresses of the cluster's DNS servers.
-  if (kind == "dns") return {Kind::kElsewhere, nullptr, nullptr, {}, {}};
-  return {};
+  if (kind == "dns-version" && left == 0) found.kind = Kind::kVersion;
+  if (kind == "dns" && left == 1 && name.label(0) == "ns") found.kind = Kind::kNameServer;
+  return found;
+}
+
+bool IsIpv4Text(std::string_view text) {
+  std::array<char, INET_ADDRSTRLEN> copy;
+  std::array<uint8_t, 4> bytes;
+  if (text.size() >= copy.size()) return false;
+  *std::copy(text.begin(), text.end(), copy.begin()) = '\0';
+  return inet_pton(AF_INET, copy.data(), bytes.data()) == 1;
 }
 
 bool ParseDashedAddress(std::string_view label, IpAddress* address) {

@@ -1,48 +1,10 @@
 #include "dns/plugins/service_records.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace portolan::dns {
 namespace {
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-  }
-  return lower;
-}
-
-void SortUnique(auto& values) {
-  std::sort(values.begin(), values.end());
-  values.erase(std::unique(values.begin(), values.end()), values.end());
-}
-
-void Append(std::vector<uint8_t>& out, const IpAddress& address) {
-  out.insert(out.end(), address.bytes().begin(), address.bytes().end());
-}
-
-// Null if nothing is published.
-std::shared_ptr<const EndpointRecords> Compile(const Service& service, const SliceSet& slices) {
-  std::vector<IpAddress> addresses;
-  auto records = std::make_shared<EndpointRecords>();
-  for (const auto& [name, slice] : slices) {
-    for (const Endpoint& endpoint : slice->endpoints) {
-      if (!endpoint.conditions.ready || endpoint.addresses.empty()) continue;
-      const IpAddress& address = endpoint.addresses.front();
-      if (service.headless) addresses.push_back(address);
-      records->names.push_back(
-          {endpoint.hostname.empty() ? DashedAddress(address) : Lower(endpoint.hostname), address});
-    }
-  }
-  if (records->names.empty()) return nullptr;
-  SortUnique(records->names);
-  SortUnique(addresses);
-  for (const IpAddress& address : addresses) {
-    Append(address.is_v4() ? records->ipv4 : records->ipv6, address);
-  }
-  return records;
-}
 
 ClusterIpTable WithClusterIps(const ClusterIpTable& before, const Directory::Committed& committed) {
   ClusterIpTable::Edit edit(before);
@@ -59,38 +21,130 @@ ClusterIpTable WithClusterIps(const ClusterIpTable& before, const Directory::Com
 
 std::string_view NamespaceOf(std::string_view key) { return key.substr(0, key.find('/')); }
 
+// The key that the records before have is kept, so that all who name the Service share one.
+std::shared_ptr<const EndpointRecords> Compile(const std::string& key,
+                                               const std::shared_ptr<const EndpointRecords>* before,
+                                               bool headless, const SliceSet& slices) {
+  return EndpointRecords::Compile(
+      before != nullptr ? (*before)->service_key() : std::make_shared<const std::string>(key),
+      headless, slices);
+}
+
+template <typename Edit>
+void Put(Edit& endpoints, const std::string& key, std::shared_ptr<const EndpointRecords> records) {
+  if (records == nullptr) {
+    endpoints.Erase(key);
+  } else {
+    endpoints.Set(key, std::move(records));
+  }
+}
+
+// The addresses that one set of records has and the other has not: visit(ip), each once.
+template <typename F>
+void ForEachMissing(const EndpointRecords* from, const EndpointRecords* in, F&& visit) {
+  if (from == nullptr) return;
+  const IpAddress* last = nullptr;
+  auto other = in == nullptr ? std::span<const EndpointRecords::Entry>() : in->entries();
+  for (const EndpointRecords::Entry& entry : from->entries()) {
+    if (last != nullptr && *last == entry.ip) continue;
+    last = &entry.ip;
+    while (!other.empty() && other.front().ip < entry.ip) other = other.subspan(1);
+    if (other.empty() || other.front().ip != entry.ip) visit(entry.ip);
+  }
+}
+
+// Keeps the index of addresses in step with one Service's endpoints.
+template <typename Edit>
+void Reindex(Edit& services_at, const EndpointRecords* before, const EndpointRecords* after) {
+  ForEachMissing(before, after, [&](const IpAddress& ip) {
+    ServiceRecords::ServiceKeys keys = *services_at.Find(ip);
+    keys.erase(std::remove(keys.begin(), keys.end(), before->service_key()), keys.end());
+    if (keys.empty()) {
+      services_at.Erase(ip);
+    } else {
+      services_at.Set(ip, std::move(keys));
+    }
+  });
+  ForEachMissing(after, before, [&](const IpAddress& ip) {
+    const auto* held = services_at.Find(ip);
+    ServiceRecords::ServiceKeys keys = held == nullptr ? ServiceRecords::ServiceKeys() : *held;
+    keys.push_back(after->service_key());
+    services_at.Set(ip, std::move(keys));
+  });
+}
+
 }  // namespace
-
-std::span<const EndpointName> EndpointRecords::Named(std::string_view label) const {
-  struct ByLabel {
-    bool operator()(const EndpointName& a, std::string_view b) const { return a.label < b; }
-    bool operator()(std::string_view a, const EndpointName& b) const { return a < b.label; }
-  };
-  const auto [first, last] = std::equal_range(names.begin(), names.end(), label, ByLabel());
-  return {first, last};
-}
-
-std::string DashedAddress(const IpAddress& address) {
-  std::string text = address.ToString();
-  std::replace_if(
-      text.begin(), text.end(), [](char c) { return c == '.' || c == ':'; }, '-');
-  if (text.back() == '-') text += '0';
-  return text;
-}
 
 std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
     const Directory::Committed& committed, absl::Time now) {
   const DirectoryChanges& changes = committed.changes;
-  if (changes.services.empty() && changes.endpoints.empty()) {
-    before_ = committed.snapshot;
-    return current_;
+  const bool services = !changes.services.empty() || !changes.endpoints.empty();
+  const bool imports = !changes.service_imports.empty() || !changes.imported_endpoints.empty();
+  if (services || imports) {
+    auto next = std::make_shared<ServiceRecords>(*current_);
+    const auto serial = static_cast<uint32_t>(absl::ToUnixSeconds(now));
+    if (services) {
+      ApplyServices(committed, *next);
+      next->serial_ = serial;
+    }
+    if (imports) {
+      ApplyImports(committed, *next);
+      next->multicluster_serial_ = serial;
+    }
+    current_ = std::move(next);
   }
-  auto next = std::make_shared<ServiceRecords>();
-  next->cluster_ips_ = WithClusterIps(current_->cluster_ips_, committed);
-  next->serial_ = static_cast<uint32_t>(absl::ToUnixSeconds(now));
+  before_ = committed.snapshot;
+  return current_;
+}
 
-  decltype(next->services_in_)::Edit counts(current_->services_in_);
-  for (const std::string& key : changes.services) {
+void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed,
+                                           ServiceRecords& next) const {
+  next.cluster_ips_ = WithClusterIps(current_->cluster_ips_, committed);
+  CountServices(committed, next);
+  decltype(next.endpoints_)::Edit endpoints(current_->endpoints_);
+  decltype(next.services_at_)::Edit services_at(current_->services_at_);
+  auto compile = [&](const std::string& key) {
+    const Service* service = committed.snapshot->FindService(key);
+    const SliceSet* slices = committed.snapshot->FindSlices(key);
+    const auto* before = current_->endpoints_.Find(key);
+    std::shared_ptr<const EndpointRecords> records;
+    if (service != nullptr && slices != nullptr) {
+      records = Compile(key, before, service->headless, *slices);
+    }
+    Reindex(services_at, before == nullptr ? nullptr : before->get(), records.get());
+    Put(endpoints, key, std::move(records));
+  };
+  for (const std::string& key : committed.changes.services) compile(key);
+  for (const std::string& key : committed.changes.endpoints) {
+    if (!committed.changes.services.contains(key)) compile(key);
+  }
+  next.endpoints_ = std::move(endpoints).Finish();
+  next.services_at_ = std::move(services_at).Finish();
+}
+
+void ServiceRecordsCompiler::ApplyImports(const Directory::Committed& committed,
+                                          ServiceRecords& next) const {
+  decltype(next.imported_)::Edit imported(current_->imported_);
+  auto compile = [&](const std::string& key) {
+    const ServiceImport* import = committed.snapshot->FindServiceImport(key);
+    const SliceSet* slices = committed.snapshot->FindImportedSlices(key);
+    std::shared_ptr<const EndpointRecords> records;
+    if (import != nullptr && slices != nullptr) {
+      records = Compile(key, current_->imported_.Find(key), import->headless, *slices);
+    }
+    Put(imported, key, std::move(records));
+  };
+  for (const std::string& key : committed.changes.service_imports) compile(key);
+  for (const std::string& key : committed.changes.imported_endpoints) {
+    if (!committed.changes.service_imports.contains(key)) compile(key);
+  }
+  next.imported_ = std::move(imported).Finish();
+}
+
+void ServiceRecordsCompiler::CountServices(const Directory::Committed& committed,
+                                           ServiceRecords& next) const {
+  decltype(next.services_in_)::Edit counts(current_->services_in_);
+  for (const std::string& key : committed.changes.services) {
     const bool was = before_->FindService(key) != nullptr;
     const bool is = committed.snapshot->FindService(key) != nullptr;
     if (was == is) continue;
@@ -103,28 +157,7 @@ std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
       counts.Set(ns, now_in);
     }
   }
-  next->services_in_ = std::move(counts).Finish();
-
-  decltype(next->endpoints_)::Edit endpoints(current_->endpoints_);
-  auto compile = [&](const std::string& key) {
-    const Service* service = committed.snapshot->FindService(key);
-    const SliceSet* slices = committed.snapshot->FindSlices(key);
-    auto records = service == nullptr || slices == nullptr ? nullptr : Compile(*service, *slices);
-    if (records == nullptr) {
-      endpoints.Erase(key);
-    } else {
-      endpoints.Set(key, std::move(records));
-    }
-  };
-  for (const std::string& key : changes.services) compile(key);
-  for (const std::string& key : changes.endpoints) {
-    if (!changes.services.contains(key)) compile(key);
-  }
-  next->endpoints_ = std::move(endpoints).Finish();
-
-  before_ = committed.snapshot;
-  current_ = std::move(next);
-  return current_;
+  next.services_in_ = std::move(counts).Finish();
 }
 
 }  // namespace portolan::dns

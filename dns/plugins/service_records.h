@@ -1,12 +1,9 @@
 // What the kubernetes plugin needs beyond the directory's own snapshot, in the form answers take:
-// the published addresses of each Service's endpoints, sorted and without duplicates, the names of
-// endpoints, the cluster IPs as a query's name finds them, and which namespaces have a Service.
+// the published endpoints of each Service and ServiceImport, the Services that an address is an
+// endpoint of, the cluster IPs as a query's name finds them, and which namespaces have a Service.
 //
 // Compiled on the thread that owns the Directory, change by change; what did not change is shared
 // with the version before. The result is immutable and read by every worker without a lock.
-//
-// Kubernetes DNS specification 1.1.0, 2.4 (headless Services); which endpoints are published: those
-// that are ready (publishNotReadyAddresses is already in the slice's own ready condition).
 #pragma once
 
 #include <cstdint>
@@ -14,59 +11,60 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
 #include "dns/plugins/cluster_ip_table.h"
+#include "dns/plugins/endpoint_records.h"
 
 namespace portolan::dns {
-
-// An endpoint's own name below its Service: its hostname or, without one, its address with dashes.
-struct EndpointName {
-  std::string label;  // lower case
-  IpAddress address;
-  friend auto operator<=>(const EndpointName&, const EndpointName&) = default;
-};
-
-struct EndpointRecords {
-  // 4 and 16 bytes an address. Left empty for Services that have a cluster IP.
-  std::vector<uint8_t> ipv4;
-  std::vector<uint8_t> ipv6;
-  std::vector<EndpointName> names;
-
-  // All entries of one label, next to each other.
-  std::span<const EndpointName> Named(std::string_view label) const;
-};
-
-// "10-244-0-2"; "fd00-10-244--1"; an address that ends in "::" gets a final 0, since no label ends
-// in a hyphen.
-std::string DashedAddress(const IpAddress& address);
 
 class ServiceRecords {
  public:
   // Null if the Service publishes no endpoint. The key is "namespace/name".
   const EndpointRecords* Find(std::string_view service_key) const {
-    const auto* found = endpoints_.Find(service_key);
-    return found == nullptr ? nullptr : found->get();
+    return Get(endpoints_, service_key);
+  }
+  // Null if the ServiceImport publishes no endpoint.
+  const EndpointRecords* FindImported(std::string_view import_key) const {
+    return Get(imported_, import_key);
+  }
+  // Keys of the Services that publish an endpoint with this address.
+  using ServiceKeys = absl::InlinedVector<std::shared_ptr<const std::string>, 1>;
+  std::span<const std::shared_ptr<const std::string>> ServicesAt(const IpAddress& ip) const {
+    const ServiceKeys* found = services_at_.Find(ip);
+    return found == nullptr ? std::span<const std::shared_ptr<const std::string>>()
+                            : std::span(found->data(), found->size());
   }
   bool NamespaceHasService(std::string_view ns) const { return services_in_.Find(ns) != nullptr; }
   // The Services that have cluster IPs, but for the few that the table leaves out.
   const ClusterIpTable& cluster_ips() const { return cluster_ips_; }
-  // The zone's SOA serial: when Services or endpoints last changed, in seconds since 1970.
+  // SOA serials, in seconds since 1970: when Services or endpoints last changed, and when
+  // ServiceImports or theirs did.
   uint32_t serial() const { return serial_; }
+  uint32_t multicluster_serial() const { return multicluster_serial_; }
 
  private:
   friend class ServiceRecordsCompiler;
   template <typename V>
   using ByName = SharedMap<std::string, V, StringHash, std::equal_to<>>;
+  using Endpoints = ByName<std::shared_ptr<const EndpointRecords>>;
 
-  ByName<std::shared_ptr<const EndpointRecords>> endpoints_;
+  static const EndpointRecords* Get(const Endpoints& endpoints, std::string_view key) {
+    const auto* found = endpoints.Find(key);
+    return found == nullptr ? nullptr : found->get();
+  }
+
+  Endpoints endpoints_;
+  Endpoints imported_;
+  SharedMap<IpAddress, ServiceKeys> services_at_;
   ByName<uint32_t> services_in_;  // how many
   ClusterIpTable cluster_ips_;
   uint32_t serial_ = 1;
+  uint32_t multicluster_serial_ = 1;
 };
 
 // One thread, with the Directory.
@@ -79,6 +77,10 @@ class ServiceRecordsCompiler {
   const std::shared_ptr<const ServiceRecords>& current() const { return current_; }
 
  private:
+  void ApplyServices(const Directory::Committed& committed, ServiceRecords& next) const;
+  void ApplyImports(const Directory::Committed& committed, ServiceRecords& next) const;
+  void CountServices(const Directory::Committed& committed, ServiceRecords& next) const;
+
   std::shared_ptr<const Snapshot> before_ = std::make_shared<const Snapshot>();
   std::shared_ptr<const ServiceRecords> current_ = std::make_shared<const ServiceRecords>();
 };

@@ -20,6 +20,9 @@ class Cluster {
  public:
   Directory& directory() { return directory_; }
   const ClusterDataHolder& holder() const { return holder_; }
+  void Replace(const ClusterData& data) {
+    holder_.Replace(std::make_shared<const ClusterData>(data));
+  }
 
   void PutService(std::string ns, std::string name, const std::vector<std::string_view>& ips) {
     Service service;
@@ -59,7 +62,7 @@ class Cluster {
   void Publish(FeedTrust trust = FeedTrust::kInSync) {
     auto records = compiler_.Apply(directory_.Commit(), absl::FromUnixSeconds(1700000000));
     holder_.Replace(std::make_shared<const ClusterData>(
-        ClusterData{trust, directory_.snapshot(), std::move(records)}));
+        ClusterData{trust, directory_.snapshot(), std::move(records), true}));
   }
 
  private:

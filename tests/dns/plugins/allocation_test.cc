@@ -47,31 +47,77 @@ TEST(LocalAnswers, TenThousandCostNoHeapAllocation) {
   cluster.PutService("default", "twin", {});
   cluster.PutEndpoints("default", "twin",
                        {{"10.42.0.1", ""}, {"10.42.0.2", ""}, {"10.42.0.3", "web-0"}});
+  Service ports;
+  ports.name = {"default", "ports"};
+  ports.cluster_ips = {test::Ip("10.43.0.124"), test::Ip("fd00::124")};
+  ports.ports = {{"http", Protocol::kTcp, 80}, {"dns", Protocol::kUdp, 53}};
+  cluster.directory().Put(ports);
+  EndpointSlice slice;
+  slice.name = {"default", "named"};
+  slice.service = "named";
+  slice.ports = {{"http", Protocol::kTcp, 8080}};
+  for (const char* ip : {"10.42.1.1", "10.42.1.2", "10.42.1.3"}) {
+    Endpoint& endpoint = slice.endpoints.emplace_back();
+    endpoint.addresses = {test::Ip(ip)};
+    endpoint.zone = "west";
+  }
+  cluster.PutService("default", "named", {});
+  cluster.directory().Put(slice);
+  ServiceImport import;
+  import.name = {"default", "named"};
+  import.headless = true;
+  slice.imported = true;
+  slice.source_cluster = "east";
+  cluster.directory().Put(import);
+  cluster.directory().Put(slice);
+  cluster.directory().Put(AddressOwner{test::Ip("10.42.0.1"), {"default", "pod"}});
   cluster.PutExternalName("default", "alias", "backend.default.svc.cluster.local");
   cluster.PutExternalName("default", "digits", "203.0.113.7");
   cluster.Publish();
 
   KubernetesConfig config;
-  config.zones = {*wire::Zone::Parse("in-addr.arpa"), *wire::Zone::Parse("cluster.local")};
+  config.zones = {*wire::Zone::Parse("in-addr.arpa"), *wire::Zone::Parse("cluster.local"),
+                  *wire::Zone::Parse("clusterset.local")};
   config.primary = config.zones[1];
-  config.pods = KubernetesConfig::Pods::kInsecure;
+  config.multicluster = {config.zones[2]};
+  config.zonal = true;
+  config.pods = KubernetesConfig::Pods::kVerified;
   std::vector<std::unique_ptr<Plugin>> links;
   links.push_back(std::make_unique<Loadbalance>(1));
-  links.push_back(std::make_unique<Kubernetes>(config, cluster.holder()));
+  links.push_back(std::make_unique<Kubernetes>(
+      config, Kubernetes::Surroundings{cluster.holder(), {test::Ip("10.43.0.124")}}));
   ZoneCounterTable counters;
   SlotPool slots(4, 4);
   QueryHandler handler(slots, counters);
   handler.SetChains({{*wire::Zone::Parse("."), std::make_shared<Chain>(std::move(links))}});
 
   std::vector<test::Bytes> queries;
-  for (const char* name :
-       {"BackEnd.default.svc.cluster.local", "twin.default.svc.cluster.local",
-        "web-0.twin.default.svc.cluster.local", "alias.default.svc.cluster.local",
-        "digits.default.svc.cluster.local", "nosuch.default.svc.cluster.local",
-        "a.b.c.d.e.f.svc.cluster.local", "default.svc.cluster.local", "cluster.local",
-        "10-42-0-1.default.pod.cluster.local", "not-an-address.default.pod.cluster.local",
-        "123.0.43.10.in-addr.arpa", "example.org", "."}) {
-    for (const uint16_t type : {1, 28, 33, 12, 16, 6, 255}) {
+  for (const char* name : {"BackEnd.default.svc.cluster.local",
+                           "twin.default.svc.cluster.local",
+                           "web-0.twin.default.svc.cluster.local",
+                           "alias.default.svc.cluster.local",
+                           "digits.default.svc.cluster.local",
+                           "nosuch.default.svc.cluster.local",
+                           "a.b.c.d.e.f.svc.cluster.local",
+                           "default.svc.cluster.local",
+                           "cluster.local",
+                           "10-42-0-1.default.pod.cluster.local",
+                           "not-an-address.default.pod.cluster.local",
+                           "123.0.43.10.in-addr.arpa",
+                           "1.1.42.10.in-addr.arpa",
+                           "9.9.42.10.in-addr.arpa",
+                           "_http._tcp.ports.default.svc.cluster.local",
+                           "ports.default.svc.cluster.local",
+                           "_http._tcp.named.default.svc.cluster.local",
+                           "named.default.svc.cluster.local",
+                           "10-42-1-1.named.default.svc.cluster.local",
+                           "ns.dns.cluster.local",
+                           "west.pin._zone.named.default.svc.cluster.local",
+                           "_http._tcp.named.default.svc.clusterset.local",
+                           "10-42-1-1.east.named.default.svc.clusterset.local",
+                           "example.org",
+                           "."}) {
+    for (const uint16_t type : {1, 28, 33, 12, 16, 6, 2, 255}) {
       queries.push_back(test::MakeQuery(name, type, {.edns_version = type % 2 - 1}));
     }
   }

@@ -31,8 +31,10 @@ TEST_F(Records, AddressesAreSortedAndUnique) {
   const auto records = Publish();
   const EndpointRecords* s = records->Find("a/s");
   ASSERT_NE(s, nullptr);
-  EXPECT_EQ(s->ipv4, (std::vector<uint8_t>{10, 0, 0, 1, 10, 0, 0, 2}));
-  EXPECT_EQ(s->names.size(), 3u);
+  const auto ipv4 = s->ipv4();
+  EXPECT_EQ(std::vector<uint8_t>(ipv4.begin(), ipv4.end()),
+            (std::vector<uint8_t>{10, 0, 0, 1, 10, 0, 0, 2}));
+  EXPECT_EQ(s->entries().size(), 3u);
 }
 
 TEST_F(Records, ANamespaceIsKnownUntilItsLastServiceGoes) {

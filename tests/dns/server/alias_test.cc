@@ -125,7 +125,8 @@ class AliasReply : public testing::Test, public ReplySink {
     std::vector<std::unique_ptr<Plugin>> links, others;
     links.push_back(std::make_unique<Witness>());
     witness_ = static_cast<Witness*>(links.back().get());
-    links.push_back(std::make_unique<Kubernetes>(config, cluster_.holder()));
+    links.push_back(
+        std::make_unique<Kubernetes>(config, Kubernetes::Surroundings{cluster_.holder()}));
     links.push_back(std::make_unique<FakeUpstream>());
     upstream_ = static_cast<FakeUpstream*>(links.back().get());
     others.push_back(std::make_unique<FakeUpstream>());

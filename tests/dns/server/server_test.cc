@@ -92,7 +92,8 @@ class Worker {
     std::vector<std::unique_ptr<Plugin>> links;
     links.push_back(std::make_unique<Hold>(held_));
     links.push_back(std::make_unique<Streams>());
-    links.push_back(std::make_unique<Kubernetes>(config, cluster.holder()));
+    links.push_back(
+        std::make_unique<Kubernetes>(config, Kubernetes::Surroundings{cluster.holder()}));
     server_->SetChains({{*wire::Zone::Parse(zone), std::make_shared<Chain>(std::move(links))}});
   }
 

@@ -51,6 +51,8 @@ class World {
     for (const std::string& ip : ips) endpoints.emplace_back(ip, ip.back() == '7' ? "web" : "");
     endpoints.emplace_back("fd00::1", "web-0");
     cluster_.PutEndpoints("default", "twin", endpoints);
+    PutPorts();
+    PutImports();
     cluster_.PutExternalName("default", "out", "example.org");
     cluster_.PutExternalName("default", "in", "twin.default.svc.cluster.local");
     cluster_.PutExternalName("default", "loop", "loop.default.svc.cluster.local");
@@ -58,20 +60,24 @@ class World {
     cluster_.PutExternalName("default", "bad", "a..b");
     cluster_.Publish();
     KubernetesConfig config;
-    for (const char* zone : {"in-addr.arpa", "cluster.local", "ip6.arpa"}) {
+    for (const char* zone : {"in-addr.arpa", "cluster.local", "ip6.arpa", "clusterset.local"}) {
       config.zones.push_back(*wire::Zone::Parse(zone));
     }
     config.primary = config.zones[1];
     config.pods = KubernetesConfig::Pods::kInsecure;
+    config.multicluster = {config.zones.back()};
+    config.zonal = true;
     std::vector<std::unique_ptr<Plugin>> links;
     links.push_back(std::make_unique<Loadbalance>(1));
-    links.push_back(std::make_unique<Kubernetes>(config, cluster_.holder()));
+    links.push_back(std::make_unique<Kubernetes>(
+        config, Kubernetes::Surroundings{cluster_.holder(), {test::Ip("10.43.0.124")}}));
     auto chain = std::make_shared<Chain>(std::move(links));
     auto upstream = std::make_unique<Upstream>();
     upstream_ = upstream.get();
     std::vector<std::unique_ptr<Plugin>> outside;
     outside.push_back(std::move(upstream));
     handler_.SetChains({{*wire::Zone::Parse("cluster.local"), chain},
+                        {*wire::Zone::Parse("clusterset.local"), chain},
                         {*wire::Zone::Parse("arpa"), chain},
                         {*wire::Zone::Parse("org"), std::make_shared<Chain>(std::move(outside))}});
   }
@@ -99,6 +105,40 @@ class World {
   }
 
  private:
+  void PutPorts() {
+    Service ports;
+    ports.name = {"default", "ports"};
+    ports.cluster_ips = {test::Ip("10.43.0.124"), test::Ip("fd00::124")};
+    ports.ports = {{"http", Protocol::kTcp, 80}, {"dns", Protocol::kUdp, 53}};
+    cluster_.directory().Put(std::move(ports));
+    cluster_.PutService("default", "named", {});
+    for (int i = 0; i < 3; ++i) PutSlice("named", i);
+  }
+  void PutImports() {
+    ServiceImport import;
+    import.name = {"default", "import"};
+    import.headless = true;
+    cluster_.directory().Put(std::move(import));
+    for (int i = 0; i < 3; ++i) PutSlice("import", i);
+  }
+  // Of different ports, zones and clusters, some with the same names.
+  void PutSlice(const std::string& service, int number) {
+    EndpointSlice slice;
+    slice.name = {"default", service + std::to_string(number)};
+    slice.service = service;
+    slice.imported = service == "import";
+    slice.source_cluster = number == 0 ? "" : "east";
+    slice.ports = {{"http", Protocol::kTcp, static_cast<uint16_t>(8080 + number)},
+                   {"dns", Protocol::kUdp, 53}};
+    for (int i = 0; i < 40; ++i) {
+      Endpoint& endpoint = slice.endpoints.emplace_back();
+      endpoint.addresses = {test::Ip("10.42.1." + std::to_string(i))};
+      endpoint.hostname = i % 3 == 0 ? "web" : "";
+      endpoint.zone = i % 2 == 0 ? "west" : "a.b";
+    }
+    cluster_.directory().Put(std::move(slice));
+  }
+
   static void CheckReply(std::span<const uint8_t> message, std::span<const uint8_t> reply,
                          Transport transport) {
     Check(reply.size() >= wire::kHeaderBytes && message.size() >= wire::kHeaderBytes);
