@@ -206,6 +206,7 @@ absl::Status LoadKubernetes(const Directive& directive, LoadContext& context) {
   auto config = ParseKubernetes(directive, context.zones(), context.notes());
   if (!config.ok()) return config.status();
   context.cluster_dns_zones() = ClusterDnsZones(*config);
+  *context.kubernetes() = *config;
   context.AddLink([config = *std::move(config)](const PluginContext& worker) {
     return std::make_unique<Kubernetes>(config, Kubernetes::Of(worker));
   });

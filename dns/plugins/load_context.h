@@ -17,6 +17,7 @@
 #include "dns/plugin.h"
 #include "dns/plugin_context.h"
 #include "dns/plugins/http_settings.h"
+#include "dns/plugins/kubernetes_config.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
@@ -66,6 +67,10 @@ class LoadContext {
   // would deny it, the cluster DNS knows.
   std::vector<wire::Zone>& cluster_dns_zones() { return cluster_dns_zones_; }
 
+  // What the block's `kubernetes` says, for links of other directives: there once the block is
+  // read.
+  const std::shared_ptr<std::optional<KubernetesConfig>>& kubernetes() { return kubernetes_; }
+
  private:
   const LoadOptions& options_;
   const std::vector<wire::Zone> zones_;
@@ -74,6 +79,8 @@ class LoadContext {
   size_t place_ = 0;
   std::vector<PlacedLink> links_;
   std::vector<wire::Zone> cluster_dns_zones_;
+  std::shared_ptr<std::optional<KubernetesConfig>> kubernetes_ =
+      std::make_shared<std::optional<KubernetesConfig>>();
 };
 
 // Errors are Token::Error.

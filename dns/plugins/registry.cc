@@ -11,6 +11,7 @@
 #include "dns/plugins/http_settings.h"
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/loadbalance.h"
+#include "dns/plugins/transfer.h"
 
 namespace portolan::dns {
 namespace {
@@ -63,7 +64,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"autopath", kAccepted, false, "clients walk their search list themselves"},
     {"minimal", kAccepted, false, "replies keep all their sections"},
     {"template", kAccepted, false, "no answer is made from a template"},
-    {"transfer", kAccepted, false, "zones are not transferred"},
+    {"transfer", kActive, false, "", LoadTransfer},
     {"hosts", kActive, true, "", LoadHosts},
     {"route53", kAccepted, false, "its zones go on to the next directive"},
     {"azure", kAccepted, false, "its zones go on to the next directive"},

@@ -65,6 +65,9 @@ class ReplyWriter {
   // top (AA, RA; TC is added where records were refused), AD clear. Returns the reply's length.
   size_t Finish(Rcode rcode, uint16_t flags);
 
+  // Whether a record of so many bytes, its owner among them, has room.
+  bool Fits(size_t record_bytes) const { return !full_ && record_bytes <= limit_ - size_; }
+
   size_t answer_count() const { return counts_[0]; }
   bool truncated() const { return truncated_; }
 
