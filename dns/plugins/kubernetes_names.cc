@@ -52,10 +52,9 @@ ClusterName Of(Kind kind, const ObjectName& owner) {
   return name;
 }
 
-// While endpoints are fetched one by one, those that are not held may exist all the same.
-ClusterName NoEndpoints(const ClusterData& data) {
+ClusterName NoEndpoints(const KubernetesConfig& config, const ClusterData& data) {
   ClusterName name;
-  if (!data.endpoints_complete) name.kind = Kind::kElsewhere;
+  if (MayMissEndpoints(config, data)) name.kind = Kind::kElsewhere;
   return name;
 }
 
@@ -75,8 +74,9 @@ struct Holder {
 };
 
 // Endpoints that have a port of `ports`.
-ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports, const ClusterData& data) {
-  if (holder.records == nullptr) return NoEndpoints(data);
+ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports,
+                          const KubernetesConfig& config, const ClusterData& data) {
+  if (holder.records == nullptr) return NoEndpoints(config, data);
   ClusterName found = Of(Kind::kEndpoints, holder.name);
   found.records = holder.records;
   found.ports = ports;
@@ -92,9 +92,10 @@ ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports, const Cl
 }
 
 // The Service's own name, or _port._protocol in front of it.
-ClusterName OfPorts(const Holder& holder, const PortMatch& ports, const ClusterData& data) {
+ClusterName OfPorts(const Holder& holder, const PortMatch& ports, const KubernetesConfig& config,
+                    const ClusterData& data) {
   // CoreDNS: a headless Service that publishes no endpoint does not exist.
-  if (holder.headless) return EndpointsWith(holder, ports, data);
+  if (holder.headless) return EndpointsWith(holder, ports, config, data);
   const bool some =
       ports.any() ||
       std::any_of(holder.ports.begin(), holder.ports.end(), [&](const ServicePort& port) {
@@ -111,7 +112,7 @@ ClusterName OfPorts(const Holder& holder, const PortMatch& ports, const ClusterD
 // The name of an endpoint; `labels` in front of the Service's.
 ClusterName OfEndpoint(const Holder& holder, std::span<const uint8_t> labels,
                        const KubernetesConfig& config, const ClusterData& data) {
-  if (holder.records == nullptr) return NoEndpoints(data);
+  if (holder.records == nullptr) return NoEndpoints(config, data);
   const auto named = holder.records->Named(labels, config.naming);
   if (named.empty()) return {};
   ClusterName found = Of(Kind::kEndpoints, holder.name);
@@ -123,11 +124,11 @@ ClusterName OfEndpoint(const Holder& holder, std::span<const uint8_t> labels,
 // ZONE.pin._zone and ZONE.prefer._zone in front of a headless Service: its endpoints in a zone, and
 // with `prefer` all of them if none is there.
 ClusterName OfZone(const Holder& holder, const LabelledName& name, size_t in_front,
-                   const ClusterData& data) {
+                   const KubernetesConfig& config, const ClusterData& data) {
   const std::string_view directive = name.label(in_front - 2);
   if (name.label(in_front - 1) != "_zone" || !holder.headless) return {};
   if (directive != "pin" && directive != "prefer") return {};
-  ClusterName found = EndpointsWith(holder, {}, data);
+  ClusterName found = EndpointsWith(holder, {}, config, data);
   if (found.kind != Kind::kEndpoints) {
     // The name exists whether or not an endpoint does.
     if (found.kind == Kind::kUnknown) found.kind = Kind::kEndpoints;
@@ -146,18 +147,18 @@ ClusterName OfZone(const Holder& holder, const LabelledName& name, size_t in_fro
 ClusterName OfHolder(const Holder& holder, const LabelledName& name, size_t in_front,
                      const ServedZone& zone, const KubernetesConfig& config,
                      const ClusterData& data) {
-  if (in_front == 0) return OfPorts(holder, {}, data);
+  if (in_front == 0) return OfPorts(holder, {}, config, data);
   if (in_front == 1) return OfEndpoint(holder, name.first(1), config, data);
   const bool imported = zone.holds == ServedZone::Holds::kServiceImports;
   if (in_front > 2) {
-    return config.zonal && !imported ? OfZone(holder, name, in_front, data) : ClusterName();
+    return config.zonal && !imported ? OfZone(holder, name, in_front, config, data) : ClusterName();
   }
   const std::string_view port = name.label(0), protocol = name.label(1);
   // ENDPOINT.CLUSTER in front of a ServiceImport.
   if (imported && !port.starts_with('_') && !protocol.starts_with('_')) {
     return OfEndpoint(holder, name.first(2), config, data);
   }
-  return OfPorts(holder, {WithoutUnderscore(port), WithoutUnderscore(protocol)}, data);
+  return OfPorts(holder, {WithoutUnderscore(port), WithoutUnderscore(protocol)}, config, data);
 }
 
 ClusterName FindImport(const LabelledName& name, size_t left, const ServedZone& zone,
@@ -307,7 +308,7 @@ bool IsShown(const Service& service, const KubernetesConfig& config, const Clust
   if (config.labels.has_value() && !config.labels->Matches(service.labels)) return false;
   if (!config.ignore_empty_service || service.headless) return true;
   if (service.type == ServiceType::kExternalName) return true;
-  return EndpointsOf(service.name, config, data) != nullptr || !data.endpoints_complete;
+  return EndpointsOf(service.name, config, data) != nullptr || MayMissEndpoints(config, data);
 }
 
 ClusterName FindClusterName(const LabelledName& name, const ServedZone& zone,

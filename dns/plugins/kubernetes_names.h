@@ -87,6 +87,11 @@ struct ClusterName {
 ClusterName FindClusterName(const LabelledName& name, const ServedZone& zone,
                             const KubernetesConfig& config, const ClusterData& data);
 
+// True while endpoints are fetched one by one: those that are not held may exist all the same.
+inline bool MayMissEndpoints(const KubernetesConfig& config, const ClusterData& data) {
+  return config.endpoints && !data.endpoints_complete;
+}
+
 // False: `kubernetes` was told to hide it.
 bool IsShown(const Service& service, const KubernetesConfig& config, const ClusterData& data);
 

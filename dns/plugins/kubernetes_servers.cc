@@ -55,7 +55,8 @@ Verdict Kubernetes::AnswerPtr(Exchange& exchange, const ServedZone& zone) {
   AddServicePtr(reply, address);
   if (reply.answer_count() == 0) AddEndpointPtrs(reply, address);
   if (reply.answer_count() > 0 || reply.truncated()) return Finish(exchange, zone, reply);
-  return data().endpoints_complete ? Nxdomain(exchange, zone) : PassOn(counters_.passed_not_held);
+  return MayMissEndpoints(config_, data()) ? PassOn(counters_.passed_not_held)
+                                           : Nxdomain(exchange, zone);
 }
 
 // CoreDNS: `namespaces` hides what leads back to a Service, `namespace_labels` does not.

@@ -107,7 +107,7 @@ Verdict Transfer::OnQuery(Exchange& exchange) {
     counters_.not_in_sync.Add();
     return Verdict::kAnswered;
   }
-  if (!data.endpoints_complete && kubernetes_->endpoints) {
+  if (MayMissEndpoints(*kubernetes_, data)) {
     const Verdict verdict = Refuse(exchange, counters_.refused_incomplete);
     exchange.AddExtendedError(wire::ExtendedError::kNotSupported,
                               "a transfer needs portolan-proxy --endpoints=eager");

@@ -3,7 +3,7 @@
 // Written one message at a time out of one immutable version of the directory, so that a zone of
 // any size takes the memory of one message. Records as in CoreDNS's kubernetes plugin: SOA, NS with
 // their addresses, then for each Service that is shown its addresses, SRV records, endpoints or
-// CNAME, and the SOA again. The order of Services is no order. One thread at a time.
+// CNAME, and the SOA again; Services come in no order. One thread at a time.
 #pragma once
 
 #include <cstddef>

@@ -460,6 +460,19 @@ TEST_F(KubernetesRecords, NoendpointsLeavesServicesAlone) {
   ExpectDenied("1.2.42.10.in-addr.arpa", 12);
 }
 
+TEST_F(KubernetesRecords, EndpointsThatAreNotHeldAreNotDeniedWhileTheyAreFetchedOnDemand) {
+  auto data = cluster_.holder().current();
+  data.endpoints_complete = false;
+  cluster_.Replace(data);
+  EXPECT_EQ(Ask("idle.default.svc.cluster.local", 1), Verdict::kNext);
+  EXPECT_EQ(Ask("x.backend.default.svc.cluster.local", 1), Verdict::kNext);
+  EXPECT_EQ(Ask("99.99.42.10.in-addr.arpa", 12), Verdict::kNext);
+  EXPECT_EQ(Ask("db.default.svc.cluster.local", 1), Verdict::kAnswered);
+  ExpectDenied("nosuch.default.svc.cluster.local", 1);
+  config_.endpoints = false;
+  ExpectDenied("idle.default.svc.cluster.local", 1);
+}
+
 TEST_F(KubernetesRecords, ServiceImportsHaveTheirNamesInTheirOwnZone) {
   config_.zones.push_back(*wire::Zone::Parse("clusterset.local"));
   config_.multicluster = {config_.zones.back()};
