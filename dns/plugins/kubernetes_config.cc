@@ -20,34 +20,18 @@ using Zones = std::vector<wire::Zone>;
 constexpr uint32_t kMaxTtl = 3600;
 
 // https://coredns.io/plugins/kubernetes/
-constexpr std::array<std::string_view, 19> kOptions = {"namespaces",
-                                                       "labels",
-                                                       "namespace_labels",
-                                                       "pods",
-                                                       "ttl",
-                                                       "fallthrough",
-                                                       "endpoint_pod_names",
-                                                       "noendpoints",
-                                                       "zonal",
-                                                       "ignore",
-                                                       "multicluster",
-                                                       "endpoint",
-                                                       "tls",
-                                                       "kubeconfig",
-                                                       "startup_timeout",
-                                                       "apiserver_qps",
-                                                       "apiserver_burst",
-                                                       "apiserver_max_inflight",
-                                                       "resyncperiod"};
+constexpr std::array<std::string_view, 11> kOptions = {
+    "namespaces", "labels",      "namespace_labels",   "pods",
+    "ttl",        "fallthrough", "endpoint_pod_names", "noendpoints",
+    "zonal",      "ignore",      "multicluster"};
 // Those that say how CoreDNS reaches an API server; the feed takes their place.
-constexpr std::array<std::string_view, 8> kNotNeeded = {"endpoint",
+constexpr std::array<std::string_view, 7> kNotNeeded = {"endpoint",
                                                         "tls",
                                                         "kubeconfig",
                                                         "startup_timeout",
                                                         "apiserver_qps",
                                                         "apiserver_burst",
-                                                        "apiserver_max_inflight",
-                                                        "resyncperiod"};
+                                                        "apiserver_max_inflight"};
 
 bool Contains(const auto& words, std::string_view word) {
   return std::find(words.begin(), words.end(), word) != words.end();
@@ -161,10 +145,14 @@ absl::Status ParseLine(const Directive& line, KubernetesConfig& config,
   if (word == "namespace_labels") return ParseSelector(line, config.namespace_labels);
   if (word == "ignore") return ParseIgnore(line, config, notes);
   if (word == "multicluster") return ParseMulticluster(line, config);
-  if (!Contains(kOptions, word)) return UnknownOption(line, "kubernetes", kOptions);
-  if (!Contains(kNotNeeded, word)) return ParseSwitch(line, config);
-  Note(notes, line.name, "not needed here: the control plane reads the Kubernetes API");
-  return absl::OkStatus();
+  if (Contains(kOptions, word)) return ParseSwitch(line, config);
+  if (Contains(kNotNeeded, word)) {
+    Note(notes, line.name, "not needed here: the control plane reads the Kubernetes API");
+    return absl::OkStatus();
+  }
+  std::vector<std::string_view> known(kOptions.begin(), kOptions.end());
+  known.insert(known.end(), kNotNeeded.begin(), kNotNeeded.end());
+  return UnknownOption(line, "kubernetes", known);
 }
 
 // Reverse zones that fall through are the next directive's, as in CoreDNS.

@@ -12,6 +12,12 @@ using corefile::Token;
 
 bool IsMark(char c) { return std::string_view("(),!=").find(c) != std::string_view::npos; }
 
+// https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/: of keys and values.
+bool IsLabelCharacter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '_' || c == '.' || c == '/';
+}
+
 // A word or a mark ("(", ")", ",", "!", "=", "==", "!=") with the place where it stands.
 struct Piece {
   Token token;
@@ -110,7 +116,11 @@ class LabelSelectorParser {
 
   absl::Status ParseWord(std::string_view what, std::string& word) {
     if (at_ == pieces_.size() || pieces_[at_].mark) return Expected(what);
-    word = pieces_[at_++].token.text;
+    const Token& token = pieces_[at_++].token;
+    if (!std::all_of(token.text.begin(), token.text.end(), IsLabelCharacter)) {
+      return token.Error(fmt::format("label selector: '{}' cannot be {}", token.text, what));
+    }
+    word = token.text;
     return absl::OkStatus();
   }
 

@@ -83,6 +83,7 @@ TEST(LabelSelector, ErrorsNameThePlaceAndTheNearestWord) {
   EXPECT_THAT(ErrorOf("app in ()"), HasSubstr("')' where a value should be"));
   EXPECT_THAT(ErrorOf("app=web tier=x"),
               HasSubstr("Corefile:1:9: label selector: 'tier' where ','"));
+  EXPECT_THAT(ErrorOf("size>3"), HasSubstr("'size>3' cannot be a label key"));
   EXPECT_THAT(ErrorOf("=web"), HasSubstr("'=' where a label key should be"));
   EXPECT_THAT(ErrorOf("app,"), HasSubstr("a label key is missing behind"));
   EXPECT_THAT(ErrorOf("!"), HasSubstr("a label key is missing"));
