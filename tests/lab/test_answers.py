@@ -94,6 +94,21 @@ def test_hostname_of_a_headless_service(frontend, databases):
     assert dig(frontend, f"db-7.db.{_ZONE}").status == "NXDOMAIN"
 
 
+def test_a_service_has_an_srv_record_with_the_address_of_its_target(frontend):
+    answer = dig(frontend, f"backend.{_ZONE}", "SRV")
+    assert answer.data("SRV") == [f"0 100 8080 backend.{_ZONE}."]
+    assert "10.43.0.123" in answer.text.split("ADDITIONAL SECTION")[1]
+
+
+def test_cluster_ips_and_endpoints_lead_back_to_their_names(frontend, cluster, databases):
+    assert dig(frontend, "-x", "10.43.0.123").data("PTR") == [f"backend.{_ZONE}."]
+    assert f"db-0.db.{_ZONE}." in dig(frontend, "-x", databases[0].ip).data("PTR")
+
+
+def test_a_zone_is_not_transferred_unless_the_corefile_says_so(frontend):
+    assert "Transfer failed" in dig(frontend, "cluster.local", "AXFR").text
+
+
 def test_external_name_is_a_cname_with_the_address_of_its_target(frontend):
     answer = dig(frontend, f"external.{_ZONE}")
     assert answer.data("CNAME") == ["example.org."]
