@@ -88,18 +88,25 @@ std::string DashedAddress(const IpAddress& address) {
   return text;
 }
 
+std::shared_ptr<const EndpointKinds> EndpointKindsPool::Share(EndpointKinds kinds) {
+  for (const auto& known : recent_) {
+    if (known != nullptr && *known == kinds) return known;
+  }
+  auto& place = recent_[next_++ % recent_.size()];
+  place = std::make_shared<const EndpointKinds>(std::move(kinds));
+  return place;
+}
+
 class EndpointRecords::Compiler {
  public:
-  explicit Compiler(EndpointRecords& records) : records_(records) {
-    records_.zones_.emplace_back();
-  }
+  explicit Compiler(EndpointRecords& records) : records_(records) {}
 
   void Add(const EndpointSlice& slice) {
     uint16_t ports = UINT16_MAX;
     for (const Endpoint& endpoint : slice.endpoints) {
       if (!endpoint.conditions.ready) continue;
-      if (ports == UINT16_MAX) ports = PlaceOf(records_.port_lists_, ToPorts(slice));
-      const uint16_t zone = PlaceOf(records_.zones_, ZoneLabels(endpoint.zone));
+      if (ports == UINT16_MAX) ports = PlaceOf(kinds_.port_lists, ToPorts(slice));
+      const uint16_t zone = PlaceOf(kinds_.zones, ZoneLabels(endpoint.zone));
       for (const IpAddress& ip : endpoint.addresses) {
         Entry entry{ip, ports, zone, 0, 0};
         SetNames(slice, endpoint, entry);
@@ -108,7 +115,8 @@ class EndpointRecords::Compiler {
     }
   }
 
-  void Finish(bool headless) {
+  void Finish(bool headless, EndpointKindsPool& pool) {
+    records_.kinds_ = pool.Share(std::move(kinds_));
     auto& entries = records_.entries_;
     std::sort(entries.begin(), entries.end(), [this](const Entry& a, const Entry& b) {
       return a.ip != b.ip ? a.ip < b.ip : Less(a.name_at, b.name_at);
@@ -168,17 +176,19 @@ class EndpointRecords::Compiler {
   }
 
   EndpointRecords& records_;
+  EndpointKinds kinds_;
   bool pod_names_ = false;
 };
 
 std::shared_ptr<const EndpointRecords> EndpointRecords::Compile(
-    std::shared_ptr<const std::string> service_key, bool headless, const SliceSet& slices) {
+    std::shared_ptr<const std::string> service_key, bool headless, const SliceSet& slices,
+    EndpointKindsPool& pool) {
   auto records = std::make_shared<EndpointRecords>();
   records->service_key_ = std::move(service_key);
   Compiler compiler(*records);
   for (const auto& [name, slice] : slices) compiler.Add(*slice);
   if (records->entries_.empty()) return nullptr;
-  compiler.Finish(headless);
+  compiler.Finish(headless, pool);
   return records;
 }
 

@@ -8,6 +8,8 @@
 // Kubernetes DNS specification 1.1.0, 2.4; CoreDNS's `endpoint_pod_names` and `zonal`.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -37,8 +39,9 @@ struct PortMatch {
 // "tcp", "udp", "sctp"
 std::string_view ProtocolText(Protocol protocol);
 
-class EndpointRecords {
- public:
+// The kinds of port lists and topology zones that the endpoints of a Service have. Services in
+// their thousands have the same ones.
+struct EndpointKinds {
   struct Port {
     std::string name;
     std::string_view protocol;  // empty: the slice lists no port at all
@@ -47,17 +50,40 @@ class EndpointRecords {
   };
   using Ports = std::vector<Port>;
 
+  std::vector<Ports> port_lists;
+  // Labels in lower case with their length bytes; the first is empty: no zone.
+  std::vector<std::string> zones = {""};
+
+  friend bool operator==(const EndpointKinds&, const EndpointKinds&) = default;
+};
+
+// Makes equal kinds one, as far as it remembers. One thread.
+class EndpointKindsPool {
+ public:
+  std::shared_ptr<const EndpointKinds> Share(EndpointKinds kinds);
+
+ private:
+  std::array<std::shared_ptr<const EndpointKinds>, 64> recent_;
+  size_t next_ = 0;
+};
+
+class EndpointRecords {
+ public:
+  using Port = EndpointKinds::Port;
+  using Ports = EndpointKinds::Ports;
+
   struct Entry {
     IpAddress ip;
-    uint16_t ports;    // in port_lists_
-    uint16_t zone;     // in zones_; 0: none
+    uint16_t ports;    // in port_lists()
+    uint16_t zone;     // in EndpointKinds::zones
     uint32_t name_at;  // in names_
     uint32_t pod_name_at;
   };
 
   // Null if nothing is published.
   static std::shared_ptr<const EndpointRecords> Compile(
-      std::shared_ptr<const std::string> service_key, bool headless, const SliceSet& slices);
+      std::shared_ptr<const std::string> service_key, bool headless, const SliceSet& slices,
+      EndpointKindsPool& pool);
 
   // "namespace/name"
   const std::shared_ptr<const std::string>& service_key() const { return service_key_; }
@@ -83,12 +109,12 @@ class EndpointRecords {
   std::span<const uint8_t> NameOf(const Entry& entry, EndpointNaming naming) const {
     return Text(naming == EndpointNaming::kPod ? entry.pod_name_at : entry.name_at);
   }
-  const Ports& PortsOf(const Entry& entry) const { return port_lists_[entry.ports]; }
+  const Ports& PortsOf(const Entry& entry) const { return kinds_->port_lists[entry.ports]; }
   // What PortsOf may be: one for each kind of slice.
-  std::span<const Ports> port_lists() const { return port_lists_; }
+  std::span<const Ports> port_lists() const { return kinds_->port_lists; }
   // The topology zone: labels in lower case with their length bytes; empty if none.
   std::span<const uint8_t> ZoneOf(const Entry& entry) const {
-    const std::string& zone = zones_[entry.zone];
+    const std::string& zone = kinds_->zones[entry.zone];
     return {reinterpret_cast<const uint8_t*>(zone.data()), zone.size()};
   }
 
@@ -105,8 +131,7 @@ class EndpointRecords {
   std::vector<Entry> entries_;
   std::vector<uint32_t> by_name_;
   std::vector<uint32_t> by_pod_name_;  // empty: as by_name_
-  std::vector<Ports> port_lists_;
-  std::vector<std::string> zones_;
+  std::shared_ptr<const EndpointKinds> kinds_;
   // Each name behind a byte that says how long it is.
   std::string names_;
 };

@@ -24,10 +24,11 @@ std::string_view NamespaceOf(std::string_view key) { return key.substr(0, key.fi
 // The key that the records before have is kept, so that all who name the Service share one.
 std::shared_ptr<const EndpointRecords> Compile(const std::string& key,
                                                const std::shared_ptr<const EndpointRecords>* before,
-                                               bool headless, const SliceSet& slices) {
+                                               bool headless, const SliceSet& slices,
+                                               EndpointKindsPool& kinds) {
   return EndpointRecords::Compile(
       before != nullptr ? (*before)->service_key() : std::make_shared<const std::string>(key),
-      headless, slices);
+      headless, slices, kinds);
 }
 
 template <typename Edit>
@@ -98,7 +99,7 @@ std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
 }
 
 void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed,
-                                           ServiceRecords& next) const {
+                                           ServiceRecords& next) {
   next.cluster_ips_ = WithClusterIps(current_->cluster_ips_, committed);
   CountServices(committed, next);
   decltype(next.endpoints_)::Edit endpoints(current_->endpoints_);
@@ -109,7 +110,7 @@ void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed
     const auto* before = current_->endpoints_.Find(key);
     std::shared_ptr<const EndpointRecords> records;
     if (service != nullptr && slices != nullptr) {
-      records = Compile(key, before, service->headless, *slices);
+      records = Compile(key, before, service->headless, *slices, kinds_);
     }
     Reindex(services_at, before == nullptr ? nullptr : before->get(), records.get());
     Put(endpoints, key, std::move(records));
@@ -123,14 +124,14 @@ void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed
 }
 
 void ServiceRecordsCompiler::ApplyImports(const Directory::Committed& committed,
-                                          ServiceRecords& next) const {
+                                          ServiceRecords& next) {
   decltype(next.imported_)::Edit imported(current_->imported_);
   auto compile = [&](const std::string& key) {
     const ServiceImport* import = committed.snapshot->FindServiceImport(key);
     const SliceSet* slices = committed.snapshot->FindImportedSlices(key);
     std::shared_ptr<const EndpointRecords> records;
     if (import != nullptr && slices != nullptr) {
-      records = Compile(key, current_->imported_.Find(key), import->headless, *slices);
+      records = Compile(key, current_->imported_.Find(key), import->headless, *slices, kinds_);
     }
     Put(imported, key, std::move(records));
   };

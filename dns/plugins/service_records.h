@@ -77,10 +77,11 @@ class ServiceRecordsCompiler {
   const std::shared_ptr<const ServiceRecords>& current() const { return current_; }
 
  private:
-  void ApplyServices(const Directory::Committed& committed, ServiceRecords& next) const;
-  void ApplyImports(const Directory::Committed& committed, ServiceRecords& next) const;
+  void ApplyServices(const Directory::Committed& committed, ServiceRecords& next);
+  void ApplyImports(const Directory::Committed& committed, ServiceRecords& next);
   void CountServices(const Directory::Committed& committed, ServiceRecords& next) const;
 
+  EndpointKindsPool kinds_;
   std::shared_ptr<const Snapshot> before_ = std::make_shared<const Snapshot>();
   std::shared_ptr<const ServiceRecords> current_ = std::make_shared<const ServiceRecords>();
 };
