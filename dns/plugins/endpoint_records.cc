@@ -102,17 +102,21 @@ class EndpointRecords::Compiler {
   explicit Compiler(EndpointRecords& records) : records_(records) {}
 
   void Add(const EndpointSlice& slice) {
-    uint16_t ports = UINT16_MAX;
+    auto& entries = records_.entries_;
+    const size_t first = entries.size();
+    uint16_t ports = 0;
     for (const Endpoint& endpoint : slice.endpoints) {
-      if (!endpoint.conditions.ready) continue;
-      if (ports == UINT16_MAX) ports = PlaceOf(kinds_.port_lists, ToPorts(slice));
+      if (!endpoint.conditions.ready || endpoint.addresses.empty()) continue;
+      if (entries.size() == first) ports = PlaceOf(kinds_.port_lists, ToPorts(slice));
       const uint16_t zone = PlaceOf(kinds_.zones, ZoneLabels(endpoint.zone));
       for (const IpAddress& ip : endpoint.addresses) {
-        Entry entry{ip, ports, zone, 0, 0};
+        Entry entry{ip, ports, zone, 0, 0, 0};
         SetNames(slice, endpoint, entry);
-        records_.entries_.push_back(entry);
+        entries.push_back(entry);
       }
     }
+    const auto count = static_cast<uint16_t>(std::min<size_t>(entries.size() - first, UINT16_MAX));
+    for (size_t i = first; i < entries.size(); ++i) entries[i].slice_addresses = count;
   }
 
   void Finish(bool headless, EndpointKindsPool& pool) {

@@ -74,8 +74,10 @@ class EndpointRecords {
 
   struct Entry {
     IpAddress ip;
-    uint16_t ports;    // in port_lists()
-    uint16_t zone;     // in EndpointKinds::zones
+    uint16_t ports;  // in port_lists()
+    uint16_t zone;   // in EndpointKinds::zones
+    // How many addresses its slice publishes.
+    uint16_t slice_addresses;
     uint32_t name_at;  // in names_
     uint32_t pod_name_at;
   };

@@ -35,6 +35,7 @@ std::string PortLabels(std::string_view name, std::string_view protocol) {
   return labels;
 }
 
+// CoreDNS's, in a transfer: of a cluster IP 100, of an endpoint by the size of its slice.
 uint16_t WeightOf(size_t targets) {
   return static_cast<uint16_t>(std::max<size_t>(1, 100 / std::max<size_t>(1, targets)));
 }
@@ -220,7 +221,6 @@ void ZoneTransfer::AddEndpoints(Writer& writer, const EndpointRecords& records) 
     if (last == nullptr || last->ip != entry.ip) writer.AddAddress({}, entry.ip);
     last = &entry;
   }
-  const uint16_t weight = WeightOf(records.entries().size());
   last = nullptr;
   for (const uint32_t i : records.ByName(config_.naming)) {
     const EndpointRecords::Entry& entry = records.entries()[i];
@@ -234,7 +234,8 @@ void ZoneTransfer::AddEndpoints(Writer& writer, const EndpointRecords& records) 
     if (same_ports) continue;
     for (const EndpointRecords::Port& port : ports) {
       const std::string port_labels = PortLabels(port.name, port.protocol);
-      if (!port_labels.empty()) writer.AddSrv(AsBytes(port_labels), weight, port.number, labels);
+      if (port_labels.empty()) continue;
+      writer.AddSrv(AsBytes(port_labels), WeightOf(entry.slice_addresses), port.number, labels);
     }
   }
 }

@@ -119,6 +119,28 @@ TEST_F(ZoneTransfers, AZoneIsListedBetweenItsSoaRecords) {
                      }));
 }
 
+// As CoreDNS: a question for the same records counts all slices.
+TEST_F(ZoneTransfers, EndpointsWeighAsMuchAsTheirSliceIsLarge) {
+  cluster_.PutService("default", "both", {});
+  for (const auto& [family, ips] :
+       {std::pair(IpFamily::kIpv4, std::vector{"10.42.0.3", "10.42.0.4"}),
+        std::pair(IpFamily::kIpv6, std::vector{"fd00::3"})}) {
+    EndpointSlice slice;
+    slice.name = {"default", family == IpFamily::kIpv4 ? "both-4" : "both-6"};
+    slice.service = "both";
+    slice.family = family;
+    slice.ports = {{"http", Protocol::kTcp, 80}};
+    for (const char* ip : ips) slice.endpoints.emplace_back().addresses = {test::Ip(ip)};
+    cluster_.directory().Put(std::move(slice));
+  }
+  cluster_.Publish();
+  ASSERT_EQ(Ask("cluster.local", kAxfr), Verdict::kStream);
+  const auto records = Records();
+  const std::string srv = "_http._tcp.both.default.svc.cluster.local. 5 SRV 0 ";
+  EXPECT_THAT(records, Contains(srv + "50 80 10-42-0-3.both.default.svc.cluster.local."));
+  EXPECT_THAT(records, Contains(srv + "100 80 fd00--3.both.default.svc.cluster.local."));
+}
+
 TEST_F(ZoneTransfers, AZoneOfManyMessagesIsWhole) {
   std::vector<std::string> ips;
   for (int i = 0; i < 3000; ++i) ips.push_back(fmt::format("10.50.{}.{}", i / 250, i % 250));
