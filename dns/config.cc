@@ -172,10 +172,10 @@ class ConfigLoader {
     const size_t place = ChainPlace("forward");
     if (!Has(block, "forward")) {
       context.set_place(place);
-      context.AddLink(ForwardToPodResolvers(context.zones()));
+      context.AddLink(ForwardToPodResolvers(context.zones(), context));
     } else if (!context.cluster_dns_zones().empty()) {
       context.set_place(place - 1);
-      context.AddLink(ForwardToPodResolvers(context.cluster_dns_zones()));
+      context.AddLink(ForwardToPodResolvers(context.cluster_dns_zones(), context));
     }
   }
 

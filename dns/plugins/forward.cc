@@ -1,11 +1,9 @@
 #include "dns/plugins/forward.h"
 
 #include <algorithm>
-#include <array>
-#include <limits>
+#include <utility>
 
 #include "dns/corefile/zones.h"
-#include "dns/plugins/arguments.h"
 
 namespace portolan::dns {
 namespace {
@@ -13,153 +11,14 @@ namespace {
 using corefile::Directive;
 using corefile::Token;
 
-constexpr std::string_view kPodResolvConf = "/etc/resolv.conf";
-
-struct WithoutEffect {
-  std::string_view name;
-  std::string_view consequence;
-};
-constexpr WithoutEffect kWithoutEffect[] = {
-    {"expire", "connections to upstreams are not kept"},
-    {"max_idle_conns", "connections to upstreams are not kept"},
-    {"max_connect_attempts", "each server is tried until the deadline of 5 s"},
-    {"health_check", "servers are judged by the questions they leave unanswered"},
-    {"max_fails", "servers are judged by the questions they leave unanswered"},
-    {"failfast_all_unhealthy_upstreams", "servers that are down are asked all the same"},
-    {"failover", "the first server's reply counts, whatever its rcode"},
-    {"next", "the first reply counts, whatever its rcode"},
-    {"next_on_nodata", "the first reply counts, whatever it holds"},
-    {"doh_method", "DNS over HTTPS is not supported"},
-    {"resolver", "TOs are addresses"},
-};
-
-constexpr std::array<std::string_view, 18> kOptions = {"except",
-                                                       "policy",
-                                                       "force_tcp",
-                                                       "prefer_udp",
-                                                       "max_concurrent",
-                                                       "tls",
-                                                       "tls_servername",
-                                                       "expire",
-                                                       "max_idle_conns",
-                                                       "max_connect_attempts",
-                                                       "health_check",
-                                                       "max_fails",
-                                                       "failfast_all_unhealthy_upstreams",
-                                                       "failover",
-                                                       "next",
-                                                       "next_on_nodata",
-                                                       "doh_method",
-                                                       "resolver"};
-
 bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
   return std::any_of(zones.begin(), zones.end(),
                      [&](const wire::Zone& zone) { return zone.Holds(query); });
 }
 
-absl::Status AddFile(const Token& token, ForwardConfig& config, std::vector<std::string>* notes) {
-  auto conf = ReadResolvConf(token.text);
-  if (!conf.ok()) return token.Error(Message(conf.status()));
-  notes->insert(notes->end(), conf->skipped.begin(), conf->skipped.end());
-  if (conf->nameservers.empty()) {
-    return token.Error(fmt::format("{} names no server that can be used", token.text));
-  }
-  config.to.insert(config.to.end(), conf->nameservers.begin(), conf->nameservers.end());
-  return absl::OkStatus();
-}
-
-// "10.0.0.1", "10.0.0.1:1053", "fd00::1", "[fd00::1]:1053", each also behind "dns://".
-absl::StatusOr<SocketAddress> ParseServer(const Token& token) {
-  std::string_view text = token.text;
-  if (const size_t at = text.find("://"); at != std::string_view::npos) {
-    const std::string_view scheme = text.substr(0, at);
-    if (scheme != "dns") {
-      return token.Error(fmt::format(
-          "'{}': {}:// is not supported, and the questions must not travel in the clear instead",
-          token.text, scheme));
-    }
-    text.remove_prefix(at + 3);
-  }
-  if (auto ip = IpAddress::Parse(text); ip.ok()) return SocketAddress{*ip, kDnsPort};
-  auto server = SocketAddress::Parse(text);
-  if (!server.ok() || server->port == 0) {
-    return token.Error(fmt::format("'{}' is neither an address nor a file", token.text));
-  }
-  return *server;
-}
-
-absl::Status AddServer(const Token& token, ForwardConfig& config, std::vector<std::string>* notes) {
-  if (token.text == kPodResolvConf) {
-    if (config.pod_resolvers) return token.Error(fmt::format("{} stands twice", token.text));
-    config.pod_resolvers = true;
-    config.pod_resolvers_at = config.to.size();
-    return absl::OkStatus();
-  }
-  if (token.text.starts_with('/')) return AddFile(token, config, notes);
-  auto server = ParseServer(token);
-  if (!server.ok()) return server.status();
-  config.to.push_back(*server);
-  return absl::OkStatus();
-}
-
-absl::Status ParsePolicy(const Token& token, ForwardConfig& config) {
-  static constexpr std::array<std::string_view, 3> kPolicies = {"random", "round_robin",
-                                                                "sequential"};
-  static constexpr upstream::Policy kValues[] = {
-      upstream::Policy::kRandom, upstream::Policy::kRoundRobin, upstream::Policy::kSequential};
-  const auto found = std::find(kPolicies.begin(), kPolicies.end(), token.text);
-  if (found == kPolicies.end()) {
-    return token.Error(
-        fmt::format("unknown policy '{}': random, round_robin or sequential", token.text));
-  }
-  config.policy = kValues[found - kPolicies.begin()];
-  return absl::OkStatus();
-}
-
-absl::Status ParseMaxConcurrent(const Directive& line, ForwardConfig& config) {
-  absl::Status status = CheckArguments(line, 1, 1);
-  if (!status.ok()) return status;
-  auto number = ParseNumber(line.arguments[0], std::numeric_limits<int32_t>::max());
-  if (!number.ok()) return number.status();
-  config.max_concurrent = *number;
-  return absl::OkStatus();
-}
-
-absl::Status ParseExcept(const Directive& line, ForwardConfig& config) {
-  if (line.arguments.empty()) return line.name.Error("except needs at least 1 argument");
-  auto zones = corefile::ParseZones(line.arguments);
-  if (!zones.ok()) return zones.status();
-  config.except.insert(config.except.end(), zones->begin(), zones->end());
-  return absl::OkStatus();
-}
-
-absl::Status ParseOption(const Directive& line, ForwardConfig& config,
-                         std::vector<std::string>* notes) {
-  const std::string& name = line.name.text;
-  if (name == "except") return ParseExcept(line, config);
-  if (name == "max_concurrent") return ParseMaxConcurrent(line, config);
-  if (name == "policy") {
-    absl::Status status = CheckArguments(line, 1, 1);
-    return status.ok() ? ParsePolicy(line.arguments[0], config) : status;
-  }
-  if (name == "force_tcp" || name == "prefer_udp") {
-    if (name == "force_tcp") config.transports = upstream::Transports::kTcpOnly;
-    return CheckArguments(line, 0, 0);
-  }
-  if (name == "tls" || name == "tls_servername") {
-    return line.name.Error(fmt::format("'{}': DNS over TLS is not supported", name));
-  }
-  for (const WithoutEffect& option : kWithoutEffect) {
-    if (option.name != name) continue;
-    AddNote(notes, line.name, "forward", option.consequence);
-    return absl::OkStatus();
-  }
-  return UnknownOption(line, "forward", kOptions);
-}
-
 upstream::ServerSetConfig Servers(const ForwardConfig& config,
                                   const std::vector<SocketAddress>& pod_resolvers) {
-  upstream::ServerSetConfig set{config.to, config.policy, config.transports, config.max_concurrent};
+  upstream::ServerSetConfig set = config.servers;
   if (config.pod_resolvers) {
     set.servers.insert(set.servers.begin() + static_cast<ptrdiff_t>(config.pod_resolvers_at),
                        pod_resolvers.begin(), pod_resolvers.end());
@@ -170,6 +29,33 @@ upstream::ServerSetConfig Servers(const ForwardConfig& config,
 MakeLink MakeForward(ForwardConfig config) {
   return [config = std::move(config)](const PluginContext& context) {
     return std::make_unique<Forward>(config, context.pod_resolvers, context.upstream);
+  };
+}
+
+// A zone whose names reach the block and are passed on by a `forward` from `from`.
+wire::Zone Innermost(const std::vector<wire::Zone>& from, const std::vector<wire::Zone>& block) {
+  wire::Zone zone = *wire::Zone::Parse(".");
+  for (const auto* zones : {&block, &from}) {
+    if (!zones->empty() && zones->front().labels >= zone.labels) zone = zones->front();
+  }
+  return zone;
+}
+
+// A `forward` that the block's `loop` looks after. Whether there is one is known once the whole
+// block is read.
+MakeLink MakeWatched(const ForwardConfig& config, LoadContext& context) {
+  const size_t number = context.forwards().count;
+  auto watch = std::make_shared<upstream::LoopWatch>(Innermost(config.from, context.zones()));
+  context.forwards().watches.push_back(watch);
+  return [config, watch, number, group = context.shared_forwards()](const PluginContext& worker) {
+    ForwardConfig mine = config;
+    if (group->loop) mine.servers.options.loop = watch;
+    // As in CoreDNS `next` leads to another `forward` or nowhere.
+    if (number == group->count) {
+      mine.servers.rules.next.clear();
+      mine.servers.rules.next_on_nodata = false;
+    }
+    return std::make_unique<Forward>(mine, worker.pod_resolvers, worker.upstream);
   };
 }
 
@@ -187,44 +73,14 @@ ForwardConfig ForwardConfig::ToPodResolvers(std::vector<wire::Zone> zones) {
   ForwardConfig config;
   config.from = std::move(zones);
   config.pod_resolvers = true;
-  config.policy = upstream::Policy::kSequential;
-  return config;
-}
-
-absl::StatusOr<ForwardConfig> ParseForward(const Directive& directive,
-                                           std::vector<std::string>* notes) {
-  if (directive.arguments.size() < 2) {
-    return directive.name.Error("forward needs a zone and at least one server");
-  }
-  ForwardConfig config;
-  auto from = corefile::ParseZones(directive.arguments[0]);
-  if (!from.ok()) return from.status();
-  config.from = *std::move(from);
-  bool policy_given = false;
-  for (size_t i = 1; i < directive.arguments.size(); ++i) {
-    absl::Status status = AddServer(directive.arguments[i], config, notes);
-    if (!status.ok()) return status;
-  }
-  if (config.to.size() > upstream::kMaxServers) {
-    return directive.name.Error(fmt::format("forward has {} servers, more than {}",
-                                            config.to.size(), upstream::kMaxServers));
-  }
-  for (const Directive& line : directive.block) {
-    absl::Status status = ParseOption(line, config, notes);
-    if (!status.ok()) return status;
-    policy_given = policy_given || line.name.text == "policy";
-  }
-  // The order of a resolv.conf is the order in which the C library asks.
-  if (config.pod_resolvers && config.to.empty() && !policy_given) {
-    config.policy = upstream::Policy::kSequential;
-  }
   return config;
 }
 
 absl::Status LoadForward(const Directive& directive, LoadContext& context) {
   auto forward = ParseForward(directive, context.notes());
   if (!forward.ok()) return forward.status();
-  context.AddLink(MakeForward(*std::move(forward)));
+  ++context.forwards().count;
+  context.AddLink(MakeWatched(*std::move(forward), context));
   return absl::OkStatus();
 }
 
@@ -248,11 +104,15 @@ MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones) {
   return MakeForward(ForwardConfig::ToPodResolvers(std::move(zones)));
 }
 
+MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones, LoadContext& context) {
+  return MakeWatched(ForwardConfig::ToPodResolvers(std::move(zones)), context);
+}
+
 Forward::Forward(const ForwardConfig& config, const std::vector<SocketAddress>& pod_resolvers,
                  upstream::Upstream& upstream)
     : from_(config.from),
       except_(config.except),
-      servers_(Servers(config, pod_resolvers)),
+      servers_(Servers(config, pod_resolvers), upstream.context()),
       upstream_(upstream) {}
 
 Forward::~Forward() { upstream_.Forget(servers_); }

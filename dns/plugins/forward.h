@@ -5,16 +5,29 @@
 //       policy random|round_robin|sequential    default random
 //       force_tcp
 //       prefer_udp                               what happens anyway
-//       max_concurrent N                         for each worker; more are REFUSED
+//       tls [CERT KEY] [CA]
+//       tls_servername NAME
+//       expire DURATION                          kept connections; default 10s
+//       max_idle_conns N                         0: all are kept
+//       health_check DURATION [no_rec] [domain NAME]   default 500ms
+//       max_fails N                              0: servers are always up; default 2
+//       failfast_all_unhealthy_upstreams
+//       max_concurrent N                         for each worker; more are SERVFAIL
+//       max_connect_attempts N                   0: until the deadline
+//       failover RCODE...
+//       next RCODE...
+//       next_on_nodata
+//       randomize_case                           ours: 0x20
 //   }
 //
-// TO is an address with or without a port, or a file of the form of resolv.conf; /etc/resolv.conf
-// is the pod's own (--resolv-conf), whose servers are asked in order. tls:// and https:// are
-// errors: an answer that was to be private must not travel in the clear. Options of CoreDNS that
-// have no effect here are noted. https://coredns.io/plugins/forward/
+// TO is an address with or without a port, `tls://ADDRESS[:PORT][%NAME]`, or a file of the form of
+// resolv.conf; /etc/resolv.conf is the pod's own (--resolv-conf), whose servers are asked in order.
+// https:// is an error: an answer that was to be private must not travel in the clear. Options of
+// CoreDNS that have no effect here are noted. https://coredns.io/plugins/forward/
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,20 +46,19 @@ namespace portolan::dns {
 struct ForwardConfig {
   std::vector<wire::Zone> from;
   std::vector<wire::Zone> except;
-  std::vector<SocketAddress> to;
-  // /etc/resolv.conf stands among the TOs, in front of to[pod_resolvers_at].
+  // Its servers are the TOs without the pod's resolvers.
+  upstream::ServerSetConfig servers;
+  // /etc/resolv.conf stands among the TOs, in front of servers[pod_resolvers_at].
   bool pod_resolvers = false;
   size_t pod_resolvers_at = 0;
-  upstream::Policy policy = upstream::Policy::kRandom;
-  upstream::Transports transports = upstream::Transports::kAsNeeded;
-  size_t max_concurrent = 0;
 
   // What a block without `forward`, and what only the cluster DNS knows, is passed on by: the pod's
   // resolvers in their order.
   static ForwardConfig ToPodResolvers(std::vector<wire::Zone> zones);
 };
 
-// Reads the files among the TOs, so: at load, not on a worker. Errors are Token::Error.
+// Reads the files among the TOs and those of `tls`, so: at load, not on a worker. Errors are
+// Token::Error.
 absl::StatusOr<ForwardConfig> ParseForward(const corefile::Directive& directive,
                                            std::vector<std::string>* notes);
 
@@ -59,6 +71,16 @@ absl::Status LoadView(const corefile::Directive& directive, LoadContext& context
 
 // A link that passes questions in `zones` on to the pod's resolvers.
 MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones);
+// The same, looked after by the block's `loop` if it has one.
+MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones, LoadContext& context);
+
+// What the `forward`s of one server block have in common with each other and with its `loop`.
+// Filled while the block is read, whatever the order of the directives, and immutable after that.
+struct ForwardGroup {
+  size_t count = 0;
+  bool loop = false;  // the block has the directive
+  std::vector<std::shared_ptr<upstream::LoopWatch>> watches;
+};
 
 class Forward : public Plugin {
  public:

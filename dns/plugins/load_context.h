@@ -27,6 +27,8 @@ struct LoadOptions {
   std::string hosts_file = "/etc/hosts";
 };
 
+struct ForwardGroup;  // dns/plugins/forward.h
+
 // Makes one link, on the worker's thread.
 using MakeLink = std::function<std::unique_ptr<Plugin>(const PluginContext&)>;
 
@@ -46,8 +48,7 @@ class LoadContext {
   };
 
   LoadContext(const LoadOptions& options, std::vector<wire::Zone> zones,
-              std::vector<std::string>& notes, HttpSettings& http)
-      : options_(options), zones_(std::move(zones)), notes_(notes), http_(http) {}
+              std::vector<std::string>& notes, HttpSettings& http);
 
   const LoadOptions& options() const { return options_; }
   // Those of the block's keys.
@@ -62,6 +63,10 @@ class LoadContext {
   // Links of one directive keep the file's order.
   void AddLink(MakeLink make) { links_.push_back({place_, std::move(make)}); }
   std::vector<PlacedLink>& links() { return links_; }
+
+  // What the block's `forward`s and its `loop` share; theirs to fill.
+  ForwardGroup& forwards() { return *forwards_; }
+  std::shared_ptr<const ForwardGroup> shared_forwards() const { return forwards_; }
 
   // Zones of which `kubernetes` passes on what it cannot answer: a `forward` to a public resolver
   // would deny it, the cluster DNS knows.
@@ -78,6 +83,7 @@ class LoadContext {
   HttpSettings& http_;
   size_t place_ = 0;
   std::vector<PlacedLink> links_;
+  std::shared_ptr<ForwardGroup> forwards_;
   std::vector<wire::Zone> cluster_dns_zones_;
   std::shared_ptr<std::optional<KubernetesConfig>> kubernetes_ =
       std::make_shared<std::optional<KubernetesConfig>>();

@@ -2,82 +2,83 @@
 
 #include <sys/socket.h>
 
-#include <algorithm>
-#include <cerrno>
+#include <utility>
 
+#include "dns/upstream/connection.h"
+#include "dns/upstream/stream_pool.h"
 #include "dns/wire/bytes.h"
 
 namespace portolan::dns::upstream {
 namespace {
 
-constexpr size_t kLengthBytes = 2;
 // Datagrams read in one turn, so that a flood of forged ones does not starve the loop.
 constexpr int kDatagramsPerTurn = 16;
 
-bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
+iovec Part(std::span<const uint8_t> bytes) {
+  return {const_cast<uint8_t*>(bytes.data()), bytes.size()};
+}
 
 }  // namespace
 
-bool Attempt::Open(const SocketAddress& server, std::span<const uint8_t> request, int type) {
+Started Attempt::StartUdp(const SocketAddress& server, const Outgoing& outgoing) {
   Stop();
-  request_ = request;
-  const int domain = server.ip.is_v4() ? AF_INET : AF_INET6;
-  socket_ = Fd(socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  sockaddr_storage address;
-  const socklen_t length = server.ToSockaddr(&address);
-  if (socket_.valid() &&
-      (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), length) == 0 ||
-       errno == EINPROGRESS)) {
-    return true;
-  }
-  context_.socket_errors.Add();
-  Stop();
-  return false;
-}
-
-bool Attempt::StartUdp(const SocketAddress& server, std::span<const uint8_t> request, uint16_t id) {
-  over_tcp_ = false;
-  id_ = id;
-  if (!Open(server, request, SOCK_DGRAM)) return false;
-  // The id and the rest from two places: the request's bytes are shared by several attempts.
-  uint8_t id_bytes[2];
-  wire::Store16(id_bytes, id);
-  iovec parts[2] = {{id_bytes, sizeof id_bytes},
-                    {const_cast<uint8_t*>(request.data()) + 2, request.size() - 2}};
+  over_stream_ = false;
+  outgoing_ = outgoing;
+  id_ = context_.random.Next16();
+  const Started opened = socket_.Open(server, SOCK_DGRAM);
+  if (opened != Started::kYes) return opened;
+  // In parts, since the request's bytes are shared by several attempts.
+  uint8_t id[2];
+  wire::Store16(id, id_);
+  iovec parts[] = {Part(id), Part(outgoing.header().subspan(2)), Part(outgoing.question),
+                   Part(outgoing.tail())};
   msghdr message{};
   message.msg_iov = parts;
-  message.msg_iovlen = 2;
-  if (sendmsg(socket_.get(), &message, MSG_NOSIGNAL) < 0) {
+  message.msg_iovlen = std::size(parts);
+  if (sendmsg(socket_.fd(), &message, MSG_NOSIGNAL) < 0) {
     context_.socket_errors.Add();
     Stop();
-    return false;
+    return Started::kUnreachable;
   }
   watch_ =
-      context_.loop.AddWatch(socket_.get(), EventLoop::Interest::kRead, [this] { OnDatagrams(); });
-  return true;
+      context_.loop.AddWatch(socket_.fd(), EventLoop::Interest::kRead, [this] { OnDatagrams(); });
+  return Started::kYes;
 }
 
-bool Attempt::StartTcp(const SocketAddress& server, std::span<const uint8_t> request, uint16_t id) {
-  over_tcp_ = true;
-  id_ = id;
-  if (!Open(server, request, SOCK_STREAM)) return false;
-  stream_.resize(kLengthBytes + request.size());
-  wire::Store16(stream_.data(), static_cast<uint16_t>(request.size()));
-  std::copy(request.begin(), request.end(), stream_.begin() + kLengthBytes);
-  wire::Store16(stream_.data() + kLengthBytes, id);
-  stream_at_ = 0;
-  watch_ = context_.loop.AddWatch(socket_.get(), EventLoop::Interest::kWrite,
-                                  [this] { OnTcpWritable(); });
-  return true;
+Started Attempt::StartStream(StreamPool& pool, const Outgoing& outgoing) {
+  retried_ = false;
+  return StartOn(pool, &StreamPool::Find, outgoing);
+}
+
+Started Attempt::StartFreshStream(StreamPool& pool, const Outgoing& outgoing) {
+  retried_ = true;
+  return StartOn(pool, &StreamPool::Open, outgoing);
+}
+
+Started Attempt::StartOn(StreamPool& pool, Started (StreamPool::*choose)(Connection*&),
+                         const Outgoing& outgoing) {
+  Stop();
+  over_stream_ = true;
+  outgoing_ = outgoing;
+  pool_ = &pool;
+  Connection* connection = nullptr;
+  const Started started = (pool.*choose)(connection);
+  if (started != Started::kYes) return started;
+  id_ = connection->Send(*this, outgoing);
+  connection_ = connection;
+  return Started::kYes;
 }
 
 void Attempt::Stop() {
   watch_ = EventLoop::Watch();
-  socket_.Reset();
+  socket_.Close();
+  if (connection_ == nullptr) return;
+  connection_->Abandon(*this);
+  connection_ = nullptr;
 }
 
 bool Attempt::Take(std::span<const uint8_t> message, Reply& reply) {
-  switch (ReadReply(message, id_, QuestionOf(request_), reply)) {
+  switch (ReadReply(message, id_, outgoing_.question, outgoing_.spelling, reply)) {
     case ReplyCheck::kOk:
       return true;
     case ReplyCheck::kWrongId:
@@ -85,6 +86,9 @@ bool Attempt::Take(std::span<const uint8_t> message, Reply& reply) {
       return false;
     case ReplyCheck::kWrongQuestion:
       context_.wrong_question.Add();
+      return false;
+    case ReplyCheck::kWrongCase:
+      context_.wrong_case.Add();
       return false;
     case ReplyCheck::kMalformed:
       context_.malformed.Add();
@@ -95,10 +99,11 @@ bool Attempt::Take(std::span<const uint8_t> message, Reply& reply) {
 
 void Attempt::OnDatagrams() {
   for (int i = 0; i < kDatagramsPerTurn; ++i) {
-    const ssize_t n = recv(socket_.get(), context_.datagram.data(), context_.datagram.size(), 0);
+    const ssize_t n = recv(socket_.fd(), context_.datagram.data(), context_.datagram.size(), 0);
     if (n < 0) {
       if (WouldBlock()) return;
-      return Fail();  // an ICMP error: nobody listens there
+      context_.socket_errors.Add();
+      return Fail(AttemptError::kNetwork);  // an ICMP error: nobody listens there
     }
     Reply reply;
     if (Take({context_.datagram.data(), static_cast<size_t>(n)}, reply)) {
@@ -107,47 +112,27 @@ void Attempt::OnDatagrams() {
   }
 }
 
-void Attempt::OnTcpWritable() {
-  const ssize_t n =
-      send(socket_.get(), stream_.data() + stream_at_, stream_.size() - stream_at_, MSG_NOSIGNAL);
-  if (n < 0) {
-    if (WouldBlock()) return;
-    return Fail();
-  }
-  stream_at_ += static_cast<size_t>(n);
-  if (stream_at_ < stream_.size()) return;
-  stream_.resize(kLengthBytes);
-  stream_at_ = 0;
-  // Replaces the watch whose callback this is; nothing of it is used afterwards.
-  watch_ = context_.loop.AddWatch(socket_.get(), EventLoop::Interest::kRead,
-                                  [this] { OnTcpReadable(); });
+void Attempt::OnMessage(std::span<const uint8_t> message) {
+  // A copy, since the connection may end while the clients are answered.
+  context_.message.assign(message.begin(), message.end());
+  Reply reply;
+  if (!Take(context_.message, reply)) return;
+  std::exchange(connection_, nullptr)->Finish(id_);
+  listener_.OnReply(*this, reply);
 }
 
-void Attempt::OnTcpReadable() {
-  while (true) {
-    const ssize_t n =
-        recv(socket_.get(), stream_.data() + stream_at_, stream_.size() - stream_at_, 0);
-    if (n < 0 && WouldBlock()) return;
-    if (n <= 0) return Fail();
-    stream_at_ += static_cast<size_t>(n);
-    if (stream_at_ < stream_.size()) continue;
-    const size_t message_bytes = wire::Load16(stream_.data());
-    if (stream_.size() == kLengthBytes) {
-      if (message_bytes < wire::kHeaderBytes) return Fail();
-      stream_.resize(kLengthBytes + message_bytes);
-      continue;
-    }
-    Reply reply;
-    // On a connection of our own to the server there is nobody else to wait for.
-    if (!Take(std::span<const uint8_t>(stream_).subspan(kLengthBytes), reply)) return Fail();
-    return listener_.OnReply(*this, reply);
+void Attempt::OnConnectionLost(bool was_established, AttemptError error) {
+  connection_ = nullptr;
+  if (was_established && !retried_) {
+    context_.retried_on_fresh_connection.Add();
+    if (StartFreshStream(*pool_, outgoing_) == Started::kYes) return;
   }
+  Fail(error);
 }
 
-void Attempt::Fail() {
-  context_.socket_errors.Add();
+void Attempt::Fail(AttemptError error) {
   Stop();
-  listener_.OnFailure(*this);
+  listener_.OnFailure(*this, error);
 }
 
 }  // namespace portolan::dns::upstream

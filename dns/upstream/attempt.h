@@ -1,86 +1,95 @@
-// One question sent to one server over a socket of its own, and the wait for its reply.
+// One question sent to one server, and the wait for its reply: over a datagram socket of its own,
+// or as one of several questions on a kept connection (stream_pool.h).
 //
-// A fresh socket for each question is what makes the source port unpredictable (the kernel draws
-// it), and connecting it makes the kernel drop what comes from another address (RFC 5452 9.2).
-// Replies with a wrong id or question are counted and waited past: a forger must not end the wait.
+// A fresh datagram socket for each question is what makes the source port unpredictable. Replies
+// with a wrong id or question are counted and waited past: a forger must not end the wait.
 //
 // One worker's loop. An attempt is reused; Start after Stop.
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include "common/event_loop.h"
-#include "common/fd.h"
-#include "common/ip.h"
-#include "common/metrics.h"
+#include "dns/upstream/context.h"
 #include "dns/upstream/message.h"
+#include "dns/upstream/socket.h"
 
 namespace portolan::dns::upstream {
 
-// What attempts of one worker share.
-struct AttemptContext {
-  explicit AttemptContext(EventLoop& l) : loop(l) {}
-
-  EventLoop& loop;
-  // Where datagrams are read; a reply points into it until the next is read.
-  std::array<uint8_t, 4096> datagram;
-  Counter wrong_id;
-  Counter wrong_question;
-  Counter malformed;
-  Counter socket_errors;
-};
-
 class Attempt;
+class Connection;
+class StreamPool;
+
+enum class AttemptError : uint8_t { kNetwork, kTls };
 
 class AttemptListener {
  public:
   virtual ~AttemptListener() = default;
-  // Both are the last thing the attempt does in its turn: it may be stopped or destroyed in them.
-  // `reply` is valid until the attempt is started again.
+  // Both are the last thing the attempt does in its turn: it may be stopped, started again or
+  // destroyed in them. `reply` is valid until the loop turns.
   virtual void OnReply(Attempt& attempt, const Reply& reply) = 0;
-  virtual void OnFailure(Attempt& attempt) = 0;
+  virtual void OnFailure(Attempt& attempt, AttemptError error) = 0;
+};
+
+// What is sent. `question` takes the place of the one in `request`; the two differ in letter case
+// at most, and with Spelling::kExact the reply must repeat that case.
+struct Outgoing {
+  std::span<const uint8_t> request;
+  std::span<const uint8_t> question;
+  Spelling spelling = Spelling::kAny;
+
+  std::span<const uint8_t> header() const { return request.first(wire::kHeaderBytes); }
+  std::span<const uint8_t> tail() const {
+    return request.subspan(wire::kHeaderBytes + question.size());
+  }
 };
 
 class Attempt {
  public:
-  Attempt(AttemptContext& context, AttemptListener& listener)
-      : context_(context), listener_(listener) {}
+  Attempt(Context& context, AttemptListener& listener)
+      : context_(context), listener_(listener), socket_(context) {}
+  ~Attempt() { Stop(); }
   Attempt(const Attempt&) = delete;
   Attempt& operator=(const Attempt&) = delete;
 
-  // Sends `request` (a whole message) under the id `id`. False on a socket error; the listener is
-  // then not called. `request` must stay as it is until Stop.
-  bool StartUdp(const SocketAddress& server, std::span<const uint8_t> request, uint16_t id);
-  bool StartTcp(const SocketAddress& server, std::span<const uint8_t> request, uint16_t id);
-  // Closes the socket. Replies handed out stay valid until the next start.
+  // kYes: the listener will be called unless Stop comes first. Otherwise it is not. What `outgoing`
+  // points to must stay as it is until Stop.
+  Started StartUdp(const SocketAddress& server, const Outgoing& outgoing);
+  // Over a kept connection if there is one. On a connection that ends before the reply the question
+  // is asked once more over a fresh one.
+  Started StartStream(StreamPool& pool, const Outgoing& outgoing);
+  Started StartFreshStream(StreamPool& pool, const Outgoing& outgoing);
   void Stop();
 
-  bool running() const { return socket_.valid(); }
-  bool over_tcp() const { return over_tcp_; }
+  bool running() const { return socket_.is_open() || connection_ != nullptr; }
+  bool over_stream() const { return over_stream_; }
 
  private:
-  bool Open(const SocketAddress& server, std::span<const uint8_t> request, int type);
+  friend class Connection;
+
+  Started StartOn(StreamPool& pool, Started (StreamPool::*choose)(Connection*&),
+                  const Outgoing& outgoing);
   void OnDatagrams();
-  void OnTcpWritable();
-  void OnTcpReadable();
   // False when the reply is not the one waited for.
   bool Take(std::span<const uint8_t> message, Reply& reply);
-  void Fail();
+  void Fail(AttemptError error);
 
-  AttemptContext& context_;
+  // What its connection calls: with a message under its id, and at its end.
+  void OnMessage(std::span<const uint8_t> message);
+  void OnConnectionLost(bool was_established, AttemptError error);
+
+  Context& context_;
   AttemptListener& listener_;
-  Fd socket_;
-  EventLoop::Watch watch_;
-  std::span<const uint8_t> request_;
+  Outgoing outgoing_;
   uint16_t id_ = 0;
-  bool over_tcp_ = false;
-  // TCP: two bytes of length and the message; first what is sent, then what is received.
-  std::vector<uint8_t> stream_;
-  size_t stream_at_ = 0;
+  bool over_stream_ = false;
+  bool retried_ = false;
+  Socket socket_;
+  EventLoop::Watch watch_;
+  StreamPool* pool_ = nullptr;
+  Connection* connection_ = nullptr;
 };
 
 }  // namespace portolan::dns::upstream

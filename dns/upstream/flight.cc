@@ -2,24 +2,41 @@
 
 #include <algorithm>
 
-#include "dns/wire/reply.h"
+#include "dns/wire/bytes.h"
 
 namespace portolan::dns::upstream {
+namespace {
+
+// What is as a rule the server's own trouble.
+bool DeservesSecondOpinion(const Reply& reply) {
+  return reply.rcode() == static_cast<uint16_t>(wire::Rcode::kServFail) ||
+         reply.rcode() == static_cast<uint16_t>(wire::Rcode::kRefused);
+}
+
+}  // namespace
 
 Upstream::Flight::Flight(Upstream& upstream)
     : upstream_(upstream), timer_(upstream.context_.loop.AddTimer([this] { OnTimer(); })) {
   for (size_t i = 0; i < kMaxAttempts; ++i) tries_.emplace_back(upstream.context_, *this);
 }
 
-void Upstream::Flight::Start(ServerSet& servers, const Request& request) {
-  const auto now = Clock::now();
+void Upstream::Flight::Start(ServerSet& servers, const ServerOrder& order, const Request& request) {
   servers_ = &servers;
+  order_ = order;
   request_ = request;
-  order_ = servers.Order(now, upstream_.random_);
+  const auto question = QuestionOf(request_.bytes());
+  std::copy(question.begin(), question.end(), question_.begin());
+  question_bytes_ = question.size();
+  if (servers.spelling() == Spelling::kExact) {
+    RandomizeCase(std::span(question_).first(question_bytes_), upstream_.context_.random);
+  }
+  most_tries_ =
+      servers.max_attempts() == 0 ? kMaxAttempts : std::min(kMaxAttempts, servers.max_attempts());
   tried_ = 0;
   pause_ = upstream_.options_.hedge_delay;
-  deadline_ = now + absl::ToChronoNanoseconds(upstream_.options_.deadline);
-  cut_.clear();
+  deadline_ = Clock::now() + absl::ToChronoNanoseconds(upstream_.options_.deadline);
+  no_socket_ = tls_failed_ = second_opinion_ = false;
+  kept_.clear();
   AskNext();
   SetTimer();
 }
@@ -29,51 +46,59 @@ void Upstream::Flight::AddWaiter(Suspended& waiter) {
   servers_->AddWaiting();
 }
 
+Outgoing Upstream::Flight::outgoing() const {
+  return {request_.bytes(), std::span(question_).first(question_bytes_), servers_->spelling()};
+}
+
 void Upstream::Flight::AskNext() {
-  while (tried_ < tries_.size()) {
+  no_socket_ = false;
+  while (tried_ < most_tries_) {
     Try& next = tries_[tried_];
     next.place = order_.places[tried_ % order_.size];
     next.counted_silent = false;
+    next.sent = Clock::now();
     ++tried_;
     if (tried_ > 1) upstream_.counters_.hedged.Add();
-    if (Send(next)) return;
-    servers_->OnFailure(next.place, Clock::now());
-    if (tried_ >= order_.size) return;
+    switch (ServerOf(next).Send(next.attempt, outgoing())) {
+      case Started::kYes:
+        return;
+      case Started::kNoSocket:
+        no_socket_ = true;
+        return;
+      case Started::kUnreachable:
+        ServerOf(next).OnUnanswered();
+        break;
+    }
+    if (AllAsked()) return;
   }
 }
 
-bool Upstream::Flight::Send(Try& next) {
-  servers_->OnSent(next.place);
-  const SocketAddress& server = servers_->server(next.place).address;
-  const uint16_t id = upstream_.random_.Next16();
-  if (servers_->transports() == Transports::kTcpOnly) {
-    return next.attempt.StartTcp(server, request_.bytes(), id);
-  }
-  return next.attempt.StartUdp(server, request_.bytes(), id);
-}
+bool Upstream::Flight::AllAsked() const { return tried_ >= std::min(order_.size, most_tries_); }
 
 void Upstream::Flight::SetTimer() {
-  const bool all_asked = tried_ >= order_.size;
-  if (all_asked && !AnyRunning()) return timer_.Start(absl::ZeroDuration());
-  const auto left = absl::FromChrono(deadline_ - Clock::now());
-  timer_.Start(tried_ == tries_.size() ? left : std::min(pause_, left));
-  if (all_asked) pause_ *= 2;
+  if (Stuck()) return timer_.Start(absl::ZeroDuration());
+  const auto now = Clock::now();
+  auto wait = absl::FromChrono(deadline_ - now);
+  if (tried_ < most_tries_) wait = std::min(wait, pause_);
+  if (!kept_.empty()) wait = std::min(wait, absl::FromChrono(kept_until_ - now));
+  timer_.Start(wait);
+  if (AllAsked()) pause_ *= 2;
 }
 
 void Upstream::Flight::OnTimer() {
   const auto now = Clock::now();
-  const bool failed = tried_ >= order_.size && !AnyRunning();
-  if (failed || now >= deadline_) return FinishEmpty(failed);
-  CountSilentServers(now);
+  if (Stuck() || now >= deadline_) return FinishEmpty();
+  if (!kept_.empty() && now >= kept_until_) return FinishEmpty();
+  CountSilentServers();
   AskNext();
   SetTimer();
 }
 
-void Upstream::Flight::CountSilentServers(Clock::time_point now) {
+void Upstream::Flight::CountSilentServers() {
   for (Try& one : tries_) {
     if (!one.attempt.running() || one.counted_silent) continue;
     one.counted_silent = true;
-    servers_->OnFailure(one.place, now);
+    ServerOf(one).OnUnanswered();
   }
 }
 
@@ -89,42 +114,71 @@ Upstream::Flight::Try& Upstream::Flight::TryOf(const Attempt& attempt) {
 
 void Upstream::Flight::OnReply(Attempt& attempt, const Reply& reply) {
   Try& answered = TryOf(attempt);
-  servers_->OnReply(answered.place, reply.rcode());
-  if (reply.truncated() && !attempt.over_tcp()) return RetryOverTcp(answered, reply);
+  ServerOf(answered).OnReply(reply.rcode(), Clock::now() - answered.sent);
+  if (reply.truncated() && !attempt.over_stream()) return RetryOverStream(answered, reply);
+  if (AsksFurther(reply)) {
+    attempt.Stop();
+    AskNext();
+    return SetTimer();
+  }
   Close();
-  upstream_.counters_.answered.Add(waiters_.size());
-  AnswerWaiters(&reply);
+  AnswerWaiters(reply, Outcome::kAnswered);
 }
 
-void Upstream::Flight::RetryOverTcp(Try& cut, const Reply& reply) {
+// Keeps the reply if so.
+bool Upstream::Flight::AsksFurther(const Reply& reply) {
+  if (AllAsked()) return false;
+  const auto hedge = absl::ToChronoNanoseconds(upstream_.options_.hedge_delay);
+  const size_t left = std::min(order_.size, most_tries_) - tried_;
+  if (servers_->FailsOver(reply)) {
+    Keep(reply, Clock::now() + hedge * left);
+    return true;
+  }
+  // Once, and only of a server that is known to answer.
+  if (second_opinion_ || !DeservesSecondOpinion(reply)) return false;
+  if (servers_->server(order_.places[tried_]).avoided()) return false;
+  second_opinion_ = true;
+  Keep(reply, Clock::now() + hedge);
+  return true;
+}
+
+void Upstream::Flight::Keep(const Reply& reply, Clock::time_point until) {
+  kept_.assign(reply.message.begin(), reply.message.end());
+  kept_until_ = until;
+}
+
+void Upstream::Flight::RetryOverStream(Try& cut, const Reply& reply) {
   upstream_.counters_.over_tcp.Add();
-  cut_.assign(reply.message.begin(), reply.message.end());
-  cut_id_ = wire::Load16(cut_.data());
+  Keep(reply, deadline_);
+  cut.sent = Clock::now();
   cut.counted_silent = true;  // it has answered: slow TCP is not silence
-  servers_->OnSent(cut.place);
-  const SocketAddress& server = servers_->server(cut.place).address;
-  if (!cut.attempt.StartTcp(server, request_.bytes(), upstream_.random_.Next16())) {
-    OnFailure(cut.attempt);
+  if (ServerOf(cut).SendOverStream(cut.attempt, outgoing()) != Started::kYes) {
+    OnFailure(cut.attempt, AttemptError::kNetwork);
   }
 }
 
-void Upstream::Flight::OnFailure(Attempt& attempt) {
-  servers_->OnFailure(TryOf(attempt).place, Clock::now());
-  if (tried_ < order_.size) AskNext();
+void Upstream::Flight::OnFailure(Attempt& attempt, AttemptError error) {
+  tls_failed_ = tls_failed_ || error == AttemptError::kTls;
+  ServerOf(TryOf(attempt)).OnUnanswered();
+  if (!AllAsked()) AskNext();
   SetTimer();
 }
 
-void Upstream::Flight::FinishEmpty(bool all_failed) {
+void Upstream::Flight::FinishEmpty() {
+  const Outcome outcome = WhyEmpty();
   Close();
   Reply reply;
-  if (!cut_.empty() &&
-      ReadReply(cut_, cut_id_, QuestionOf(request_.bytes()), reply) == ReplyCheck::kOk) {
-    upstream_.counters_.truncated.Add(waiters_.size());
-    return AnswerWaiters(&reply);
+  if (!kept_.empty() && ReadReply(kept_, wire::Load16(kept_.data()), QuestionOf(request_.bytes()),
+                                  Spelling::kAny, reply) == ReplyCheck::kOk) {
+    return AnswerWaiters(reply, reply.truncated() ? Outcome::kTruncated : Outcome::kAnswered);
   }
-  Counter& outcome = all_failed ? upstream_.counters_.unreachable : upstream_.counters_.timed_out;
-  outcome.Add(waiters_.size());
-  AnswerWaiters(nullptr);
+  FailWaiters(outcome);
+}
+
+Upstream::Outcome Upstream::Flight::WhyEmpty() const {
+  if (AnyRunning()) return Outcome::kTimedOut;
+  if (no_socket_) return Outcome::kNoSocket;
+  return tls_failed_ ? Outcome::kTlsFailed : Outcome::kUnreachable;
 }
 
 void Upstream::Flight::Close() {
@@ -134,15 +188,29 @@ void Upstream::Flight::Close() {
   servers_->RemoveWaiting(waiters_.size());
 }
 
-void Upstream::Flight::AnswerWaiters(const Reply* reply) {
+// From the first client on the servers may be gone: they may be of a configuration that has ended.
+void Upstream::Flight::AnswerWaiters(const Reply& reply, Outcome outcome) {
+  const bool to_next_link = servers_->GoesToNextLink(reply);
+  upstream_.Count(to_next_link ? Outcome::kToNextLink : outcome, waiters_.size());
   for (Suspended* waiter : waiters_) {
+    if (to_next_link) {
+      waiter->Pass();
+      continue;
+    }
     Exchange& exchange = waiter->exchange();
-    exchange.set_reply_bytes(reply == nullptr
-                                 ? wire::WriteEmptyReply(exchange.query(), exchange.room(),
-                                                         wire::Rcode::kServFail,
-                                                         wire::flag::kRecursionAvailable)
-                                 : WriteForClient(*reply, exchange.query(), exchange.room(),
-                                                  exchange.max_reply_bytes()));
+    exchange.set_reply_bytes(
+        WriteForClient(reply, exchange.query(), exchange.room(), exchange.max_reply_bytes()));
+    exchange.set_answered_by_upstream(true);
+    waiter->Resume();
+  }
+  waiters_.clear();
+  upstream_.Release(*this);
+}
+
+void Upstream::Flight::FailWaiters(Outcome outcome) {
+  upstream_.Count(outcome, waiters_.size());
+  for (Suspended* waiter : waiters_) {
+    AnswerServFail(waiter->exchange(), outcome);
     waiter->Resume();
   }
   waiters_.clear();

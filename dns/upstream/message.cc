@@ -75,6 +75,32 @@ void WriteRequest(const wire::Query& query, Request& out) {
   out.size = used + WriteOpt(0, query.dnssec_ok, query.edns_options, rest);
 }
 
+void WriteQuestion(std::span<const uint8_t> name, uint16_t type, uint16_t flags, Request& out) {
+  uint8_t* at = out.room.data();
+  std::memset(at, 0, wire::kHeaderBytes);
+  Store16(at + 2, flags);
+  Store16(at + 4, 1);
+  at += wire::kHeaderBytes;
+  std::memcpy(at, name.data(), name.size());
+  at += name.size();
+  Store16(at, type);
+  Store16(at + 2, wire::kClassIn);
+  out.size = wire::kHeaderBytes + name.size() + 4;
+}
+
+void RandomizeCase(std::span<uint8_t> question, Random& random) {
+  constexpr size_t kTypeAndClass = 4;
+  uint16_t bits = 0;
+  for (size_t i = 0; i + kTypeAndClass < question.size(); ++i) {
+    if (i % 16 == 0) bits = random.Next16();
+    const uint8_t lower = question[i] | 0x20;
+    // Length bytes are below 64 and so no letters.
+    if ((bits >> i % 16 & 1) != 0 && question[i] >= 'A' && lower >= 'a' && lower <= 'z') {
+      question[i] ^= 0x20;
+    }
+  }
+}
+
 std::span<const uint8_t> QuestionOf(std::span<const uint8_t> request) {
   size_t end = wire::kHeaderBytes;
   while (request[end] != 0) end += 1 + request[end];
@@ -82,7 +108,7 @@ std::span<const uint8_t> QuestionOf(std::span<const uint8_t> request) {
 }
 
 ReplyCheck ReadReply(std::span<const uint8_t> message, uint16_t id,
-                     std::span<const uint8_t> question, Reply& out) {
+                     std::span<const uint8_t> question, Spelling spelling, Reply& out) {
   wire::MessageReader reader(message);
   if (message.size() < wire::kHeaderBytes) return ReplyCheck::kMalformed;
   if (reader.id() != id) return ReplyCheck::kWrongId;
@@ -93,6 +119,9 @@ ReplyCheck ReadReply(std::span<const uint8_t> message, uint16_t id,
     return ReplyCheck::kMalformed;
   }
   if (!wire::SameQuestion(reader.question(), question)) return ReplyCheck::kWrongQuestion;
+  if (spelling == Spelling::kExact && !std::ranges::equal(reader.question(), question)) {
+    return ReplyCheck::kWrongCase;
+  }
 
   out.message = message;
   out.section_end.fill(reader.position());

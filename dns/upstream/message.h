@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "dns/upstream/random.h"
 #include "dns/wire/message.h"
 #include "dns/wire/query.h"
 #include "dns/wire/reply.h"
@@ -34,7 +35,17 @@ void WriteRequest(const wire::Query& query, Request& out);
 // The question in what WriteRequest wrote.
 std::span<const uint8_t> QuestionOf(std::span<const uint8_t> request);
 
-enum class ReplyCheck : uint8_t { kOk, kWrongId, kWrongQuestion, kMalformed };
+// A question of our own, such as a probe's: no OPT record. `name` is in lower case.
+void WriteQuestion(std::span<const uint8_t> name, uint16_t type, uint16_t flags, Request& out);
+
+enum class ReplyCheck : uint8_t { kOk, kWrongId, kWrongQuestion, kWrongCase, kMalformed };
+
+// Whether the letter case of a reply's question counts. An upstream may fold it, so that it does
+// only where the operator says that his upstream does not (0x20, draft-vixie-dnsext-dns0x20).
+enum class Spelling : uint8_t { kAny, kExact };
+
+// Turns the case of each letter of the question's name at random.
+void RandomizeCase(std::span<uint8_t> question, Random& random);
 
 // An upstream's reply with the places where it may be cut.
 struct Reply {
@@ -48,12 +59,14 @@ struct Reply {
 
   bool truncated() const { return (flags & wire::flag::kTruncated) != 0; }
   uint16_t rcode() const { return static_cast<uint16_t>(extended_rcode << 4 | (flags & 15)); }
+  // NOERROR without an answer.
+  bool nodata() const { return rcode() == 0 && counts[0] == 0; }
 };
 
-// Whether `message` answers the question sent under `id`. Letter case does not count: an upstream
-// may fold it. `out` points into `message` and is whole only for kOk.
+// Whether `message` answers the question sent under `id`. `out` points into `message` and is whole
+// only for kOk.
 ReplyCheck ReadReply(std::span<const uint8_t> message, uint16_t id,
-                     std::span<const uint8_t> question, Reply& out);
+                     std::span<const uint8_t> question, Spelling spelling, Reply& out);
 
 // The reply as the client must see it: its id and its spelling of the name, OPT only if it sent
 // one, and no more than `max_bytes` (and room.size()): first the additional section goes, then all

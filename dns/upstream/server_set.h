@@ -1,47 +1,50 @@
-// The servers of one `forward`, on one worker: which to ask first, and how each has been doing.
+// The servers of one `forward`, on one worker: which to ask first, and what becomes of their
+// replies.
 //
-// A server that let kFailuresUntilDown queries in a row go unanswered (for the hedge delay, or with
-// a socket error) is asked last; after a second one query tries it again, and after each further
-// failure in twice the time, up to kMaxProbeDelay. When all are down all are asked all the same.
+// Servers that left a question unanswered (health.h) are asked last; when all did, all are asked
+// all the same. Those that lead back to us (loop_watch.h) are not asked at all.
 //
 // One worker's loop; counters are read from anywhere.
 #pragma once
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <deque>
-#include <span>
-#include <string_view>
 #include <vector>
 
-#include "common/ip.h"
 #include "common/metrics.h"
 #include "common/resolv_conf.h"
-#include "dns/upstream/random.h"
+#include "dns/upstream/context.h"
+#include "dns/upstream/message.h"
+#include "dns/upstream/server.h"
 
 namespace portolan::dns::upstream {
 
 // As many as resolv.conf may name.
 inline constexpr size_t kMaxServers = kMaxNameservers;
 
-using Clock = std::chrono::steady_clock;
-
 enum class Policy : uint8_t { kRandom, kRoundRobin, kSequential };
-// kAsNeeded: UDP, and TCP when the answer was cut short.
-enum class Transports : uint8_t { kAsNeeded, kTcpOnly };
 
-struct ServerSetConfig {
-  std::vector<SocketAddress> servers;  // at most kMaxServers; the rest is left out
-  Policy policy = Policy::kSequential;
-  Transports transports = Transports::kAsNeeded;
-  // Clients that may wait for this set's servers on one worker; 0: no limit of its own.
-  size_t max_concurrent = 0;
+// What stands behind `failover`, `next` and `next_on_nodata`: the replies that are not the last
+// word.
+struct ReplyRules {
+  std::vector<uint16_t> failover;  // rcodes: the next server is asked
+  std::vector<uint16_t> next;      // rcodes: the next link of the chain is
+  bool next_on_nodata = false;
 };
 
-inline constexpr int kFailuresUntilDown = 2;
-inline constexpr std::chrono::seconds kFirstProbeDelay{1};
-inline constexpr std::chrono::seconds kMaxProbeDelay{16};
+struct ServerSetConfig {
+  std::vector<ServerConfig> servers;  // at most kMaxServers; the rest is left out
+  Policy policy = Policy::kSequential;
+  ServerOptions options = {};
+  ReplyRules rules = {};
+  // Clients that may wait for this set's servers on one worker; 0: no limit of its own.
+  size_t max_concurrent = 0;
+  // Times that servers are asked for one question; 0: as often as there is time.
+  size_t max_attempts = 0;
+  bool fail_fast = false;  // SERVFAIL at once while all servers are down
+  bool randomize_case = false;
+};
 
 // Places in `servers`, the one to ask first at the front.
 struct ServerOrder {
@@ -51,36 +54,25 @@ struct ServerOrder {
 
 class ServerSet {
  public:
-  struct Server {
-    SocketAddress address;
-    Counter requests;
-    // By rcode; the last holds all rcodes above 9.
-    std::array<Counter, 11> responses;
-    Counter failures;
+  // `context` outlives it.
+  ServerSet(const ServerSetConfig& config, Context& context);
 
-   private:
-    friend class ServerSet;
-    int failures_in_a_row = 0;
-    std::chrono::seconds probe_delay = kFirstProbeDelay;
-    Clock::time_point probe_at;
-  };
-
-  explicit ServerSet(const ServerSetConfig& config);
-
-  // Each server once.
-  ServerOrder Order(Clock::time_point now, Random& random);
-
-  // To be called for what becomes of a question to server number `place`.
-  void OnSent(size_t place) { servers_[place].requests.Add(); }
-  void OnReply(size_t place, uint16_t rcode);
-  void OnFailure(size_t place, Clock::time_point now);
+  // Each server once that does not lead back to us.
+  ServerOrder Order();
 
   size_t size() const { return servers_.size(); }
+  Server& server(size_t place) { return servers_[place]; }
   const Server& server(size_t place) const { return servers_[place]; }
-  bool is_down(size_t place) const {
-    return servers_[place].failures_in_a_row >= kFailuresUntilDown;
-  }
-  Transports transports() const { return transports_; }
+  bool AllDown() const;
+
+  // Whether the next server is asked before this reply is passed on.
+  bool FailsOver(const Reply& reply) const;
+  // Whether the reply counts as none, and the next link of the chain goes on.
+  bool GoesToNextLink(const Reply& reply) const;
+
+  size_t max_attempts() const { return max_attempts_; }
+  bool fail_fast() const { return fail_fast_; }
+  Spelling spelling() const { return spelling_; }
 
   // Clients that wait for an answer of this set.
   bool full() const { return max_concurrent_ != 0 && waiting_ >= max_concurrent_; }
@@ -88,17 +80,20 @@ class ServerSet {
   void RemoveWaiting(size_t n) { waiting_ -= n; }
   size_t waiting() const { return waiting_; }
 
-  // coredns_forward_requests_total and coredns_forward_responses_total by server, and
-  // portolan_upstream_server_failures_total. Any thread.
+  // Of each server. Any thread.
   void CollectMetrics(MetricFamilies& families) const;
 
  private:
-  size_t First(Random& random);
+  size_t First();
 
-  std::deque<Server> servers_;  // counters do not move
-  Policy policy_;
-  Transports transports_;
-  size_t max_concurrent_;
+  Context& context_;
+  std::deque<Server> servers_;  // they do not move
+  const Policy policy_;
+  const ReplyRules rules_;
+  const size_t max_concurrent_;
+  const size_t max_attempts_;
+  const bool fail_fast_;
+  const Spelling spelling_;
   size_t waiting_ = 0;
   size_t next_first_ = 0;  // round robin
 };

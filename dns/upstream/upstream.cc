@@ -3,21 +3,53 @@
 #include <utility>
 
 #include "dns/upstream/flight.h"
+#include "dns/wire/extended_error.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns::upstream {
-namespace {
 
-Verdict AnswerEmpty(Exchange& exchange, wire::Rcode rcode) {
-  exchange.set_reply_bytes(wire::WriteEmptyReply(exchange.query(), exchange.room(), rcode,
-                                                 wire::flag::kRecursionAvailable));
+using wire::ExtendedError;
+
+struct Upstream::OutcomeInfo {
+  std::string_view name;  // in metrics
+  // What the client is told where there is no answer.
+  ExtendedError error = ExtendedError::kOther;
+  std::string_view text = {};
+};
+
+const Upstream::OutcomeInfo& Upstream::Info(Outcome outcome) {
+  static constexpr OutcomeInfo kInfos[kOutcomes] = {
+      {"answered"},
+      {"truncated"},
+      {"next_link"},
+      {"timed_out", ExtendedError::kNoReachableAuthority, "no upstream answered in time"},
+      {"unreachable", ExtendedError::kNetworkError, "no upstream could be reached"},
+      {"tls_failed", ExtendedError::kNetworkError, "no upstream could be verified over TLS"},
+      {"no_socket", ExtendedError::kOther, "no socket is left to ask an upstream with"},
+      {"no_servers", ExtendedError::kNoReachableAuthority, "no upstream is configured"},
+      {"overloaded", ExtendedError::kOther, "too many questions wait for upstreams"},
+      {"limited", ExtendedError::kOther, "max_concurrent of forward is reached"},
+      {"loop", ExtendedError::kNoReachableAuthority,
+       "forwarding loop: the upstream leads back to this sidecar"},
+      {"all_down", ExtendedError::kNoReachableAuthority, "all upstreams fail their health checks"},
+  };
+  return kInfos[static_cast<size_t>(outcome)];
+}
+
+void Upstream::AnswerServFail(Exchange& exchange, Outcome outcome) {
+  exchange.set_reply_bytes(wire::WriteEmptyReply(
+      exchange.query(), exchange.room(), wire::Rcode::kServFail, wire::flag::kRecursionAvailable));
+  exchange.AddExtendedError(Info(outcome).error, Info(outcome).text);
+}
+
+Verdict Upstream::Refuse(Exchange& exchange, Outcome outcome) {
+  Count(outcome, 1);
+  AnswerServFail(exchange, outcome);
   return Verdict::kAnswered;
 }
 
-}  // namespace
-
 Upstream::Upstream(EventLoop& loop, UpstreamOptions options)
-    : context_(loop), options_(std::move(options)), random_(options_.random) {
+    : options_(std::move(options)), context_(loop, options_.random, options_.max_sockets) {
   slab_.reserve(options_.max_flights);
   free_.reserve(options_.max_flights);
   by_question_.reserve(options_.max_flights);
@@ -36,31 +68,30 @@ void Upstream::Forget(const ServerSet& servers) {
 }
 
 Verdict Upstream::Ask(ServerSet& servers, Exchange& exchange) {
-  if (servers.size() == 0) {
-    counters_.no_servers.Add();
-    return AnswerEmpty(exchange, wire::Rcode::kServFail);
-  }
-  if (servers.full()) {
-    counters_.limited.Add();
-    return AnswerEmpty(exchange, wire::Rcode::kRefused);
+  exchange.set_asked(&servers);
+  if (servers.size() == 0) return Refuse(exchange, Outcome::kNoServers);
+  if (servers.full()) return Refuse(exchange, Outcome::kLimited);
+  if (servers.AllDown()) {
+    counters_.all_down.Add();
+    if (servers.fail_fast()) return Refuse(exchange, Outcome::kAllDown);
   }
   Request request;
   WriteRequest(exchange.query(), request);
   const auto known = by_question_.find(
       Key{&servers, {reinterpret_cast<const char*>(request.room.data()), request.size}});
-  const bool joins = known != by_question_.end();
-  Suspended* waiter = joins || HasFlight() ? exchange.Suspend() : nullptr;
-  if (waiter == nullptr) {
-    counters_.overloaded.Add();
-    return AnswerEmpty(exchange, wire::Rcode::kServFail);
-  }
-  if (joins) {
+  if (known != by_question_.end()) {
+    Suspended* waiter = exchange.Suspend();
+    if (waiter == nullptr) return Refuse(exchange, Outcome::kOverloaded);
     counters_.merged.Add();
     known->second->AddWaiter(*waiter);
     return Verdict::kPending;
   }
+  const ServerOrder order = servers.Order();
+  if (order.size == 0) return Refuse(exchange, Outcome::kLoop);
+  Suspended* waiter = HasFlight() ? exchange.Suspend() : nullptr;
+  if (waiter == nullptr) return Refuse(exchange, Outcome::kOverloaded);
   Flight& flight = TakeFlight();
-  flight.Start(servers, request);
+  flight.Start(servers, order, request);
   flight.AddWaiter(*waiter);
   by_question_.emplace(flight.key(), &flight);
   return Verdict::kPending;
@@ -78,43 +109,55 @@ Upstream::Flight& Upstream::TakeFlight() {
 void Upstream::Release(Flight& flight) { free_.push_back(&flight); }
 
 void Upstream::CollectMetrics(MetricFamilies& families) const {
-  const std::pair<std::string_view, const Counter*> outcomes[] = {
-      {"answered", &counters_.answered},       {"timed_out", &counters_.timed_out},
-      {"unreachable", &counters_.unreachable}, {"no_servers", &counters_.no_servers},
-      {"overloaded", &counters_.overloaded},   {"limited", &counters_.limited},
-      {"truncated", &counters_.truncated},
+  const auto add = [&](std::string_view name, std::string_view help, Labels labels,
+                       const Counter& counter) {
+    AddCounterSample(families, name, help, labels, static_cast<double>(counter.value()));
   };
-  for (const auto& [outcome, counter] : outcomes) {
-    AddCounterSample(families, "portolan_upstream_questions_total",
-                     "Questions passed on to other DNS servers, by what became of them.",
-                     {{"outcome", outcome}}, static_cast<double>(counter->value()));
+  for (size_t i = 0; i < kOutcomes; ++i) {
+    add("portolan_upstream_questions_total",
+        "Questions passed on to other DNS servers, by what became of them.",
+        {{"outcome", Info(static_cast<Outcome>(i)).name}}, counters_.outcomes[i]);
   }
-  const std::pair<std::string_view, const Counter*> replies[] = {
+  const std::pair<std::string_view, const Counter*> ignored[] = {
       {"wrong_id", &context_.wrong_id},
       {"wrong_question", &context_.wrong_question},
+      {"wrong_case", &context_.wrong_case},
       {"malformed", &context_.malformed},
   };
-  for (const auto& [reason, counter] : replies) {
-    AddCounterSample(families, "portolan_upstream_ignored_replies_total",
-                     "Replies that were not the one waited for.", {{"reason", reason}},
-                     static_cast<double>(counter->value()));
+  for (const auto& [reason, counter] : ignored) {
+    add("portolan_upstream_ignored_replies_total", "Replies that were not the one waited for.",
+        {{"reason", reason}}, *counter);
   }
-  AddCounterSample(families, "portolan_upstream_merged_total",
-                   "Questions that joined the same question under way.", {},
-                   static_cast<double>(counters_.merged.value()));
-  AddCounterSample(families, "portolan_upstream_hedged_total",
-                   "Times a further server was asked, or one again.", {},
-                   static_cast<double>(counters_.hedged.value()));
-  AddCounterSample(families, "portolan_upstream_over_tcp_total",
-                   "Replies that were cut short and asked for again over TCP.", {},
-                   static_cast<double>(counters_.over_tcp.value()));
-  AddCounterSample(families, "portolan_upstream_socket_errors_total",
-                   "Sockets to upstreams that failed.", {},
-                   static_cast<double>(context_.socket_errors.value()));
-  // CoreDNS's name for the same count (plugin/forward/README.md).
-  AddCounterSample(families, "coredns_forward_max_concurrent_rejects_total",
-                   "Questions refused because max_concurrent was reached.", {},
-                   static_cast<double>(counters_.limited.value()));
+  const std::string_view tls[kTlsErrors] = {"untrusted", "expired", "wrong_name",
+                                            "other_certificate", "handshake"};
+  for (size_t i = 0; i < kTlsErrors; ++i) {
+    add("portolan_upstream_tls_failures_total",
+        "TLS connections to upstreams that were given up before a question was sent.",
+        {{"reason", tls[i]}}, context_.tls_errors[i]);
+  }
+  add("portolan_upstream_merged_total", "Questions that joined the same question under way.", {},
+      counters_.merged);
+  add("portolan_upstream_hedged_total", "Times a further server was asked, or one again.", {},
+      counters_.hedged);
+  add("portolan_upstream_over_tcp_total",
+      "Replies that were cut short and asked for again over TCP.", {}, counters_.over_tcp);
+  add("portolan_upstream_retried_total",
+      "Questions asked again since their connection ended before the answer.", {},
+      context_.retried_on_fresh_connection);
+  add("portolan_upstream_socket_errors_total", "Sockets to upstreams that failed.", {},
+      context_.socket_errors);
+  add("portolan_upstream_sockets_refused_total",
+      "Sockets to upstreams that were not opened, by what forbade it.", {{"reason", "limit"}},
+      context_.too_many_sockets);
+  add("portolan_upstream_sockets_refused_total",
+      "Sockets to upstreams that were not opened, by what forbade it.",
+      {{"reason", "no_descriptors"}}, context_.no_descriptors);
+  // CoreDNS's names (plugin/forward/README.md).
+  add("coredns_forward_max_concurrent_rejects_total",
+      "Questions refused because max_concurrent was reached.", {},
+      counters_.outcomes[static_cast<size_t>(Outcome::kLimited)]);
+  add("coredns_forward_healthcheck_broken_total",
+      "Questions that came while all upstreams were down.", {}, counters_.all_down);
 }
 
 }  // namespace portolan::dns::upstream

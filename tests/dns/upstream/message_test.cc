@@ -48,8 +48,9 @@ Bytes WithOptions(const std::vector<std::pair<uint16_t, std::string>>& options) 
 Bytes ForClient(const Bytes& reply_bytes, const Bytes& query_bytes, size_t max_bytes) {
   const wire::Query query = Parse(query_bytes);
   Reply reply;
-  EXPECT_EQ(ReadReply(reply_bytes, Load16(reply_bytes.data()), query.question, reply),
-            ReplyCheck::kOk);
+  EXPECT_EQ(
+      ReadReply(reply_bytes, Load16(reply_bytes.data()), query.question, Spelling::kAny, reply),
+      ReplyCheck::kOk);
   Bytes room(65535);
   room.resize(WriteForClient(reply, query, room, max_bytes));
   // Whatever was cut, what is left is whole.
@@ -178,14 +179,16 @@ TEST(UpstreamReply, TwoOptRecordsAreMalformed) {
   reply.insert(reply.end(), reply.end() - 11, reply.end());
   wire::Store16(&reply[10], 2);
   Reply out;
-  EXPECT_EQ(ReadReply(reply, 0x1234, Parse(query).question, out), ReplyCheck::kMalformed);
+  EXPECT_EQ(ReadReply(reply, 0x1234, Parse(query).question, Spelling::kAny, out),
+            ReplyCheck::kMalformed);
 }
 
 TEST(UpstreamReply, AReplyWithoutAQuestionIsNotOurs) {
   const Bytes query = MakeQuery("x.example", kA);
   Bytes reply = {0x12, 0x34, 0x81, 0x82, 0, 0, 0, 0, 0, 0, 0, 0};
   Reply out;
-  EXPECT_EQ(ReadReply(reply, 0x1234, Parse(query).question, out), ReplyCheck::kWrongQuestion);
+  EXPECT_EQ(ReadReply(reply, 0x1234, Parse(query).question, Spelling::kAny, out),
+            ReplyCheck::kWrongQuestion);
 }
 
 }  // namespace

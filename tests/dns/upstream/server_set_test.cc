@@ -8,95 +8,86 @@
 namespace portolan::dns::upstream {
 namespace {
 
-using std::chrono::milliseconds;
-using std::chrono::seconds;
 using ::testing::ElementsAre;
 
 ServerSetConfig Config(size_t servers, Policy policy = Policy::kSequential) {
   ServerSetConfig config;
   config.policy = policy;
   for (size_t i = 0; i < servers; ++i) {
-    config.servers.push_back({*IpAddress::Parse("10.0.0.1"), static_cast<uint16_t>(i + 1)});
+    config.servers.push_back(
+        SocketAddress{*IpAddress::Parse("10.0.0.1"), static_cast<uint16_t>(i + 1)});
   }
   return config;
 }
 
 class ServerOrders : public ::testing::Test {
  protected:
-  std::vector<int> Order(ServerSet& set, Clock::time_point now) {
-    const ServerOrder order = set.Order(now, random_);
+  static std::vector<int> Order(ServerSet& set) {
+    const ServerOrder order = set.Order();
     return std::vector<int>(order.places.begin(),
                             order.places.begin() + static_cast<long>(order.size));
   }
 
-  Random random_{KernelRandom};
-  Clock::time_point start_ = Clock::now();
+  EventLoop loop_;
+  Context context_{loop_, KernelRandom, 10};
 };
 
 TEST_F(ServerOrders, SequentialKeepsTheOrderOfTheFile) {
-  ServerSet set(Config(3));
-  EXPECT_THAT(Order(set, start_), ElementsAre(0, 1, 2));
-  EXPECT_THAT(Order(set, start_), ElementsAre(0, 1, 2));
+  ServerSet set(Config(3), context_);
+  EXPECT_THAT(Order(set), ElementsAre(0, 1, 2));
+  EXPECT_THAT(Order(set), ElementsAre(0, 1, 2));
 }
 
 TEST_F(ServerOrders, RoundRobinStartsOneFurtherEachTime) {
-  ServerSet set(Config(3, Policy::kRoundRobin));
-  EXPECT_THAT(Order(set, start_), ElementsAre(0, 1, 2));
-  EXPECT_THAT(Order(set, start_), ElementsAre(1, 2, 0));
-  EXPECT_THAT(Order(set, start_), ElementsAre(2, 0, 1));
+  ServerSet set(Config(3, Policy::kRoundRobin), context_);
+  EXPECT_THAT(Order(set), ElementsAre(0, 1, 2));
+  EXPECT_THAT(Order(set), ElementsAre(1, 2, 0));
+  EXPECT_THAT(Order(set), ElementsAre(2, 0, 1));
 }
 
 TEST_F(ServerOrders, RandomStartsAnywhere) {
-  ServerSet set(Config(3, Policy::kRandom));
+  ServerSet set(Config(3, Policy::kRandom), context_);
   std::set<int> first;
-  for (int i = 0; i < 200; ++i) first.insert(Order(set, start_)[0]);
+  for (int i = 0; i < 200; ++i) first.insert(Order(set)[0]);
   EXPECT_EQ(first.size(), 3u);
 }
 
-TEST_F(ServerOrders, AServerIsDownAfterTwoFailuresInARow) {
-  ServerSet set(Config(2));
-  set.OnFailure(0, start_);
-  EXPECT_THAT(Order(set, start_), ElementsAre(0, 1));
-  set.OnReply(0, 0);
-  set.OnFailure(0, start_);
-  EXPECT_THAT(Order(set, start_), ElementsAre(0, 1));
-  set.OnFailure(0, start_);
-  EXPECT_THAT(Order(set, start_), ElementsAre(1, 0));
+TEST_F(ServerOrders, AServerThatLeftAQuestionUnansweredIsAskedLastUntilItAnswers) {
+  ServerSet set(Config(2), context_);
+  set.server(0).OnUnanswered();
+  EXPECT_THAT(Order(set), ElementsAre(1, 0));
+  set.server(0).OnReply(2, {});
+  EXPECT_THAT(Order(set), ElementsAre(0, 1));
 }
 
-TEST_F(ServerOrders, ADownServerIsProbedByOneQueryASecondLater) {
-  ServerSet set(Config(2));
-  set.OnFailure(0, start_);
-  set.OnFailure(0, start_);
-  EXPECT_THAT(Order(set, start_ + milliseconds(999)), ElementsAre(1, 0));
-  EXPECT_THAT(Order(set, start_ + seconds(1)), ElementsAre(0, 1));
-  EXPECT_THAT(Order(set, start_ + seconds(1)), ElementsAre(1, 0));
-  set.OnReply(0, 0);
-  EXPECT_THAT(Order(set, start_ + seconds(1)), ElementsAre(0, 1));
+TEST_F(ServerOrders, WhenAllAreAvoidedAllAreAskedAllTheSame) {
+  ServerSet set(Config(2), context_);
+  for (size_t place : {0, 1}) set.server(place).OnUnanswered();
+  EXPECT_THAT(Order(set), ElementsAre(0, 1));
 }
 
-TEST_F(ServerOrders, FailedProbesComeFurtherApart) {
-  ServerSet set(Config(2));
-  set.OnFailure(0, start_);
-  set.OnFailure(0, start_);
-  const auto probe = start_ + seconds(1);
-  Order(set, probe);
-  set.OnFailure(0, probe);
-  EXPECT_THAT(Order(set, probe + milliseconds(1999)), ElementsAre(1, 0));
-  EXPECT_THAT(Order(set, probe + seconds(2)), ElementsAre(0, 1));
+TEST_F(ServerOrders, WithoutMaxFailsNoServerIsAvoided) {
+  ServerSetConfig config = Config(2);
+  config.options.health.max_fails = 0;
+  ServerSet set(config, context_);
+  set.server(0).OnUnanswered();
+  EXPECT_THAT(Order(set), ElementsAre(0, 1));
 }
 
-TEST_F(ServerOrders, AllDownAreAllAskedAllTheSame) {
-  ServerSet set(Config(2));
-  for (size_t place : {0, 1}) {
-    set.OnFailure(place, start_);
-    set.OnFailure(place, start_);
-  }
-  EXPECT_THAT(Order(set, start_), ElementsAre(0, 1));
+TEST_F(ServerOrders, AServerThatLeadsBackIsNotAskedAtAll) {
+  ServerSetConfig config = Config(2);
+  config.options.loop = std::make_shared<LoopWatch>(*wire::Zone::Parse("."));
+  ServerSet set(config, context_);
+  Request probe;
+  config.options.loop->WriteProbe(0, context_.random, probe);
+  wire::Query query;
+  ASSERT_EQ(wire::ParseQuery(probe.bytes(), query), wire::ParseOutcome::kQuery);
+  EXPECT_EQ(config.options.loop->Recognise(query), LoopWatch::Seen::kNew);
+  EXPECT_THAT(Order(set), ElementsAre(1));
 }
 
 TEST_F(ServerOrders, MoreServersThanTheBoundAreLeftOut) {
-  EXPECT_EQ(ServerSet(Config(kMaxServers + 5)).size(), kMaxServers);
+  EXPECT_EQ(ServerSet(Config(kMaxServers + 5), context_).size(), kMaxServers);
 }
 
 }  // namespace

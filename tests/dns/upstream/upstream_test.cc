@@ -2,64 +2,34 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <set>
 
-#include "tests/dns/upstream/world.h"
+#include "tests/dns/upstream/upstream_fixture.h"
 
 namespace portolan::dns::upstream {
 namespace {
 
 using test::Answer;
+using test::AskingUpstreams;
 using test::Bytes;
 using test::Client;
+using test::kEdns;
 using test::MakeQuery;
+using test::Metric;
 using test::QueryShape;
+using test::Servers;
+using test::Silence;
 using wire::Rcode;
 using wire::type::kA;
 
-std::vector<Bytes> Silence(const Bytes&) { return {}; }
-
-uint64_t Metric(const Upstream& upstream, std::string_view name, std::string_view label = {}) {
-  MetricFamilies families;
-  upstream.CollectMetrics(families);
-  for (const auto& family : families) {
-    if (family.name != name) continue;
-    for (const auto& metric : family.metric) {
-      if (label.empty() || metric.label.at(0).value == label) {
-        return static_cast<uint64_t>(metric.counter.value);
-      }
-    }
-  }
-  return 0;
-}
-
-class UpstreamTest : public ::testing::Test {
- protected:
-  ServerSetConfig Both() { return {{a_.address, b_.address}}; }
-  ServerSetConfig OnlyA() { return {{a_.address}}; }
-  // An address where nobody listens.
-  SocketAddress Nobody() { return test::FakeServer(loop_).address; }
-
-  // Sends the question and waits for the answer; returns how long that took.
-  absl::Duration Ask(Upstream& upstream, ServerSet& servers, Client& client) {
-    const absl::Time start = absl::Now();
-    EXPECT_EQ(upstream.Ask(servers, client.exchange()), Verdict::kPending);
-    test::RunUntil(loop_, [&] { return client.done(); });
-    EXPECT_EQ(client.resumed, 1);
-    return absl::Now() - start;
-  }
-
-  EventLoop loop_;
-  test::FakeServer a_{loop_};
-  test::FakeServer b_{loop_};
-  test::Clients clients_;
-};
+using UpstreamTest = AskingUpstreams;
 
 TEST_F(UpstreamTest, AnAnswerCarriesTheClientsIdAndSpelling) {
   Upstream upstream(loop_);
-  ServerSet servers(Both());
+  Servers servers(Both(), upstream);
   const Bytes query = MakeQuery("Www.ExaMple.org", kA);
   Client& client = clients_.Make(query);
   Ask(upstream, servers, client);
@@ -74,7 +44,7 @@ TEST_F(UpstreamTest, AnAnswerCarriesTheClientsIdAndSpelling) {
 
 TEST_F(UpstreamTest, EachQuestionHasItsOwnPortAndId) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   for (int i = 0; i < 20; ++i) {
     Ask(upstream, servers, clients_.Make(MakeQuery("n" + std::to_string(i) + ".example", kA)));
   }
@@ -90,14 +60,14 @@ TEST_F(UpstreamTest, IdsComeFromTheRandomSource) {
   UpstreamOptions options;
   options.random = [](std::span<uint8_t> out) { std::fill(out.begin(), out.end(), 0xab); };
   Upstream upstream(loop_, options);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   Ask(upstream, servers, clients_.Make(MakeQuery("x.example", kA)));
   EXPECT_EQ(wire::Load16(a_.udp_queries.at(0).data()), 0xabab);
 }
 
 TEST_F(UpstreamTest, AWrongIdIsWaitedPast) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [](const Bytes& query) {
     Bytes forged = Answer(query, 5);
     forged[0] ^= 0xff;
@@ -111,7 +81,7 @@ TEST_F(UpstreamTest, AWrongIdIsWaitedPast) {
 
 TEST_F(UpstreamTest, AWrongQuestionIsWaitedPast) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [](const Bytes& query) {
     QueryShape shape;
     shape.id = wire::Load16(query.data());
@@ -127,7 +97,7 @@ TEST_F(UpstreamTest, AWrongQuestionIsWaitedPast) {
 
 TEST_F(UpstreamTest, ALetterCaseFoldedByTheUpstreamIsNoWrongQuestion) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [](const Bytes& query) {
     Bytes reply = Answer(query);
     reply[13] = 'X';
@@ -140,7 +110,7 @@ TEST_F(UpstreamTest, ALetterCaseFoldedByTheUpstreamIsNoWrongQuestion) {
 
 TEST_F(UpstreamTest, AMalformedReplyIsWaitedPast) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [](const Bytes& query) {
     Bytes cut = Answer(query, 3);
     cut.resize(cut.size() - 17);
@@ -154,7 +124,7 @@ TEST_F(UpstreamTest, AMalformedReplyIsWaitedPast) {
 
 TEST_F(UpstreamTest, AReplyFromAnotherAddressIsNotSeen) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [&](const Bytes& query) {
     b_.last_client = a_.last_client;
     b_.SendUdp(Answer(query, 9));
@@ -167,7 +137,7 @@ TEST_F(UpstreamTest, AReplyFromAnotherAddressIsNotSeen) {
 
 TEST_F(UpstreamTest, ASilentServerIsHedgedAfter300Milliseconds) {
   Upstream upstream(loop_);
-  ServerSet servers(Both());
+  Servers servers(Both(), upstream);
   a_.udp = Silence;
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   const absl::Duration took = Ask(upstream, servers, client);
@@ -181,15 +151,22 @@ TEST_F(UpstreamTest, ASlowFirstServersAnswerStillCounts) {
   UpstreamOptions options;
   options.hedge_delay = absl::Milliseconds(20);
   Upstream upstream(loop_, options);
-  ServerSet servers(Both());
+  Servers servers(Both(), upstream);
   b_.udp = Silence;
   Bytes late;
+  sockaddr_in asker{};
   a_.udp = [&](const Bytes& query) {
-    if (late.empty()) late = Answer(query, 3);
+    if (late.empty()) {
+      late = Answer(query, 3);
+      asker = a_.last_client;
+    }
     return std::vector<Bytes>{};
   };
-  // The first server is asked again meanwhile, from another port; its late reply is to the first.
-  EventLoop::Timer timer = loop_.AddTimer([&] { a_.SendUdp(late); });
+  // The server is asked again meanwhile, from other ports; its late reply is to the first.
+  EventLoop::Timer timer = loop_.AddTimer([&] {
+    a_.last_client = asker;
+    a_.SendUdp(late);
+  });
   timer.Start(absl::Milliseconds(30));
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   Ask(upstream, servers, client);
@@ -198,7 +175,7 @@ TEST_F(UpstreamTest, ASlowFirstServersAnswerStillCounts) {
 
 TEST_F(UpstreamTest, ALostDatagramToTheOnlyServerIsSentAgain) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [&](const Bytes& query) {
     return a_.udp_queries.size() < 2 ? std::vector<Bytes>{} : std::vector<Bytes>{Answer(query)};
   };
@@ -209,7 +186,7 @@ TEST_F(UpstreamTest, ALostDatagramToTheOnlyServerIsSentAgain) {
 
 TEST_F(UpstreamTest, ARefusedPortMovesOnAtOnce) {
   Upstream upstream(loop_);
-  ServerSet servers({{Nobody(), a_.address}});
+  Servers servers({{Nobody(), a_.address}}, upstream);
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   EXPECT_LT(Ask(upstream, servers, client), absl::Milliseconds(200));
   EXPECT_EQ(client.answers(), 1);
@@ -217,7 +194,7 @@ TEST_F(UpstreamTest, ARefusedPortMovesOnAtOnce) {
 
 TEST_F(UpstreamTest, AllPortsRefusedIsServfailAtOnce) {
   Upstream upstream(loop_);
-  ServerSet servers({{Nobody()}});
+  Servers servers({{Nobody()}}, upstream);
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   EXPECT_LT(Ask(upstream, servers, client), absl::Milliseconds(200));
   EXPECT_EQ(client.rcode(), 2);
@@ -227,7 +204,7 @@ TEST_F(UpstreamTest, AllPortsRefusedIsServfailAtOnce) {
 TEST_F(UpstreamTest, WhatCannotBeSentIsServfailAndNotAnsweredInsideAsk) {
   Upstream upstream(loop_);
   // Nothing can be sent to port 0.
-  ServerSet servers({{SocketAddress{*IpAddress::Parse("127.0.0.1"), 0}}});
+  Servers servers({{SocketAddress{*IpAddress::Parse("127.0.0.1"), 0}}}, upstream);
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   ASSERT_EQ(upstream.Ask(servers, client.exchange()), Verdict::kPending);
   EXPECT_EQ(client.resumed, 0);
@@ -240,7 +217,7 @@ TEST_F(UpstreamTest, TheDeadlineIsServfail) {
   options.deadline = absl::Milliseconds(150);
   options.hedge_delay = absl::Milliseconds(30);
   Upstream upstream(loop_, options);
-  ServerSet servers(Both());
+  Servers servers(Both(), upstream);
   a_.udp = b_.udp = Silence;
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   const absl::Duration took = Ask(upstream, servers, client);
@@ -254,7 +231,7 @@ TEST_F(UpstreamTest, TheDeadlineIsServfail) {
 
 TEST_F(UpstreamTest, ATruncatedReplyIsFetchedOverTcp) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [](const Bytes& query) {
     return std::vector<Bytes>{Answer(query, 0, Rcode::kNoError, wire::flag::kTruncated)};
   };
@@ -268,7 +245,7 @@ TEST_F(UpstreamTest, ATruncatedReplyIsFetchedOverTcp) {
 
 TEST_F(UpstreamTest, WithoutTcpATruncatedReplyIsPassedOnAsItIs) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   a_.udp = [](const Bytes& query) {
     return std::vector<Bytes>{Answer(query, 1, Rcode::kNoError, wire::flag::kTruncated)};
   };
@@ -281,29 +258,16 @@ TEST_F(UpstreamTest, WithoutTcpATruncatedReplyIsPassedOnAsItIs) {
 
 TEST_F(UpstreamTest, TcpAloneIsUsedWhereAskedFor) {
   Upstream upstream(loop_);
-  ServerSet servers({{a_.address}, Policy::kSequential, Transports::kTcpOnly});
+  Servers servers(TcpOnly({a_.address}), upstream);
   Client& client = clients_.Make(MakeQuery("x.example", kA));
   Ask(upstream, servers, client);
   EXPECT_EQ(client.answers(), 1);
   EXPECT_TRUE(a_.udp_queries.empty());
 }
 
-TEST_F(UpstreamTest, AWrongIdOverTcpEndsThatConnection) {
-  Upstream upstream(loop_);
-  ServerSet servers({{a_.address, b_.address}, Policy::kSequential, Transports::kTcpOnly});
-  a_.tcp = [](const Bytes& query) {
-    Bytes forged = Answer(query, 5);
-    forged[0] ^= 0xff;
-    return std::vector<Bytes>{forged};
-  };
-  Client& client = clients_.Make(MakeQuery("x.example", kA));
-  EXPECT_LT(Ask(upstream, servers, client), absl::Milliseconds(250));
-  EXPECT_EQ(client.answers(), 1);
-}
-
 TEST_F(UpstreamTest, TheSameQuestionIsAskedOnce) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   QueryShape other;
   other.id = 0x4321;
   Client& first = clients_.Make(MakeQuery("x.example", kA));
@@ -323,8 +287,8 @@ TEST_F(UpstreamTest, TheSameQuestionIsAskedOnce) {
 
 TEST_F(UpstreamTest, QuestionsThatMayHaveOtherAnswersAreNotMerged) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
-  ServerSet others(OnlyA());
+  Servers servers(OnlyA(), upstream);
+  Servers others(OnlyA(), upstream);
   QueryShape dnssec_ok;
   dnssec_ok.edns_version = 0;
   dnssec_ok.dnssec_ok = true;
@@ -349,7 +313,7 @@ TEST_F(UpstreamTest, MoreQuestionsThanFlightsAreServfailAndCounted) {
   UpstreamOptions options;
   options.max_flights = 2;
   Upstream upstream(loop_, options);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   for (const char* name : {"a.example", "b.example"}) {
     EXPECT_EQ(upstream.Ask(servers, clients_.Make(MakeQuery(name, kA)).exchange()),
               Verdict::kPending);
@@ -369,7 +333,7 @@ TEST_F(UpstreamTest, MoreQuestionsThanFlightsAreServfailAndCounted) {
 
 TEST_F(UpstreamTest, AListenerWithoutASlotIsServfail) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   clients_.slots_left = 0;
   Client& client = clients_.Make(MakeQuery("a.example", kA));
   EXPECT_EQ(upstream.Ask(servers, client.exchange()), Verdict::kAnswered);
@@ -377,28 +341,30 @@ TEST_F(UpstreamTest, AListenerWithoutASlotIsServfail) {
   EXPECT_EQ(upstream.flights(), 0u);
 }
 
-TEST_F(UpstreamTest, MaxConcurrentIsRefused) {
+TEST_F(UpstreamTest, MoreThanMaxConcurrentIsServfailThatSaysSo) {
   Upstream upstream(loop_);
-  ServerSet servers({{a_.address}, Policy::kSequential, Transports::kAsNeeded, 1});
+  Servers servers(Limited(1), upstream);
   Client& first = clients_.Make(MakeQuery("a.example", kA));
-  Client& second = clients_.Make(MakeQuery("b.example", kA));
+  Client& second = clients_.Make(MakeQuery("b.example", kA, kEdns));
   EXPECT_EQ(upstream.Ask(servers, first.exchange()), Verdict::kPending);
   EXPECT_EQ(upstream.Ask(servers, second.exchange()), Verdict::kAnswered);
-  EXPECT_EQ(second.rcode(), 5);
+  EXPECT_EQ(second.rcode(), 2);
+  EXPECT_EQ(second.error(), "0 max_concurrent of forward is reached");
   EXPECT_EQ(Metric(upstream, "coredns_forward_max_concurrent_rejects_total"), 1u);
 }
 
-TEST_F(UpstreamTest, NoServersIsServfail) {
+TEST_F(UpstreamTest, NoServersIsServfailThatSaysSo) {
   Upstream upstream(loop_);
-  ServerSet servers(ServerSetConfig{});
-  Client& client = clients_.Make(MakeQuery("a.example", kA));
+  Servers servers(ServerSetConfig{}, upstream);
+  Client& client = clients_.Make(MakeQuery("a.example", kA, kEdns));
   EXPECT_EQ(upstream.Ask(servers, client.exchange()), Verdict::kAnswered);
   EXPECT_EQ(client.rcode(), 2);
+  EXPECT_EQ(client.error(), "22 no upstream is configured");
 }
 
 TEST_F(UpstreamTest, AClientWithoutEdnsGetsNoOptThoughTheUpstreamGotOne) {
   Upstream upstream(loop_);
-  ServerSet servers(OnlyA());
+  Servers servers(OnlyA(), upstream);
   Client& client = clients_.Make(MakeQuery("x.example", kA), 512);
   Ask(upstream, servers, client);
   wire::Query sent;
@@ -408,30 +374,82 @@ TEST_F(UpstreamTest, AClientWithoutEdnsGetsNoOptThoughTheUpstreamGotOne) {
   EXPECT_EQ(wire::Load16(client.reply().data() + 10), 0);
 }
 
-TEST_F(UpstreamTest, DestructionDropsThoseWhoWait) {
+TEST_F(UpstreamTest, TheEndOfItsServersDropsThoseWhoWait) {
+  Upstream upstream(loop_);
   Client& client = clients_.Make(MakeQuery("x.example", kA));
-  ServerSet servers(OnlyA());
   {
-    Upstream upstream(loop_);
+    Servers servers(OnlyA(), upstream);
     upstream.Ask(servers, client.exchange());
   }
   EXPECT_EQ(client.dropped, 1);
   EXPECT_EQ(client.resumed, 0);
 }
 
-TEST_F(UpstreamTest, AServerThatStaysSilentIsAskedLast) {
+TEST_F(UpstreamTest, TheReplySaysWhoWasAskedAndWhetherHeAnswered) {
+  Upstream upstream(loop_);
+  Servers servers({{Nobody()}}, upstream);
+  Servers others(OnlyA(), upstream);
+  Client& failed = clients_.Make(MakeQuery("x.example", kA));
+  Client& answered = clients_.Make(MakeQuery("x.example", kA));
+  Ask(upstream, servers, failed);
+  Ask(upstream, others, answered);
+  EXPECT_EQ(failed.exchange().asked(), &servers);
+  EXPECT_FALSE(failed.exchange().answered_by_upstream());
+  EXPECT_EQ(answered.exchange().asked(), &others);
+  EXPECT_TRUE(answered.exchange().answered_by_upstream());
+}
+
+TEST_F(UpstreamTest, WithRandomizeCaseAReplyMustRepeatTheCaseSent) {
+  Upstream upstream(loop_);
+  ServerSetConfig config = OnlyA();
+  config.randomize_case = true;
+  Servers servers(config, upstream);
+  a_.udp = [](const Bytes& query) {
+    Bytes forged = Answer(query, 5);
+    forged[13] ^= 0x20;
+    return std::vector<Bytes>{forged, Answer(query, 2)};
+  };
+  Client& client = clients_.Make(MakeQuery("abcdefghijklmnopqrstuvwxyz.example", kA));
+  Ask(upstream, servers, client);
+  EXPECT_EQ(client.answers(), 2);
+  EXPECT_EQ(client.reply()[13], 'a');
+  const Bytes lower = MakeQuery("abcdefghijklmnopqrstuvwxyz.example", kA);
+  EXPECT_FALSE(std::equal(lower.begin() + 12, lower.end(), a_.udp_queries.at(0).begin() + 12));
+  EXPECT_EQ(Metric(upstream, "portolan_upstream_ignored_replies_total", "wrong_case"), 1u);
+}
+
+TEST_F(UpstreamTest, SocketsAreBoundedAndMoreIsServfailThatSaysSo) {
   UpstreamOptions options;
-  options.hedge_delay = absl::Milliseconds(20);
+  options.max_sockets = 2;
   Upstream upstream(loop_, options);
-  ServerSet servers(Both());
+  Servers servers(OnlyA(), upstream);
   a_.udp = Silence;
   for (const char* name : {"a.example", "b.example"}) {
-    EXPECT_GE(Ask(upstream, servers, clients_.Make(MakeQuery(name, kA))), absl::Milliseconds(19));
+    upstream.Ask(servers, clients_.Make(MakeQuery(name, kA)).exchange());
   }
-  EXPECT_TRUE(servers.is_down(0));
-  EXPECT_LT(Ask(upstream, servers, clients_.Make(MakeQuery("c.example", kA))),
-            absl::Milliseconds(19));
-  EXPECT_EQ(a_.udp_queries.size(), 2u);
+  Client& third = clients_.Make(MakeQuery("c.example", kA, kEdns));
+  EXPECT_LT(Ask(upstream, servers, third), absl::Milliseconds(200));
+  EXPECT_EQ(third.rcode(), 2);
+  EXPECT_EQ(third.error(), "0 no socket is left to ask an upstream with");
+  EXPECT_EQ(Metric(upstream, "portolan_upstream_sockets_refused_total", "limit"), 1u);
+  EXPECT_FALSE(servers.server(0).avoided()) << "not the server's fault";
+}
+
+TEST_F(UpstreamTest, WithoutDescriptorsTheAnswerIsServfailAndServiceComesBack) {
+  Upstream upstream(loop_);
+  Servers servers(OnlyA(), upstream);
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{3, before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  Client& client = clients_.Make(MakeQuery("a.example", kA));
+  Ask(upstream, servers, client);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(client.rcode(), 2);
+  EXPECT_EQ(Metric(upstream, "portolan_upstream_sockets_refused_total", "no_descriptors"), 1u);
+  Client& again = clients_.Make(MakeQuery("a.example", kA));
+  Ask(upstream, servers, again);
+  EXPECT_EQ(again.answers(), 1);
 }
 
 }  // namespace

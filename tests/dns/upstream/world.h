@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -24,6 +25,19 @@
 
 namespace portolan::dns::test {
 
+// The reply's Extended DNS Error, "22 no upstream answered"; empty without one.
+inline std::string ErrorIn(std::span<const uint8_t> reply) {
+  wire::MessageReader reader(reply);
+  for (wire::MessageRecord record; reader.Next(record);) {
+    if (record.type != wire::type::kOpt || record.rdata_bytes < 6) continue;
+    const uint8_t* option = reply.data() + record.rdata_at;
+    if (wire::Load16(option) != wire::kExtendedErrorOption) continue;
+    return std::to_string(wire::Load16(option + 4)) + " " +
+           std::string(option + 6, option + 4 + wire::Load16(option + 2));
+  }
+  return "";
+}
+
 // A client's question and what became of it.
 class Client : public Suspended {
  public:
@@ -35,7 +49,10 @@ class Client : public Suspended {
   }
 
   Exchange& exchange() override { return *exchange_; }
-  void Resume() override { ++resumed; }
+  void Resume() override {
+    ++resumed;
+    if (on_resume) on_resume();
+  }
   void Drop() override { ++dropped; }
   void Pass() override { ++passed; }
   void Retry() override { ++retried; }
@@ -46,6 +63,9 @@ class Client : public Suspended {
   uint16_t rcode() { return flags() & 15; }
   uint16_t answers() { return wire::Load16(exchange_->reply().data() + 6); }
 
+  std::string error() { return ErrorIn(exchange_->reply()); }
+
+  std::function<void()> on_resume;
   int resumed = 0;
   int dropped = 0;
   int passed = 0;
@@ -126,12 +146,20 @@ class FakeServer {
   std::vector<Bytes> udp_queries;
   std::vector<uint16_t> client_ports;
   std::vector<Bytes> tcp_queries;
+  int close_after = -1;  // queries over TCP
   // Who asked last over UDP, for replies from elsewhere or later.
   sockaddr_in last_client{};
 
   void SendUdp(const Bytes& bytes) {
     sendto(udp_.get(), bytes.data(), bytes.size(), 0,
            reinterpret_cast<const sockaddr*>(&last_client), sizeof last_client);
+  }
+  // On the connection accepted last.
+  void SendTcp(const Bytes& reply) { SendFramed(*connections_.back(), reply); }
+  size_t accepted() const { return connections_.size(); }
+  size_t open_connections() const {
+    return static_cast<size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                             [](const auto& c) { return c->fd.valid(); }));
   }
   void CloseTcp() {
     tcp_watch_ = EventLoop::Watch();
@@ -186,20 +214,34 @@ class FakeServer {
   void OnStream(Connection& c) {
     uint8_t bytes[4096];
     const ssize_t n = recv(c.fd.get(), bytes, sizeof bytes, 0);
-    if (n <= 0) return c.watch.Disable();
-    c.in.insert(c.in.end(), bytes, bytes + n);
-    if (c.in.size() < 2 || c.in.size() < 2u + wire::Load16(c.in.data())) return;
-    const Bytes query(c.in.begin() + 2, c.in.end());
-    tcp_queries.push_back(query);
-    for (const Bytes& reply : tcp(query)) {
-      // In two pieces, so that the reader must put them together.
-      Bytes out(2);
-      wire::Store16(out.data(), static_cast<uint16_t>(reply.size()));
-      EXPECT_EQ(send(c.fd.get(), out.data(), 1, MSG_NOSIGNAL), 1);
-      out.insert(out.end(), reply.begin(), reply.end());
-      EXPECT_EQ(send(c.fd.get(), out.data() + 1, out.size() - 1, MSG_NOSIGNAL),
-                static_cast<ssize_t>(out.size() - 1));
+    if (n <= 0) {
+      c.watch = EventLoop::Watch();
+      c.fd.Reset();
+      return;
     }
+    c.in.insert(c.in.end(), bytes, bytes + n);
+    while (c.in.size() >= 2 && c.in.size() >= 2u + wire::Load16(c.in.data())) {
+      const auto end = c.in.begin() + 2 + wire::Load16(c.in.data());
+      const Bytes query(c.in.begin() + 2, end);
+      c.in.erase(c.in.begin(), end);
+      tcp_queries.push_back(query);
+      for (const Bytes& reply : tcp(query)) SendFramed(c, reply);
+      if (static_cast<int>(tcp_queries.size()) == close_after) {
+        c.watch = EventLoop::Watch();
+        c.fd.Reset();
+        return;
+      }
+    }
+  }
+
+  // In two pieces, so that the reader must put them together.
+  static void SendFramed(Connection& c, const Bytes& reply) {
+    Bytes out(2);
+    wire::Store16(out.data(), static_cast<uint16_t>(reply.size()));
+    EXPECT_EQ(send(c.fd.get(), out.data(), 1, MSG_NOSIGNAL), 1);
+    out.insert(out.end(), reply.begin(), reply.end());
+    EXPECT_EQ(send(c.fd.get(), out.data() + 1, out.size() - 1, MSG_NOSIGNAL),
+              static_cast<ssize_t>(out.size() - 1));
   }
 
   EventLoop& loop_;

@@ -1,0 +1,15 @@
+#include "dns/plugins/load_context.h"
+
+#include "dns/plugins/forward.h"
+
+namespace portolan::dns {
+
+LoadContext::LoadContext(const LoadOptions& options, std::vector<wire::Zone> zones,
+                         std::vector<std::string>& notes, HttpSettings& http)
+    : options_(options),
+      zones_(std::move(zones)),
+      notes_(notes),
+      http_(http),
+      forwards_(std::make_shared<ForwardGroup>()) {}
+
+}  // namespace portolan::dns

@@ -1,0 +1,98 @@
+#include "dns/upstream/server.h"
+
+#include <algorithm>
+
+namespace portolan::dns::upstream {
+namespace {
+
+// The names CoreDNS gives them (miekg/dns, RcodeToString).
+constexpr std::array<std::string_view, 11> kRcodeNames = {
+    "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
+    "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "other"};
+
+// CoreDNS's (plugin/metrics.go, TimeBuckets): 0.25 ms, doubled 15 times.
+constexpr double kSeconds[] = {0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032,
+                               0.064,   0.128,  0.256, 0.512, 1.024, 2.048, 4.096, 8.192};
+
+}  // namespace
+
+Server::Server(Context& context, const ServerConfig& config, const ServerOptions& options,
+               size_t place)
+    : config_(config),
+      transports_(options.transports),
+      streams_(context, config.address, options.streams, config.tls ? options.trust : nullptr,
+               config.tls_name),
+      health_(context, options.health, *this) {
+  for (size_t i = 0; i < kRcodeNames.size(); ++i) responses_.emplace_back(kSeconds);
+  if (options.loop != nullptr) loop_.emplace(context, options.loop, place, *this);
+}
+
+Started Server::Send(Attempt& attempt, const Outgoing& outgoing) {
+  if (StreamsOnly()) return SendOverStream(attempt, outgoing);
+  requests_.Add();
+  over_udp_.Add();
+  return attempt.StartUdp(config_.address, outgoing);
+}
+
+Started Server::SendOverStream(Attempt& attempt, const Outgoing& outgoing) {
+  requests_.Add();
+  return attempt.StartStream(streams_, outgoing);
+}
+
+Started Server::SendProbe(Attempt& attempt, const Outgoing& outgoing) {
+  return StreamsOnly() ? attempt.StartFreshStream(streams_, outgoing)
+                       : attempt.StartUdp(config_.address, outgoing);
+}
+
+void Server::OnReply(uint16_t rcode, Clock::duration took) {
+  Histogram& durations = responses_[std::min<size_t>(rcode, responses_.size() - 1)];
+  durations.Observe(std::chrono::duration<double>(took).count());
+  health_.OnAnswered();
+}
+
+void Server::OnUnanswered() {
+  unanswered_.Add();
+  health_.OnUnanswered();
+  if (loop_.has_value()) loop_->OnUnanswered();
+}
+
+void Server::CollectMetrics(MetricFamilies& families) const {
+  const std::string to = config_.address.ToString();
+  AddCounterSample(families, "coredns_forward_requests_total", "Questions sent to an upstream.",
+                   {{"to", to}}, static_cast<double>(requests_.value()));
+  for (size_t i = 0; i < responses_.size(); ++i) {
+    uint64_t count = 0;
+    for (size_t bucket = 0; bucket <= std::size(kSeconds); ++bucket) {
+      count += responses_[i].count(bucket);
+    }
+    if (count == 0) continue;
+    AddHistogramSample(families, "coredns_proxy_request_duration_seconds",
+                       "Time that a reply of an upstream took.",
+                       {{"proxy_name", "forward"}, {"to", to}, {"rcode", kRcodeNames[i]}},
+                       responses_[i]);
+    AddCounterSample(families, "coredns_forward_responses_total",
+                     "Replies received from an upstream.", {{"to", to}, {"rcode", kRcodeNames[i]}},
+                     static_cast<double>(count));
+  }
+  AddCounterSample(families, "portolan_upstream_server_failures_total",
+                   "Questions that an upstream left unanswered for the hedge delay, or that "
+                   "failed with an error.",
+                   {{"to", to}}, static_cast<double>(unanswered_.value()));
+  const auto failed_probes = static_cast<double>(health_.failed_probes().value());
+  AddCounterSample(families, "coredns_proxy_healthcheck_failures_total",
+                   "Health checks of an upstream that failed.",
+                   {{"proxy_name", "forward"}, {"to", to}}, failed_probes);
+  AddCounterSample(families, "coredns_forward_healthcheck_failures_total",
+                   "The same under CoreDNS's former name.", {{"to", to}}, failed_probes);
+  AddCounterSample(families, "coredns_proxy_conn_cache_misses_total",
+                   "Questions that had a connection opened.",
+                   {{"proxy_name", "forward"}, {"to", to}, {"proto", "udp"}},
+                   static_cast<double>(over_udp_.value()));
+  streams_.CollectMetrics(families);
+  if (!loop_.has_value()) return;
+  AddGaugeSample(families, "portolan_upstream_server_leads_back",
+                 "Workers that do not ask an upstream since it leads back to the sidecar.",
+                 {{"to", to}}, leads_back() ? 1 : 0);
+}
+
+}  // namespace portolan::dns::upstream
