@@ -11,6 +11,7 @@
 #include "dns/plugins/http_settings.h"
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/loadbalance.h"
+#include "dns/plugins/loop.h"
 #include "dns/plugins/transfer.h"
 
 namespace portolan::dns {
@@ -75,7 +76,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"auto", kForwarded, false, kByClusterDns, LoadForwardedZones},
     {"secondary", kForwarded, false, kByClusterDns, LoadForwardedZones},
     {"etcd", kForwarded, false, kByClusterDns, LoadForwardedZones},
-    {"loop", kAccepted, true, "forwarding loops are not looked for"},
+    {"loop", kActive, true, "", LoadLoop},
     {"forward", kActive, false, "", LoadForward},
     {"grpc", kAccepted, false, "questions go on to the next directive"},
     {"erratic", kAccepted, false, "questions go on to the next directive"},

@@ -130,7 +130,6 @@ TEST(LoadConfig, WhatIsNotActiveIsNotedByNameLineAndConsequence) {
           "Corefile:1:1: .:53: port 53 is not opened: the sidecar's own listen address holds",
           "Corefile:17:5: cache: accepted, not yet active: answers of upstreams are not "
           "cached; local ones need no cache",
-          "Corefile:18:5: loop: accepted, not yet active: forwarding loops are not looked for",
           "Corefile:19:5: reload: accepted, not yet active: a new Corefile arrives from the "
           "control plane or with a restart"));
 }
@@ -219,7 +218,7 @@ TEST_F(Worker, LinksStandInCoreDnssOrderWhateverTheFiles) {
 TEST_F(Worker, ABlockWithoutForwardAsksThePodsResolvers) {
   Start(kSeed);
   EXPECT_THAT(LinksOf("x.example"),
-              ElementsAre("errors", "loadbalance", "hosts", "kubernetes", "forward"));
+              ElementsAre("errors", "loadbalance", "hosts", "kubernetes", "loop", "forward"));
   EXPECT_EQ(Ask("www.example.org").answers(), 1);
   EXPECT_FALSE(pod_.udp_queries.empty());
 }

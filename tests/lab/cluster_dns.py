@@ -71,11 +71,12 @@ remote-control:
         daemon.wait_ready(lambda: self._ask("status").returncode == 0, "its control socket answers")
 
     def queries(self) -> int:
-        """Queries received since the start, over UDP and TCP."""
-        for line in self._ask("stats_noreset").stdout.splitlines():
-            if line.startswith("total.num.queries="):
-                return int(line.split("=")[1])
-        raise LookupError("unbound reports no total.num.queries")
+        """Queries received since the start, over UDP and TCP, without the probes of `loop`."""
+        counts = dict(line.split("=", 1) for line in self._ask("stats_noreset").stdout.splitlines()
+                      if "=" in line)
+        if "total.num.queries" not in counts:
+            raise LookupError("unbound reports no total.num.queries")
+        return int(counts["total.num.queries"]) - int(counts.get("num.query.type.HINFO", 0))
 
     def log(self) -> str:
         """One line for each query, for a test that wants to know which name was asked."""
