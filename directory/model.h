@@ -146,6 +146,7 @@ struct Pod {
   bool host_network = false;
   // status.phase is Succeeded or Failed: its addresses may be another pod's by now.
   bool finished = false;
+  absl::Time created = absl::InfinitePast();  // metadata.creationTimestamp
   Origin origin;
 };
 

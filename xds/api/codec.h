@@ -25,6 +25,7 @@ namespace portolan::api {
 inline constexpr std::string_view kNamespaceType = "type.googleapis.com/portolan.v1.Namespace";
 inline constexpr std::string_view kServiceType = "type.googleapis.com/portolan.v1.Service";
 inline constexpr std::string_view kEndpointsType = "type.googleapis.com/portolan.v1.Endpoints";
+inline constexpr std::string_view kAddressType = "type.googleapis.com/portolan.v1.Address";
 inline constexpr std::string_view kProxyConfigType = "type.googleapis.com/portolan.v1.ProxyConfig";
 
 // The two shapes of an Endpoints resource's name. Views into the text it was read from.

@@ -124,7 +124,7 @@ void DeltaSession::Subscribe(const std::string& name, const Request& request, Su
   sub.owes_answer = true;
   name_count_ += sub.names.insert(name).second ? 1 : 0;
   const auto mark = [&](const std::string& wanted) {
-    const Resource* resource = Find(sub, wanted);
+    const ResourcePtr resource = Find(sub, wanted);
     if (resource == nullptr || !HoldsAlready(request, *resource)) Mark(wanted, sub);
   };
   mark(name);
@@ -158,11 +158,13 @@ void DeltaSession::Mark(const std::string& name, Subscription& sub) {
 }
 
 bool DeltaSession::Covers(const Subscription& sub, std::string_view name) const {
-  if (sub.wildcard || sub.names.contains(name)) return true;
+  // Addresses are had by name only.
+  const bool all = sub.wildcard && sub.type != ResourceType::kAddress;
+  if (all || sub.names.contains(name)) return true;
   return sub.type == ResourceType::kEndpoints && sub.names.contains(HeadOf(name));
 }
 
-const Resource* DeltaSession::Find(const Subscription& sub, std::string_view name) const {
+ResourcePtr DeltaSession::Find(const Subscription& sub, std::string_view name) const {
   return sub.type.has_value() ? set_->Find(*sub.type, name) : nullptr;
 }
 
@@ -200,14 +202,14 @@ grpc::ByteBuffer DeltaSession::Compose(const std::string& type_url, Subscription
 
   while (!sub.backlog.empty()) {
     // Gone meanwhile: it is in `pending` then, or was sent as removed.
-    const Resource* resource = Find(sub, sub.backlog.back()->name);
+    const ResourcePtr resource = Find(sub, sub.backlog.back()->name);
     if (resource != nullptr && !add(*resource)) break;
     sub.backlog.pop_back();
   }
   if (sub.backlog.empty()) sub.backlog_set.reset();
   while (sub.backlog.empty() && !sub.pending.empty()) {
     const auto name = sub.pending.begin();
-    if (const Resource* resource = Find(sub, *name)) {
+    if (const ResourcePtr resource = Find(sub, *name)) {
       if (!add(*resource)) break;
     } else {
       sub.removed.insert(*name);

@@ -89,7 +89,7 @@ class DeltaSession {
   void MarkVanished(const Request& request, Subscription& sub);
   void Mark(const std::string& name, Subscription& sub);
   bool Covers(const Subscription& sub, std::string_view name) const;
-  const Resource* Find(const Subscription& sub, std::string_view name) const;
+  ResourcePtr Find(const Subscription& sub, std::string_view name) const;
   grpc::ByteBuffer Compose(const std::string& type_url, Subscription& sub);
 
   std::shared_ptr<const ResourceSet> set_;

@@ -48,6 +48,8 @@ std::string_view TypeUrl(ResourceType type) {
       return api::kServiceType;
     case ResourceType::kEndpoints:
       return api::kEndpointsType;
+    case ResourceType::kAddress:
+      return api::kAddressType;
   }
   return "";
 }
@@ -88,6 +90,14 @@ ResourcePtr EncodeService(const Service& service, const Namespace* ns) {
     message.mutable_namespace_labels()->insert(ns->labels.begin(), ns->labels.end());
   }
   return EncodeResource(ResourceType::kService, service.name.ToString(), message, service.origin);
+}
+
+ResourcePtr EncodeAddress(std::string name, const Pod& owner) {
+  v1::Address message;
+  message.mutable_pod()->set_namespace_(owner.name.ns);
+  message.mutable_pod()->set_name(owner.name.name);
+  message.mutable_pod()->set_node(owner.node_name);
+  return EncodeResource(ResourceType::kAddress, std::move(name), message, owner.origin);
 }
 
 ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile) {

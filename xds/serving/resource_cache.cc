@@ -6,9 +6,17 @@
 
 namespace portolan::xds {
 
-const Resource* ResourceSet::Find(ResourceType type, std::string_view name) const {
+ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name) const {
+  if (type == ResourceType::kAddress) return FindAddress(name);
   const auto* found = of(type).Find(name);
-  return found == nullptr ? nullptr : found->get();
+  return found == nullptr ? nullptr : *found;
+}
+
+ResourcePtr ResourceSet::FindAddress(std::string_view name) const {
+  const auto ip = IpAddress::Parse(name);
+  if (!ip.ok() || ip->ToString() != name) return nullptr;
+  const Pod* owner = addresses_.FindOwner(*ip);
+  return owner == nullptr ? nullptr : EncodeAddress(std::string(name), *owner);
 }
 
 const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key) const {
@@ -18,7 +26,8 @@ const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key) co
 
 // The next set in the making. A map is copied only when a resource of its type changes.
 struct ResourceCache::Edit {
-  explicit Edit(const ResourceSet& set) : from(set), slices(set.slices_) {}
+  explicit Edit(const ResourceSet& set)
+      : from(set), slices(set.slices_), addresses(set.addresses_) {}
 
   bool Set(ResourceType type, ResourcePtr resource) {
     auto& map = of(type);
@@ -47,6 +56,7 @@ struct ResourceCache::Edit {
   const ResourceSet& from;
   std::array<std::unique_ptr<ResourceSet::ByName<Resource>::Edit>, kResourceTypes> resources;
   ResourceSet::ByName<ResourceSet::Names>::Edit slices;
+  AddressIndex addresses;
   ChangedResources changed;
 };
 
@@ -63,6 +73,8 @@ ResourceCache::Published ResourceCache::Update(const Directory::Committed& commi
     if (!committed.changes.endpoints.contains(key)) UpdateEndpoints(snapshot, key, edit);
   }
   for (const std::string& key : committed.changes.endpoints) UpdateEndpoints(snapshot, key, edit);
+  edit.addresses =
+      edit.addresses.Next(committed, &edit.changed[static_cast<size_t>(ResourceType::kAddress)]);
   return Publish(std::move(edit), snapshot.generation());
 }
 
@@ -148,6 +160,7 @@ ResourceCache::Published ResourceCache::Publish(Edit edit, uint64_t generation) 
     std::sort(edit.changed[i].begin(), edit.changed[i].end());
   }
   next->slices_ = std::move(edit.slices).Finish();
+  next->addresses_ = std::move(edit.addresses);
   current_ = std::move(next);
   return {current_, std::move(edit.changed)};
 }

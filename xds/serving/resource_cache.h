@@ -3,7 +3,8 @@
 // One thread, the one that owns the Directory, calls the cache; a ResourceSet is read by any
 // number of threads without a lock. Only what a commit changed is encoded anew, and what comes out
 // the same as before (a resourceVersion that rose without a change that concerns us) stays the
-// same resource and is sent to nobody.
+// same resource and is sent to nobody. Addresses alone are encoded when they are asked for: a
+// cluster has more pods than all sidecars together ask after.
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
+#include "xds/serving/address_index.h"
 #include "xds/serving/resource.h"
 
 namespace portolan::xds {
@@ -28,13 +30,13 @@ class ResourceSet {
   // Of the directory.
   uint64_t generation() const { return generation_; }
 
-  // Null if there is none.
-  const Resource* Find(ResourceType type, std::string_view name) const;
+  // Null if there is none. An address is found by the one text that IpAddress::ToString gives it.
+  ResourcePtr Find(ResourceType type, std::string_view name) const;
   // The full names of the slices that a head lists; null if there is no such head.
   const Names* SlicesOf(std::string_view service_key) const;
   size_t size(ResourceType type) const { return of(type).size(); }
 
-  // visit(const Resource&), in no order.
+  // visit(const Resource&), in no order. No addresses: they are had by name only.
   template <typename F>
   void ForEach(ResourceType type, F&& visit) const {
     of(type).ForEach([&](const std::string&, const ResourcePtr& resource) { visit(*resource); });
@@ -49,9 +51,12 @@ class ResourceSet {
     return resources_[static_cast<size_t>(type)];
   }
 
+  ResourcePtr FindAddress(std::string_view name) const;
+
   uint64_t generation_ = 0;
   std::array<ByName<Resource>, kResourceTypes> resources_;
   ByName<Names> slices_;
+  AddressIndex addresses_;
 };
 
 // Names of each type that were added, replaced or removed, sorted.

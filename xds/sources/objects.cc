@@ -187,6 +187,16 @@ void ReadLoadBalancer(const Field& object, Service& service) {
   });
 }
 
+absl::Time ReadTime(const Field& field) {
+  absl::Time time = absl::InfinitePast();
+  if (!field.present()) return time;
+  const std::string text = field.String();
+  if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) {
+    field.Fail(fmt::format("'{}' is not a time", text));
+  }
+  return time;
+}
+
 void ReadTargetRef(const Field& item, const ObjectName& slice, Endpoint& endpoint) {
   const Field target = item["targetRef"];
   const Field kind = target["kind"];
@@ -382,6 +392,7 @@ Pod ReadPod(const Field& object, const Origin& origin) {
   pod.origin = origin;
   const Field metadata = object["metadata"];
   const Field labels = metadata["labels"];
+  const Field created = metadata["creationTimestamp"];
   const Field deleted = metadata["deletionTimestamp"];
   const Field spec = object["spec"];
   const Field node = spec["nodeName"];
@@ -391,6 +402,7 @@ Pod ReadPod(const Field& object, const Origin& origin) {
   const Field ip = status["podIP"];
   const Field ips = status["podIPs"];
   pod.labels = ReadLabels(labels);
+  pod.created = ReadTime(created);
   pod.terminating = deleted.present();
   pod.node_name = node.String();
   pod.host_network = host_network.Bool(false);

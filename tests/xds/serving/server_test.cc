@@ -10,6 +10,7 @@
 #include "portolan/v1/config.pb.h"
 #include "portolan/v1/directory.pb.h"
 #include "tests/xds/serving/delta_client.h"
+#include "tests/xds/serving/delta_server.h"
 
 namespace portolan::xds {
 namespace {
@@ -49,41 +50,6 @@ EndpointSlice MakeSlice(const std::string& service, const std::string& name, int
   }
   return slice;
 }
-
-class DeltaServer : public ::testing::Test {
- protected:
-  void SetUp() override {
-    auto server = Server::Start({{*SocketAddress::Parse("127.0.0.1:0")}, "test"}, cache_.current());
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = *std::move(server);
-  }
-
-  uint16_t port() const { return server_->listening()[0].port; }
-  void Commit() { server_->Publish(cache_.Update(directory_.Commit())); }
-  template <typename... T>
-  void Put(T... objects) {
-    (directory_.Put(objects), ...);
-    Commit();
-  }
-  std::string Generation() const { return fmt::format("{}", directory_.snapshot()->generation()); }
-  // The first (and here only) client's status of a type, once `done` holds for it.
-  TypeStatus StatusOnce(ResourceType type, const std::function<bool(const TypeStatus&)>& done) {
-    for (int i = 0; i < 500; ++i) {
-      for (const ClientStatus& client : server_->Clients()) {
-        for (const TypeStatus& status : client.types) {
-          if (status.type_url == TypeUrl(type) && done(status)) return status;
-        }
-      }
-      std::this_thread::sleep_for(std::chrono::milliseconds(10));
-    }
-    ADD_FAILURE() << "never so";
-    return {};
-  }
-
-  Directory directory_;
-  ResourceCache cache_;
-  std::unique_ptr<Server> server_;
-};
 
 TEST_F(DeltaServer, EmptyFirstRequestAndStarAreTheSameWildcard) {
   Put(MakeService("a"), MakeService("b"));
@@ -546,7 +512,7 @@ TEST(ResourceVersions, UnchangedSlicesAreNotEncodedAgain) {
   directory.Put(MakeSlice("web", "web-1", 10));
   directory.Put(MakeSlice("web", "web-2", 10));
   cache.Update(directory.Commit());
-  const Resource* before = cache.current()->Find(kEndpoints, "default/web/web-1");
+  const ResourcePtr before = cache.current()->Find(kEndpoints, "default/web/web-1");
   directory.Put(MakeSlice("web", "web-2", 11));
   const auto published = cache.Update(directory.Commit());
   EXPECT_EQ(published.set->Find(kEndpoints, "default/web/web-1"), before);

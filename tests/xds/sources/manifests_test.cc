@@ -187,11 +187,15 @@ TEST(Manifests, PodStates) {
   const auto pod = One<Pod>(R"(
 apiVersion: v1
 kind: Pod
-metadata: {name: backend-1, labels: {app: backend}, deletionTimestamp: "2026-01-01T00:00:00Z"}
+metadata:
+  name: backend-1
+  creationTimestamp: "2025-12-31T23:59:59Z"
+  deletionTimestamp: "2026-01-01T00:00:00Z"
 spec: {nodeName: node-1, hostNetwork: true}
 status: {phase: Succeeded, podIP: 10.42.0.1, podIPs: [{ip: 10.42.0.1}, {ip: "fd00::1"}]}
 )");
   EXPECT_THAT(pod.ips, SizeIs(2));
+  EXPECT_EQ(pod.created, absl::FromUnixSeconds(1767225599));
   EXPECT_TRUE(pod.terminating);
   EXPECT_TRUE(pod.host_network);
   EXPECT_TRUE(pod.finished);
@@ -295,6 +299,8 @@ TEST(Manifests, EachBadFieldIsAnError) {
        "endpoints[0].hostname: 'A_b' is not a DNS label"},
       {"apiVersion: v1\nkind: Pod\nmetadata: {name: a}\nstatus: {podIPs: [{ip: x}]}\n",
        "Pod default/a: status.podIPs[0].ip: 'x' is not an IP address"},
+      {"apiVersion: v1\nkind: Pod\nmetadata: {name: a, creationTimestamp: yesterday}\n",
+       "Pod default/a: metadata.creationTimestamp: 'yesterday' is not a time"},
       {"apiVersion: v1\nkind: List\nitems: [{kind: List, apiVersion: v1}]\n",
        "kind: a List within a List"},
       {"a: [1\n", "backend.yaml:2: "},

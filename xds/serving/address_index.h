@@ -1,0 +1,39 @@
+// Which pod has an IP address, as an immutable index that follows the directory.
+//
+// An address of a pod's status is that pod's, also while the pod is terminating. A pod that has
+// finished (Succeeded, Failed) has none, as its addresses may be another's by now, and one on the
+// host's network has none, as they are the node's. Where two pods name one address the one created
+// last has it; of two as old, the one whose namespace/name sorts last: all replicas agree.
+//
+// An index is read by any number of threads without a lock.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/shared_map.h"
+#include "directory/directory.h"
+
+namespace portolan::xds {
+
+class AddressIndex {
+ public:
+  AddressIndex();
+
+  // Null if no pod has it. Valid as long as this index or the snapshot lives.
+  const Pod* FindOwner(const IpAddress& ip) const;
+
+  // The index of the next snapshot. Adds to `changed`, in text, the addresses that have another
+  // owner now, or the same with other content.
+  AddressIndex Next(const Directory::Committed& committed, std::vector<std::string>* changed) const;
+
+ private:
+  using Claims = SharedMap<IpAddress, std::vector<std::string>>;
+
+  std::shared_ptr<const Snapshot> snapshot_;
+  // The keys of the pods that name an address; nearly always one.
+  Claims claims_;
+};
+
+}  // namespace portolan::xds
