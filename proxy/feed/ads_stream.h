@@ -56,6 +56,8 @@ class AdsStream {
   // what waits here is bounded by what the caller sends unasked.
   void Send(Request request);
   void ReadNext();
+  // The server does not take requests: what the caller would send unasked is better left.
+  bool backed_up() const { return waiting_.size() >= kMaxWaitingRequests; }
 
  private:
   class Call;

@@ -18,6 +18,8 @@ constexpr int kInvalidArgument = 3;
 // In parts of stale_after: when a silent control plane is asked for a sign of life, and left.
 constexpr double kProbeAfter = 0.5;
 constexpr double kLeaveAfter = 3;
+// How often it is looked which addresses are not wanted any more.
+constexpr absl::Duration kReviewDemandEvery = absl::Minutes(1);
 
 std::optional<size_t> TypeIndex(std::string_view type_url) {
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {
@@ -33,6 +35,11 @@ DirectoryChanges Everything(const Snapshot& snapshot) {
       [&](const Service& service) { all.services.insert(service.name.ToString()); });
   snapshot.ForEachSliceSet(
       [&](const std::string& key, const SliceSet&) { all.endpoints.insert(key); });
+  snapshot.ForEachServiceImport(
+      [&](const ServiceImport& import) { all.service_imports.insert(import.name.ToString()); });
+  snapshot.ForEachImportedSliceSet(
+      [&](const std::string& key, const SliceSet&) { all.imported_endpoints.insert(key); });
+  snapshot.ForEachAddress([&](const AddressOwner& owner) { all.addresses.insert(owner.ip); });
   return all;
 }
 
@@ -65,7 +72,8 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
         Disconnect();
         Connect();
       })),
-      silence_timer_(loop.AddTimer([this] { CheckSilence(); })) {}
+      silence_timer_(loop.AddTimer([this] { CheckSilence(); })),
+      demand_timer_(loop.AddTimer([this] { ReviewDemand(); })) {}
 
 Feed::~Feed() { Stop(); }
 
@@ -159,20 +167,32 @@ void Feed::Subscribe(const FeedType& type) {
     node->set_user_agent_version(options_.version);
   }
   request.set_type_url(std::string(type.type_url));
-  request.add_resource_names_subscribe(std::string(type.name));
+  AddNames(type, request);
+  // Without names it would be a wildcard.
+  if (request.resource_names_subscribe().empty()) return;
+  stream_->Send(std::move(request));
+}
+
+void Feed::AddNames(const FeedType& type, Request& request) const {
   auto& versions = *request.mutable_initial_resource_versions();
-  if (type.is_wildcard()) {
+  if (type.is_on_demand()) {
+    demand_.ForEach(
+        [&](const IpAddress& ip) { request.add_resource_names_subscribe(ip.ToString()); });
+  } else {
+    request.add_resource_names_subscribe(std::string(type.name));
+  }
+  if (&type != &kFeedTypes[kProxyConfigIndex]) {
     replica_->versions(type.type_url).ForEach([&](const std::string& name, const std::string& v) {
       versions[name] = v;
     });
   } else if (proxy_config_) {
     versions[proxy_config_->name()] = proxy_config_->version();
   }
-  stream_->Send(std::move(request));
 }
 
 void Feed::OnStreamOpen() {
   connected_ = true;
+  newly_wanted_.clear();
   for (size_t i = 1; i < kFeedTypes.size(); ++i) Subscribe(kFeedTypes[i]);
   PublishStatus();
 }
@@ -206,6 +226,30 @@ void Feed::RetryLater(std::string_view reason) {
   retry_timer_.Start(retry_delay_ * part(random_));
   retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
   PublishStatus();
+}
+
+// --- Addresses on demand ---
+
+void Feed::WantAddress(const IpAddress& ip) {
+  if (stream_ != nullptr && stream_->backed_up()) return;
+  if (!demand_.Ask(ip, Monotonic())) return;
+  replica_->Demand(ip);
+  newly_wanted_.push_back(ip);
+  // What else is wanted in this turn of the loop goes with it.
+  demand_timer_.Start(absl::ZeroDuration());
+}
+
+void Feed::ReviewDemand() {
+  const std::vector<IpAddress> idle = demand_.TakeIdle(Monotonic());
+  Request request;
+  request.set_type_url(std::string(api::kAddressType));
+  for (const IpAddress& ip : newly_wanted_) request.add_resource_names_subscribe(ip.ToString());
+  for (const IpAddress& ip : idle) request.add_resource_names_unsubscribe(ip.ToString());
+  const bool says_anything = !newly_wanted_.empty() || !idle.empty();
+  if (connected_ && says_anything) stream_->Send(std::move(request));
+  newly_wanted_.clear();
+  if (demand_.size() > 0) demand_timer_.Start(kReviewDemandEvery);
+  if (!idle.empty()) Publish(replica_->GiveUp(idle));
 }
 
 // --- Silence ---

@@ -1,10 +1,11 @@
 // The feed: the sidecar's xDS client. Keeps a directory that is the control plane's, and says how
 // far it can be believed.
 //
-// It opens one delta ADS stream, takes everything of the types in subscriptions.h, applies each
-// response whole or refuses it (NACK), and gives every new snapshot to its delegate. When the
-// control plane goes away it goes on with what it has and tries the next address, forever. With a
-// state directory it starts from what it had when it last ran.
+// It opens one delta ADS stream, takes everything of the types in subscriptions.h but the owners of
+// addresses, of which it takes those it is asked for, applies each response whole or refuses it
+// (NACK), and gives every new snapshot to its delegate. When the control plane goes away it goes on
+// with what it has and tries the next address, forever. With a state directory it starts from what
+// it had when it last ran.
 //
 // Until there is a first full set, from the control plane or from disk, nothing is published: half
 // a cluster would look like a whole one in which names are missing.
@@ -29,6 +30,7 @@
 #include "common/metrics.h"
 #include "directory/directory.h"
 #include "portolan/v1/config.pb.h"
+#include "proxy/feed/address_demand.h"
 #include "proxy/feed/ads_stream.h"
 #include "proxy/feed/feed_metrics.h"
 #include "proxy/feed/replica.h"
@@ -122,6 +124,11 @@ class Feed : private AdsStream::Listener {
   // follows.
   void Stop();
 
+  // Has the owner of `ip`, or the fact that nobody has it, put into the directory, and kept there
+  // until it was not asked for AddressDemand::kIdle. Without a connection it comes with the next
+  // one; a control plane that takes no requests is not asked for more.
+  void WantAddress(const IpAddress& ip);
+
   FeedStatus status() const;
   // As published; never null.
   const std::shared_ptr<const Snapshot>& snapshot() const { return published_; }
@@ -156,6 +163,8 @@ class Feed : private AdsStream::Listener {
   void Disconnect();
   void RetryLater(std::string_view reason);
   void Subscribe(const FeedType& type);
+  void AddNames(const FeedType& type, Request& request) const;
+  void ReviewDemand();
   void Heard();
   void CheckSilence();
   void Probe();
@@ -200,6 +209,10 @@ class Feed : private AdsStream::Listener {
   std::string state_not_used_;
   std::unique_ptr<StateWriter> writer_;
 
+  AddressDemand demand_;
+  // Of those, the ones that the control plane was not told of.
+  std::vector<IpAddress> newly_wanted_;
+
   std::unique_ptr<AdsStream> stream_;
   std::array<Progress, kFeedTypeCount> progress_;
   bool connected_ = false;
@@ -214,6 +227,7 @@ class Feed : private AdsStream::Listener {
   EventLoop::Timer retry_timer_;
   EventLoop::Timer refused_timer_;
   EventLoop::Timer silence_timer_;
+  EventLoop::Timer demand_timer_;
 };
 
 }  // namespace portolan::proxy

@@ -12,7 +12,7 @@
 namespace portolan::proxy {
 
 // The types that the feed subscribes to.
-inline constexpr size_t kFeedTypeCount = 4;
+inline constexpr size_t kFeedTypeCount = 6;
 
 struct FeedMetrics {
   struct OfType {

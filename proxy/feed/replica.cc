@@ -44,9 +44,7 @@ absl::StatusOr<Directory::Committed> Replica::Apply(const DeltaDiscoveryResponse
     std::string version;
   };
   const std::string_view type = response.type_url();
-  const HeldVersions& held = type == api::kNamespaceType ? namespaces_
-                             : type == api::kServiceType ? services_
-                                                         : endpoints_.versions();
+  const HeldVersions& held = HeldOf(type);
   std::vector<Parsed> parsed;
   for (const Resource& resource : response.resources()) {
     if (absl::Status status = CheckEnvelope(resource); !status.ok()) return status;
@@ -55,15 +53,36 @@ absl::StatusOr<Directory::Committed> Replica::Apply(const DeltaDiscoveryResponse
     if (!IsHeld(held, resource)) parsed.push_back({*std::move(one), resource.version()});
   }
 
+  for (const std::string& name : response.removed_resources()) Remove(type, name);
+  // A slice that moves from one ServiceImport to another is hidden in the one before it is shown in
+  // the other.
+  for (const Parsed& one : parsed) {
+    if (const auto* imported = std::get_if<api::ImportedService>(&one.resource)) {
+      HideImportedSlices(imported->import.name.ToString());
+    }
+  }
   for (Parsed& one : parsed) {
     std::visit([&](auto& value) { Put(std::move(value), std::move(one.version)); }, one.resource);
   }
-  for (const std::string& name : response.removed_resources()) Remove(type, name);
   endpoints_.Show(directory_);
+  return Commit();
+}
 
+Directory::Committed Replica::GiveUp(const std::vector<IpAddress>& ips) {
+  for (const IpAddress& ip : ips) {
+    demanded_.erase(ip);
+    addresses_.Erase(ip.ToString());
+    directory_.RemoveAddress(ip);
+  }
+  return Commit();
+}
+
+Directory::Committed Replica::Commit() {
   namespaces_.Commit();
   services_.Commit();
   endpoints_.versions().Commit();
+  imports_.Commit();
+  addresses_.Commit();
   return directory_.Commit();
 }
 
@@ -85,9 +104,48 @@ void Replica::Put(EndpointSlice slice, std::string version) {
   endpoints_.PutSlice(std::move(slice), std::move(version));
 }
 
+void Replica::Put(api::ImportedService service, std::string version) {
+  imports_.Set(service.import.name.ToString(), std::move(version));
+  for (EndpointSlice& slice : service.slices) directory_.Put(std::move(slice));
+  directory_.Put(std::move(service.import));
+}
+
+void Replica::Put(AddressOwner owner, std::string version) {
+  if (!demanded_.contains(owner.ip)) return;
+  addresses_.Set(owner.ip.ToString(), std::move(version));
+  directory_.Put(std::move(owner));
+}
+
+void Replica::RemoveImport(std::string_view key) {
+  imports_.Erase(key);
+  if (const ServiceImport* import = directory_.snapshot()->FindServiceImport(key)) {
+    directory_.RemoveServiceImport(import->name);
+  }
+  HideImportedSlices(key);
+}
+
+void Replica::HideImportedSlices(std::string_view key) {
+  const SliceSet* shown = directory_.snapshot()->FindImportedSlices(key);
+  if (shown == nullptr) return;
+  for (const auto& [name, slice] : *shown) directory_.RemoveImportedSlice(slice->name);
+}
+
+// That nobody has an address is known as well.
+void Replica::RemoveOwner(std::string_view address) {
+  const auto ip = IpAddress::Parse(address);
+  if (!ip.ok() || !demanded_.contains(*ip)) return;
+  addresses_.Erase(address);
+  const AddressOwner* held = directory_.snapshot()->FindAddress(*ip);
+  if (held == nullptr || !held->pod.name.empty()) directory_.Put(AddressOwner{*ip, {}});
+}
+
 void Replica::Remove(std::string_view type_url, std::string_view name) {
   if (type_url == api::kEndpointsType) {
     endpoints_.Remove(name);
+  } else if (type_url == api::kServiceImportType) {
+    RemoveImport(name);
+  } else if (type_url == api::kAddressType) {
+    RemoveOwner(name);
   } else if (type_url == api::kNamespaceType) {
     namespaces_.Erase(name);
     directory_.RemoveNamespace(name);
@@ -99,14 +157,20 @@ void Replica::Remove(std::string_view type_url, std::string_view name) {
 }
 
 Replica::Image Replica::image() const {
-  return {directory_.snapshot(), namespaces_.frozen(), services_.frozen(),
-          endpoints_.versions().frozen(), endpoints_.InTransit()};
+  return {directory_.snapshot(),          namespaces_.frozen(), services_.frozen(),
+          endpoints_.versions().frozen(), imports_.frozen(),    endpoints_.InTransit()};
+}
+
+const HeldVersions& Replica::HeldOf(std::string_view type_url) const {
+  if (type_url == api::kNamespaceType) return namespaces_;
+  if (type_url == api::kServiceType) return services_;
+  if (type_url == api::kServiceImportType) return imports_;
+  if (type_url == api::kAddressType) return addresses_;
+  return endpoints_.versions();
 }
 
 const HeldVersions::Frozen& Replica::versions(std::string_view type_url) const {
-  if (type_url == api::kNamespaceType) return namespaces_.frozen();
-  if (type_url == api::kServiceType) return services_.frozen();
-  return endpoints_.versions().frozen();
+  return HeldOf(type_url).frozen();
 }
 
 }  // namespace portolan::proxy

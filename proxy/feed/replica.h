@@ -6,8 +6,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/statusor.h"
 #include "directory/directory.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
@@ -18,7 +21,7 @@ namespace portolan::proxy {
 
 class Replica {
  public:
-  // Applies and commits a response of one of the three directory types: what it brings, what it
+  // Applies and commits a response of one of the directory types: what it brings, what it
   // removes, and each Service's endpoints where they are whole by now. An error names the resource
   // and the field, and then nothing of the response was applied.
   absl::StatusOr<Directory::Committed> Apply(
@@ -30,10 +33,16 @@ class Replica {
     HeldVersions::Frozen namespaces;
     HeldVersions::Frozen services;
     HeldVersions::Frozen endpoints;
+    HeldVersions::Frozen imports;
     // Services whose endpoints are held in another version than the snapshot shows.
     StringSet endpoints_in_transit;
   };
   Image image() const;
+
+  // Who has an address is held only for those that are demanded. Others are ignored: the answer
+  // crossed with the request that gave them up.
+  void Demand(const IpAddress& ip) { demanded_.insert(ip); }
+  Directory::Committed GiveUp(const std::vector<IpAddress>& ips);
 
   const std::shared_ptr<const Snapshot>& snapshot() const { return directory_.snapshot(); }
   // REQUIRES: a directory type.
@@ -45,12 +54,23 @@ class Replica {
   void Put(Service service, std::string version);
   void Put(api::EndpointsHead head, std::string version);
   void Put(EndpointSlice slice, std::string version);
+  void Put(api::ImportedService service, std::string version);
+  void Put(AddressOwner owner, std::string version);
+  const HeldVersions& HeldOf(std::string_view type_url) const;
+  Directory::Committed Commit();
   void Remove(std::string_view type_url, std::string_view name);
+  void RemoveImport(std::string_view key);
+  void HideImportedSlices(std::string_view key);
+  void RemoveOwner(std::string_view address);
 
   Directory directory_;
   HeldVersions namespaces_;
   HeldVersions services_;
   EndpointSets endpoints_;
+  HeldVersions imports_;
+  // Without those of which it is known that nobody has them.
+  HeldVersions addresses_;
+  absl::flat_hash_set<IpAddress> demanded_;
 };
 
 }  // namespace portolan::proxy

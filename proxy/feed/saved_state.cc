@@ -106,6 +106,11 @@ void AddReplica(const Replica::Image& image, BodyWriter& body) {
   image.snapshot->ForEachSliceSet([&](const std::string& key, const SliceSet& slices) {
     AddEndpoints(image, key, slices, body);
   });
+  image.snapshot->ForEachServiceImport([&](const ServiceImport& import) {
+    const std::string name = import.name.ToString();
+    body.Add(name, VersionOf(image.imports, name),
+             api::ToProto(import, image.snapshot->FindImportedSlices(name)));
+  });
   // Services that are known to have no endpoints: a head that lists nothing. The directory does not
   // hold those.
   image.endpoints.ForEach([&](const std::string& name, const std::string& version) {

@@ -5,6 +5,9 @@
 // against torn and rotten files, not against a writer with intent: who may write the state
 // directory may also write the Corefile.
 //
+// Who has an address is not saved: it is asked for anew within a round trip, and by the time of the
+// next start another pod may have it.
+//
 // EncodeState and DecodeState are pure and for any thread.
 #pragma once
 

@@ -14,11 +14,12 @@ struct FeedType {
   std::string_view type_url;
   // In metrics.
   std::string_view label;
-  // "*": every resource of the type, and the set is complete only once the server said so.
-  // Otherwise the one resource asked for.
+  // "*": every resource of the type, and the set is complete only once the server said so. Empty:
+  // those that are asked for while the feed runs. Otherwise the one resource asked for.
   std::string_view name;
 
   bool is_wildcard() const { return name == "*"; }
+  bool is_on_demand() const { return name.empty(); }
 };
 
 inline constexpr std::string_view kProxyConfigName = "default";
@@ -28,7 +29,10 @@ inline constexpr std::array<FeedType, kFeedTypeCount> kFeedTypes{{
     {api::kNamespaceType, "Namespace", "*"},
     {api::kServiceType, "Service", "*"},
     {api::kEndpointsType, "Endpoints", "*"},
+    {api::kServiceImportType, "ServiceImport", "*"},
+    {api::kAddressType, "Address", ""},
 }};
 inline constexpr size_t kProxyConfigIndex = 0;
+inline constexpr size_t kAddressIndex = 5;
 
 }  // namespace portolan::proxy

@@ -254,19 +254,11 @@ absl::StatusOr<Endpoint> Convert(const v1::Endpoint& proto, IpFamily family, siz
   return endpoint;
 }
 
-absl::StatusOr<EndpointSlice> Convert(const EndpointsName& name, const v1::EndpointSlice& proto) {
-  EndpointSlice slice;
-  slice.name = {proto.namespace_(), std::string(name.slice)};
-  slice.service = proto.service();
+// Fills in the family, ports and endpoints of `slice`.
+absl::Status ConvertEndpoints(const v1::EndpointSlice& proto, EndpointSlice& slice) {
   slice.family = proto.ipv6() ? IpFamily::kIpv6 : IpFamily::kIpv4;
-  absl::Status status = CheckSameName("slice.namespace, slice.service", name.service_key,
-                                      proto.namespace_() + "/" + proto.service());
-  // The body of a piece may say the whole EndpointSlice's name, which the control plane cut.
-  const std::string_view whole = name.slice.substr(0, name.slice.find('#'));
-  if (proto.name() != whole) status.Update(CheckSameName("slice.name", name.slice, proto.name()));
   auto ports = ParsePorts<EndpointPort>(proto.ports(), 0);
-  if (!ports.ok()) status.Update(InvalidArgument("slice.{}", Message(ports.status())));
-  if (!status.ok()) return status;
+  if (!ports.ok()) return InvalidArgument("slice.{}", Message(ports.status()));
   slice.ports = *std::move(ports);
   slice.endpoints.reserve(static_cast<size_t>(proto.endpoints_size()));
   for (const v1::Endpoint& endpoint : proto.endpoints()) {
@@ -274,7 +266,79 @@ absl::StatusOr<EndpointSlice> Convert(const EndpointsName& name, const v1::Endpo
     if (!converted.ok()) return converted.status();
     slice.endpoints.push_back(*std::move(converted));
   }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EndpointSlice> Convert(const EndpointsName& name, const v1::EndpointSlice& proto) {
+  EndpointSlice slice;
+  slice.name = {proto.namespace_(), std::string(name.slice)};
+  slice.service = proto.service();
+  absl::Status status = CheckSameName("slice.namespace, slice.service", name.service_key,
+                                      proto.namespace_() + "/" + proto.service());
+  // The body of a piece may say the whole EndpointSlice's name, which the control plane cut.
+  const std::string_view whole = name.slice.substr(0, name.slice.find('#'));
+  if (proto.name() != whole) status.Update(CheckSameName("slice.name", name.slice, proto.name()));
+  status.Update(ConvertEndpoints(proto, slice));
+  if (!status.ok()) return status;
   return slice;
+}
+
+absl::StatusOr<EndpointSlice> ConvertImported(const ServiceImport& import,
+                                              const v1::EndpointSlice& proto) {
+  EndpointSlice slice;
+  slice.name = {import.name.ns, proto.name()};
+  slice.service = import.name.name;
+  slice.imported = true;
+  slice.source_cluster = proto.source_cluster();
+  absl::Status status = CheckSameName("slice.namespace, slice.service", import.name.ToString(),
+                                      proto.namespace_() + "/" + proto.service());
+  status.Update(CheckText("slice.name", proto.name(), kMaxName, Presence::kRequired));
+  status.Update(
+      CheckText("slice.source_cluster", proto.source_cluster(), kMaxLabel, Presence::kOptional));
+  status.Update(ConvertEndpoints(proto, slice));
+  if (!status.ok()) return status;
+  return slice;
+}
+
+absl::StatusOr<ImportedService> Convert(std::string_view name, const v1::ServiceImport& proto) {
+  ImportedService service;
+  ServiceImport& import = service.import;
+  import.name = {proto.namespace_(), proto.name()};
+  import.headless = proto.headless();
+  auto ips = ParseAddresses("ips", proto.ips());
+  auto ports = ParsePorts<ServicePort>(proto.ports(), 1);
+  absl::Status status = CheckSameName("namespace, name", name, import.name.ToString());
+  status.Update(CheckText("namespace", proto.namespace_(), kMaxLabel, Presence::kRequired));
+  status.Update(CheckText("name", proto.name(), kMaxLabel, Presence::kRequired));
+  status.Update(ips.status());
+  status.Update(ports.status());
+  if (status.ok() && import.headless && !ips->empty()) {
+    status = InvalidArgument("ips: a headless ServiceImport has none");
+  }
+  if (!status.ok()) return status;
+  import.ips = *std::move(ips);
+  import.ports = *std::move(ports);
+  for (const v1::EndpointSlice& slice : proto.slices()) {
+    auto converted = ConvertImported(import, slice);
+    if (!converted.ok()) {
+      return InvalidArgument("slices[{}]: {}", service.slices.size(), Message(converted.status()));
+    }
+    service.slices.push_back(*std::move(converted));
+  }
+  return service;
+}
+
+// An owner of another kind than a Pod, which this program does not know of, is no Pod.
+absl::StatusOr<AddressOwner> Convert(std::string_view name, const v1::Address& proto) {
+  const auto ip = IpAddress::Parse(name);
+  if (!ip.ok() || ip->ToString() != name) return InvalidArgument("name: not an IP address");
+  if (!proto.has_pod()) return AddressOwner{*ip, {}};
+  const v1::PodAddress& pod = proto.pod();
+  absl::Status status =
+      CheckText("pod.namespace", pod.namespace_(), kMaxLabel, Presence::kRequired);
+  status.Update(CheckText("pod.name", pod.name(), kMaxName, Presence::kRequired));
+  if (!status.ok()) return status;
+  return AddressOwner{*ip, {pod.namespace_(), pod.name()}};
 }
 
 absl::StatusOr<DirectoryResource> Convert(std::string_view name, const v1::Endpoints& proto) {
@@ -310,6 +374,8 @@ absl::StatusOr<DirectoryResource> ParseUnnamed(
   if (type_url == kNamespaceType) return UnpackAndConvert<v1::Namespace>(resource);
   if (type_url == kServiceType) return UnpackAndConvert<v1::Service>(resource);
   if (type_url == kEndpointsType) return UnpackAndConvert<v1::Endpoints>(resource);
+  if (type_url == kServiceImportType) return UnpackAndConvert<v1::ServiceImport>(resource);
+  if (type_url == kAddressType) return UnpackAndConvert<v1::Address>(resource);
   return InvalidArgument("type '{}' is not of the directory", type_url);
 }
 
@@ -355,6 +421,17 @@ void Fill(const Endpoint& from, v1::Endpoint& to) {
   to.set_pod_name(from.pod.name);
 }
 
+void Fill(const EndpointSlice& from, std::string_view name, std::span<const Endpoint> endpoints,
+          v1::EndpointSlice& to) {
+  to.set_namespace_(from.name.ns);
+  to.set_service(from.service);
+  to.set_name(std::string(name));
+  to.set_ipv6(from.family == IpFamily::kIpv6);
+  to.set_source_cluster(from.source_cluster);
+  AddPorts(from.ports, to);
+  for (const Endpoint& endpoint : endpoints) Fill(endpoint, *to.add_endpoints());
+}
+
 }  // namespace
 
 std::optional<EndpointsName> EndpointsName::Parse(std::string_view name) {
@@ -382,6 +459,7 @@ absl::StatusOr<DirectoryResource> ParseDirectoryResource(
   std::visit(
       [&](auto& value) {
         if constexpr (requires { value.origin; }) value.origin = ParseOrigin(resource);
+        if constexpr (requires { value.import; }) value.import.origin = ParseOrigin(resource);
       },
       *parsed);
   return parsed;
@@ -443,13 +521,7 @@ v1::Endpoints ToProto(const EndpointSlice& slice) {
 v1::Endpoints ToProto(const EndpointSlice& slice, std::string_view name,
                       std::span<const Endpoint> endpoints) {
   v1::Endpoints proto;
-  v1::EndpointSlice& body = *proto.mutable_slice();
-  body.set_namespace_(slice.name.ns);
-  body.set_service(slice.service);
-  body.set_name(std::string(name));
-  body.set_ipv6(slice.family == IpFamily::kIpv6);
-  AddPorts(slice.ports, body);
-  for (const Endpoint& endpoint : endpoints) Fill(endpoint, *body.add_endpoints());
+  Fill(slice, name, endpoints, *proto.mutable_slice());
   return proto;
 }
 
@@ -462,6 +534,31 @@ v1::Endpoints ToProto(const EndpointsHead& head) {
   }
   // A head of nothing still says that it is a head.
   proto.mutable_head();
+  return proto;
+}
+
+v1::ServiceImport ToProto(const ServiceImport& import, const SliceSet* slices) {
+  v1::ServiceImport proto;
+  proto.set_namespace_(import.name.ns);
+  proto.set_name(import.name.name);
+  proto.set_headless(import.headless);
+  AddAddresses(import.ips, proto.mutable_ips());
+  AddPorts(import.ports, proto);
+  if (slices == nullptr) return proto;
+  size_t room = kMaxImportedEndpoints;
+  for (const auto& [name, slice] : *slices) {
+    const auto endpoints =
+        std::span(slice->endpoints).first(std::min(room, slice->endpoints.size()));
+    room -= endpoints.size();
+    Fill(*slice, name, endpoints, *proto.add_slices());
+  }
+  return proto;
+}
+
+v1::Address ToProto(const AddressOwner& owner) {
+  v1::Address proto;
+  proto.mutable_pod()->set_namespace_(owner.pod.ns);
+  proto.mutable_pod()->set_name(owner.pod.name);
   return proto;
 }
 

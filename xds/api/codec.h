@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "directory/directory.h"
 #include "directory/model.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "portolan/v1/config.pb.h"
@@ -25,6 +26,8 @@ namespace portolan::api {
 inline constexpr std::string_view kNamespaceType = "type.googleapis.com/portolan.v1.Namespace";
 inline constexpr std::string_view kServiceType = "type.googleapis.com/portolan.v1.Service";
 inline constexpr std::string_view kEndpointsType = "type.googleapis.com/portolan.v1.Endpoints";
+inline constexpr std::string_view kServiceImportType =
+    "type.googleapis.com/portolan.v1.ServiceImport";
 inline constexpr std::string_view kAddressType = "type.googleapis.com/portolan.v1.Address";
 inline constexpr std::string_view kProxyConfigType = "type.googleapis.com/portolan.v1.ProxyConfig";
 
@@ -46,11 +49,18 @@ struct EndpointsHead {
   std::vector<Listed> slices;
 };
 
+// A ServiceImport with all its slices, which change as one.
+struct ImportedService {
+  ServiceImport import;
+  std::vector<EndpointSlice> slices;
+};
+
 // A slice's model carries the last part of the resource's name ("backend-x7k2p#2") as its name, so
 // that the pieces of one large EndpointSlice stay apart.
-using DirectoryResource = std::variant<Namespace, Service, EndpointsHead, EndpointSlice>;
+using DirectoryResource =
+    std::variant<Namespace, Service, EndpointsHead, EndpointSlice, ImportedService, AddressOwner>;
 
-// `type_url` is one of the first three above; anything else is an error.
+// `type_url` is one of the above but ProxyConfig's; anything else is an error.
 absl::StatusOr<DirectoryResource> ParseDirectoryResource(
     std::string_view type_url, const envoy::service::discovery::v3::Resource& resource);
 
@@ -69,5 +79,10 @@ v1::Endpoints ToProto(const EndpointSlice& slice);
 v1::Endpoints ToProto(const EndpointSlice& slice, std::string_view name,
                       std::span<const Endpoint> endpoints);
 v1::Endpoints ToProto(const EndpointsHead& head);
+// `slices` may be null: none. Endpoints beyond kMaxImportedEndpoints are left out.
+inline constexpr size_t kMaxImportedEndpoints = 10'000;
+v1::ServiceImport ToProto(const ServiceImport& import, const SliceSet* slices);
+// REQUIRES: somebody has the address.
+v1::Address ToProto(const AddressOwner& owner);
 
 }  // namespace portolan::api

@@ -17,10 +17,9 @@ bool Precedes(const Pod& a, const Pod& b) {
   return std::tie(a.created, a.name) < std::tie(b.created, b.name);
 }
 
-// What a subscriber is told of the owner.
 bool SameOwner(const Pod* a, const Pod* b) {
   if (a == nullptr || b == nullptr) return a == b;
-  return a->name == b->name && a->node_name == b->node_name;
+  return a->name == b->name;
 }
 
 }  // namespace

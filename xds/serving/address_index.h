@@ -25,7 +25,7 @@ class AddressIndex {
   const Pod* FindOwner(const IpAddress& ip) const;
 
   // The index of the next snapshot. Adds to `changed`, in text, the addresses that have another
-  // owner now, or the same with other content.
+  // owner now.
   AddressIndex Next(const Directory::Committed& committed, std::vector<std::string>* changed) const;
 
  private:

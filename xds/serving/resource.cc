@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <span>
 
+#include "common/log.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "portolan/v1/config.pb.h"
 #include "portolan/v1/directory.pb.h"
@@ -48,6 +49,8 @@ std::string_view TypeUrl(ResourceType type) {
       return api::kServiceType;
     case ResourceType::kEndpoints:
       return api::kEndpointsType;
+    case ResourceType::kServiceImport:
+      return api::kServiceImportType;
     case ResourceType::kAddress:
       return api::kAddressType;
   }
@@ -92,12 +95,26 @@ ResourcePtr EncodeService(const Service& service, const Namespace* ns) {
   return EncodeResource(ResourceType::kService, service.name.ToString(), message, service.origin);
 }
 
+ResourcePtr EncodeServiceImport(const ServiceImport& import, const SliceSet* slices) {
+  Origin origin = import.origin;
+  size_t endpoints = 0;
+  if (slices != nullptr) {
+    for (const auto& [name, slice] : *slices) {
+      origin.arrived = std::max(origin.arrived, slice->origin.arrived);
+      endpoints += slice->endpoints.size();
+    }
+  }
+  const std::string name = import.name.ToString();
+  if (endpoints > api::kMaxImportedEndpoints) {
+    log::warn("ServiceImport {}: {} of its {} endpoints are not served", name,
+              endpoints - api::kMaxImportedEndpoints, endpoints);
+  }
+  return EncodeResource(ResourceType::kServiceImport, name, api::ToProto(import, slices), origin);
+}
+
 ResourcePtr EncodeAddress(std::string name, const Pod& owner) {
-  v1::Address message;
-  message.mutable_pod()->set_namespace_(owner.name.ns);
-  message.mutable_pod()->set_name(owner.name.name);
-  message.mutable_pod()->set_node(owner.node_name);
-  return EncodeResource(ResourceType::kAddress, std::move(name), message, owner.origin);
+  return EncodeResource(ResourceType::kAddress, std::move(name),
+                        api::ToProto(AddressOwner{{}, owner.name}), owner.origin);
 }
 
 ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile) {

@@ -15,13 +15,21 @@
 #include <string_view>
 #include <vector>
 
+#include "directory/directory.h"
 #include "directory/model.h"
 
 namespace portolan::xds {
 
 // In the order in which a stream sends them: what others refer to comes first (make before break).
-enum class ResourceType : uint8_t { kProxyConfig, kNamespace, kService, kEndpoints, kAddress };
-inline constexpr size_t kResourceTypes = 5;
+enum class ResourceType : uint8_t {
+  kProxyConfig,
+  kNamespace,
+  kService,
+  kEndpoints,
+  kServiceImport,
+  kAddress
+};
+inline constexpr size_t kResourceTypes = 6;
 
 std::string_view TypeUrl(ResourceType type);
 std::optional<ResourceType> ResourceTypeOf(std::string_view type_url);
@@ -42,6 +50,8 @@ ResourcePtr EncodeResource(ResourceType type, std::string name,
 ResourcePtr EncodeNamespace(const Namespace& ns);
 // `ns` is null when there is no such namespace.
 ResourcePtr EncodeService(const Service& service, const Namespace* ns);
+// With its slices, null if it has none. `arrived` is the latest of theirs and its own.
+ResourcePtr EncodeServiceImport(const ServiceImport& import, const SliceSet* slices);
 // Named by the address in text.
 ResourcePtr EncodeAddress(std::string name, const Pod& owner);
 ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile);

@@ -73,6 +73,12 @@ ResourceCache::Published ResourceCache::Update(const Directory::Committed& commi
     if (!committed.changes.endpoints.contains(key)) UpdateEndpoints(snapshot, key, edit);
   }
   for (const std::string& key : committed.changes.endpoints) UpdateEndpoints(snapshot, key, edit);
+  for (const std::string& key : committed.changes.service_imports) {
+    UpdateServiceImport(snapshot, key, edit);
+  }
+  for (const std::string& key : committed.changes.imported_endpoints) {
+    if (!committed.changes.service_imports.contains(key)) UpdateServiceImport(snapshot, key, edit);
+  }
   edit.addresses =
       edit.addresses.Next(committed, &edit.changed[static_cast<size_t>(ResourceType::kAddress)]);
   return Publish(std::move(edit), snapshot.generation());
@@ -144,6 +150,17 @@ void ResourceCache::UpdateEndpoints(const Snapshot& snapshot, const std::string&
   built_.insert_or_assign(key, std::move(next));
   edit.Set(ResourceType::kEndpoints, EncodeHead(key, all, arrived));
   edit.slices.Set(key, std::move(names));
+}
+
+void ResourceCache::UpdateServiceImport(const Snapshot& snapshot, const std::string& key,
+                                        Edit& edit) {
+  const ServiceImport* import = snapshot.FindServiceImport(key);
+  if (import == nullptr) {
+    edit.Remove(ResourceType::kServiceImport, key);
+  } else {
+    const SliceSet* slices = snapshot.FindImportedSlices(key);
+    edit.Set(ResourceType::kServiceImport, EncodeServiceImport(*import, slices));
+  }
 }
 
 ResourceCache::Published ResourceCache::SetCorefile(std::string_view corefile) {

@@ -90,6 +90,7 @@ class ResourceCache {
   void UpdateNamespaces(const Directory::Committed& committed, Edit& edit);
   void UpdateService(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateEndpoints(const Snapshot& snapshot, const std::string& key, Edit& edit);
+  void UpdateServiceImport(const Snapshot& snapshot, const std::string& key, Edit& edit);
   Published Publish(Edit edit, uint64_t generation);
 
   std::shared_ptr<const ResourceSet> current_;

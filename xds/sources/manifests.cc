@@ -63,25 +63,23 @@ class ManifestReader {
     const Field metadata = object["metadata"];
     const Field version = metadata["resourceVersion"];
     const Origin origin{version.String(), arrived_};
-    Manifest manifest;
-    manifest.line = object.line();
-    manifest.digest = object.value()->digest;
-    const bool wanted = Convert(object, kind, origin, manifest);
+    std::vector<Object> converted = Convert(object, kind, origin);
     if (!errors.ok()) return Describe(errors, type.kind, NameOf(object));
-    if (!wanted) return absl::OkStatus();
-    if (result_.objects.size() >= kMaxManifestObjects) {
-      return InvalidArgument("{}: holds more than {} objects", file_, kMaxManifestObjects);
+    for (Object& one : converted) {
+      if (result_.objects.size() >= kMaxManifestObjects) {
+        return InvalidArgument("{}: holds more than {} objects", file_, kMaxManifestObjects);
+      }
+      const ObjectId id = IdOf(one);
+      result_.objects.push_back({id, std::move(one), object.line(), object.value()->digest});
     }
-    manifest.id = IdOf(manifest.object);
-    result_.objects.push_back(std::move(manifest));
     return absl::OkStatus();
   }
 
-  bool Convert(const Field& object, KnownKind kind, const Origin& origin, Manifest& out) {
+  // What an object is to the directory: one value, for some two or none.
+  std::vector<Object> Convert(const Field& object, KnownKind kind, const Origin& origin) {
     switch (kind) {
       case KnownKind::kNamespace:
-        out.object = ReadNamespace(object, origin);
-        return true;
+        return {ReadNamespace(object, origin)};
       case KnownKind::kService: {
         Service service = ReadService(object, origin);
         if (service.cluster_ips.empty() && !service.headless &&
@@ -90,26 +88,24 @@ class ManifestReader {
                                           "manifests assigns none: its name has no address",
                                           service.name.ToString()));
         }
-        out.object = std::move(service);
-        return true;
+        return {std::move(service)};
       }
       case KnownKind::kEndpointSlice: {
-        EndpointSlice slice;
-        const bool has_addresses = ReadEndpointSlice(object, origin, &slice);
-        if (!has_addresses) {
-          Note(object.line(),
-               fmt::format("EndpointSlice {} skipped: addressType FQDN", slice.name.ToString()));
+        const std::vector<EndpointSlice> slices = ReadEndpointSlices(object, origin);
+        if (slices.empty()) {
+          Note(object.line(), fmt::format("EndpointSlice {} skipped: addressType FQDN",
+                                          NameOf(object).ToString()));
         }
-        out.object = std::move(slice);
-        return has_addresses;
+        return {slices.begin(), slices.end()};
       }
+      case KnownKind::kServiceImport:
+        return {ReadServiceImport(object, origin)};
       case KnownKind::kPod:
-        out.object = ReadPod(object, origin);
-        return true;
+        return {ReadPod(object, origin)};
       case KnownKind::kUnknown:
-        return false;
+        break;
     }
-    return false;
+    return {};
   }
 
   absl::Status Describe(const FieldErrors& errors, const std::string& kind,

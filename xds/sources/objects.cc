@@ -11,6 +11,8 @@ namespace portolan::xds {
 namespace {
 
 constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-name";
+constexpr std::string_view kImportNameLabel = "multicluster.kubernetes.io/service-name";
+constexpr std::string_view kSourceClusterLabel = "multicluster.kubernetes.io/source-cluster";
 constexpr std::string_view kOwnAnnotations = "portolan.dev/";
 constexpr int64_t kMaxPort = 65535;
 
@@ -72,14 +74,20 @@ std::string ReadLabelOrNone(const Field& field) {
   return name;
 }
 
+ServicePort ReadServicePort(const Field& item) {
+  const Field name = item["name"];
+  const Field number = item["port"];
+  const Field protocol = item["protocol"];
+  if (!number.present()) number.Fail("is missing");
+  return {ReadLabelOrNone(name), ReadProtocol(protocol), ReadPort(number)};
+}
+
 void ReadServicePorts(const Field& spec, Service& service) {
   const Field ports = spec["ports"];
   ports.ForEachItem([&](const Field& item) {
     const Field name = item["name"];
     const Field number = item["port"];
-    const Field protocol = item["protocol"];
-    if (!number.present()) number.Fail("is missing");
-    ServicePort port{ReadLabelOrNone(name), ReadProtocol(protocol), ReadPort(number)};
+    ServicePort port = ReadServicePort(item);
     for (const ServicePort& other : service.ports) {
       if (other.name == port.name && !port.name.empty()) {
         name.Fail(fmt::format("'{}' names two ports", port.name));
@@ -187,6 +195,13 @@ void ReadLoadBalancer(const Field& object, Service& service) {
   });
 }
 
+std::string ReadServiceName(const Field& label) {
+  std::string name = label.String();
+  if (!name.empty() && !IsLabel(name))
+    label.Fail(fmt::format("'{}' is not a Service's name", name));
+  return name;
+}
+
 absl::Time ReadTime(const Field& field) {
   absl::Time time = absl::InfinitePast();
   if (!field.present()) return time;
@@ -254,7 +269,10 @@ std::string_view KindName(ObjectKind kind) {
     case ObjectKind::kService:
       return "Service";
     case ObjectKind::kEndpointSlice:
+    case ObjectKind::kImportedSlice:
       return "EndpointSlice";
+    case ObjectKind::kServiceImport:
+      return "ServiceImport";
     case ObjectKind::kPod:
       return "Pod";
   }
@@ -271,7 +289,10 @@ ObjectId IdOf(const Object& object) {
     ObjectId operator()(const Namespace& o) const { return {ObjectKind::kNamespace, {"", o.name}}; }
     ObjectId operator()(const Service& o) const { return {ObjectKind::kService, o.name}; }
     ObjectId operator()(const EndpointSlice& o) const {
-      return {ObjectKind::kEndpointSlice, o.name};
+      return {o.imported ? ObjectKind::kImportedSlice : ObjectKind::kEndpointSlice, o.name};
+    }
+    ObjectId operator()(const ServiceImport& o) const {
+      return {ObjectKind::kServiceImport, o.name};
     }
     ObjectId operator()(const Pod& o) const { return {ObjectKind::kPod, o.name}; }
   };
@@ -281,6 +302,10 @@ ObjectId IdOf(const Object& object) {
 KnownKind KindOf(std::string_view api_version, std::string_view kind) {
   if (api_version == "discovery.k8s.io/v1" && kind == "EndpointSlice") {
     return KnownKind::kEndpointSlice;
+  }
+  if (kind == "ServiceImport" && (api_version == "multicluster.x-k8s.io/v1alpha1" ||
+                                  api_version == "multicluster.x-k8s.io/v1beta1")) {
+    return KnownKind::kServiceImport;
   }
   if (api_version != "v1") return KnownKind::kUnknown;
   if (kind == "Namespace") return KnownKind::kNamespace;
@@ -357,33 +382,59 @@ Service ReadService(const Field& object, const Origin& origin) {
   return service;
 }
 
-bool ReadEndpointSlice(const Field& object, const Origin& origin, EndpointSlice* out) {
-  out->name = NameOf(object);
-  out->origin = origin;
+ServiceImport ReadServiceImport(const Field& object, const Origin& origin) {
+  ServiceImport import;
+  import.name = NameOf(object);
+  import.origin = origin;
+  if (!IsLabel(import.name.name)) {
+    const Field metadata = object["metadata"];
+    const Field name = metadata["name"];
+    name.Fail(fmt::format("'{}' is not a DNS label", import.name.name));
+  }
+  const Field spec = object["spec"];
+  const Field type = spec["type"];
+  import.headless = ReadWord<bool>(type, {{"ClusterSetIP", false}, { "Headless", true }});
+  const Field ips = spec["ips"];
+  if (!import.headless) import.ips = ReadIps(ips);
+  const Field ports = spec["ports"];
+  ports.ForEachItem([&](const Field& item) { import.ports.push_back(ReadServicePort(item)); });
+  return import;
+}
+
+std::vector<EndpointSlice> ReadEndpointSlices(const Field& object, const Origin& origin) {
+  EndpointSlice slice;
+  slice.name = NameOf(object);
+  slice.origin = origin;
   const Field metadata = object["metadata"];
   const Field labels = metadata["labels"];
   const Field service = labels[kServiceNameLabel];
-  out->service = service.String();
-  if (!out->service.empty() && !IsLabel(out->service)) {
-    service.Fail(fmt::format("'{}' is not a Service's name", out->service));
-  }
+  const Field import = labels[kImportNameLabel];
+  const Field cluster = labels[kSourceClusterLabel];
+  slice.service = ReadServiceName(service);
+  const std::string import_name = ReadServiceName(import);
   const Field type = object["addressType"];
   const std::string address_type = type.String();
-  if (address_type == "FQDN") return false;
+  if (address_type == "FQDN") return {};
   if (address_type.empty()) type.Fail("is missing");
-  out->family = ReadWord<IpFamily>(type, {{"IPv4", IpFamily::kIpv4}, {"IPv6", IpFamily::kIpv6}});
+  slice.family = ReadWord<IpFamily>(type, {{"IPv4", IpFamily::kIpv4}, {"IPv6", IpFamily::kIpv6}});
   const Field ports = object["ports"];
   ports.ForEachItem([&](const Field& item) {
     const Field name = item["name"];
     const Field protocol = item["protocol"];
     const Field port = item["port"];
     const uint16_t number = port.present() ? ReadPort(port) : uint16_t{0};
-    out->ports.push_back({ReadLabelOrNone(name), ReadProtocol(protocol), number});
+    slice.ports.push_back({ReadLabelOrNone(name), ReadProtocol(protocol), number});
   });
   const Field endpoints = object["endpoints"];
   endpoints.ForEachItem(
-      [&](const Field& item) { out->endpoints.push_back(ReadEndpoint(item, *out)); });
-  return true;
+      [&](const Field& item) { slice.endpoints.push_back(ReadEndpoint(item, slice)); });
+  if (import_name.empty()) return {slice};
+  EndpointSlice imported = slice;
+  imported.service = import_name;
+  imported.imported = true;
+  imported.source_cluster = ReadLabelOrNone(cluster);
+  if (slice.service.empty()) return {imported};
+  return {slice, imported};
 }
 
 Pod ReadPod(const Field& object, const Origin& origin) {

@@ -3,24 +3,32 @@
 // API's own JSON, it comes here as a Value.
 //
 // Sources: the API reference pages of Service, EndpointSlice, Pod and Namespace
-// (https://kubernetes.io/docs/reference/kubernetes-api/) and pkg/apis/core/validation of
-// Kubernetes. Any thread.
+// (https://kubernetes.io/docs/reference/kubernetes-api/), pkg/apis/core/validation of Kubernetes,
+// and the multi-cluster services API (https://multicluster.sigs.k8s.io/). Any thread.
 #pragma once
 
 #include <string>
 #include <string_view>
 #include <variant>
+#include <vector>
 
 #include "directory/model.h"
 #include "xds/sources/value.h"
 
 namespace portolan::xds {
 
-enum class ObjectKind : uint8_t { kNamespace, kService, kEndpointSlice, kPod };
+enum class ObjectKind : uint8_t {
+  kNamespace,
+  kService,
+  kEndpointSlice,
+  kImportedSlice,  // of a ServiceImport; the same API object may be both
+  kServiceImport,
+  kPod
+};
 
 std::string_view KindName(ObjectKind kind);
 
-using Object = std::variant<Namespace, Service, EndpointSlice, Pod>;
+using Object = std::variant<Namespace, Service, EndpointSlice, ServiceImport, Pod>;
 
 // Which object this is; a Namespace has an empty ns.
 struct ObjectId {
@@ -40,7 +48,14 @@ struct ObjectId {
 ObjectId IdOf(const Object& object);
 
 // kUnknown: a kind, or a version of one, that the directory has no use for.
-enum class KnownKind : uint8_t { kUnknown, kNamespace, kService, kEndpointSlice, kPod };
+enum class KnownKind : uint8_t {
+  kUnknown,
+  kNamespace,
+  kService,
+  kEndpointSlice,
+  kServiceImport,
+  kPod
+};
 KnownKind KindOf(std::string_view api_version, std::string_view kind);
 
 // metadata.name and metadata.namespace; the latter is "default" when absent, as with kubectl.
@@ -50,8 +65,11 @@ ObjectName NameOf(const Field& object);
 // then not to be used.
 Namespace ReadNamespace(const Field& object, const Origin& origin);
 Service ReadService(const Field& object, const Origin& origin);
+ServiceImport ReadServiceImport(const Field& object, const Origin& origin);
 Pod ReadPod(const Field& object, const Origin& origin);
-// False for a slice of addressType FQDN, which has no addresses to give.
-bool ReadEndpointSlice(const Field& object, const Origin& origin, EndpointSlice* out);
+// The slice of a Service, of a ServiceImport, or one of each, as its labels say; one that belongs
+// to nobody where they say nothing. None for a slice of addressType FQDN, which has no addresses to
+// give.
+std::vector<EndpointSlice> ReadEndpointSlices(const Field& object, const Origin& origin);
 
 }  // namespace portolan::xds

@@ -26,6 +26,7 @@ void SaveAndRestore(const Replica& replica) {
   const Snapshot& after = *restored->replica->snapshot();
   Require(after.service_count() == before.service_count());
   Require(after.slice_set_count() == before.slice_set_count());
+  Require(after.service_import_count() == before.service_import_count());
   Require(restored->replica->endpoints_in_transit() == 0);
 }
 
@@ -33,6 +34,7 @@ void AsResponse(std::string_view bytes) {
   envoy::service::discovery::v3::DeltaDiscoveryResponse response;
   if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
   Replica replica;
+  replica.Demand(*IpAddress::Parse("10.42.0.1"));
   if (replica.Apply(response).ok()) SaveAndRestore(replica);
 }
 

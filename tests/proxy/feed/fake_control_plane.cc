@@ -32,12 +32,15 @@ bool FakeControlPlane::Send(DeltaDiscoveryResponse response) {
   return state_.With([&](State& state) {
     if (state.stream == nullptr) return false;
     response.set_nonce(std::to_string(++state.nonce));
+    state.last_nonces[response.type_url()] = response.nonce();
     return state.stream->Write(response);
   });
 }
 
 void FakeControlPlane::SendEmptySets() {
-  for (auto type : {kNamespaceType, kServiceType, kEndpointsType}) Send(MakeResponse(type, {}));
+  for (const FeedType& type : kFeedTypes) {
+    if (type.is_wildcard()) Send(MakeResponse(type.type_url, {}));
+  }
 }
 
 void FakeControlPlane::CloseStreams() {
@@ -59,7 +62,14 @@ DeltaDiscoveryRequest FakeControlPlane::Subscription(std::string_view type_url) 
 
 bool FakeControlPlane::IsSubscribed() const {
   return std::all_of(kFeedTypes.begin(), kFeedTypes.end(), [&](const FeedType& type) {
-    return !Subscription(type.type_url).resource_names_subscribe().empty();
+    return type.is_on_demand() || !Subscription(type.type_url).resource_names_subscribe().empty();
+  });
+}
+
+std::string FakeControlPlane::LastNonce(std::string_view type_url) const {
+  return state_.With([&](const State& state) {
+    const auto found = state.last_nonces.find(type_url);
+    return found == state.last_nonces.end() ? std::string() : found->second;
   });
 }
 

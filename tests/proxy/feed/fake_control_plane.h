@@ -4,6 +4,8 @@
 #include <grpcpp/server.h>
 
 #include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -37,9 +39,11 @@ class FakeControlPlane final
   std::vector<DeltaDiscoveryRequest> requests() const;
   // The first request of the newest stream for `type_url`, or an empty one.
   DeltaDiscoveryRequest Subscription(std::string_view type_url) const;
+  // Of the newest response of `type_url`; empty if there was none.
+  std::string LastNonce(std::string_view type_url) const;
   // The newest request of the newest stream for `type_url` that answers a response.
   DeltaDiscoveryRequest Answer(std::string_view type_url) const;
-  // To every type.
+  // To every type but those that are had on demand.
   bool IsSubscribed() const;
 
  private:
@@ -51,6 +55,7 @@ class FakeControlPlane final
     grpc::ServerContext* context = nullptr;
     std::vector<DeltaDiscoveryRequest> requests;
     int nonce = 0;
+    std::map<std::string, std::string, std::less<>> last_nonces;  // by type URL
   };
   Guarded<State> state_;
   std::atomic<int> streams_opened_{0};

@@ -77,9 +77,12 @@ class FeedTest : public testing::Test {
   bool UntilInSync() {
     return Until([&] { return feed->status().in_sync; });
   }
-  // A response that was taken or refused.
-  bool UntilAnswered(std::string_view type_url, const std::string& nonce) {
-    return Until([&] { return server.Answer(type_url).response_nonce() == nonce; });
+  // The response of the type that was sent last was taken or refused.
+  bool UntilAnswered(std::string_view type_url) {
+    return Until([&] {
+      const std::string nonce = server.LastNonce(type_url);
+      return !nonce.empty() && server.Answer(type_url).response_nonce() == nonce;
+    });
   }
   void SyncEmpty() {
     ASSERT_TRUE(UntilSubscribed());

@@ -33,6 +33,7 @@ TEST_F(FeedOutage, ANewStreamListsWhatIsHeldAndLearnsWhatIsGone) {
 
   server.Send(MakeResponse(kNamespaceType, {}));
   server.Send(MakeResponse(kEndpointsType, {}));
+  server.Send(MakeResponse(kServiceImportType, {}));
   ASSERT_FALSE(feed->status().in_sync);
   server.Send(MakeResponse(kServiceType, {}, {"default/b"}));
   ASSERT_TRUE(UntilInSync());
@@ -74,7 +75,7 @@ TEST_F(FeedOutage, AnUpdateThatIsNeverFinishedIsNotInSync) {
   StartFeed(options);
   SyncEmpty();
   server.Send(MakeResponse(kServiceType, {}, {}, Update::kMoreToCome));
-  ASSERT_TRUE(UntilAnswered(kServiceType, "5"));
+  ASSERT_TRUE(UntilAnswered(kServiceType));
   EXPECT_TRUE(feed->status().in_sync);
   ASSERT_TRUE(Until([&] { return !feed->status().in_sync; }));
   EXPECT_TRUE(feed->status().connected);

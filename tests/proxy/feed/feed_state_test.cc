@@ -41,6 +41,7 @@ class FeedState : public FeedTest {
         MakeResponse(kEndpointsType,
                      {HeadResource("backend", "h1", {{"s", "1"}}), HeadResource("idle", "h0", {}),
                       SliceResource("backend", "s", "1", {"10.42.0.1", "10.42.0.2"})}));
+    server.Send(MakeResponse(kServiceImportType, {ImportResource("mc", "i1", "mc-c1", {})}));
     ASSERT_TRUE(UntilInSync());
     feed->Stop();
     feed.reset();
@@ -79,9 +80,12 @@ TEST_F(FeedState, ARestartTellsTheControlPlaneWhatItHolds) {
                                    Pair("default/idle", "h0")));
   EXPECT_THAT(server.Subscription(kProxyConfigType).initial_resource_versions(),
               ElementsAre(Pair("default", "good")));
+  EXPECT_THAT(server.Subscription(kServiceImportType).initial_resource_versions(),
+              ElementsAre(Pair("default/mc", "i1")));
   server.Send(MakeResponse(kNamespaceType, {}));
   server.Send(MakeResponse(kServiceType, {}, {"default/backend"}));
   server.Send(MakeResponse(kEndpointsType, {}));
+  server.Send(MakeResponse(kServiceImportType, {}));
   ASSERT_TRUE(UntilInSync());
   EXPECT_EQ(FindService("backend"), nullptr);
   EXPECT_EQ(feed->status().source, FeedStatus::Source::kControlPlane);
@@ -106,7 +110,7 @@ TEST_F(FeedState, ASetInTransitIsSavedAsItIsShown) {
                                             SliceResource("backend", "s", "1", {"10.42.0.1"})}));
   server.Send(MakeResponse(kEndpointsType, {HeadResource("backend", "h2", {{"s", "2"}, {"t", "1"}}),
                                             SliceResource("backend", "s", "2", {"10.42.0.2"})}));
-  ASSERT_TRUE(UntilAnswered(kEndpointsType, "6"));
+  ASSERT_TRUE(UntilAnswered(kEndpointsType));
   feed.reset();
   StartFeed(OptionsWithState());
   const SliceSet* set = feed->snapshot()->FindSlices("default/backend");
@@ -131,7 +135,7 @@ TEST_F(FeedState, NothingIsSavedBeforeTheFirstSync) {
   StartFeed(OptionsWithState());
   ASSERT_TRUE(UntilSubscribed());
   server.Send(MakeResponse(kServiceType, {ServiceResource("a", "10.43.0.1")}));
-  ASSERT_TRUE(UntilAnswered(kServiceType, "2"));
+  ASSERT_TRUE(UntilAnswered(kServiceType));
   feed.reset();
   EXPECT_FALSE(std::filesystem::exists(file())) << "half a cluster would look like a whole one";
 }

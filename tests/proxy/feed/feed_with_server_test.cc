@@ -122,5 +122,39 @@ TEST_F(FeedWithServer, AnEmptyClusterComesIntoSync) {
   EXPECT_TRUE(UntilInSync());
 }
 
+TEST_F(FeedWithServer, AddressesAndServiceImportsArriveAndFollowTheSource) {
+  ServiceImport import;
+  import.name = {"default", "mc"};
+  import.ips = {*IpAddress::Parse("10.96.1.1")};
+  source.Put(import);
+  Pod pod;
+  pod.name = {"default", "a"};
+  pod.ips = {*IpAddress::Parse("10.42.0.1")};
+  source.Put(pod);
+  StartServer("127.0.0.1:0");
+  StartFeedOf(absl::Seconds(10));
+  ASSERT_TRUE(UntilInSync());
+  ASSERT_NE(feed->snapshot()->FindServiceImport("default/mc"), nullptr);
+
+  const auto owner = [&] { return feed->snapshot()->FindAddress(pod.ips[0]); };
+  feed->WantAddress(pod.ips[0]);
+  ASSERT_TRUE(Until([&] { return owner() != nullptr && owner()->pod.name == "a"; }));
+  pod.finished = true;
+  source.Put(pod);
+  EndpointSlice slice;
+  slice.name = {"default", "mc-c1"};
+  slice.service = "mc";
+  slice.imported = true;
+  slice.source_cluster = "c1";
+  source.Put(slice);
+  Publish();
+  ASSERT_TRUE(Until([&] { return owner()->pod.name.empty(); }));
+  ASSERT_TRUE(Until([&] { return feed->snapshot()->FindImportedSlices("default/mc") != nullptr; }));
+  source.RemoveServiceImport(import.name);
+  Publish();
+  ASSERT_TRUE(Until([&] { return feed->snapshot()->FindServiceImport("default/mc") == nullptr; }));
+  EXPECT_EQ(feed->snapshot()->FindImportedSlices("default/mc"), nullptr);
+}
+
 }  // namespace
 }  // namespace portolan::proxy

@@ -145,5 +145,35 @@ TEST(Replica, AnImageStaysAsItWas) {
   EXPECT_EQ(replica.versions(kServiceType).size(), 0u);
 }
 
+// The slices shown for the ServiceImport default/`import`.
+std::vector<std::string> ImportedSlices(const Replica& replica, const std::string& import) {
+  std::vector<std::string> names;
+  if (const SliceSet* set = replica.snapshot()->FindImportedSlices("default/" + import)) {
+    for (const auto& [name, slice] : *set) names.push_back(name);
+  }
+  return names;
+}
+
+TEST(Replica, AServiceImportComesAndGoesWithItsSlices) {
+  Replica replica;
+  const auto apply = [&](std::vector<Resource> resources, std::vector<std::string> removed = {}) {
+    const auto applied = replica.Apply(MakeResponse(kServiceImportType, resources, removed));
+    ASSERT_TRUE(applied.ok()) << applied.status();
+  };
+  apply({ImportResource("a", "1", "s", {"10.245.0.1"})});
+  ASSERT_NE(replica.snapshot()->FindServiceImport("default/a"), nullptr);
+  EXPECT_THAT(ImportedSlices(replica, "a"), ElementsAre("s"));
+  apply({ImportResource("a", "2", "t", {"10.245.0.2"})});
+  EXPECT_THAT(ImportedSlices(replica, "a"), ElementsAre("t"));
+  // The slice moves to another import, whichever comes first.
+  apply({ImportResource("0", "1", "t", {"10.245.0.2"}), ImportResource("a", "3", "u", {})});
+  EXPECT_THAT(ImportedSlices(replica, "0"), ElementsAre("t"));
+  EXPECT_THAT(ImportedSlices(replica, "a"), ElementsAre("u"));
+  apply({ImportResource("a", "4", "t", {})}, {"default/0"});
+  EXPECT_THAT(ImportedSlices(replica, "a"), ElementsAre("t"));
+  EXPECT_EQ(replica.snapshot()->FindServiceImport("default/0"), nullptr);
+  EXPECT_THAT(ImportedSlices(replica, "0"), ElementsAre());
+}
+
 }  // namespace
 }  // namespace portolan::proxy

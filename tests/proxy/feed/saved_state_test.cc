@@ -27,6 +27,11 @@ Replica& Filled(Replica& replica) {
   EXPECT_TRUE(replica.Apply(MakeResponse(kNamespaceType, {NamespaceResource("default")})).ok());
   EXPECT_TRUE(replica.Apply(MakeResponse(kServiceType, services)).ok());
   EXPECT_TRUE(replica.Apply(MakeResponse(kEndpointsType, endpoints)).ok());
+  const auto import = ImportResource("mc", "i1", "mc-c1", {"10.245.0.1"});
+  EXPECT_TRUE(replica.Apply(MakeResponse(kServiceImportType, {import})).ok());
+  replica.Demand(*IpAddress::Parse("10.42.0.1"));
+  const auto address = AddressResource("10.42.0.1", "a");
+  EXPECT_TRUE(replica.Apply(MakeResponse(kAddressType, {address})).ok());
   return replica;
 }
 
@@ -43,16 +48,28 @@ TEST(SavedState, WhatIsWrittenIsRead) {
   EXPECT_EQ(state->header.written_by, "1.0");
   EXPECT_EQ(state->replica->snapshot()->service_count(), 20u);
   EXPECT_EQ(state->replica->snapshot()->slice_set_count(), 20u);
+  ASSERT_NE(state->replica->snapshot()->FindServiceImport("default/mc"), nullptr);
+  const SliceSet* imported = state->replica->snapshot()->FindImportedSlices("default/mc");
+  ASSERT_NE(imported, nullptr);
+  EXPECT_EQ(imported->at("mc-c1")->source_cluster, "c1");
+  EXPECT_EQ(*state->replica->versions(kServiceImportType).Find(std::string_view("default/mc")),
+            "i1");
   EXPECT_EQ(state->replica->endpoints_in_transit(), 0u);
   EXPECT_EQ(state->replica->versions(kEndpointsType).size(), 40u);
   EXPECT_EQ(*state->replica->versions(kEndpointsType).Find(std::string_view("default/svc-7/s-7")),
             "v7");
 }
 
+TEST(SavedState, OwnersOfAddressesAreNotSaved) {
+  const auto state = RestoreState(SampleFile(), "1.0");
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->replica->snapshot()->FindAddress(*IpAddress::Parse("10.42.0.1")), nullptr);
+}
+
 TEST(SavedState, TheBodyIsASavedStateMessage) {
   v1::SavedState message;
   ASSERT_TRUE(message.ParseFromString(SampleFile().substr(28)));
-  EXPECT_EQ(message.resources_size(), 1 + 20 + 40);
+  EXPECT_EQ(message.resources_size(), 1 + 20 + 40 + 1);
 }
 
 TEST(SavedState, AFileCutAnywhereIsRefused) {

@@ -62,6 +62,20 @@ v1::Endpoints FullSlice() {
   return endpoints;
 }
 
+v1::ServiceImport FullImport() {
+  v1::ServiceImport import;
+  import.set_namespace_("default");
+  import.set_name("backend");
+  import.add_ips(Bytes("10.96.1.1"));
+  auto* port = import.add_ports();
+  port->set_name("http");
+  port->set_protocol(v1::UDP);
+  port->set_port(80);
+  *import.add_slices() = FullSlice().slice();
+  import.mutable_slices(0)->set_source_cluster("c1");
+  return import;
+}
+
 std::string ErrorOf(std::string_view type, const Resource& resource) {
   const auto parsed = ParseDirectoryResource(type, resource);
   return parsed.ok() ? "" : std::string(Message(parsed.status()));
@@ -91,7 +105,9 @@ std::vector<std::string> UnsetFields(const google::protobuf::Message& message) {
 // What is added to the messages must be added to the samples, and so to both ways of the codec.
 TEST(Codec, TheSamplesSetEveryFieldThatTheModelHolds) {
   EXPECT_THAT(UnsetFields(FullService()), ElementsAre("headless", "namespace_labels"));
-  EXPECT_THAT(UnsetFields(FullSlice().slice()), IsEmpty());
+  EXPECT_THAT(UnsetFields(FullSlice().slice()), ElementsAre("source_cluster"));
+  EXPECT_THAT(UnsetFields(FullImport()), ElementsAre("headless"));
+  EXPECT_THAT(UnsetFields(FullImport().slices(0)), IsEmpty());
   EXPECT_THAT(UnsetFields(FullSlice().slice().endpoints(0)), ElementsAre("not_serving"));
 }
 
@@ -149,6 +165,82 @@ TEST(Codec, ASliceComesBackAsItWent) {
   EXPECT_FALSE(slice.endpoints[0].conditions.ready);
   EXPECT_TRUE(slice.endpoints[0].conditions.serving);
   EXPECT_EQ(ToProto(slice).DebugString(), sent.DebugString());
+}
+
+TEST(Codec, AServiceImportComesBackAsItWentWithItsSlices) {
+  v1::ServiceImport headless = FullImport();
+  headless.set_headless(true);
+  headless.clear_ips();
+  for (const v1::ServiceImport& sent : {FullImport(), headless}) {
+    const auto parsed =
+        ParseDirectoryResource(kServiceImportType, MakeResource("default/backend", "1", sent));
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    const auto& service = std::get<ImportedService>(*parsed);
+    SliceSet slices;
+    for (const EndpointSlice& slice : service.slices) {
+      EXPECT_TRUE(slice.imported);
+      slices[slice.name.name] = std::make_shared<const EndpointSlice>(slice);
+    }
+    EXPECT_EQ(ToProto(service.import, &slices).DebugString(), sent.DebugString());
+  }
+}
+
+TEST(Codec, AServiceImportCarriesNoMoreEndpointsThanFitAMessage) {
+  EndpointSlice slice;
+  slice.endpoints.resize(kMaxImportedEndpoints - 1);
+  for (Endpoint& endpoint : slice.endpoints) endpoint.addresses = {*IpAddress::Parse("fd00::1")};
+  const SliceSet slices = {{"a", std::make_shared<const EndpointSlice>(slice)},
+                           {"b", std::make_shared<const EndpointSlice>(slice)}};
+  const v1::ServiceImport import = ToProto(ServiceImport{}, &slices);
+  EXPECT_EQ(import.slices(1).endpoints_size(), 1);
+  EXPECT_LT(import.ByteSizeLong(), 4u << 20);
+}
+
+TEST(Codec, AServiceImportThatCannotBeIsRefusedByField) {
+  const auto error = [](const v1::ServiceImport& import) {
+    return ErrorOf(kServiceImportType, MakeResource("default/backend", "1", import));
+  };
+  EXPECT_EQ(error(FullImport()), "");
+  v1::ServiceImport import = FullImport();
+  import.set_headless(true);
+  EXPECT_THAT(error(import), HasSubstr("ips: a headless"));
+  import = FullImport();
+  import.mutable_slices(0)->set_service("other");
+  EXPECT_THAT(error(import), HasSubstr("slices[0]: slice.namespace, slice.service"));
+  import = FullImport();
+  import.mutable_slices(0)->set_source_cluster("a/b");
+  EXPECT_THAT(error(import), HasSubstr("slices[0]: slice.source_cluster"));
+  import = FullImport();
+  import.mutable_slices(0)->clear_name();
+  EXPECT_THAT(error(import), HasSubstr("slices[0]: slice.name: empty"));
+  import = FullImport();
+  import.set_name("other");
+  EXPECT_THAT(error(import), HasSubstr("'default/other' is not the resource's name"));
+}
+
+TEST(Codec, AnAddressComesBackAsItWent) {
+  const Resource sent = AddressResource("fd00::1", "backend-0");
+  const auto parsed = ParseDirectoryResource(kAddressType, sent);
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto& owner = std::get<AddressOwner>(*parsed);
+  EXPECT_EQ(owner.ip, *IpAddress::Parse("fd00::1"));
+  EXPECT_EQ(ToProto(owner).SerializeAsString(), sent.resource().value());
+}
+
+TEST(Codec, AnAddressThatIsNoneOrHasNoOwnersNameIsRefused) {
+  EXPECT_THAT(ErrorOf(kAddressType, AddressResource("backend", "a")), HasSubstr("name: not an IP"));
+  EXPECT_THAT(ErrorOf(kAddressType, AddressResource("fd00:0::1", "a")),
+              HasSubstr("name: not an IP"));
+  EXPECT_THAT(ErrorOf(kAddressType, AddressResource("10.42.0.1", "")),
+              HasSubstr("pod.name: empty"));
+}
+
+TEST(Codec, AnOwnerThatIsNoPodIsNobody) {
+  v1::Address address;
+  address.mutable_service()->set_name("backend");
+  const auto parsed = ParseDirectoryResource(kAddressType, MakeResource("10.43.0.1", "1", address));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(std::get<AddressOwner>(*parsed).pod, ObjectName{});
 }
 
 TEST(Codec, TheOriginTravelsBesideTheResource) {

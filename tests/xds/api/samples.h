@@ -75,6 +75,31 @@ inline Resource HeadResource(const std::string& service, const std::string& vers
   return MakeResource("default/" + service, version, endpoints);
 }
 
+// Of default/`name` in cluster c1, headless, with one slice of these addresses.
+inline Resource ImportResource(const std::string& name, const std::string& version,
+                               const std::string& slice,
+                               const std::vector<std::string>& addresses) {
+  v1::ServiceImport import;
+  import.set_namespace_("default");
+  import.set_name(name);
+  import.set_headless(true);
+  v1::EndpointSlice& body = *import.add_slices();
+  body.set_namespace_("default");
+  body.set_service(name);
+  body.set_name(slice);
+  body.set_source_cluster("c1");
+  for (const std::string& address : addresses) body.add_endpoints()->set_address(Bytes(address));
+  return MakeResource("default/" + name, version, import);
+}
+
+// That the Pod default/`pod` has the address.
+inline Resource AddressResource(const std::string& address, const std::string& pod) {
+  v1::Address body;
+  body.mutable_pod()->set_namespace_("default");
+  body.mutable_pod()->set_name(pod);
+  return MakeResource(address, pod, body);
+}
+
 inline Resource ConfigResource(const std::string& corefile) {
   v1::ProxyConfig config;
   config.set_corefile(corefile);

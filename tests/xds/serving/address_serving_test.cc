@@ -17,7 +17,6 @@ Pod MakePod(const std::string& name, const std::string& ip) {
   Pod pod;
   pod.name = {"default", name};
   pod.ips = {*IpAddress::Parse(ip)};
-  pod.node_name = "node-1";
   return pod;
 }
 
@@ -32,7 +31,6 @@ TEST_F(DeltaServer, AnAddressIsServedByNameAndSoIsThatNobodyHasIt) {
   ASSERT_TRUE(first.resources(0).resource().UnpackTo(&address));
   EXPECT_EQ(address.pod().namespace_(), "default");
   EXPECT_EQ(address.pod().name(), "a");
-  EXPECT_EQ(address.pod().node(), "node-1");
 }
 
 TEST_F(DeltaServer, AnAddressThatChangesHandsIsPushedToWhoAskedForIt) {

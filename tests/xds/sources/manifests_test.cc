@@ -206,6 +206,48 @@ status: {phase: Succeeded, podIP: 10.42.0.1, podIPs: [{ip: 10.42.0.1}, {ip: "fd0
   EXPECT_FALSE(plain.terminating || plain.host_network || plain.finished);
 }
 
+TEST(Manifests, ServiceImportsOfBothVersions) {
+  const auto import = One<ServiceImport>(R"(
+apiVersion: multicluster.x-k8s.io/v1alpha1
+kind: ServiceImport
+metadata: {name: mcsvc, namespace: testns}
+spec: {type: ClusterSetIP, ips: [10.96.1.1, "fd00::1"], ports: [{name: http, port: 80}]}
+)");
+  EXPECT_EQ(import.name.ToString(), "testns/mcsvc");
+  EXPECT_FALSE(import.headless);
+  EXPECT_THAT(import.ips, SizeIs(2));
+  EXPECT_THAT(import.ports, ElementsAre(ServicePort{"http", Protocol::kTcp, 80}));
+  const auto headless = One<ServiceImport>(R"(
+apiVersion: multicluster.x-k8s.io/v1beta1
+kind: ServiceImport
+metadata: {name: mchdls}
+spec: {type: Headless, ips: [], ports: [{port: 53, protocol: UDP}]}
+)");
+  EXPECT_TRUE(headless.headless);
+  EXPECT_THAT(headless.ports, ElementsAre(ServicePort{"", Protocol::kUdp, 53}));
+}
+
+TEST(Manifests, ASliceMayBelongToAServiceAnImportOrBoth) {
+  const std::string head =
+      "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\naddressType: IPv4\n";
+  const std::string import_labels =
+      "multicluster.kubernetes.io/service-name: mc, multicluster.kubernetes.io/source-cluster: c1";
+  const auto imported =
+      One<EndpointSlice>(head + "metadata: {name: s, labels: {" + import_labels + "}}\n");
+  EXPECT_TRUE(imported.imported);
+  EXPECT_EQ(imported.service, "mc");
+  EXPECT_EQ(imported.source_cluster, "c1");
+
+  const Manifests both = Read(head + "metadata: {name: s, labels: {" + import_labels +
+                              ", kubernetes.io/service-name: derived-abc}}\n");
+  ASSERT_THAT(both.objects, SizeIs(2));
+  EXPECT_EQ(both.objects[0].id.kind, ObjectKind::kEndpointSlice);
+  EXPECT_EQ(std::get<EndpointSlice>(both.objects[0].object).service, "derived-abc");
+  EXPECT_EQ(std::get<EndpointSlice>(both.objects[0].object).source_cluster, "");
+  EXPECT_EQ(both.objects[1].id.kind, ObjectKind::kImportedSlice);
+  EXPECT_EQ(std::get<EndpointSlice>(both.objects[1].object).service, "mc");
+}
+
 TEST(Manifests, SeveralDocumentsAndLists) {
   const Manifests read = Read(R"(---
 # nothing but a comment
@@ -301,6 +343,9 @@ TEST(Manifests, EachBadFieldIsAnError) {
        "Pod default/a: status.podIPs[0].ip: 'x' is not an IP address"},
       {"apiVersion: v1\nkind: Pod\nmetadata: {name: a, creationTimestamp: yesterday}\n",
        "Pod default/a: metadata.creationTimestamp: 'yesterday' is not a time"},
+      {"apiVersion: multicluster.x-k8s.io/v1alpha1\nkind: ServiceImport\nmetadata: {name: a}\n"
+       "spec: {type: Global}\n",
+       "ServiceImport default/a: spec.type: 'Global' is none of ClusterSetIP, Headless"},
       {"apiVersion: v1\nkind: List\nitems: [{kind: List, apiVersion: v1}]\n",
        "kind: a List within a List"},
       {"a: [1\n", "backend.yaml:2: "},

@@ -307,6 +307,10 @@ void FilesSource::Remove(const ObjectId& id) {
       return directory_.RemoveService(id.name);
     case ObjectKind::kEndpointSlice:
       return directory_.RemoveSlice(id.name);
+    case ObjectKind::kImportedSlice:
+      return directory_.RemoveImportedSlice(id.name);
+    case ObjectKind::kServiceImport:
+      return directory_.RemoveServiceImport(id.name);
     case ObjectKind::kPod:
       return directory_.RemovePod(id.name);
   }
