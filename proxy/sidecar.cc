@@ -115,6 +115,9 @@ absl::Status Sidecar::OpenWorkers() {
   options.forwarder.listen = Usable(settings_.forward_listen);
   options.forwarder.connect_timeout = settings_.connect_timeout;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);
+  options.want_address = [this](const IpAddress& ip) {
+    loop_.Post([this, ip] { feed_->WantAddress(ip); });
+  };
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;
   for (size_t i = 0; i < workers; ++i) {
     auto worker = Worker::Open(options);
@@ -248,6 +251,7 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
 
 void Sidecar::OnFeedStatus(const FeedStatus& status) {
   feed_status_ = status;
+  for (const auto& worker : workers_) worker->SetFeedConnected(status.connected);
   if (status.in_sync && !ever_in_sync_) {
     ever_in_sync_ = true;
     // From now on a Service without slices has no endpoints, rather than unknown ones.

@@ -16,6 +16,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   worker->pod_resolvers_ = options.pod_resolvers;
   worker->search_ = options.search;
   worker->pod_namespace_ = options.pod_namespace;
+  worker->address_waits_ = std::make_unique<AddressWaits>(worker->loop_, worker->cluster_data_,
+                                                          options.want_address);
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
   return worker;
 }
@@ -31,7 +33,14 @@ void Worker::Run() {
 }
 
 void Worker::SetClusterData(std::shared_ptr<const dns::ClusterData> data) {
-  loop_.Post([this, data = std::move(data)]() mutable { cluster_data_.Replace(std::move(data)); });
+  loop_.Post([this, data = std::move(data)]() mutable {
+    cluster_data_.Replace(std::move(data));
+    address_waits_->OnClusterData();
+  });
+}
+
+void Worker::SetFeedConnected(bool connected) {
+  loop_.Post([this, connected] { address_waits_->SetConnected(connected); });
 }
 
 void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
@@ -49,7 +58,8 @@ void Worker::UseConfig(const dns::Config& config) {
                                                             .upstream = *upstream_,
                                                             .pod_resolvers = pod_resolvers_,
                                                             .search = search_,
-                                                            .pod_namespace = pod_namespace_});
+                                                            .pod_namespace = pod_namespace_,
+                                                            .on_demand = address_waits_.get()});
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.
   chains_.With([&](auto& current) { std::swap(current, chains); });
@@ -62,6 +72,7 @@ void Worker::ListConnections(size_t max, std::function<void(std::vector<Connecti
 void Worker::CollectMetrics(MetricFamilies& families) const {
   dns_->CollectMetrics(families);
   upstream_->CollectMetrics(families);
+  address_waits_->CollectMetrics(families);
   chains_.With([&](const auto& chains) {
     if (chains != nullptr) chains->CollectMetrics(families);
   });

@@ -22,6 +22,7 @@
 #include "dns/server/server.h"
 #include "dns/upstream/upstream.h"
 #include "proxy/forwarder/forwarder.h"
+#include "proxy/on_demand.h"
 
 namespace portolan::proxy {
 
@@ -33,6 +34,8 @@ struct WorkerOptions {
   std::vector<std::string> search;
   std::string pod_namespace;
   ForwarderOptions forwarder;
+  // Has the feed bring who has an address; called on the worker's thread.
+  std::function<void(const IpAddress&)> want_address;
 };
 
 class Worker {
@@ -48,6 +51,7 @@ class Worker {
 
   // In force for what comes after, within the time the loop takes to turn.
   void SetClusterData(std::shared_ptr<const dns::ClusterData> data);
+  void SetFeedConnected(bool connected);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // Queries under way end by the configuration they began with.
   void SetConfig(std::shared_ptr<const dns::Config> config);
@@ -80,6 +84,7 @@ class Worker {
   std::vector<std::string> search_;
   std::string pod_namespace_;
   dns::ClusterDataHolder cluster_data_;
+  std::unique_ptr<AddressWaits> address_waits_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
   std::unique_ptr<dns::Server> dns_;
   // Those in force. Written on the worker's thread, read by the metrics page.
