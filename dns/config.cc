@@ -57,7 +57,7 @@ class ConfigLoader {
     if (!zones.ok()) return zones.status();
     absl::Status status = CheckDirectives(block);
     if (!status.ok()) return status;
-    LoadContext context(options_, *zones, config_->notes_, config_->http_);
+    LoadContext context(options_, *zones, config_->notes_, config_->http_, config_->followed_);
     for (const Directive& directive : block.directives) {
       status = LoadDirective(directive, context);
       if (!status.ok()) return status;

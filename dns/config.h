@@ -59,6 +59,8 @@ class Config {
   const std::optional<ReadySettings>& ready() const { return http_.ready; }
   const std::optional<PrometheusSettings>& prometheus() const { return http_.prometheus; }
 
+  const FollowedFiles& followed() const { return followed_; }
+
  private:
   friend class ConfigLoader;
   Config() = default;
@@ -66,6 +68,7 @@ class Config {
   std::vector<Block> blocks_;
   std::vector<std::string> notes_;
   HttpSettings http_;
+  FollowedFiles followed_;
 };
 
 // Errors begin with "file:line:column: ".

@@ -20,6 +20,12 @@ std::string Fault(const Settings& settings) {
   if (settings.control.empty() && settings.state_dir.empty()) {
     return "--control or --state-dir: one of them must say where the directory comes from";
   }
+  if (settings.endpoints == "on-demand") {
+    return "--endpoints on-demand: this version holds all endpoints; say eager";
+  }
+  if (settings.endpoints != "eager") {
+    return "--endpoints: '" + settings.endpoints + "' is neither eager nor on-demand";
+  }
   return {};
 }
 
@@ -47,6 +53,12 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--admin-listen", out.admin_listen, "default 127.0.0.1:15000");
   AddFlag(app, "--status-listen", out.status_listen,
           "/ready, /healthz and /metrics; default port 15020 on all addresses");
+  app.add_option("--app-ports", out.app_ports,
+                 "ports that the pod's containers declare: no page of the Corefile is opened there")
+      ->check(CLI::Range(1, 65535))
+      ->delimiter(',');
+  app.add_option("--endpoints", out.endpoints, "eager: hold the endpoints of all Services")
+      ->capture_default_str();
   app.add_option("--state-dir", out.state_dir, "folder where the directory is kept for a restart");
   app.add_option("--concurrency", out.concurrency, "workers")
       ->check(CLI::Range(1, 64))

@@ -2,6 +2,7 @@
 // --config.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,11 @@ struct Settings {
   SocketAddress admin_listen;
   // /ready, /healthz and /metrics for the kubelet and Prometheus: reachable from outside the pod.
   std::vector<SocketAddress> status_listen;
+
+  // What the containers of the pod declare: the Corefile's pages are not opened there.
+  std::vector<uint16_t> app_ports;
+  // "eager": the endpoints of all Services are held.
+  std::string endpoints = "eager";
 
   std::string state_dir;  // empty: nothing is kept
   int concurrency = 2;    // workers, 1 to 64

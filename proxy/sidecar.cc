@@ -1,51 +1,21 @@
 #include "proxy/sidecar.h"
 
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <atomic>
 #include <csignal>
-#include <filesystem>
 #include <utility>
 
-#include "common/fd.h"
-#include "common/files.h"
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/resolv_conf.h"
 #include "common/status.h"
-#include "dns/corefile/parser.h"
 #include "proxy/forwarder/descriptors.h"
 
 namespace portolan::proxy {
 namespace {
 
-constexpr size_t kMaxCorefileBytes = 1 << 20;
-constexpr std::string_view kFromControlPlane = "control plane";
+constexpr char kConntrackFolder[] = "/proc/sys/net/netfilter";
 constexpr absl::Duration kDrainCheckEvery = absl::Milliseconds(100);
-
-// False where the kernel or the pod has no such family, or not this address: a pod without IPv6.
-bool CanListen(const SocketAddress& address) {
-  Fd fd(socket(address.ip.is_v4() ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) return false;
-  sockaddr_storage raw;
-  const socklen_t length = SocketAddress{address.ip, 0}.ToSockaddr(&raw);
-  return bind(fd.get(), reinterpret_cast<sockaddr*>(&raw), length) == 0;
-}
-
-// Those of an IPv6 family that the pod lacks are left out. IPv4 addresses stay, so that a mistake
-// in them is an error.
-std::vector<SocketAddress> Usable(const std::vector<SocketAddress>& addresses) {
-  std::vector<SocketAddress> usable;
-  for (const SocketAddress& address : addresses) {
-    if (address.ip.is_v4() || CanListen(address)) {
-      usable.push_back(address);
-    } else {
-      log::info("no IPv6 here: not listening on {}", address.ToString());
-    }
-  }
-  return usable;
-}
 
 std::string_view SourceName(FeedStatus::Source source) {
   switch (source) {
@@ -80,7 +50,17 @@ nlohmann::json ToJson(const ConnectionInfo& info) {
 }  // namespace
 
 Sidecar::Sidecar(EventLoop& loop, Settings settings)
-    : loop_(loop), settings_(std::move(settings)) {}
+    : loop_(loop),
+      settings_(std::move(settings)),
+      dns_config_(loop, settings_.corefile, [this] { OnDnsConfig(); }),
+      corefile_pages_(loop, settings_.app_ports),
+      conntrack_(loop, kConntrackFolder) {
+  metrics_.AddSource([this](MetricFamilies& families) {
+    dns_config_.CollectMetrics(families);
+    corefile_pages_.CollectMetrics(families);
+    conntrack_.CollectMetrics(families);
+  });
+}
 
 Sidecar::~Sidecar() {
   if (feed_ != nullptr) feed_->Stop();
@@ -89,7 +69,7 @@ Sidecar::~Sidecar() {
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Settings settings) {
   std::unique_ptr<Sidecar> sidecar(new Sidecar(loop, std::move(settings)));
   if (auto status = sidecar->OpenWorkers(); !status.ok()) return status;
-  if (auto status = sidecar->UseOwnCorefile(); !status.ok()) return status;
+  if (auto status = sidecar->dns_config_.UseOwn(); !status.ok()) return status;
   if (auto status = sidecar->OpenPages(); !status.ok()) return status;
   sidecar->StartFeed();
   for (const auto& worker : sidecar->workers_) worker->Run();
@@ -137,73 +117,23 @@ absl::Status Sidecar::OpenWorkers() {
   return absl::OkStatus();
 }
 
-absl::Status Sidecar::UseOwnCorefile() {
-  if (settings_.corefile.empty()) {
-    return UseCorefile(std::string(dns::kDefaultCorefile), "built-in");
-  }
-  auto text = ReadFile(settings_.corefile, kMaxCorefileBytes);
-  if (!text.ok()) return text.status();
-  return UseCorefile(*text, settings_.corefile);
-}
-
-absl::Status Sidecar::UseCorefile(const std::string& text, const std::string& name) {
-  // The same text means something else where the environment and imports are to be had.
-  if (config_ != nullptr && text == corefile_ && name == corefile_source_) return absl::OkStatus();
-  // What came over the network sees neither the pod's environment nor its files.
-  const dns::corefile::FolderImports imports(std::filesystem::absolute(name).parent_path());
-  dns::corefile::ParseOptions options;
-  if (name != kFromControlPlane) {
-    options.environment = dns::corefile::ProcessEnvironment;
-    options.imports = &imports;
-  }
-  auto parsed = dns::corefile::ParseCorefile(text, name, options);
-  if (!parsed.ok()) return parsed.status();
-  auto config = dns::LoadConfig(*parsed, {});
-  if (!config.ok()) return config.status();
-  config_ = *std::move(config);
-  corefile_ = text;
-  corefile_source_ = name;
-  for (const std::string& note : config_->notes()) log::warn("{}", note);
-  for (const auto& worker : workers_) worker->SetConfig(config_);
-  OpenCorefilePages();
-  return absl::OkStatus();
-}
-
-void Sidecar::OpenCorefilePages() {
-  corefile_pages_.clear();
-  if (const auto& health = config_->health()) {
-    OpenCorefilePage("health", health->address, "/health",
-                     [this](const auto&, http::Responder r) { r.Send(HealthPage(*this)); });
-  }
-  if (const auto& ready = config_->ready()) {
-    OpenCorefilePage("ready", ready->address, "/ready",
-                     [this](const auto&, http::Responder r) { r.Send(ReadyPage(*this)); });
-  }
-  if (const auto& prometheus = config_->prometheus()) {
-    OpenCorefilePage("prometheus", prometheus->address, "/metrics",
-                     [this](const auto&, http::Responder r) { r.Send(MetricsResponse(metrics_)); });
-  }
-}
-
-// The application's ports win: an address that is taken is left to it, and the page is on the
-// status port alone.
-void Sidecar::OpenCorefilePage(const std::string& directive,
-                               const std::optional<dns::HttpAddress>& wanted,
-                               const std::string& path, http::Handler handler) {
-  if (!wanted.has_value()) return;
-  std::vector<SocketAddress> addresses;
-  if (wanted->ip.has_value()) {
-    addresses.push_back({*wanted->ip, wanted->port});
-  } else {
-    addresses = Usable({{IpAddress(), wanted->port}, {*IpAddress::Parse("::"), wanted->port}});
-  }
-  auto server = http::Server::Listen(loop_, {.name = directive, .listen = std::move(addresses)});
-  if (!server.ok()) {
-    log::warn("{}: {}; the page is on the status port alone", directive, Message(server.status()));
-    return;
-  }
-  (*server)->Get(path, std::move(handler));
-  corefile_pages_.push_back(*std::move(server));
+void Sidecar::OnDnsConfig() {
+  const auto& config = dns_config_.config();
+  for (const auto& worker : workers_) worker->SetConfig(config);
+  const auto& health = config->health();
+  const auto& ready = config->ready();
+  const auto& prometheus = config->prometheus();
+  using Address = std::optional<dns::HttpAddress>;
+  corefile_pages_.Serve(
+      {"health", "/health", [this](const auto&, http::Responder r) { r.Send(HealthPage(*this)); }},
+      health.has_value() ? health->address : Address());
+  corefile_pages_.Serve(
+      {"ready", "/ready", [this](const auto&, http::Responder r) { r.Send(ReadyPage(*this)); }},
+      ready.has_value() ? ready->address : Address());
+  corefile_pages_.Serve(
+      {"prometheus", "/metrics",
+       [this](const auto&, http::Responder r) { r.Send(MetricsResponse(metrics_)); }},
+      prometheus.has_value() ? prometheus->address : Address());
 }
 
 absl::Status Sidecar::OpenPages() {
@@ -277,20 +207,20 @@ absl::Status Sidecar::OnProxyConfig(const v1::ProxyConfig& config) {
   const std::string& level = config.log_level();
   absl::Status status = log::SetLevel(level.empty() ? settings_.log_level : level);
   if (!status.ok()) return status;
-  status = config.corefile().empty()
-               ? UseOwnCorefile()
-               : UseCorefile(config.corefile(), std::string(kFromControlPlane));
+  status = config.corefile().empty() ? dns_config_.UseOwn()
+                                     : dns_config_.UseControlPlanes(config.corefile());
   if (!status.ok()) spdlog::set_level(level_before);
   return status;
 }
 
 void Sidecar::OnProxyConfigWithdrawn() {
-  if (absl::Status status = UseOwnCorefile(); !status.ok()) {
+  if (absl::Status status = dns_config_.UseOwn(); !status.ok()) {
     log::warn("the control plane withdrew its configuration, which stays in force: {}",
               Message(status));
     return;
   }
-  log::info("the control plane withdrew its configuration; back to the {} one", corefile_source_);
+  log::info("the control plane withdrew its configuration; back to the {} one",
+            dns_config_.source());
   // Checked when the settings were read.
   log::SetLevel(settings_.log_level).IgnoreError();
 }
@@ -324,21 +254,19 @@ nlohmann::json Sidecar::ConfigDump() {
                      {"nacks", type.nacks},
                      {"lastNack", type.last_nack}});
   }
-  return {{"version", PORTOLAN_VERSION},
-          {"node", settings_.node},
-          {"corefile", corefile_},
-          {"corefileSource", corefile_source_},
-          {"corefileNotes", config_->notes()},
-          {"feed",
-           {{"source", SourceName(status.source)},
-            {"controlPlane", status.control_plane},
-            {"connected", status.connected},
-            {"inSync", status.in_sync},
-            {"age", DescribeAge(status)},
-            {"stateFault", status.state_fault},
-            {"types", types}}},
-          {"directory",
-           {{"generation", snapshot_->generation()}, {"services", snapshot_->service_count()}}}};
+  nlohmann::json dump = dns_config_.Dump();
+  dump["version"] = PORTOLAN_VERSION;
+  dump["node"] = settings_.node;
+  dump["feed"] = {{"source", SourceName(status.source)},
+                  {"controlPlane", status.control_plane},
+                  {"connected", status.connected},
+                  {"inSync", status.in_sync},
+                  {"age", DescribeAge(status)},
+                  {"stateFault", status.state_fault},
+                  {"types", types}};
+  dump["directory"] = {{"generation", snapshot_->generation()},
+                       {"services", snapshot_->service_count()}};
+  return dump;
 }
 
 void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
@@ -370,7 +298,7 @@ void Sidecar::Quit() { loop_.Stop(); }
 // while it shuts down; a kubelet stops a sidecar only when the application is gone.
 void Sidecar::BeginDrain() {
   if (drain_until_.has_value()) return;
-  const auto& health = config_->health();
+  const auto& health = dns_config_.config()->health();
   const absl::Duration lameduck = health.has_value() ? health->lameduck : absl::ZeroDuration();
   const auto now = std::chrono::steady_clock::now();
   lameduck_until_ = now + absl::ToChronoNanoseconds(lameduck);
@@ -383,10 +311,23 @@ void Sidecar::BeginDrain() {
 
 void Sidecar::CheckDrained() {
   const auto now = std::chrono::steady_clock::now();
-  if (now >= *drain_until_ || (now >= lameduck_until_ && active() == 0)) {
-    loop_.Stop();
-  } else {
-    drain_check_.Start(kDrainCheckEvery);
+  if (now >= *drain_until_) return loop_.Stop();
+  if (now < lameduck_until_ || active() > 0) return drain_check_.Start(kDrainCheckEvery);
+  // Questions under way are the workers' to count.
+  struct Gathered {
+    size_t missing;
+    size_t waiting = 0;
+  };
+  auto gathered = std::make_shared<Gathered>(Gathered{workers_.size()});
+  for (const auto& worker : workers_) {
+    worker->CountWaiting([this, gathered](size_t waiting) {
+      loop_.Post([this, gathered, waiting] {
+        gathered->waiting += waiting;
+        if (--gathered->missing > 0) return;
+        if (gathered->waiting == 0) return loop_.Stop();
+        drain_check_.Start(kDrainCheckEvery);
+      });
+    });
   }
 }
 

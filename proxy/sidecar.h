@@ -12,11 +12,12 @@
 
 #include "absl/status/statusor.h"
 #include "common/event_loop.h"
-#include "common/http/server.h"
 #include "common/metrics.h"
-#include "dns/config.h"
 #include "dns/plugins/service_records.h"
 #include "proxy/admin/admin.h"
+#include "proxy/conntrack.h"
+#include "proxy/corefile_pages.h"
+#include "proxy/dns_config.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/settings.h"
@@ -33,16 +34,11 @@ class Sidecar : private FeedDelegate, private AdminSource {
  private:
   Sidecar(EventLoop& loop, Settings settings);
 
-  // --corefile, or the built-in one.
-  absl::Status UseOwnCorefile();
   absl::Status OpenWorkers();
   absl::Status OpenPages();
   void StartFeed();
 
-  absl::Status UseCorefile(const std::string& text, const std::string& name);
-  void OpenCorefilePages();
-  void OpenCorefilePage(const std::string& directive, const std::optional<dns::HttpAddress>& wanted,
-                        const std::string& path, http::Handler handler);
+  void OnDnsConfig();
   void PublishClusterData();
   void BeginDrain();
   void CheckDrained();
@@ -69,9 +65,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   MetricsPage metrics_;
 
-  std::string corefile_;  // the text in force
-  std::string corefile_source_;
-  std::shared_ptr<const dns::Config> config_;
+  DnsConfig dns_config_;
+  CorefilePages corefile_pages_;
+  ConntrackWatch conntrack_;
 
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
   dns::ServiceRecordsCompiler records_;
@@ -82,8 +78,6 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Admin> admin_;
-  // The addresses of their own that `health`, `ready` and `prometheus` name.
-  std::vector<std::unique_ptr<http::Server>> corefile_pages_;
 
   EventLoop::Watch on_sigterm_;
   EventLoop::Watch on_sigint_;

@@ -16,8 +16,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   worker->pod_resolvers_ = options.pod_resolvers;
   worker->search_ = options.search;
   worker->pod_namespace_ = options.pod_namespace;
-  worker->address_waits_ = std::make_unique<AddressWaits>(worker->loop_, worker->cluster_data_,
-                                                          options.want_address);
+  worker->address_waits_ =
+      std::make_unique<AddressWaits>(worker->loop_, worker->cluster_data_, options.want_address);
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
   return worker;
 }
@@ -67,6 +67,10 @@ void Worker::UseConfig(const dns::Config& config) {
 
 void Worker::ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take) {
   loop_.Post([this, max, take = std::move(take)] { take(forwarder_->Connections(max)); });
+}
+
+void Worker::CountWaiting(std::function<void(size_t)> take) {
+  loop_.Post([this, take = std::move(take)] { take(dns_->suspended()); });
 }
 
 void Worker::CollectMetrics(MetricFamilies& families) const {

@@ -59,6 +59,9 @@ class Worker {
   // Calls `take` on the worker's thread with at most `max` connections.
   void ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take);
 
+  // Calls `take` on the worker's thread with the number of queries that wait for an answer.
+  void CountWaiting(std::function<void(size_t)> take);
+
   // Connections that are open.
   size_t active() const { return forwarder_->counters()->active(); }
 

@@ -17,6 +17,8 @@ using corefile::Token;
 constexpr uint16_t kFlags = wire::flag::kAuthoritative | wire::flag::kRecursionAvailable;
 constexpr std::array<std::string_view, 5> kOptions = {"ttl", "no_reverse", "fallthrough", "reload",
                                                       "fallthrough_unsupported"};
+constexpr absl::Duration kLeastReload = absl::Milliseconds(100);
+constexpr std::string_view kWildcard("\1*", 2);  // the first label of "*.example"
 constexpr std::string_view kBlanks = " \t\r\v\f";
 
 std::string_view View(std::span<const uint8_t> bytes) {
@@ -99,7 +101,7 @@ absl::Status ParseOption(const Directive& line, const std::vector<wire::Zone>& z
     if (!status.ok()) return status;
     auto period = ParseDuration(line.arguments[0]);
     if (!period.ok()) return period.status();
-    AddNote(notes, line.name, "hosts", "the file is read when the Corefile is");
+    config.reload = *period;
     return absl::OkStatus();
   }
   if (name == "fallthrough_unsupported") {
@@ -126,8 +128,12 @@ void ReadHostsFile(const Token& at, const std::string& path, HostsTable& table,
 void HostsTable::Add(const IpAddress& address, const std::string& name) {
   Addresses& addresses = by_name_[name];
   if (!AddOnce(address.is_v4() ? addresses.v4 : addresses.v6, address)) return;
-  by_reverse_[ReverseName(address)].push_back(name);
   ++entries_;
+  if (name.starts_with(kWildcard)) {
+    has_wildcards_ = true;
+  } else {
+    by_reverse_[ReverseName(address)].push_back(name);
+  }
 }
 
 size_t HostsTable::AddFile(std::string_view text) {
@@ -142,7 +148,7 @@ size_t HostsTable::AddFile(std::string_view text) {
     const auto address = IpAddress::Parse(words[0].substr(0, words[0].find('%')));
     for (size_t i = 1; i < words.size(); ++i) {
       auto name = wire::NameToWire(words[i]);
-      if (!address.ok() || !name.ok() || words[i].find('*') != std::string_view::npos) {
+      if (!address.ok() || !name.ok()) {
         ++left_out;
         continue;
       }
@@ -154,7 +160,14 @@ size_t HostsTable::AddFile(std::string_view text) {
 }
 
 const HostsTable::Addresses* HostsTable::FindName(std::string_view name) const {
-  const auto found = by_name_.find(name);
+  auto found = by_name_.find(name);
+  if (found == by_name_.end() && has_wildcards_ && name.size() > 1) {
+    std::array<char, wire::kMaxNameBytes + 2> wildcard;
+    const std::string_view above = name.substr(1 + static_cast<uint8_t>(name[0]));
+    std::copy(kWildcard.begin(), kWildcard.end(), wildcard.begin());
+    std::copy(above.begin(), above.end(), wildcard.begin() + kWildcard.size());
+    found = by_name_.find(std::string_view(wildcard.data(), kWildcard.size() + above.size()));
+  }
   return found == by_name_.end() ? nullptr : &found->second;
 }
 
@@ -179,6 +192,7 @@ absl::StatusOr<HostsConfig> ParseHosts(const Directive& directive,
   }
   auto table = std::make_shared<HostsTable>();
   ReadHostsFile(directive.name, file, *table, notes);
+  config.file = std::move(file);
   for (const Directive& line : directive.block) {
     const auto address = IpAddress::Parse(line.name.text);
     absl::Status status = address.ok() ? AddInline(line, *address, *table)
@@ -190,9 +204,16 @@ absl::StatusOr<HostsConfig> ParseHosts(const Directive& directive,
 }
 
 absl::Status LoadHosts(const Directive& directive, LoadContext& context) {
-  auto hosts =
-      ParseHosts(directive, context.zones(), context.options().hosts_file, context.notes());
+  // Before it is read, so that no change is missed.
+  const std::string& default_file = context.options().hosts_file;
+  const auto& arguments = directive.arguments;
+  const auto stamp = FileStamp::Of(arguments.empty() ? default_file : arguments[0].text);
+  auto hosts = ParseHosts(directive, context.zones(), default_file, context.notes());
   if (!hosts.ok()) return hosts.status();
+  if (hosts->reload > absl::ZeroDuration()) {
+    const absl::Duration interval = std::max(hosts->reload, kLeastReload);
+    context.followed().files.push_back({hosts->file, interval, stamp});
+  }
   context.AddLink(
       [hosts = *std::move(hosts)](const PluginContext&) { return std::make_unique<Hosts>(hosts); });
   return absl::OkStatus();

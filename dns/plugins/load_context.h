@@ -5,6 +5,7 @@
 // they add runs on workers.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -13,11 +14,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/folder_watch.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
 #include "dns/plugin_context.h"
 #include "dns/plugins/http_settings.h"
 #include "dns/plugins/kubernetes_config.h"
+#include "dns/plugins/reload.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
@@ -39,6 +43,24 @@ struct HttpSettings {
   std::optional<PrometheusSettings> prometheus;
 };
 
+// Files that the program looks at while the configuration is in force.
+struct FollowedFiles {
+  struct File {
+    std::string path;
+    absl::Duration interval;
+    std::optional<FileStamp> stamp;  // from before it was read
+  };
+
+  std::optional<ReloadSettings> reload;  // of the Corefile itself
+  std::vector<File> files;               // a change of one needs the configuration loaded anew
+
+  // REQUIRES: there is a file.
+  absl::Duration ShortestInterval() const {
+    const auto shorter = [](const File& a, const File& b) { return a.interval < b.interval; };
+    return std::min_element(files.begin(), files.end(), shorter)->interval;
+  }
+};
+
 class LoadContext {
  public:
   // A link with its place in CoreDNS's order.
@@ -48,7 +70,7 @@ class LoadContext {
   };
 
   LoadContext(const LoadOptions& options, std::vector<wire::Zone> zones,
-              std::vector<std::string>& notes, HttpSettings& http);
+              std::vector<std::string>& notes, HttpSettings& http, FollowedFiles& followed);
 
   const LoadOptions& options() const { return options_; }
   // Those of the block's keys.
@@ -57,6 +79,7 @@ class LoadContext {
   std::vector<std::string>* notes() { return &notes_; }
   // Of the whole file: the first block that says something counts.
   HttpSettings& http() { return http_; }
+  FollowedFiles& followed() { return followed_; }
 
   // Where links go that are added from now on.
   void set_place(size_t place) { place_ = place; }
@@ -81,6 +104,7 @@ class LoadContext {
   const std::vector<wire::Zone> zones_;
   std::vector<std::string>& notes_;
   HttpSettings& http_;
+  FollowedFiles& followed_;
   size_t place_ = 0;
   std::vector<PlacedLink> links_;
   std::shared_ptr<ForwardGroup> forwards_;

@@ -12,6 +12,7 @@
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/loadbalance.h"
 #include "dns/plugins/loop.h"
+#include "dns/plugins/reload.h"
 #include "dns/plugins/transfer.h"
 
 namespace portolan::dns {
@@ -38,7 +39,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"https3", kAccepted, false, "the sidecar serves plain DNS to its own pod only"},
     {"timeouts", kAccepted, false, "the sidecar's own time limits hold"},
     {"multisocket", kAccepted, false, "the sidecar has one socket for each of its workers"},
-    {"reload", kAccepted, true, "a new Corefile arrives from the control plane or with a restart"},
+    {"reload", kActive, true, "", LoadReload},
     {"nsid", kAccepted, false, "replies carry no server id"},
     {"bufsize", kAccepted, false, "the EDNS payload size is 1232"},
     {"bind", kAccepted, false, "the sidecar's own listen address holds"},

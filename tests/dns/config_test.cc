@@ -129,9 +129,7 @@ TEST(LoadConfig, WhatIsNotActiveIsNotedByNameLineAndConsequence) {
       ElementsAre(
           "Corefile:1:1: .:53: port 53 is not opened: the sidecar's own listen address holds",
           "Corefile:17:5: cache: accepted, not yet active: answers of upstreams are not "
-          "cached; local ones need no cache",
-          "Corefile:19:5: reload: accepted, not yet active: a new Corefile arrives from the "
-          "control plane or with a restart"));
+          "cached; local ones need no cache"));
 }
 
 TEST(LoadConfig, TheDefaultCorefileLoads) { EXPECT_TRUE(Load(kDefaultCorefile).ok()); }

@@ -80,6 +80,10 @@ class Daemon:
         self._process.kill()
         self._process.wait(10)
 
+    def terminate(self) -> None:
+        """SIGTERM, and no waiting."""
+        self._process.send_signal(signal.SIGTERM)
+
     def stop(self, grace: float = 3) -> Optional[int]:
         """SIGTERM, and after the grace SIGKILL, as a kubelet does."""
         if self.running():

@@ -33,6 +33,15 @@ TEST(Settings, AnAddressGivenReplacesTheDefault) {
   EXPECT_EQ(settings.concurrency, 4);
 }
 
+TEST(Settings, PortsOfTheApplicationAreAList) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--app-ports", "8080", "9153",
+                   "--endpoints", "eager", "--app-ports", "53,80"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.app_ports, (std::vector<uint16_t>{8080, 9153, 53, 80}));
+}
+
 TEST(Settings, WhatCannotWorkIsWrongUsage) {
   const std::vector<std::vector<const char*>> wrong = {
       {},                                                      // no --node
@@ -41,6 +50,9 @@ TEST(Settings, WhatCannotWorkIsWrongUsage) {
       {"--node", "default/a", "--control", "10.0.0.1:15010"},  // plaintext not accepted
       {"--node", "default/a", "--state-dir", "/s", "--concurrency", "0"},
       {"--node", "default/a", "--state-dir", "/s", "--log-level", "loud"},
+      {"--node", "default/a", "--state-dir", "/s", "--endpoints", "on-demand"},
+      {"--node", "default/a", "--state-dir", "/s", "--endpoints", "lazy"},
+      {"--node", "default/a", "--state-dir", "/s", "--app-ports", "0"},
   };
   for (const auto& arguments : wrong) {
     Settings settings;

@@ -103,8 +103,21 @@ TEST_F(HostsTest, TheFilesLinesAreAddedAndWhatIsNoneIsCounted) {
   EXPECT_EQ(last_ttl_, 60u);
   EXPECT_EQ(Ask(*hosts, "a.example", kA), "0 10.0.0.9 10.0.0.1");
   EXPECT_EQ(Ask(*hosts, "link", kAaaa), "0 fe80::1");
-  EXPECT_THAT(notes_, ElementsAre(HasSubstr("3 entries of " + file + " are left out")));
+  EXPECT_THAT(notes_, ElementsAre(HasSubstr("2 entries of " + file + " are left out")));
   std::remove(file.c_str());
+}
+
+TEST_F(HostsTest, AWildcardStandsForOneLabelAndForWhatIsNotThereItself) {
+  auto hosts = Make("10.0.0.1 *.example\n10.0.0.2 a.example\nfd00::1 *.b.example");
+  EXPECT_EQ(Ask(*hosts, "x.example", kA), "0 10.0.0.1");
+  EXPECT_EQ(Ask(*hosts, "x.example", kAaaa), "0");
+  EXPECT_EQ(Ask(*hosts, "a.example", kA), "0 10.0.0.2");
+  EXPECT_EQ(Ask(*hosts, "*.example", kA), "0 10.0.0.1");
+  EXPECT_EQ(Ask(*hosts, "example", kA), "2");
+  EXPECT_EQ(Ask(*hosts, "x.a.example", kA), "2");
+  EXPECT_EQ(Ask(*hosts, "x.b.example", kAaaa), "0 fd00::1");
+  EXPECT_EQ(Ask(*hosts, "1.0.0.10.in-addr.arpa", kPtr), "next");
+  EXPECT_EQ(Ask(*hosts, ".", kA), "2");
 }
 
 TEST_F(HostsTest, AMissingFileIsNotedAndTheLinesStand) {

@@ -1,0 +1,95 @@
+"""A sidecar that is told to stop answers what was asked before."""
+
+import time
+
+import pytest
+
+from .sidecar import UID
+from .tools import PYTHON, portolan, wait_until
+
+_DELAY_SECONDS = 1.5
+# A DNS server that thinks before it answers.
+_SLOW_SERVER = f"""
+import socket, time
+import dns.flags, dns.message, dns.rrset
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 5399))
+print("listening", flush=True)
+while True:
+    data, client = server.recvfrom(4096)
+    time.sleep({_DELAY_SECONDS})
+    reply = dns.message.make_response(dns.message.from_wire(data))
+    reply.flags |= dns.flags.RA
+    reply.answer.append(dns.rrset.from_text(reply.question[0].name, 60, "IN", "A", "192.0.2.77"))
+    server.sendto(reply.to_wire(), client)
+"""
+_COREFILE = """.:53 {
+    health {
+        lameduck %s
+    }
+    forward . 127.0.0.1:5399
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def slow_dns(frontend):
+    server = frontend.sandbox.start("slow-dns", [PYTHON, "-B", "-c", _SLOW_SERVER])
+    server.wait_ready(lambda: "listening" in server.log_tail(), "it listens")
+    yield
+    server.kill()
+
+
+@pytest.fixture
+def sidecar(frontend, slow_dns):
+    """start(lameduck) gives a second sidecar in the pod, on ports of its own, as a Daemon."""
+    sandbox, started = frontend.sandbox, []
+
+    def start(lameduck: str):
+        corefile = sandbox.folder / "stop.Corefile"
+        corefile.write_text(_COREFILE % lameduck)
+        state = sandbox.folder / "stop-state"
+        state.mkdir(exist_ok=True)
+        daemon = sandbox.start("stopping", [
+            "setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups",
+            portolan("portolan-proxy"), "--node", "default/stopping", "--state-dir", str(state),
+            "--corefile", str(corefile), "--dns-listen", "127.0.0.1:5398", "--forward-listen", "127.0.0.1:5397",
+            "--admin-listen", "127.0.0.1:5396", "--status-listen", "127.0.0.1:5395", "--ready-wait", "0s"])
+        daemon.wait_ready(lambda: _health(frontend) == "200", "its /health says 200")
+        started.append(daemon)
+        return daemon
+
+    yield start
+    for daemon in started:
+        daemon.kill()
+
+
+def _health(pod) -> str:
+    return pod.exec("curl", "-s", "-m", "2", "-o", "/dev/null", "-w", "%{http_code}",
+                    "http://127.0.0.1:5395/health").stdout
+
+
+def _ask(pod):
+    return pod.popen("dig", "+time=5", "+tries=1", "+short", "-p", "5398", "@127.0.0.1", "slow.example")
+
+
+def test_a_question_under_way_is_answered_before_the_end(frontend, sidecar):
+    daemon = sidecar("0s")
+    asked = _ask(frontend)
+    # The signal comes while the upstream thinks.
+    time.sleep(_DELAY_SECONDS / 3)
+    daemon.terminate()
+    answer, _ = asked.communicate(timeout=10)
+    assert answer == "192.0.2.77\n"
+    wait_until(lambda: not daemon.running(), "the sidecar ends", timeout=2)
+
+
+def test_lameduck_fails_health_at_once_and_goes_on_answering(frontend, sidecar):
+    daemon = sidecar("3s")
+    begin = time.monotonic()
+    daemon.terminate()
+    wait_until(lambda: _health(frontend) == "503", "/health fails", timeout=1)
+    answer, _ = _ask(frontend).communicate(timeout=10)
+    assert answer == "192.0.2.77\n"
+    wait_until(lambda: not daemon.running(), "the sidecar ends", timeout=5)
+    assert time.monotonic() - begin >= 3
