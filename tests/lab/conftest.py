@@ -6,9 +6,10 @@ import pytest
 
 from . import namespaces, network
 from .cluster import Cluster, Pod
+from .corefiles import dump, replace
 from .manifests import read
 from .pods import SIX_SEARCH, Shape
-from .tools import TREE
+from .tools import TREE, wait_until
 
 _DEMO = TREE / "manifests" / "demo"
 _MORE = TREE / "tests" / "lab" / "manifests"
@@ -63,6 +64,15 @@ def shaped(cluster):
         return cluster.pods[name]
 
     return pod
+
+
+@pytest.fixture
+def corefile(cluster, frontend):
+    """The file of the control plane's Corefile, which a test may replace; put back afterwards."""
+    before = cluster.corefile.read_text()
+    yield cluster.corefile
+    replace(cluster.corefile, before)
+    wait_until(lambda: dump(frontend)["corefile"] == before, "the old Corefile is back", timeout=3)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,13 +1,11 @@
 """A Corefile's change reaches every sidecar within a second, loses no query, and a bad one is refused with its place."""
 
 import json
-import os
 import time
 import urllib.request
 
-import pytest
-
 from .control_plane import HTTP
+from .corefiles import dump, replace
 from .resolver_tools import dig
 from .tools import wait_until
 
@@ -18,32 +16,11 @@ _QUERIES = 200
 _BAD, _ERROR = ".:53 {\n    erors\n}\n", "control plane:2:5: unknown directive 'erors', did you mean 'errors'?"
 
 
-def _replace(path, text: str) -> float:
-    """As a ConfigMap's mount changes: the new content at once. The moment it does."""
-    new = path.with_name(path.name + ".new")
-    new.write_text(text)
-    now = time.monotonic()
-    os.rename(new, path)
-    return now
-
-
-@pytest.fixture
-def corefile(cluster, frontend):
-    before = cluster.corefile.read_text()
-    yield cluster.corefile
-    _replace(cluster.corefile, before)
-    wait_until(lambda: _dump(frontend)["corefile"] == before, "the old Corefile is back", timeout=3)
-
-
 def _with(before: str, address: str) -> str:
     """The Corefile with one more line of hosts."""
     marker = "# Static entries if needed"
     assert marker in before
     return before.replace(marker, f"{address} {_NAME}\n           {marker}")
-
-
-def _dump(pod) -> dict:
-    return json.loads(pod.sidecar.admin("/config_dump"))
 
 
 def _nack_at_control_plane(node: str) -> str:
@@ -61,7 +38,7 @@ def test_a_changed_corefile_is_answered_by_within_a_second(cluster, frontend, co
     took = []
     for i in range(3):
         address = f"192.0.2.{i + 1}"
-        changed = _replace(corefile, _with(before, address))
+        changed = replace(corefile, _with(before, address))
         wait_until(lambda: dig(frontend, _NAME).data("A") == [address], "the new answer", timeout=3, interval=0.005)
         took.append(round((time.monotonic() - changed) * 1000))
     record_property("milliseconds", took)
@@ -71,20 +48,20 @@ def test_a_changed_corefile_is_answered_by_within_a_second(cluster, frontend, co
 
 def test_a_bad_corefile_is_refused_everywhere_it_is_shown_and_the_old_one_stays(cluster, frontend, corefile):
     before = corefile.read_text()
-    _replace(corefile, _with(before, "192.0.2.9"))
+    replace(corefile, _with(before, "192.0.2.9"))
     wait_until(lambda: dig(frontend, _NAME).data("A") == ["192.0.2.9"], "the good one is in force", timeout=3)
     in_force = corefile.read_text()
-    _replace(corefile, _BAD)
+    replace(corefile, _BAD)
     node = f"default/{frontend.name}"
     wait_until(lambda: _nack_at_control_plane(node) == _ERROR, "the NACK at the control plane's API", timeout=3)
     wait_until(lambda: _ERROR in cluster.control.log(), "the NACK in its log", timeout=3)
-    dump = _dump(frontend)
-    nacked = [t["lastNack"] for t in dump["feed"]["types"] if t["typeUrl"].endswith("ProxyConfig")]
+    shown = dump(frontend)
+    nacked = [t["lastNack"] for t in shown["feed"]["types"] if t["typeUrl"].endswith("ProxyConfig")]
     assert nacked == [_ERROR]
-    assert dump["corefile"] == in_force
+    assert shown["corefile"] == in_force
     assert dig(frontend, _NAME).data("A") == ["192.0.2.9"]
     assert dig(frontend, "backend.default.svc.cluster.local").data("A") == ["10.43.0.123"]
-    _replace(corefile, in_force + "\n")
+    replace(corefile, in_force + "\n")
     wait_until(lambda: _nack_at_control_plane(node) == "", "the NACK is over", timeout=3)
 
 
@@ -95,7 +72,7 @@ def test_no_query_is_lost_while_the_corefile_changes(cluster, frontend, corefile
     asking = frontend.popen("sh", "-c", loop)
     reloads = 0
     while asking.poll() is None and reloads < _RELOADS:
-        _replace(corefile, _with(before, f"192.0.2.{100 + reloads}"))
+        replace(corefile, _with(before, f"192.0.2.{100 + reloads}"))
         reloads += 1
         time.sleep(0.15)
     text, _ = asking.communicate(timeout=60)
