@@ -11,9 +11,9 @@
 #include <span>
 #include <string_view>
 
-namespace portolan::dns::wire {
+#include "dns/wire/edns.h"
 
-inline constexpr uint16_t kExtendedErrorOption = 15;
+namespace portolan::dns::wire {
 
 // https://www.iana.org/assignments/dns-parameters (Extended DNS Error Codes)
 enum class ExtendedError : uint16_t {

@@ -12,9 +12,10 @@ namespace {
 constexpr size_t kOptBytes = 11;
 constexpr size_t kFixedBytes = 10;  // type, class, TTL, length
 
-void WriteFixed(uint8_t* at, uint16_t rr_type, uint32_t ttl, size_t rdata_bytes) {
+void WriteFixed(uint8_t* at, uint16_t rr_type, uint16_t rr_class, uint32_t ttl,
+                size_t rdata_bytes) {
   Store16(at, rr_type);
-  Store16(at + 2, kClassIn);
+  Store16(at + 2, rr_class);
   Store32(at + 4, ttl);
   Store16(at + 8, static_cast<uint16_t>(rdata_bytes));
 }
@@ -49,7 +50,7 @@ std::span<uint8_t> ReplyWriter::Add(Section section, uint16_t owner_at, uint16_t
   if (at == nullptr) return {};
   assert(owner_at < 0x4000);
   Store16(at, static_cast<uint16_t>(0xc000 | owner_at));
-  WriteFixed(at + 2, rr_type, ttl, rdata_bytes);
+  WriteFixed(at + 2, rr_type, query_.qclass, ttl, rdata_bytes);
   return {at + 2 + kFixedBytes, rdata_bytes};
 }
 
@@ -58,7 +59,7 @@ std::span<uint8_t> ReplyWriter::Add(Section section, std::span<const uint8_t> ow
   uint8_t* at = Reserve(section, owner.size() + kFixedBytes + rdata_bytes);
   if (at == nullptr) return {};
   std::memcpy(at, owner.data(), owner.size());
-  WriteFixed(at + owner.size(), rr_type, ttl, rdata_bytes);
+  WriteFixed(at + owner.size(), rr_type, query_.qclass, ttl, rdata_bytes);
   return {at + owner.size() + kFixedBytes, rdata_bytes};
 }
 

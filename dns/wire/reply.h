@@ -44,10 +44,10 @@ class ReplyWriter {
   // `query` may be one that did not parse; its question is then left out.
   ReplyWriter(const Query& query, std::span<uint8_t> room, size_t max_bytes);
 
-  // Appends a record of class IN with room for `rdata_bytes` (at least 1), to be filled by the
-  // caller; `owner_at` is the offset of its owner name in the reply. Empty if it does not fit: TC
-  // is set (unless the section is kAdditional), and all further records are refused, so that a
-  // reply never has a gap. Sections must come in order.
+  // Appends a record of the question's class with room for `rdata_bytes` (at least 1), to be filled
+  // by the caller; `owner_at` is the offset of its owner name in the reply. Empty if it does not
+  // fit: TC is set (unless the section is kAdditional), and all further records are refused, so
+  // that a reply never has a gap. Sections must come in order.
   std::span<uint8_t> Add(Section section, uint16_t owner_at, uint16_t rr_type, uint32_t ttl,
                          size_t rdata_bytes);
   // The same with an owner that is not in the reply yet, in wire form.
