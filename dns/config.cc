@@ -156,7 +156,7 @@ class ConfigLoader {
       case DirectiveState::kAccepted:
         config_->notes_.push_back(fmt::format("{}: accepted, not yet active: {}",
                                               Place(directive.name), info.consequence));
-        return absl::OkStatus();
+        break;
       case DirectiveState::kForwarded:
         config_->notes_.push_back(
             fmt::format("{}: not active: {}", Place(directive.name), info.consequence));
@@ -164,17 +164,16 @@ class ConfigLoader {
       case DirectiveState::kActive:
         break;
     }
-    return info.load(directive, context);
+    return info.load == nullptr ? absl::OkStatus() : info.load(directive, context);
   }
 
   // What the chain's links leave over.
   void AddPodResolvers(const ServerBlock& block, LoadContext& context) {
-    const size_t place = ChainPlace("forward");
     if (!Has(block, "forward")) {
-      context.set_place(place);
+      context.set_place(AllDirectives().size());
       context.AddLink(ForwardToPodResolvers(context.zones(), context));
     } else if (!context.cluster_dns_zones().empty()) {
-      context.set_place(place - 1);
+      context.set_place(ChainPlace("forward") - 1);
       context.AddLink(ForwardToPodResolvers(context.cluster_dns_zones(), context));
     }
   }

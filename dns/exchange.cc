@@ -4,7 +4,6 @@
 
 #include "dns/wire/bytes.h"
 #include "dns/wire/name.h"
-#include "dns/wire/reply.h"
 
 namespace portolan::dns {
 
@@ -59,6 +58,12 @@ void Exchange::SetInstead(std::span<const uint8_t> name, uint16_t type, uint32_t
 void Exchange::TakeBack() {
   query_ = questions_->top().before;
   questions_->Pop();
+}
+
+void Exchange::AskWithFlags(uint16_t flags) {
+  const auto question = query_->question;
+  if (!AskInstead(question.first(question.size() - 4), query_->type, 0)) return;
+  questions_->top().query.flags = flags;
 }
 
 bool Exchange::BeginAlias(std::span<const uint8_t> target) {

@@ -18,6 +18,7 @@
 #include "dns/questions.h"
 #include "dns/wire/extended_error.h"
 #include "dns/wire/query.h"
+#include "dns/wire/reply.h"
 
 namespace portolan::dns {
 
@@ -89,6 +90,10 @@ class Exchange {
   size_t max_reply_bytes() const { return max_reply_bytes_; }
   void set_max_reply_bytes(size_t bytes) { max_reply_bytes_ = bytes; }
 
+  // The UDP payload size that upstreams are told (RFC 6891 6.2.3).
+  uint16_t upstream_payload() const { return upstream_payload_; }
+  void set_upstream_payload(uint16_t bytes) { upstream_payload_ = bytes; }
+
   std::span<uint8_t> room() { return room_; }
   // The reply so far: the first reply_bytes of room().
   std::span<uint8_t> reply() { return room_.first(reply_bytes_); }
@@ -138,6 +143,8 @@ class Exchange {
   // The question before, while asked_instead().
   const wire::Query& query_before() const { return *questions_->top().before; }
   void TakeBack();
+  // The same name and type with other header flags, if not too many are asked already.
+  void AskWithFlags(uint16_t flags);
 
   // The same for an alias (dns/server/alias.h): the reply that ends in it is put aside, at the
   // front of the room and out of the links' sight, while the chain of the target is run.
@@ -169,6 +176,7 @@ class Exchange {
   bool local_ = false;
   bool answered_by_upstream_ = false;
   bool in_background_ = false;
+  uint16_t upstream_payload_ = wire::kOurUdpPayload;
   std::span<uint8_t> room_;
   SuspendedPool* pool_;
   size_t max_reply_bytes_ = wire::kMinUdpPayload;

@@ -29,6 +29,11 @@ absl::Status CheckNoBlock(const corefile::Directive& line) {
   return first.Error(fmt::format("'{}': {} has no options", first.text, line.name.text));
 }
 
+absl::Status CheckBare(const corefile::Directive& line) {
+  absl::Status status = CheckArguments(line, 0, 0);
+  return status.ok() ? CheckNoBlock(line) : status;
+}
+
 absl::StatusOr<uint64_t> ParseNumber(const corefile::Token& token, uint64_t most) {
   const std::string& text = token.text;
   uint64_t value = 0;
@@ -53,6 +58,12 @@ absl::Status UnknownOption(const corefile::Directive& line, std::string_view dir
   const std::string& name = line.name.text;
   return line.name.Error(fmt::format("unknown option '{}' of {}{}", name, directive,
                                      corefile::DidYouMean(name, known)));
+}
+
+absl::Status UnknownWord(const corefile::Token& token, std::string_view directive,
+                         std::span<const std::string_view> known) {
+  return token.Error(fmt::format("unknown word '{}' in {}{}", token.text, directive,
+                                 corefile::DidYouMean(token.text, known)));
 }
 
 void AddNote(std::vector<std::string>* notes, const corefile::Token& token,

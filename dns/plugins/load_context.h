@@ -32,6 +32,7 @@ struct LoadOptions {
 };
 
 struct ForwardGroup;  // dns/plugins/forward.h
+struct AclRules;
 
 // Makes one link, on the worker's thread.
 using MakeLink = std::function<std::unique_ptr<Plugin>(const PluginContext&)>;
@@ -98,6 +99,8 @@ class LoadContext {
   // What the block's `kubernetes` says, for links of other directives: there once the block is
   // read.
   const std::shared_ptr<std::optional<KubernetesConfig>>& kubernetes() { return kubernetes_; }
+  // What several `acl` of the block become one link of; null before the first.
+  std::shared_ptr<AclRules>& acl_rules() { return acl_rules_; }
 
  private:
   const LoadOptions& options_;
@@ -111,6 +114,7 @@ class LoadContext {
   std::vector<wire::Zone> cluster_dns_zones_;
   std::shared_ptr<std::optional<KubernetesConfig>> kubernetes_ =
       std::make_shared<std::optional<KubernetesConfig>>();
+  std::shared_ptr<AclRules> acl_rules_;
 };
 
 // Errors are Token::Error.

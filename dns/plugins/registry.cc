@@ -5,8 +5,14 @@
 #include <vector>
 
 #include "dns/corefile/nearest.h"
+#include "dns/plugins/acl.h"
+#include "dns/plugins/any.h"
+#include "dns/plugins/bind.h"
+#include "dns/plugins/bufsize.h"
+#include "dns/plugins/chaos.h"
 #include "dns/plugins/errors.h"
 #include "dns/plugins/forward.h"
+#include "dns/plugins/header.h"
 #include "dns/plugins/hosts.h"
 #include "dns/plugins/http_settings.h"
 #include "dns/plugins/kubernetes.h"
@@ -14,6 +20,10 @@
 #include "dns/plugins/loop.h"
 #include "dns/plugins/reload.h"
 #include "dns/plugins/transfer.h"
+#include "dns/plugins/local.h"
+#include "dns/plugins/minimal.h"
+#include "dns/plugins/nsid.h"
+#include "dns/plugins/whoami.h"
 
 namespace portolan::dns {
 namespace {
@@ -40,9 +50,9 @@ constexpr DirectiveInfo kDirectives[] = {
     {"timeouts", kAccepted, false, "the sidecar's own time limits hold"},
     {"multisocket", kAccepted, false, "the sidecar has one socket for each of its workers"},
     {"reload", kActive, true, "", LoadReload},
-    {"nsid", kAccepted, false, "replies carry no server id"},
-    {"bufsize", kAccepted, false, "the EDNS payload size is 1232"},
-    {"bind", kAccepted, false, "the sidecar's own listen address holds"},
+    {"nsid", kActive, true, "", LoadNsid},
+    {"bufsize", kActive, false, "", LoadBufsize},
+    {"bind", kAccepted, false, "the sidecar's own listen address holds", LoadBind},
     {"debug", kAccepted, false, "there is no extra output"},
     {"trace", kAccepted, false, "queries are not traced"},
     {"ready", kActive, true, "", LoadReady},
@@ -52,19 +62,19 @@ constexpr DirectiveInfo kDirectives[] = {
     {"errors", kActive, true, "", LoadErrors},
     {"log", kAccepted, false, "queries are not logged"},
     {"dnstap", kAccepted, false, "nothing is sent to dnstap"},
-    {"local", kAccepted, false, "names such as localhost. go on to the next directive"},
+    {"local", kActive, false, "", LoadLocal},
     {"dns64", kAccepted, false, "no AAAA records are made from A records"},
-    {"acl", kAccepted, false, "no query is blocked or filtered"},
-    {"any", kAccepted, false, "ANY is answered like any other type"},
-    {"chaos", kAccepted, false, "questions of class CH are refused"},
+    {"acl", kActive, false, "", LoadAcl},
+    {"any", kActive, false, "", LoadAny},
+    {"chaos", kActive, false, "", LoadChaos},
     {"loadbalance", kActive, true, "", LoadLoadbalance},
     {"tsig", kAccepted, false, "signatures are neither checked nor made"},
     {"cache", kAccepted, true, "answers of upstreams are not cached; local ones need no cache"},
     {"rewrite", kAccepted, false, "questions and answers stay as they are"},
-    {"header", kAccepted, false, "the flags of replies stay as they are"},
+    {"header", kActive, false, "", LoadHeader},
     {"dnssec", kAccepted, false, "local answers are not signed"},
     {"autopath", kAccepted, false, "clients walk their search list themselves"},
-    {"minimal", kAccepted, false, "replies keep all their sections"},
+    {"minimal", kActive, false, "", LoadMinimal},
     {"template", kAccepted, false, "no answer is made from a template"},
     {"transfer", kActive, false, "", LoadTransfer},
     {"hosts", kActive, true, "", LoadHosts},
@@ -81,7 +91,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"forward", kActive, false, "", LoadForward},
     {"grpc", kAccepted, false, "questions go on to the next directive"},
     {"erratic", kAccepted, false, "questions go on to the next directive"},
-    {"whoami", kAccepted, false, "questions go on to the next directive"},
+    {"whoami", kActive, false, "", LoadWhoami},
     {"on", kAccepted, false, "no command is run"},
     {"sign", kAccepted, false, "no zone is signed"},
     {"view", kForwarded, false,

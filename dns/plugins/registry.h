@@ -26,7 +26,7 @@ struct DirectiveInfo {
   bool once;
   // What the user must know when the directive is not active.
   std::string_view consequence;
-  // Null for those that are merely accepted.
+  // Null for those of which nothing but the name is read.
   Loader load = nullptr;
 };
 

@@ -68,6 +68,7 @@ void ExchangeSlot::BindInBackground(const Exchange& from, std::shared_ptr<const 
   Bind(Exchange(from.query(), from.client(), Transport::kUdp, room_, *this), {}, std::move(routes),
        {path.route, nullptr});
   exchange_->set_max_reply_bytes(room_.size());
+  exchange_->set_upstream_payload(from.upstream_payload());
   exchange_->set_depth(from.depth());
   exchange_->floor_ = from.depth() - 1;
   exchange_->in_background_ = true;

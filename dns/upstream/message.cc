@@ -45,12 +45,12 @@ size_t CopyOptions(std::span<const uint8_t> options, std::span<uint8_t> out) {
 }
 
 // An OPT record at `out`, which holds kOptBytes or more. Returns its bytes.
-size_t WriteOpt(uint8_t extended_rcode, bool dnssec_ok, std::span<const uint8_t> options,
-                std::span<uint8_t> out) {
+size_t WriteOpt(uint16_t udp_payload, uint8_t extended_rcode, bool dnssec_ok,
+                std::span<const uint8_t> options, std::span<uint8_t> out) {
   const size_t option_bytes = CopyOptions(options, out.subspan(kOptBytes));
   out[0] = 0;
   Store16(&out[1], wire::type::kOpt);
-  Store16(&out[3], wire::kOurUdpPayload);
+  Store16(&out[3], udp_payload);
   Store32(&out[5], static_cast<uint32_t>(extended_rcode) << 24 | (dnssec_ok ? kDnssecOk : 0));
   Store16(&out[9], static_cast<uint16_t>(option_bytes));
   return kOptBytes + option_bytes;
@@ -58,7 +58,7 @@ size_t WriteOpt(uint8_t extended_rcode, bool dnssec_ok, std::span<const uint8_t>
 
 }  // namespace
 
-void WriteRequest(const wire::Query& query, Request& out) {
+void WriteRequest(const wire::Query& query, uint16_t udp_payload, Request& out) {
   uint8_t* at = out.room.data();
   std::memset(at, 0, wire::kHeaderBytes);
   Store16(at + 2, query.flags & kPassedFlags);
@@ -72,7 +72,7 @@ void WriteRequest(const wire::Query& query, Request& out) {
   at += 4;
   const size_t used = static_cast<size_t>(at - out.room.data());
   const auto rest = std::span<uint8_t>(out.room).subspan(used);
-  out.size = used + WriteOpt(0, query.dnssec_ok, query.edns_options, rest);
+  out.size = used + WriteOpt(udp_payload, 0, query.dnssec_ok, query.edns_options, rest);
 }
 
 void WriteQuestion(std::span<const uint8_t> name, uint16_t type, uint16_t flags, Request& out) {
@@ -175,7 +175,7 @@ size_t WriteForClient(const Reply& reply, const wire::Query& query, std::span<ui
   std::copy(query.question.begin(), query.question.end(), room.begin() + wire::kHeaderBytes);
   if (query.edns) {
     Store16(&room[10], static_cast<uint16_t>(counts[2] + 1));
-    end += WriteOpt(reply.extended_rcode, query.dnssec_ok, reply.edns_options,
+    end += WriteOpt(wire::kOurUdpPayload, reply.extended_rcode, query.dnssec_ok, reply.edns_options,
                     room.subspan(end, limit - end));
   }
   return end;

@@ -27,10 +27,10 @@ struct Request {
   std::span<const uint8_t> bytes() const { return {room.data(), size}; }
 };
 
-// Header (id 0; RD, AD and CD as the client's), the question in lower case, an OPT record with our
-// payload size, the client's DO bit and those of its options that are not for us alone (cookies,
-// keepalive, padding and NSID stay). REQUIRES: ParseQuery gave kQuery.
-void WriteRequest(const wire::Query& query, Request& out);
+// Header (id 0; RD, AD and CD as the client's), the question in lower case, an OPT record with the
+// payload size given, the client's DO bit and those of its options that are not for us alone
+// (cookies, keepalive, padding and NSID stay). REQUIRES: ParseQuery gave kQuery.
+void WriteRequest(const wire::Query& query, uint16_t udp_payload, Request& out);
 
 // The question in what WriteRequest wrote.
 std::span<const uint8_t> QuestionOf(std::span<const uint8_t> request);

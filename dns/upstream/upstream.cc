@@ -76,7 +76,7 @@ Verdict Upstream::Ask(ServerSet& servers, Exchange& exchange) {
     if (servers.fail_fast()) return Refuse(exchange, Outcome::kAllDown);
   }
   Request request;
-  WriteRequest(exchange.query(), request);
+  WriteRequest(exchange.query(), exchange.upstream_payload(), request);
   const auto known = by_question_.find(
       Key{&servers, {reinterpret_cast<const char*>(request.room.data()), request.size}});
   if (known != by_question_.end()) {

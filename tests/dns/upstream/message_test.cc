@@ -25,7 +25,7 @@ wire::Query Parse(const Bytes& message) {
 
 Bytes RequestFor(const Bytes& message) {
   Request request;
-  WriteRequest(Parse(message), request);
+  WriteRequest(Parse(message), wire::kOurUdpPayload, request);
   return Bytes(request.bytes().begin(), request.bytes().end());
 }
 
