@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -98,10 +99,20 @@ class Exchange {
   // The reply so far: the first reply_bytes of room().
   std::span<uint8_t> reply() { return room_.first(reply_bytes_); }
   void set_reply_bytes(size_t bytes) { reply_bytes_ = bytes; }
-  // Says in the reply why it is as it is, if the client sent EDNS and there is room.
+  // Says in the reply why it is as it is, if the client sent EDNS and there is room. `text` stays
+  // readable for as long as the exchange may wait: `errors` shows it.
   void AddExtendedError(wire::ExtendedError code, std::string_view text) {
+    reason_ = text;
     reply_bytes_ = wire::AppendExtendedError(room_, reply_bytes_, max_reply_bytes_, code, text);
   }
+
+  // What AddExtendedError said last.
+  std::string_view reason() const { return reason_; }
+
+  // When it arrived; Time() where no link asked the clock.
+  using Time = std::chrono::steady_clock::time_point;
+  Time received() const { return received_; }
+  void set_received(Time time) { received_ = time; }
 
   // For Verdict::kStream.
   void set_stream(std::shared_ptr<ReplyStream> stream) { stream_ = std::move(stream); }
@@ -184,6 +195,8 @@ class Exchange {
   size_t depth_ = 0;
   size_t answered_at_ = 0;
   size_t floor_ = 0;
+  Time received_{};
+  std::string_view reason_;
   upstream::ServerSet* asked_ = nullptr;
   std::shared_ptr<ReplyStream> stream_;
 };

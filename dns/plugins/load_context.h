@@ -33,6 +33,7 @@ struct LoadOptions {
 
 struct ForwardGroup;  // dns/plugins/forward.h
 struct AclRules;
+struct LogRules;
 
 // Makes one link, on the worker's thread.
 using MakeLink = std::function<std::unique_ptr<Plugin>(const PluginContext&)>;
@@ -99,8 +100,9 @@ class LoadContext {
   // What the block's `kubernetes` says, for links of other directives: there once the block is
   // read.
   const std::shared_ptr<std::optional<KubernetesConfig>>& kubernetes() { return kubernetes_; }
-  // What several `acl` of the block become one link of; null before the first.
+  // All `acl`, or `log`, of the block are one link: null before the first.
   std::shared_ptr<AclRules>& acl_rules() { return acl_rules_; }
+  std::shared_ptr<LogRules>& log_rules() { return log_rules_; }
 
  private:
   const LoadOptions& options_;
@@ -115,6 +117,7 @@ class LoadContext {
   std::shared_ptr<std::optional<KubernetesConfig>> kubernetes_ =
       std::make_shared<std::optional<KubernetesConfig>>();
   std::shared_ptr<AclRules> acl_rules_;
+  std::shared_ptr<LogRules> log_rules_;
 };
 
 // Errors are Token::Error.

@@ -21,6 +21,7 @@
 #include "dns/plugins/reload.h"
 #include "dns/plugins/transfer.h"
 #include "dns/plugins/local.h"
+#include "dns/plugins/log.h"
 #include "dns/plugins/minimal.h"
 #include "dns/plugins/nsid.h"
 #include "dns/plugins/whoami.h"
@@ -60,7 +61,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"pprof", kAccepted, false, "no profile is served"},
     {"prometheus", kActive, true, "", LoadPrometheus},
     {"errors", kActive, true, "", LoadErrors},
-    {"log", kAccepted, false, "queries are not logged"},
+    {"log", kActive, false, "", LoadLog},
     {"dnstap", kAccepted, false, "nothing is sent to dnstap"},
     {"local", kActive, false, "", LoadLocal},
     {"dns64", kAccepted, false, "no AAAA records are made from A records"},

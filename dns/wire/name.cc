@@ -25,16 +25,22 @@ int ReadEscape(std::string_view text, size_t& at) {
   return value;
 }
 
-void AppendEscaped(std::string& out, uint8_t byte) {
+char* PutEscaped(char* out, uint8_t byte) {
   if (byte == '.' || byte == '\\') {
-    out += '\\';
-    out += static_cast<char>(byte);
+    *out++ = '\\';
+    *out++ = static_cast<char>(byte);
   } else if (byte > 0x20 && byte < 0x7f) {
-    out += static_cast<char>(byte);
+    *out++ = static_cast<char>(byte);
   } else {
-    out += fmt::format("\\{:03}", byte);
+    *out++ = '\\';
+    *out++ = static_cast<char>('0' + byte / 100);
+    *out++ = static_cast<char>('0' + byte / 10 % 10);
+    *out++ = static_cast<char>('0' + byte % 10);
   }
+  return out;
 }
+
+constexpr std::string_view kBadName = "(bad name)";
 
 }  // namespace
 
@@ -76,17 +82,26 @@ absl::StatusOr<std::string> NameToWire(std::string_view text) {
 }
 
 std::string NameToText(std::span<const uint8_t> name) {
-  if (name.size() == 1 && name[0] == 0) return ".";
-  std::string text;
-  size_t at = 0;
+  std::array<char, kMaxNameTextBytes> text;
+  return {text.data(), WriteNameText(name, text)};
+}
+
+size_t WriteNameText(std::span<const uint8_t> name, std::span<char> out) {
+  if (name.size() == 1 && name[0] == 0) {
+    out[0] = '.';
+    return 1;
+  }
+  char* text = out.data();
+  size_t at = name.size() > kMaxNameBytes ? name.size() : 0;
   while (at < name.size() && name[at] != 0) {
     const size_t length = name[at];
-    if (length > kMaxLabelBytes || at + 1 + length >= name.size()) return "(bad name)";
-    for (size_t i = 1; i <= length; ++i) AppendEscaped(text, name[at + i]);
-    text += '.';
+    if (length > kMaxLabelBytes || at + 1 + length >= name.size()) break;
+    for (size_t i = 1; i <= length; ++i) text = PutEscaped(text, name[at + i]);
+    *text++ = '.';
     at += 1 + length;
   }
-  return at + 1 == name.size() ? text : "(bad name)";
+  if (at + 1 == name.size() && name[at] == 0) return static_cast<size_t>(text - out.data());
+  return kBadName.copy(out.data(), out.size());
 }
 
 void LowerName(std::span<uint8_t> name) {

@@ -18,6 +18,8 @@
 namespace portolan::dns::wire {
 
 inline constexpr size_t kMaxLabelBytes = 63;
+// Of a name's text when every byte is escaped.
+inline constexpr size_t kMaxNameTextBytes = 4 * kMaxNameBytes;
 
 // "a.Example." -> wire form with the case as written. The final dot may be missing; "." is the
 // root. An error says which limit or escape is wrong.
@@ -26,6 +28,8 @@ absl::StatusOr<std::string> NameToWire(std::string_view text);
 // Wire form -> "a.Example.", with everything that is not printable, and dots and backslashes within
 // labels, escaped. "(bad name)" if the bytes are no uncompressed name.
 std::string NameToText(std::span<const uint8_t> name);
+// The same without an allocation. REQUIRES: out.size() >= kMaxNameTextBytes. Returns the length.
+size_t WriteNameText(std::span<const uint8_t> name, std::span<char> out);
 inline std::string NameToText(std::string_view wire) {
   return NameToText({reinterpret_cast<const uint8_t*>(wire.data()), wire.size()});
 }
