@@ -3,11 +3,19 @@
 #include <algorithm>
 #include <random>
 
+#include "common/files.h"
+#include "dns/plugins/arguments.h"
 #include "dns/wire/message.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
 namespace {
+
+using corefile::Directive;
+using corefile::Token;
+
+constexpr size_t kMaxWeightFileBytes = 1 << 20;
+constexpr size_t kMaxPreferred = 1000;
 
 bool IsAddress(const wire::MessageRecord& record) {
   return (record.type == wire::type::kA && record.rdata_bytes == 4) ||
@@ -27,37 +35,67 @@ bool SameOwner(std::span<const uint8_t> message, size_t a, size_t b) {
   return std::ranges::equal(first.view(), second.view());
 }
 
-}  // namespace
-
-absl::Status ParseLoadbalance(const corefile::Directive& directive,
-                              std::vector<std::string>* notes) {
+absl::Status ReadPolicy(const Directive& directive, LoadbalanceConfig& config) {
+  static constexpr std::array<std::string_view, 2> kPolicies = {"round_robin", "weighted"};
   if (directive.arguments.empty()) return absl::OkStatus();
-  const corefile::Token& policy = directive.arguments[0];
-  if (policy.text == "weighted") {
-    if (notes != nullptr) {
-      notes->push_back(
-          fmt::format("{}:{}:{}: loadbalance: 'weighted' is not yet active: round_robin is used",
-                      *policy.file, policy.line, policy.column));
-    }
-    return absl::OkStatus();
+  const Token& policy = directive.arguments[0];
+  const bool weighted = policy.text == "weighted";
+  if (!weighted && policy.text != "round_robin") {
+    return UnknownWord(policy, "loadbalance", kPolicies);
   }
-  if (policy.text != "round_robin") {
-    return policy.Error(
-        fmt::format("loadbalance '{}': known are round_robin and weighted", policy.text));
+  if (weighted && directive.arguments.size() == 1) return policy.Error("weighted needs a file");
+  absl::Status status = CheckArguments(directive, 1, weighted ? 2 : 1);
+  if (!status.ok() || !weighted) return status;
+  const Token& file = directive.arguments[1];
+  auto text = ReadFile(file.text, kMaxWeightFileBytes);
+  if (!text.ok()) return file.Error(Message(text.status()));
+  auto weights = Weights::Parse(*text, file.text);
+  if (!weights.ok()) return file.Error(Message(weights.status()));
+  config.weights = std::make_shared<const Weights>(*std::move(weights));
+  return absl::OkStatus();
+}
+
+absl::Status ReadOption(const Directive& line, std::vector<std::string>* notes,
+                        LoadbalanceConfig& config) {
+  static constexpr std::array<std::string_view, 2> kOptions = {"reload", "prefer"};
+  const bool reload = line.name.text == "reload";
+  if (!reload && line.name.text != "prefer") return UnknownOption(line, "loadbalance", kOptions);
+  absl::Status status = CheckArguments(line, 1, reload ? 1 : kMaxPreferred);
+  if (!status.ok()) return status;
+  if (reload) {
+    AddNote(notes, line.name, "loadbalance", "the file is read when the Corefile is");
+    return ParseDuration(line.arguments[0]).status();
   }
-  if (directive.arguments.size() > 1) {
-    return directive.arguments[1].Error("loadbalance round_robin takes no further argument");
+  for (const Token& token : line.arguments) {
+    auto cidr = Cidr::Parse(token.text);
+    if (!cidr.ok()) return token.Error(Message(cidr.status()));
+    config.prefer.push_back(*cidr);
   }
   return absl::OkStatus();
 }
 
-absl::Status LoadLoadbalance(const corefile::Directive& directive, LoadContext& context) {
-  absl::Status status = ParseLoadbalance(directive, context.notes());
-  context.AddLink([](const PluginContext&) {
+}  // namespace
+
+absl::StatusOr<LoadbalanceConfig> ParseLoadbalance(const Directive& directive,
+                                                   std::vector<std::string>* notes) {
+  LoadbalanceConfig config;
+  absl::Status status = ReadPolicy(directive, config);
+  if (!status.ok()) return status;
+  for (const Directive& line : directive.block) {
+    status = ReadOption(line, notes, config);
+    if (!status.ok()) return status;
+  }
+  return config;
+}
+
+absl::Status LoadLoadbalance(const Directive& directive, LoadContext& context) {
+  auto config = ParseLoadbalance(directive, context.notes());
+  if (!config.ok()) return config.status();
+  context.AddLink([config = *std::move(config)](const PluginContext&) {
     std::random_device random;
-    return std::make_unique<Loadbalance>(uint64_t{random()} << 32 | random());
+    return std::make_unique<Loadbalance>(uint64_t{random()} << 32 | random(), config);
   });
-  return status;
+  return absl::OkStatus();
 }
 
 // splitmix64, Sebastiano Vigna: one addition and three multiplications, good enough to spread load.
@@ -77,37 +115,73 @@ After Loadbalance::OnReply(Exchange& exchange) {
   size_t run = 0;
   for (wire::MessageRecord record; reader.Next(record);) {
     if (record.section != wire::Section::kAnswer) break;
-    const bool joins = run > 0 && run < kMaxRotated && record.type == first.type &&
+    const bool joins = run > 0 && run < kMaxRecords && record.type == first.type &&
                        IsAddress(record) && SameOwner(reply, first.owner_at, record.owner_at);
     if (!joins) {
-      Rotate(reply, std::span(rdata_at_).first(run), first.rdata_bytes);
+      Order({reply, std::span(rdata_at_).first(run), first.rdata_bytes}, first);
       run = 0;
       first = record;
       if (!IsAddress(record)) continue;
     }
     rdata_at_[run++] = static_cast<uint16_t>(record.rdata_at);
   }
-  Rotate(reply, std::span(rdata_at_).first(run), first.rdata_bytes);
+  Order({reply, std::span(rdata_at_).first(run), first.rdata_bytes}, first);
   return After::kReply;
 }
 
-// Moves RDATA, not records: owner, TTL and type are the same throughout an RRset. By three
-// reversals, in place.
-void Loadbalance::Rotate(std::span<uint8_t> reply, std::span<const uint16_t> rdata_at,
-                         size_t rdata_bytes) {
-  if (rdata_at.size() < 2) return;
-  auto reverse = [&](size_t begin, size_t end) {
-    for (; begin + 1 < end; ++begin) {
-      --end;
-      std::swap_ranges(reply.begin() + rdata_at[begin],
-                       reply.begin() + static_cast<long>(rdata_at[begin] + rdata_bytes),
-                       reply.begin() + rdata_at[end]);
+void Loadbalance::Order(const Run& run, const wire::MessageRecord& first) {
+  if (run.rdata_at.size() < 2) return;
+  if (config_.weights == nullptr) {
+    Shuffle(run);
+  } else {
+    wire::NameBuffer owner;
+    static const Weights::OfName kNone;
+    const Weights::OfName* weights = nullptr;
+    if (wire::ReadName(run.reply, first.owner_at, owner) != 0) {
+      wire::LowerName(std::span(owner.bytes).first(owner.size));
+      weights =
+          config_.weights->Find({reinterpret_cast<const char*>(owner.bytes.data()), owner.size});
     }
-  };
-  const size_t by = Random() % rdata_at.size();
-  reverse(0, by);
-  reverse(by, rdata_at.size());
-  reverse(0, rdata_at.size());
+    PutOneFirst(run, weights == nullptr ? kNone : *weights);
+  }
+  if (!config_.prefer.empty()) PutPreferredFirst(run);
+}
+
+// Fisher and Yates.
+void Loadbalance::Shuffle(const Run& run) {
+  for (size_t left = run.rdata_at.size(); left > 1; --left) run.Swap(left - 1, Pick(left));
+}
+
+void Loadbalance::PutOneFirst(const Run& run, const Weights::OfName& weights) {
+  size_t sum = 0;
+  for (size_t i = 0; i < run.rdata_at.size(); ++i) sum += Weights::Of(weights, run.Address(i));
+  size_t at = Pick(sum);
+  for (size_t i = 0; i < run.rdata_at.size(); ++i) {
+    const size_t weight = Weights::Of(weights, run.Address(i));
+    if (at < weight) return run.Swap(0, i);
+    at -= weight;
+  }
+}
+
+void Loadbalance::PutPreferredFirst(const Run& run) const {
+  size_t placed = 0;
+  for (const Cidr& preferred : config_.prefer) {
+    for (size_t i = placed; i < run.rdata_at.size(); ++i) {
+      if (preferred.Contains(run.Address(i))) run.Swap(placed++, i);
+    }
+  }
+}
+
+IpAddress Loadbalance::Run::Address(size_t i) const {
+  const uint8_t* at = &reply[rdata_at[i]];
+  return rdata_bytes == 4 ? IpAddress::V4(std::span<const uint8_t, 4>(at, 4))
+                          : IpAddress::V6(std::span<const uint8_t, 16>(at, 16));
+}
+
+void Loadbalance::Run::Swap(size_t a, size_t b) const {
+  if (a == b) return;
+  uint8_t* first = &reply[rdata_at[a]];
+  std::swap_ranges(first, first + rdata_bytes, &reply[rdata_at[b]]);
 }
 
 }  // namespace portolan::dns

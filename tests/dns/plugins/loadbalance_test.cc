@@ -4,16 +4,19 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "dns/wire/message.h"
 #include "tests/conformance/records.h"
+#include "tests/dns/plugins/corefile_server.h"
 #include "tests/dns/question.h"
 
 namespace portolan::dns {
 namespace {
 
 using test::Bytes;
+using test::ErrorOf;
 using test::RecordsOf;
 using wire::Section;
 
@@ -43,7 +46,8 @@ class LoadbalanceReply : public testing::Test {
     std::fill(other.begin(), other.end(), uint8_t{9});
     Exchange exchange(query_, SocketAddress(), Transport::kUdp, room_, pool_);
     exchange.set_reply_bytes(writer.Finish(wire::Rcode::kNoError, 0));
-    plugin_.OnReply(exchange);
+    if (!plugin_.has_value()) plugin_.emplace(1, config_);
+    plugin_->OnReply(exchange);
     return RecordsOf(exchange.reply(), Section::kAnswer);
   }
 
@@ -51,7 +55,8 @@ class LoadbalanceReply : public testing::Test {
   wire::Query query_;
   std::array<uint8_t, 4096> room_;
   NoPool pool_;
-  Loadbalance plugin_{1};
+  LoadbalanceConfig config_;
+  std::optional<Loadbalance> plugin_;
 };
 
 TEST_F(LoadbalanceReply, EachAddressComesFirstAboutAsOften) {
@@ -74,18 +79,58 @@ TEST_F(LoadbalanceReply, KeepsTheSetTheAliasInFrontAndOtherSetsAlone) {
   }
 }
 
-TEST(LoadbalanceConfig, KnowsRoundRobinOnly) {
-  const auto file = std::make_shared<const std::string>("Corefile");
-  corefile::Directive directive{{"loadbalance", file, 7, 1}, {}, {}};
-  EXPECT_TRUE(ParseLoadbalance(directive, nullptr).ok());
-  directive.arguments = {{"round_robin", file, 7, 13}};
-  EXPECT_TRUE(ParseLoadbalance(directive, nullptr).ok());
-  directive.arguments = {{"robin", file, 7, 13}};
-  EXPECT_EQ(Message(ParseLoadbalance(directive, nullptr)).substr(0, 14), "Corefile:7:13:");
-  std::vector<std::string> notes;
-  directive.arguments = {{"weighted", file, 7, 13}};
-  EXPECT_TRUE(ParseLoadbalance(directive, &notes).ok());
-  EXPECT_EQ(notes.size(), 1u);
+TEST_F(LoadbalanceReply, EveryOrderIsAsLikelyAsAnyOther) {
+  std::map<std::vector<std::string>, int> orders;
+  for (int i = 0; i < 6000; ++i) ++orders[Reply(3)];
+  ASSERT_EQ(orders.size(), 6u);
+  for (const auto& [order, times] : orders) EXPECT_NEAR(times, 1000, 150);
+}
+
+TEST_F(LoadbalanceReply, WeightsSayHowOftenEachComesFirst) {
+  auto weights = Weights::Parse("# ours\n\nB.example.\n10.0.0.0 3\n10.0.0.1 2\n", "weights");
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  config_.weights = std::make_shared<const Weights>(*weights);
+  std::map<std::string, int> first;
+  for (int i = 0; i < 6000; ++i) ++first[Reply(3)[1]];
+  EXPECT_NEAR(first["b.example. 5 A 10.0.0.0"], 3000, 200);
+  EXPECT_NEAR(first["b.example. 5 A 10.0.0.1"], 2000, 200);
+  EXPECT_NEAR(first["b.example. 5 A 10.0.0.2"], 1000, 200);
+}
+
+TEST_F(LoadbalanceReply, PreferredBlocksComeFirstInTheirOrder) {
+  config_.prefer = {*Cidr::Parse("10.0.0.4/30"), *Cidr::Parse("10.0.0.0/31")};
+  for (int i = 0; i < 20; ++i) {
+    const auto records = Reply(6);
+    std::set<std::string> first(records.begin() + 1, records.begin() + 3);
+    EXPECT_EQ(first, (std::set<std::string>{"b.example. 5 A 10.0.0.4", "b.example. 5 A 10.0.0.5"}));
+    std::set<std::string> next(records.begin() + 3, records.begin() + 5);
+    EXPECT_EQ(next, (std::set<std::string>{"b.example. 5 A 10.0.0.0", "b.example. 5 A 10.0.0.1"}));
+  }
+}
+
+TEST(LoadbalanceWeights, NameTheLineThatIsWrong) {
+  auto error = [](std::string_view text) {
+    return std::string(Message(Weights::Parse(text, "weights").status()));
+  };
+  EXPECT_EQ(error("a.org\n10.0.0.1 256"), "weights:2: '256' is not a weight from 1 to 255");
+  EXPECT_EQ(error("a.org\n10.0.0.1 0"), "weights:2: '0' is not a weight from 1 to 255");
+  EXPECT_EQ(error("10.0.0.1"), "weights:1: '10.0.0.1' is an address without a weight");
+  EXPECT_EQ(error("10.0.0.1 1"), "weights:1: a name must stand before its addresses");
+  EXPECT_EQ(error("a.org b c"), "weights:1: 'c': a name, or an address and a weight");
+}
+
+TEST(LoadbalanceCorefile, NamesWhatItDoesNotKnow) {
+  EXPECT_EQ(ErrorOf("loadbalance"), "no error");
+  EXPECT_EQ(ErrorOf("loadbalance round_robin {\n prefer 10.0.0.0/8 fd00::/8\n}"), "no error");
+  EXPECT_EQ(ErrorOf("loadbalance weighted /dev/null {\n reload 10s\n}"), "no error");
+  EXPECT_EQ(ErrorOf("loadbalance round_robbin"),
+            "Corefile:2:13: unknown word 'round_robbin' in loadbalance, did you mean "
+            "'round_robin'?");
+  EXPECT_EQ(ErrorOf("loadbalance weighted"), "Corefile:2:13: weighted needs a file");
+  EXPECT_EQ(ErrorOf("loadbalance weighted /nowhere").substr(0, 14), "Corefile:2:22:");
+  EXPECT_EQ(ErrorOf("loadbalance {\n prefr ::/0\n}"),
+            "Corefile:3:2: unknown option 'prefr' of loadbalance, did you mean 'prefer'?");
+  EXPECT_EQ(ErrorOf("loadbalance {\n prefer here\n}").substr(0, 13), "Corefile:3:9:");
 }
 
 }  // namespace
