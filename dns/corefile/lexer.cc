@@ -92,8 +92,11 @@ class Lexer {
         new_line_ = false;  // a quoted word may end on a later line; what follows is on its line
         return absl::OkStatus();
       }
-      if (c == '\\' && quote == '"' && !AtEnd() && Peek() == '"') {
+      const bool escapes = c == '\\' && quote == '"' && !AtEnd();
+      if (escapes && Peek() == '"') {
         token.text += Take();
+      } else if (escapes && Peek() == '\\') {
+        token.text += {c, Take()};
       } else if (c != '\r') {
         token.text += c;
       }

@@ -148,6 +148,13 @@ TEST(Corefile, DoubleQuotesKeepBlanksAndEscapeOnlyQuotes) {
             R"(.: log <.> <{remote} "x" \n # no comment>; x <> <{> <}>)");
 }
 
+TEST(Corefile, AQuoteBehindTwoBackslashesEndsTheWord) {
+  EXPECT_EQ(Parse(R"(. {
+ x "a\\" "b\.c" d
+})"),
+            R"(.: x <a\\> <b\.c> <d>)");
+}
+
 TEST(Corefile, BackquotesHaveNoEscapes) {
   EXPECT_EQ(Parse(". {\n template `a \\\"b\\\" # c`\n}"), ".: template <a \\\"b\\\" # c>");
 }
