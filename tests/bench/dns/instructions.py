@@ -1,5 +1,5 @@
 """Instructions that the sidecar itself spends on an answer, without the kernel's, by callgrind."""
-import glob, re, shutil
+import glob, re, shutil, subprocess
 
 from servers import Program, Server, free_port, portolan_command
 
@@ -17,8 +17,10 @@ def count(bench, control, scenario):
                f"--toggle-collect={COLLECTED}"] + portolan_command(bench.build, folder, port, control.xds)
     program = Program(command, folder)
     server = Server(bench.build, "portolan", port, program)
-    # wait() asks once for each name.
-    answers = server.wait(scenario, NAMES, 40) and server.load(scenario, NAMES, QUERIES, 128)
+    answers = None
+    if server.wait(scenario, NAMES, 40):
+        subprocess.run(["callgrind_control", "--zero", str(program.pid)], capture_output=True, check=True)
+        answers = server.load(scenario, NAMES, QUERIES, 128)
     program.stop()
     if not answers:
         return None
@@ -27,7 +29,7 @@ def count(bench, control, scenario):
         with open(path) as f:
             found = re.search(r"^(?:summary|totals): (\d+)", f.read(), re.M)
         collected += int(found.group(1)) if found else 0
-    return collected / (answers["received"] + NAMES)
+    return collected / answers["received"]
 
 
 def run(bench, args, verdicts):

@@ -21,7 +21,7 @@ under the seed's Corefile (world.py). CoreDNS is not in Debian 12, so it is not 
 """
 import argparse, shutil, statistics, sys, tempfile
 
-import change, instructions, memory
+import change, instructions, memory, redirect
 from servers import CACHES, PEERS, Bench, expect, installed
 
 LOCAL = ("a", "nodata", "nxdomain", "srv", "headless3")
@@ -159,6 +159,7 @@ def latency(bench, args, _):
         (ml, mh), (nl, nh) = spread(p50), spread(p99)
         print(f"{s.label:<16}{statistics.median(p50):>10.1f}{ml:>9.1f}-{mh:<6.1f}{statistics.median(p99):>10.1f}"
               f"{nl:>9.1f}-{nh:<6.1f}")
+    redirect.run(args.build)
 
 
 OTHERS = {"cached": cached, "services": services, "latency": latency, "change": change.run, "memory": memory.run,
