@@ -79,8 +79,8 @@ class SharedMap {
   // Collects changes to a map; Finish() gives the next version. The original stays as it was.
   class Edit {
    public:
-    explicit Edit(const SharedMap& from)
-        : next_(std::make_shared<Shards>(*from.shards_)), size_(from.size_) {}
+    // Costs nothing until the first change.
+    explicit Edit(const SharedMap& from) : shards_(from.shards_), size_(from.size_) {}
 
     void Set(const K& key, V value) {
       auto [it, inserted] = Writable(ShardOf(key)).insert_or_assign(key, std::move(value));
@@ -90,9 +90,8 @@ class SharedMap {
     // True if the key was there.
     template <typename Q>
     bool Erase(const Q& key) {
-      const size_t at = ShardOf(key);
-      if ((*next_)[at] == nullptr || !(*next_)[at]->contains(key)) return false;
-      Shard& shard = Writable(at);
+      if (Find(key) == nullptr) return false;
+      Shard& shard = Writable(ShardOf(key));
       shard.erase(shard.find(key));
       --size_;
       return true;
@@ -100,28 +99,38 @@ class SharedMap {
 
     template <typename Q>
     const V* Find(const Q& key) const {
-      const auto& shard = (*next_)[ShardOf(key)];
+      const auto& shard = (*shards_)[ShardOf(key)];
       if (shard == nullptr) return nullptr;
       auto it = shard->find(key);
       return it == shard->end() ? nullptr : &it->second;
     }
 
-    SharedMap Finish() && { return SharedMap(std::move(next_), size_); }
+    SharedMap Finish() && { return SharedMap(std::move(shards_), size_); }
 
    private:
+    // What this edit may write to, since it made it.
+    struct Owned {
+      std::shared_ptr<Shards> shards;
+      std::array<Shard*, kShards> each{};
+    };
+
     Shard& Writable(size_t at) {
-      if (owned_[at] == nullptr) {
-        const auto& old = (*next_)[at];
-        auto copy = old == nullptr ? std::make_shared<Shard>() : std::make_shared<Shard>(*old);
-        owned_[at] = copy.get();
-        (*next_)[at] = std::move(copy);
+      if (owned_ == nullptr) {
+        owned_ = std::make_unique<Owned>();
+        owned_->shards = std::make_shared<Shards>(*shards_);
+        shards_ = owned_->shards;
       }
-      return *owned_[at];
+      if (owned_->each[at] == nullptr) {
+        auto& shard = (*owned_->shards)[at];
+        auto copy = shard == nullptr ? std::make_shared<Shard>() : std::make_shared<Shard>(*shard);
+        owned_->each[at] = copy.get();
+        shard = std::move(copy);
+      }
+      return *owned_->each[at];
     }
 
-    std::shared_ptr<Shards> next_;
-    // The shards copied by this edit, which it may therefore write to.
-    std::array<Shard*, kShards> owned_{};
+    std::shared_ptr<const Shards> shards_;
+    std::unique_ptr<Owned> owned_;
     size_t size_;
   };
 

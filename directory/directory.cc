@@ -96,7 +96,12 @@ void Directory::Claim(const IpAddress& ip, const std::string& key) {
     const auto& ips = (*edits().services.Find(claimer))->cluster_ips;
     return std::find(ips.begin(), ips.end(), ip) != ips.end();
   };
+  const auto& service = *edits().services.Find(key);
+  const auto* holder = edits().addresses.Find(ip);
+  const bool alone = holder == nullptr || (*holder)->name == service->name;
+  if (alone && !address_claims_.contains(ip)) return edits().addresses.Set(ip, service);
   auto& claims = address_claims_[ip];
+  if (claims.empty()) claims.push_back((*holder)->name.ToString());
   const auto held = std::find(claims.begin(), claims.end(), key);
   if (held == claims.end()) claims.push_back(key);
   std::stable_partition(claims.begin(), claims.end(), is_cluster_ip);
@@ -113,15 +118,15 @@ void Directory::RemoveService(const ObjectName& name) {
 }
 
 void Directory::Disclaim(const IpAddress& ip, const std::string& key) {
-  const auto claims = address_claims_.find(ip);
-  if (claims == address_claims_.end()) return;
-  std::erase(claims->second, key);
-  if (claims->second.empty()) {
-    address_claims_.erase(claims);
+  const auto contested = address_claims_.find(ip);
+  if (contested == address_claims_.end()) {
     edits().addresses.Erase(ip);
-  } else if (const auto* next = edits().services.Find(claims->second.front())) {
-    edits().addresses.Set(ip, *next);
+    return;
   }
+  auto& claims = contested->second;
+  std::erase(claims, key);
+  edits().addresses.Set(ip, *edits().services.Find(claims.front()));
+  if (claims.size() == 1) address_claims_.erase(contested);
 }
 
 struct Directory::SliceFile {

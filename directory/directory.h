@@ -164,8 +164,9 @@ class Directory {
   // Slice key -> service key it is filed under, so that a slice whose label changes moves.
   StringMap<std::string> slice_home_;
   StringMap<std::string> imported_slice_home_;
-  // Who claims an address, cluster IPs before external addresses, then oldest claim first: two
-  // Services may name the same external address, and when the first goes the other takes over.
+  // Who claims an address that more than one Service claims, cluster IPs before external addresses,
+  // then oldest claim first: two Services may name the same external address, and when the first
+  // goes the other takes over. Usually empty.
   absl::flat_hash_map<IpAddress, std::vector<std::string>> address_claims_;
 };
 

@@ -82,6 +82,22 @@ TEST(Directory, AnAddressClaimedTwiceStaysWithTheFirstUntilItGoes) {
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "second");
 }
 
+TEST(Directory, AnAddressGoesToTheOldestClaimThatIsLeftAndThenToNobody) {
+  const IpAddress ip = *IpAddress::Parse("192.0.2.1");
+  Directory directory;
+  for (const char* name : {"first", "second", "third"}) {
+    directory.Put(MakeService(name, {"192.0.2.1"}));
+  }
+  directory.RemoveService({"default", "second"});
+  directory.Put(MakeService("first", {"192.0.2.2"}));
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "third");
+  directory.Put(MakeService("first", {"192.0.2.1"}));
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "third");
+  directory.RemoveService({"default", "first"});
+  directory.RemoveService({"default", "third"});
+  EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip), nullptr);
+}
+
 TEST(Directory, SlicesAreFiledUnderTheirService) {
   Directory directory;
   directory.Put(MakeSlice("backend-a", "backend"));
