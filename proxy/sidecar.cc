@@ -1,5 +1,7 @@
 #include "proxy/sidecar.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <csignal>
@@ -16,6 +18,10 @@ namespace {
 
 constexpr char kConntrackFolder[] = "/proc/sys/net/netfilter";
 constexpr absl::Duration kDrainCheckEvery = absl::Milliseconds(100);
+// What a large change leaves behind in the allocator goes back to the system when the change is in
+// force and saved: several megabytes after the first full set.
+constexpr size_t kLargeChange = 500;  // Services and sets of endpoints
+constexpr absl::Duration kTrimAfter = absl::Seconds(2);
 
 std::string_view SourceName(FeedStatus::Source source) {
   switch (source) {
@@ -54,7 +60,8 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
       settings_(std::move(settings)),
       dns_config_(loop, settings_.corefile, [this] { OnDnsConfig(); }),
       corefile_pages_(loop, settings_.app_ports),
-      conntrack_(loop, kConntrackFolder) {
+      conntrack_(loop, kConntrackFolder),
+      trim_(loop.AddTimer([] { malloc_trim(0); })) {
   metrics_.AddSource([this](MetricFamilies& families) {
     dns_config_.CollectMetrics(families);
     corefile_pages_.CollectMetrics(families);
@@ -177,6 +184,8 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
   const auto routes = routes_.Apply(committed, held);
   for (const auto& worker : workers_) worker->SetRoutes(routes);
   PublishClusterData();
+  const DirectoryChanges& changes = committed.changes;
+  if (changes.services.size() + changes.endpoints.size() >= kLargeChange) trim_.Start(kTrimAfter);
 }
 
 void Sidecar::OnFeedStatus(const FeedStatus& status) {
