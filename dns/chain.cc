@@ -3,6 +3,12 @@
 
 namespace portolan::dns {
 
+Chain::Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {
+  for (const auto& link : links_) {
+    if (link->LooksAhead()) looking_ahead_.push_back(link.get());
+  }
+}
+
 Verdict Chain::Down(Exchange& exchange) const {
   const bool chaos = exchange.query().qclass != wire::kClassIn;
   for (size_t i = exchange.depth(); i < links_.size(); ++i) {

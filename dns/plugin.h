@@ -47,6 +47,11 @@ class Plugin {
   // reply is sent. May change the reply in place.
   virtual After OnReply(Exchange&) { return After::kReply; }
 
+  // A question that OnQuery is about to see, while another is still answered: the place to have
+  // memory fetched that its answer needs. Called only if LooksAhead.
+  virtual void Expect(const wire::Query&) const {}
+  virtual bool LooksAhead() const { return false; }
+
   // Whether it sees questions of class CH; those of other classes than IN and CH reach no link.
   virtual bool TakesChaos() const { return false; }
 
@@ -57,7 +62,12 @@ class Plugin {
 // The links of one server block on one worker.
 class Chain {
  public:
-  explicit Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {}
+  explicit Chain(std::vector<std::unique_ptr<Plugin>> links);
+
+  // Tells the links of a question that Down will soon be asked.
+  void Expect(const wire::Query& query) const {
+    for (const Plugin* link : looking_ahead_) link->Expect(query);
+  }
 
   // Asks the links from exchange.depth() on until one does not say kNext. A query that no link
   // answers is REFUSED. Never kNext.
@@ -73,6 +83,7 @@ class Chain {
 
  private:
   std::vector<std::unique_ptr<Plugin>> links_;
+  std::vector<const Plugin*> looking_ahead_;
 };
 
 }  // namespace portolan::dns

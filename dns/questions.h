@@ -1,8 +1,8 @@
 // The questions that are asked in place of a client's: the target of an alias, another name or type
 // that a link (`rewrite`, `autopath`, `dns64`) wants to know first.
 //
-// A stack, since one may lead to the next. Lives beside its Exchange, on the listener's stack or in
-// a slot; what is not used costs nothing. The worker's thread only.
+// A stack, since one may lead to the next. Lives beside its Exchange, in the query handler or in a
+// slot; what is not used costs nothing. The worker's thread only.
 #pragma once
 
 #include <array>

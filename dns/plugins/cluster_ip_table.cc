@@ -58,13 +58,19 @@ ClusterIpTable::ClusterIpTable() : shards_(std::make_shared<const Shards>()) {}
 const Entry* ClusterIpTable::Find(std::span<const uint8_t> labels) const {
   if (labels.size() > Entry::kKeyBytes) return nullptr;
   const size_t hash = HashOf(labels);
-  const Shard* shard = (*shards_)[ShardOf(hash)].get();
-  if (shard == nullptr) return nullptr;
-  const size_t mask = shard->size() - 1;
-  for (size_t at = hash & mask; (*shard)[at].key_bytes != 0; at = (at + 1) & mask) {
-    if (HasKey((*shard)[at], labels)) return &(*shard)[at];
+  const Shard& shard = (*shards_)[ShardOf(hash)];
+  if (shard.size == 0) return nullptr;
+  const size_t mask = shard.size - 1;
+  for (size_t at = hash & mask; shard.places[at].key_bytes != 0; at = (at + 1) & mask) {
+    if (HasKey(shard.places[at], labels)) return &shard.places[at];
   }
   return nullptr;
+}
+
+void ClusterIpTable::Prefetch(std::span<const uint8_t> labels) const {
+  const size_t hash = HashOf(labels);
+  const Shard& shard = (*shards_)[ShardOf(hash)];
+  if (shard.size > 0) __builtin_prefetch(&shard.places[hash & (shard.size - 1)]);
 }
 
 void ClusterIpTable::Edit::Put(const Service& service) {
@@ -84,32 +90,30 @@ ClusterIpTable ClusterIpTable::Edit::Finish() && {
   if (changes_.empty()) return next;
   auto shards = std::make_shared<Shards>(*from_.shards_);
   for (const auto& [at, changes] : changes_) {
-    Shard changed = Changed((*shards)[at].get(), changes);
-    (*shards)[at] = changed.empty() ? nullptr : std::make_shared<const Shard>(std::move(changed));
+    (*shards)[at] = Changed((*shards)[at], changes);
   }
   next.shards_ = std::move(shards);
   return next;
 }
 
-ClusterIpTable::Shard ClusterIpTable::Changed(const Shard* from,
+ClusterIpTable::Shard ClusterIpTable::Changed(const Shard& from,
                                               const std::vector<Entry>& changes) {
-  Shard entries;
-  if (from != nullptr) {
-    std::copy_if(from->begin(), from->end(), std::back_inserter(entries),
-                 [](const Entry& e) { return e.key_bytes != 0; });
-  }
+  std::vector<Entry> entries;
+  std::copy_if(from.places.get(), from.places.get() + from.size, std::back_inserter(entries),
+               [](const Entry& e) { return e.key_bytes != 0; });
   for (const Entry& change : changes) {
     std::erase_if(entries, [&](const Entry& e) { return HasKey(e, change.key_view()); });
     if (change.has_ipv4 || change.has_ipv6) entries.push_back(change);
   }
   if (entries.empty()) return {};
-  Shard table(std::bit_ceil(entries.size() + entries.size() / 4 + 1));
+  const size_t size = std::bit_ceil(entries.size() + entries.size() / 4 + 1);
+  auto places = std::make_shared<Entry[]>(size);
   for (const Entry& entry : entries) {
-    size_t at = HashOf(entry.key_view()) & (table.size() - 1);
-    while (table[at].key_bytes != 0) at = (at + 1) & (table.size() - 1);
-    table[at] = entry;
+    size_t at = HashOf(entry.key_view()) & (size - 1);
+    while (places[at].key_bytes != 0) at = (at + 1) & (size - 1);
+    places[at] = entry;
   }
-  return table;
+  return {std::move(places), size};
 }
 
 }  // namespace portolan::dns

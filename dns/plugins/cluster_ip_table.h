@@ -41,6 +41,8 @@ class ClusterIpTable {
 
   // `labels`: the labels of name and namespace in lower case with their length bytes.
   const Entry* Find(std::span<const uint8_t> labels) const;
+  // Has the processor fetch the line that Find will look at.
+  void Prefetch(std::span<const uint8_t> labels) const;
 
   class Edit {
    public:
@@ -57,11 +59,15 @@ class ClusterIpTable {
   };
 
  private:
-  // Open addressing, linear, a power of two of places of which one is empty at least.
-  using Shard = std::vector<Entry>;
-  using Shards = std::array<std::shared_ptr<const Shard>, kShards>;
+  // Open addressing, linear, a power of two of places of which one is empty at least; no entries,
+  // no places. Found from the array of shards in one step: each is a wait for memory.
+  struct Shard {
+    std::shared_ptr<const Entry[]> places;
+    size_t size = 0;
+  };
+  using Shards = std::array<Shard, kShards>;
 
-  static Shard Changed(const Shard* from, const std::vector<Entry>& changes);
+  static Shard Changed(const Shard& from, const std::vector<Entry>& changes);
 
   std::shared_ptr<const Shards> shards_;
 };

@@ -128,6 +128,7 @@ void ReadHostsFile(const Token& at, const std::string& path, HostsTable& table,
 void HostsTable::Add(const IpAddress& address, const std::string& name) {
   Addresses& addresses = by_name_[name];
   if (!AddOnce(address.is_v4() ? addresses.v4 : addresses.v6, address)) return;
+  name_bytes_.set(name.size());
   ++entries_;
   if (name.starts_with(kWildcard)) {
     has_wildcards_ = true;
@@ -160,7 +161,7 @@ size_t HostsTable::AddFile(std::string_view text) {
 }
 
 const HostsTable::Addresses* HostsTable::FindName(std::string_view name) const {
-  auto found = by_name_.find(name);
+  auto found = name_bytes_[name.size()] ? by_name_.find(name) : by_name_.end();
   if (found == by_name_.end() && has_wildcards_ && name.size() > 1) {
     std::array<char, wire::kMaxNameBytes + 2> wildcard;
     const std::string_view above = name.substr(1 + static_cast<uint8_t>(name[0]));

@@ -16,6 +16,7 @@
 // configuration anew.
 #pragma once
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -55,6 +56,8 @@ class HostsTable {
 
  private:
   StringMap<Addresses> by_name_;
+  // The lengths that names in it have: few, so that most questions need not be hashed.
+  std::bitset<wire::kMaxNameBytes + 1> name_bytes_;
   StringMap<std::vector<std::string>> by_reverse_;
   size_t entries_ = 0;
   bool has_wildcards_ = false;

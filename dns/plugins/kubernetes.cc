@@ -22,6 +22,11 @@ constexpr std::string_view kVersionText =
     "\5"
     "1.1.0";
 
+// SERVICE.NAMESPACE, as the table of cluster IPs has them.
+std::span<const uint8_t> ServiceLabels(const wire::Query& query) {
+  return query.lower_name().first(query.label_at[2]);
+}
+
 bool IsAddress(uint16_t type) { return type == rr::kA || type == rr::kAaaa; }
 
 }  // namespace
@@ -84,12 +89,22 @@ Verdict Kubernetes::Refuse(Exchange& exchange) {
   return Verdict::kAnswered;
 }
 
+void Kubernetes::Expect(const wire::Query& query) const {
+  const ServedZone* zone = ZoneOf(query);
+  if (zone == nullptr || !MayHaveClusterIp(query, *zone)) return;
+  data().records->cluster_ips().Prefetch(ServiceLabels(query));
+}
+
+bool Kubernetes::MayHaveClusterIp(const wire::Query& query, const ServedZone& zone) const {
+  if (!IsAddress(query.type) || hides_services_) return false;
+  if (zone.holds != ServedZone::Holds::kServices || data().records == nullptr) return false;
+  return query.labels == zone.zone.labels + 3 && LabelledName(query).label(2) == "svc";
+}
+
 const ClusterIpTable::Entry* Kubernetes::FindClusterIp(const wire::Query& query,
                                                        const ServedZone& zone) const {
-  if (!IsAddress(query.type) || hides_services_) return nullptr;
-  if (zone.holds != ServedZone::Holds::kServices || data().records == nullptr) return nullptr;
-  if (query.labels != zone.zone.labels + 3 || LabelledName(query).label(2) != "svc") return nullptr;
-  return data().records->cluster_ips().Find(query.lower_name().first(query.label_at[2]));
+  if (!MayHaveClusterIp(query, zone)) return nullptr;
+  return data().records->cluster_ips().Find(ServiceLabels(query));
 }
 
 Verdict Kubernetes::AnswerClusterIp(Exchange& exchange, const ServedZone& zone,

@@ -59,6 +59,8 @@ class Kubernetes : public Plugin {
 
   std::string_view name() const override { return "kubernetes"; }
   Verdict OnQuery(Exchange& exchange) override;
+  void Expect(const wire::Query& query) const override;
+  bool LooksAhead() const override { return true; }
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:
@@ -67,6 +69,8 @@ class Kubernetes : public Plugin {
   const ClusterData& data() const { return around_.cluster.current(); }
 
   Verdict Refuse(Exchange& exchange);
+  // SERVICE.NAMESPACE.svc.ZONE, asked for its addresses, and there is a table.
+  bool MayHaveClusterIp(const wire::Query& query, const ServedZone& zone) const;
   // The Service's entry if the name is one that the table of cluster IPs has.
   const ClusterIpTable::Entry* FindClusterIp(const wire::Query& query,
                                              const ServedZone& zone) const;

@@ -5,6 +5,7 @@
 
 #include "common/files.h"
 #include "dns/plugins/arguments.h"
+#include "dns/wire/bytes.h"
 #include "dns/wire/message.h"
 #include "dns/wire/name.h"
 
@@ -108,8 +109,9 @@ uint64_t Loadbalance::Random() {
 
 After Loadbalance::OnReply(Exchange& exchange) {
   const std::span<uint8_t> reply = exchange.reply();
+  // Most replies have nothing to rotate, and are not read for it.
+  if (reply.size() < wire::kHeaderBytes || wire::Load16(&reply[6]) < 2) return After::kReply;
   wire::MessageReader reader(reply);
-  if (reader.count(wire::Section::kAnswer) < 2) return After::kReply;
   // A run of records with one owner and type; RRsets stand together in answers.
   wire::MessageRecord first;
   size_t run = 0;

@@ -40,11 +40,25 @@ void QueryHandler::SetChains(std::vector<ZoneChain> zones) {
   routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_);
 }
 
+void QueryHandler::ReadAhead(std::span<const uint8_t> message, Read& out) const {
+  out.outcome = wire::ParseQuery(message, out.query);
+  if (out.outcome != wire::ParseOutcome::kQuery) return;
+  if (const Route* route = routes_->Find(out.query)) route->to.chain->Expect(out.query);
+}
+
 QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
                                            const SocketAddress& client, Transport transport,
                                            std::span<uint8_t> room, const ReplyTo& to) {
-  wire::Query query;
-  switch (wire::ParseQuery(message, query)) {
+  Read read;
+  read.outcome = wire::ParseQuery(message, read.query);
+  return Handle(read, client, transport, room, to);
+}
+
+QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress& client,
+                                           Transport transport, std::span<uint8_t> room,
+                                           const ReplyTo& to) {
+  const wire::Query& query = read.query;
+  switch (read.outcome) {
     case wire::ParseOutcome::kQuery:
     case wire::ParseOutcome::kChaos:
       break;
@@ -65,8 +79,8 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
   route->counters->CountRequest(transport, client.ip.family(), query.type);
 
   Origin origin(slots_, to, routes_, *route);
-  Questions questions;
-  Exchange exchange(query, client, transport, room, origin, &questions);
+  questions_.Clear();
+  Exchange exchange(query, client, transport, room, origin, &questions_);
   exchange.set_max_reply_bytes(transport == Transport::kTcp
                                    ? room.size()
                                    : std::min<size_t>(query.udp_payload, room.size()));

@@ -30,11 +30,18 @@ constexpr std::array<std::string_view, ZoneCounters::kRcodes> kRcodeNames = {
 constexpr std::array<std::string_view, 2> kTransports = {"udp", "tcp"};
 constexpr std::array<std::string_view, 2> kFamilies = {"1", "2"};  // as CoreDNS: IPv4, IPv6
 
-size_t TypeIndex(uint16_t qtype) {
+// By type, up to the largest in the list; the places between are "other".
+constexpr auto kTypeIndex = [] {
+  std::array<uint8_t, 66> index;
+  index.fill(kTypeNames.size());
   for (size_t i = 0; i < kTypeNames.size(); ++i) {
-    if (kTypeNames[i].type == qtype) return i;
+    index[kTypeNames[i].type] = static_cast<uint8_t>(i);
   }
-  return kTypeNames.size();
+  return index;
+}();
+
+size_t TypeIndex(uint16_t qtype) {
+  return qtype < kTypeIndex.size() ? kTypeIndex[qtype] : kTypeNames.size();
 }
 
 }  // namespace

@@ -12,6 +12,7 @@ namespace {
 
 // After this many batches the loop's other events get their turn.
 constexpr int kBatchesPerTurn = 16;
+constexpr size_t kCacheLine = 64;
 
 bool SetOption(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0;
@@ -35,6 +36,22 @@ absl::Status Prepare(int fd, const SocketAddress& address) {
   const socklen_t length = address.ToSockaddr(&bound);
   if (bind(fd, reinterpret_cast<sockaddr*>(&bound), length) != 0) return ErrnoError(errno, "bind");
   return absl::OkStatus();
+}
+
+// The port is 0 if it is no address of ours to reply to.
+SocketAddress ReadClient(const sockaddr_storage& name, socklen_t length) {
+  SocketAddress client;
+  if (name.ss_family == AF_INET && length >= sizeof(sockaddr_in)) {
+    const auto& in = reinterpret_cast<const sockaddr_in&>(name);
+    client.ip = IpAddress::V4(
+        std::span<const uint8_t, 4>(reinterpret_cast<const uint8_t*>(&in.sin_addr), 4));
+    client.port = ntohs(in.sin_port);
+  } else if (name.ss_family == AF_INET6 && length >= sizeof(sockaddr_in6)) {
+    const auto& in = reinterpret_cast<const sockaddr_in6&>(name);
+    client.ip = IpAddress::V6(std::span<const uint8_t, 16>(in.sin6_addr.s6_addr, 16));
+    client.port = ntohs(in.sin6_port);
+  }
+  return client;
 }
 
 // The address a datagram was sent to.
@@ -84,12 +101,11 @@ void WritePacketInfo(msghdr& header, uint8_t* control, const IpAddress& local) {
 
 UdpBatch::UdpBatch()
     : queries_(std::make_unique_for_overwrite<uint8_t[]>(kMessages * kQueryStride)),
-      replies_(std::make_unique_for_overwrite<uint8_t[]>(kMessages * kReplyStride)) {
+      replies_(std::make_unique_for_overwrite<uint8_t[]>(kMessages * kMaxUdpReplyBytes)) {
   std::memset(in_.data(), 0, sizeof in_);
   std::memset(out_.data(), 0, sizeof out_);
   for (size_t i = 0; i < kMessages; ++i) {
     in_bytes_[i] = {queries_.get() + i * kQueryStride, kQueryBytes};
-    out_bytes_[i] = {replies_.get() + i * kReplyStride, 0};
     in_[i].msg_hdr.msg_name = &clients_[i];
     in_[i].msg_hdr.msg_iov = &in_bytes_[i];
     in_[i].msg_hdr.msg_iovlen = 1;
@@ -133,9 +149,15 @@ void UdpListener::OnReadable() {
   for (int i = 0; i < kBatchesPerTurn; ++i) {
     const int received = Receive();
     if (received <= 0) return;
-    size_t replies = 0;
-    for (size_t in = 0; in < static_cast<size_t>(received); ++in) {
-      if (Answer(in, replies)) ++replies;
+    size_t replies = 0, bytes = 0;
+    const auto messages = static_cast<size_t>(received);
+    ReadAhead(0);
+    for (size_t in = 0; in < messages; ++in) {
+      if (in + 1 < messages) ReadAhead(in + 1);
+      const size_t reply = Answer(in, replies, {batch_.replies_.get() + bytes, kMaxUdpReplyBytes});
+      if (reply == 0) continue;
+      ++replies;
+      bytes += (reply + kCacheLine - 1) / kCacheLine * kCacheLine;
     }
     SendBatch(replies);
     // A single query is the rule on a quiet pod, and asking again would cost a system call. More
@@ -154,28 +176,30 @@ int UdpListener::Receive() {
   return recvmmsg(fd_.get(), batch_.in_.data(), UdpBatch::kMessages, MSG_DONTWAIT, nullptr);
 }
 
-bool UdpListener::Answer(size_t in, size_t out) {
+void UdpListener::ReadAhead(size_t in) {
+  handler_.ReadAhead(
+      {static_cast<const uint8_t*>(batch_.in_bytes_[in].iov_base), batch_.in_[in].msg_len},
+      batch_.read_[in % 2]);
+}
+
+size_t UdpListener::Answer(size_t in, size_t out, std::span<uint8_t> room) {
   const mmsghdr& received = batch_.in_[in];
-  const auto client = SocketAddress::From(reinterpret_cast<sockaddr*>(&batch_.clients_[in]),
-                                          received.msg_hdr.msg_namelen);
-  if (!client.ok() || client->port == 0) {
+  const SocketAddress client = ReadClient(batch_.clients_[in], received.msg_hdr.msg_namelen);
+  if (client.port == 0) {
     dropped_.no_address.Add();
-    return false;
+    return 0;
   }
   // A forged query in our own name would have us talk to ourselves.
-  if (*client == address_) {
+  if (client == address_) {
     dropped_.own_address.Add();
-    return false;
+    return 0;
   }
   ReplyTo to{this, std::nullopt, 0};
   if (wildcard_) to.local = ReadPacketInfo(received.msg_hdr);
-  uint8_t* room = batch_.replies_.get() + out * UdpBatch::kReplyStride;
-  const auto handled = handler_.Handle(
-      {static_cast<const uint8_t*>(batch_.in_bytes_[in].iov_base), received.msg_len}, *client,
-      Transport::kUdp, {room, kMaxUdpReplyBytes}, to);
-  if (handled.outcome != QueryHandler::Outcome::kReply) return false;
+  const auto handled = handler_.Handle(batch_.read_[in % 2], client, Transport::kUdp, room, to);
+  if (handled.outcome != QueryHandler::Outcome::kReply) return 0;
 
-  batch_.out_bytes_[out].iov_len = handled.reply_bytes;
+  batch_.out_bytes_[out] = {room.data(), handled.reply_bytes};
   msghdr& header = batch_.out_[out].msg_hdr;
   header.msg_name = &batch_.clients_[in];
   header.msg_namelen = received.msg_hdr.msg_namelen;
@@ -184,7 +208,7 @@ bool UdpListener::Answer(size_t in, size_t out) {
   if (to.local.has_value()) {
     WritePacketInfo(header, batch_.out_control_[out].bytes.data(), *to.local);
   }
-  return true;
+  return handled.reply_bytes;
 }
 
 void UdpListener::SendBatch(size_t count) {

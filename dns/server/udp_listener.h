@@ -34,18 +34,21 @@ class UdpBatch {
   // A cache line more than the buffer: at a power of two all buffers would share one set of the
   // processor's cache.
   static constexpr size_t kQueryStride = kQueryBytes + 64;
-  static constexpr size_t kReplyStride = kMaxUdpReplyBytes + 64;
   static constexpr size_t kControlBytes = 64;
 
   struct Control {
     alignas(8) std::array<uint8_t, kControlBytes> bytes;
   };
 
+  // Replies stand close together, each on cache lines of its own: a batch of short ones takes a few
+  // pages of memory instead of one each.
   std::unique_ptr<uint8_t[]> queries_, replies_;
   std::array<mmsghdr, kMessages> in_, out_;
   std::array<iovec, kMessages> in_bytes_, out_bytes_;
   std::array<sockaddr_storage, kMessages> clients_;
   std::array<Control, kMessages> in_control_, out_control_;
+  // The query that is answered and the one after it.
+  std::array<QueryHandler::Read, 2> read_;
 };
 
 class UdpListener : public ReplySink {
@@ -70,8 +73,10 @@ class UdpListener : public ReplySink {
 
   void OnReadable();
   int Receive();
-  // Fills out_[out] if message `in` is answered at once.
-  bool Answer(size_t in, size_t out);
+  void ReadAhead(size_t in);
+  // Fills out_[out] if message `in` is answered at once, with the reply in `room`. Its length; 0 if
+  // there is none.
+  size_t Answer(size_t in, size_t out, std::span<uint8_t> room);
   void SendBatch(size_t count);
 
   Fd fd_;

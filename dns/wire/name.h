@@ -69,6 +69,7 @@ struct Zone {
 
   // True if the name asked is the zone's own or below it.
   bool Holds(const Query& query) const {
+    if (labels == 0) return true;  // the root holds all, and most server blocks are for it
     return query.labels >= labels && SuffixIs(query, query.labels - labels);
   }
 

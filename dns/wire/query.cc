@@ -21,14 +21,22 @@ uint64_t LowerWord(uint64_t word) {
   return word | upper >> 2;
 }
 
+void CopyLowerWord(const uint8_t* from, uint8_t* to) {
+  uint64_t word;
+  std::memcpy(&word, from, sizeof word);
+  word = LowerWord(word);
+  std::memcpy(to, &word, sizeof word);
+}
+
 // Copies the name in lower case. Length bytes are below 'A' and stay as they are.
 void CopyLower(const uint8_t* from, size_t bytes, uint8_t* to) {
+  constexpr size_t kWord = sizeof(uint64_t);
   size_t at = 0;
-  for (; at + sizeof(uint64_t) <= bytes; at += sizeof(uint64_t)) {
-    uint64_t word;
-    std::memcpy(&word, from + at, sizeof word);
-    word = LowerWord(word);
-    std::memcpy(to + at, &word, sizeof word);
+  for (; at + kWord <= bytes; at += kWord) CopyLowerWord(from + at, to + at);
+  if (bytes >= kWord) {
+    // The last word overlaps the one before.
+    CopyLowerWord(from + bytes - kWord, to + bytes - kWord);
+    return;
   }
   for (; at < bytes; ++at) {
     const uint8_t byte = from[at];

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "dns/plugin.h"
+#include "dns/wire/name.h"
 #include "dns/wire/reply.h"
 #include "tests/dns/question.h"
 
@@ -31,6 +32,20 @@ class Step : public Plugin {
  private:
   std::string name_;
   Verdict verdict_;
+  std::string& trace_;
+};
+
+class Expecting : public Step {
+ public:
+  Expecting(bool looks_ahead, std::string& trace)
+      : Step("e", Verdict::kNext, trace), looks_ahead_(looks_ahead), trace_(trace) {}
+  void Expect(const wire::Query& query) const override {
+    trace_ += "expects " + wire::NameToText(query.lower_name());
+  }
+  bool LooksAhead() const override { return looks_ahead_; }
+
+ private:
+  bool looks_ahead_;
   std::string& trace_;
 };
 
@@ -89,6 +104,19 @@ TEST_F(ChainRun, ASuspendedReplyGoesBackFromWhereItWasSuspended) {
 TEST_F(ChainRun, ADroppedQueryHasNoWayBack) {
   EXPECT_EQ(Run({Verdict::kNext, Verdict::kDropped}), Verdict::kDropped);
   EXPECT_EQ(trace_, "a> b> ");
+}
+
+TEST(Chain, TellsThoseThatLookAheadWhatTheyWillBeAsked) {
+  std::string trace;
+  std::vector<std::unique_ptr<Plugin>> links;
+  links.push_back(std::make_unique<Expecting>(false, trace));
+  links.push_back(std::make_unique<Expecting>(true, trace));
+  const Chain chain(std::move(links));
+  const test::Bytes message = test::MakeQuery("Next", 1);
+  wire::Query query;
+  wire::ParseQuery(message, query);
+  chain.Expect(query);
+  EXPECT_EQ(trace, "expects next.");
 }
 
 }  // namespace

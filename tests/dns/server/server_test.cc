@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <future>
+#include <map>
 #include <set>
 #include <thread>
 
@@ -235,6 +236,34 @@ TEST_F(DnsServer, AnswersOverUdp) {
   EXPECT_EQ(worker.Metric("coredns_dns_requests_total", "A"), 1);
   EXPECT_EQ(worker.Metric("coredns_dns_responses_total", "NOERROR"), 1);
   EXPECT_EQ(worker.Metric("coredns_dns_responses_total", "kubernetes"), 1);
+}
+
+TEST_F(DnsServer, EachQueryOfABatchGetsItsOwnReply) {
+  Worker worker(cluster_, On("127.0.0.1:0"));
+  Client client(SOCK_DGRAM, worker.address());
+  std::map<int, Bytes> sent;
+  // While the loop is busy, so that it finds all of them at once.
+  worker.On([&] {
+    for (uint16_t id = 1; id <= 90; ++id) {
+      const std::string name =
+          id % 6 == 0 ? "large.default.svc.cluster.local" : fmt::format("no-{}.cluster.local", id);
+      sent[id] = MakeQuery(name, 1, {.id = id, .edns_version = 0, .udp_payload = 4096});
+      client.Send(sent[id]);
+      if (id % 10 == 0) client.Send({1, 2, 3});
+    }
+    return 0;
+  });
+  while (!sent.empty()) {
+    const Bytes reply = client.Receive();
+    const auto query = sent.find(IdOf(reply));
+    ASSERT_NE(query, sent.end()) << sent.size() << " are missing";
+    EXPECT_EQ(RcodeOf(reply), query->first % 6 == 0 ? 0 : 3);
+    EXPECT_EQ(reply.size() > 3000, query->first % 6 == 0);
+    const size_t question = query->second.size() - 11;  // without OPT
+    EXPECT_TRUE(std::equal(reply.begin() + 12, reply.begin() + static_cast<long>(question),
+                           query->second.begin() + 12));
+    sent.erase(query);
+  }
 }
 
 TEST_F(DnsServer, AnswersOverIpv6) {
