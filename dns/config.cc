@@ -58,6 +58,7 @@ class ConfigLoader {
     absl::Status status = CheckDirectives(block);
     if (!status.ok()) return status;
     LoadContext context(options_, *zones, config_->notes_, config_->http_, config_->followed_);
+    if (!zones->empty()) context.set_server(server_of_[zones->front().text]);
     for (const Directive& directive : block.directives) {
       status = LoadDirective(directive, context);
       if (!status.ok()) return status;
@@ -169,12 +170,16 @@ class ConfigLoader {
 
   // What the chain's links leave over.
   void AddPodResolvers(const ServerBlock& block, LoadContext& context) {
+    // In front of `cache` (dns/plugins/cache.h): what the cluster DNS says of the cluster's names
+    // is not stored, so that a change in the cluster is never late.
+    const bool apart = Has(block, "forward") || Has(block, "cache");
+    if (apart && !context.cluster_dns_zones().empty()) {
+      context.set_place(ChainPlace("loop") - 1);
+      context.AddLink(ForwardToPodResolvers(context.cluster_dns_zones(), context));
+    }
     if (!Has(block, "forward")) {
       context.set_place(AllDirectives().size());
       context.AddLink(ForwardToPodResolvers(context.zones(), context));
-    } else if (!context.cluster_dns_zones().empty()) {
-      context.set_place(ChainPlace("forward") - 1);
-      context.AddLink(ForwardToPodResolvers(context.cluster_dns_zones(), context));
     }
   }
 

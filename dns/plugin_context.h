@@ -32,7 +32,9 @@ struct PluginContext {
   std::vector<std::string> search = {};
   // The namespace the pod is in; empty where the sidecar was not told.
   std::string pod_namespace = {};
+  // Which worker this is, of how many.
   size_t worker = 0;
+  size_t workers = 1;
   // Fetches what the directory does not hold; null: what it does not hold does not exist.
   OnDemand* on_demand = nullptr;
 };

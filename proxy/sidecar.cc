@@ -99,6 +99,7 @@ absl::Status Sidecar::OpenWorkers() {
   options.pod_resolvers = resolv->nameservers;
   options.search = resolv->search;
   options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));
+  options.workers = workers;
   options.forwarder.listen = Usable(settings_.forward_listen);
   options.forwarder.connect_timeout = settings_.connect_timeout;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);
@@ -107,6 +108,7 @@ absl::Status Sidecar::OpenWorkers() {
   };
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;
   for (size_t i = 0; i < workers; ++i) {
+    options.worker = i;
     auto worker = Worker::Open(options);
     if (!worker.ok()) return worker.status();
     // Where port 0 was asked for, the others share what the first was given.

@@ -13,9 +13,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   if (!forwarder.ok()) return forwarder.status();
   worker->forwarder_ = *std::move(forwarder);
   worker->forward_addresses_ = worker->forwarder_->addresses();
-  worker->pod_resolvers_ = options.pod_resolvers;
-  worker->search_ = options.search;
-  worker->pod_namespace_ = options.pod_namespace;
+  worker->options_ = options;
   worker->address_waits_ =
       std::make_unique<AddressWaits>(worker->loop_, worker->cluster_data_, options.want_address);
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
@@ -56,9 +54,11 @@ void Worker::UseConfig(const dns::Config& config) {
   std::unique_ptr<dns::Chains> chains = config.Instantiate({.loop = loop_,
                                                             .cluster = cluster_data_,
                                                             .upstream = *upstream_,
-                                                            .pod_resolvers = pod_resolvers_,
-                                                            .search = search_,
-                                                            .pod_namespace = pod_namespace_,
+                                                            .pod_resolvers = options_.pod_resolvers,
+                                                            .search = options_.search,
+                                                            .pod_namespace = options_.pod_namespace,
+                                                            .worker = options_.worker,
+                                                            .workers = options_.workers,
                                                             .on_demand = address_waits_.get()});
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.

@@ -33,6 +33,9 @@ struct WorkerOptions {
   // Its search list, and the namespace of --node.
   std::vector<std::string> search;
   std::string pod_namespace;
+  // Which of how many workers this is.
+  size_t worker = 0;
+  size_t workers = 1;
   ForwarderOptions forwarder;
   // Has the feed bring who has an address; called on the worker's thread.
   std::function<void(const IpAddress&)> want_address;
@@ -83,9 +86,7 @@ class Worker {
   // In the order in which they may be taken apart, the last first: chains, the server whose queries
   // hold on to links, then what the links use.
   EventLoop loop_;
-  std::vector<SocketAddress> pod_resolvers_;
-  std::vector<std::string> search_;
-  std::string pod_namespace_;
+  WorkerOptions options_;
   dns::ClusterDataHolder cluster_data_;
   std::unique_ptr<AddressWaits> address_waits_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;

@@ -79,6 +79,9 @@ ForwardConfig ForwardConfig::ToPodResolvers(std::vector<wire::Zone> zones) {
 absl::Status LoadForward(const Directive& directive, LoadContext& context) {
   auto forward = ParseForward(directive, context.notes());
   if (!forward.ok()) return forward.status();
+  std::vector<wire::Zone>& borders = *context.borders();
+  borders.insert(borders.end(), forward->from.begin(), forward->from.end());
+  borders.insert(borders.end(), forward->except.begin(), forward->except.end());
   ++context.forwards().count;
   context.AddLink(MakeWatched(*std::move(forward), context));
   return absl::OkStatus();

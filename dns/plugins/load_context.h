@@ -83,6 +83,10 @@ class LoadContext {
   HttpSettings& http() { return http_; }
   FollowedFiles& followed() { return followed_; }
 
+  // CoreDNS's label of the block's metrics, after its first key: "dns://:53".
+  const std::string& server() const { return server_; }
+  void set_server(std::string server) { server_ = std::move(server); }
+
   // Where links go that are added from now on.
   void set_place(size_t place) { place_ = place; }
   // Links of one directive keep the file's order.
@@ -104,12 +108,17 @@ class LoadContext {
   std::shared_ptr<AclRules>& acl_rules() { return acl_rules_; }
   std::shared_ptr<LogRules>& log_rules() { return log_rules_; }
 
+  // FROM and `except` of the block's `forward`s: zones whose questions go to other servers than
+  // those above them. Complete when links are made.
+  const std::shared_ptr<std::vector<wire::Zone>>& borders() { return borders_; }
+
  private:
   const LoadOptions& options_;
   const std::vector<wire::Zone> zones_;
   std::vector<std::string>& notes_;
   HttpSettings& http_;
   FollowedFiles& followed_;
+  std::string server_ = "dns://:53";
   size_t place_ = 0;
   std::vector<PlacedLink> links_;
   std::shared_ptr<ForwardGroup> forwards_;
@@ -118,6 +127,8 @@ class LoadContext {
       std::make_shared<std::optional<KubernetesConfig>>();
   std::shared_ptr<AclRules> acl_rules_;
   std::shared_ptr<LogRules> log_rules_;
+  const std::shared_ptr<std::vector<wire::Zone>> borders_ =
+      std::make_shared<std::vector<wire::Zone>>();
 };
 
 // Errors are Token::Error.

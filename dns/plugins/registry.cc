@@ -9,6 +9,7 @@
 #include "dns/plugins/any.h"
 #include "dns/plugins/bind.h"
 #include "dns/plugins/bufsize.h"
+#include "dns/plugins/cache.h"
 #include "dns/plugins/chaos.h"
 #include "dns/plugins/errors.h"
 #include "dns/plugins/forward.h"
@@ -70,7 +71,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"chaos", kActive, false, "", LoadChaos},
     {"loadbalance", kActive, true, "", LoadLoadbalance},
     {"tsig", kAccepted, false, "signatures are neither checked nor made"},
-    {"cache", kAccepted, true, "answers of upstreams are not cached; local ones need no cache"},
+    {"cache", kActive, true, "", LoadCache},
     {"rewrite", kAccepted, false, "questions and answers stay as they are"},
     {"header", kActive, false, "", LoadHeader},
     {"dnssec", kAccepted, false, "local answers are not signed"},

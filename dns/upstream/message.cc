@@ -168,7 +168,7 @@ size_t WriteForClient(const Reply& reply, const wire::Query& query, std::span<ui
     flags = static_cast<uint16_t>((flags & ~15) | static_cast<int>(wire::Rcode::kServFail));
   }
 
-  std::memcpy(room.data(), reply.message.data(), end);
+  if (room.data() != reply.message.data()) std::memcpy(room.data(), reply.message.data(), end);
   Store16(&room[0], query.id);
   Store16(&room[2], flags);
   for (size_t i = 0; i < counts.size(); ++i) Store16(&room[6 + 2 * i], counts[i]);

@@ -71,7 +71,7 @@ ReplyCheck ReadReply(std::span<const uint8_t> message, uint16_t id,
 // The reply as the client must see it: its id and its spelling of the name, OPT only if it sent
 // one, and no more than `max_bytes` (and room.size()): first the additional section goes, then all
 // sections and TC is set (RFC 2181 9). AA, RA and AD stay the upstream's. Returns the length.
-// REQUIRES: room holds 512 bytes.
+// REQUIRES: room holds 512 bytes. The message may stand at the front of the room already.
 size_t WriteForClient(const Reply& reply, const wire::Query& query, std::span<uint8_t> room,
                       size_t max_bytes);
 

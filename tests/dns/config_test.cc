@@ -64,6 +64,20 @@ std::vector<std::string> Notes(std::string_view text) {
   return (*config)->notes();
 }
 
+// NXDOMAIN, said by the root.
+test::Bytes Denial(const test::Bytes& query) {
+  wire::Query parsed;
+  EXPECT_EQ(wire::ParseQuery(query, parsed), wire::ParseOutcome::kQuery);
+  test::Bytes reply(512);
+  wire::ReplyWriter writer(parsed, reply, reply.size());
+  const auto soa =
+      writer.Add(wire::Section::kAuthority, wire::QuestionSuffix(parsed, parsed.labels),
+                 wire::type::kSoa, 60, 22);
+  std::fill(soa.begin(), soa.end(), uint8_t{0});
+  reply.resize(writer.Finish(wire::Rcode::kNxDomain, wire::flag::kRecursionAvailable));
+  return reply;
+}
+
 // One worker with the pod's resolver and one more server, on loopback.
 class Worker : public ::testing::Test {
  protected:
@@ -99,7 +113,10 @@ class Worker : public ::testing::Test {
     Client& client = clients_.Make(MakeQuery(name, type));
     Exchange& exchange = client.exchange();
     const Verdict verdict = ChainOf(exchange.query()).Run(exchange);
-    if (verdict == Verdict::kPending) test::RunUntil(loop_, [&] { return client.done(); });
+    if (verdict == Verdict::kPending) {
+      test::RunUntil(loop_, [&] { return client.done(); });
+      ChainOf(exchange.query()).Up(exchange);
+    }
     return client;
   }
 
@@ -127,9 +144,7 @@ TEST(LoadConfig, WhatIsNotActiveIsNotedByNameLineAndConsequence) {
   EXPECT_THAT(
       Notes(kSeed),
       ElementsAre(
-          "Corefile:1:1: .:53: port 53 is not opened: the sidecar's own listen address holds",
-          "Corefile:17:5: cache: accepted, not yet active: answers of upstreams are not "
-          "cached; local ones need no cache"));
+          "Corefile:1:1: .:53: port 53 is not opened: the sidecar's own listen address holds"));
 }
 
 TEST(LoadConfig, TheDefaultCorefileLoads) { EXPECT_TRUE(Load(kDefaultCorefile).ok()); }
@@ -215,8 +230,8 @@ TEST_F(Worker, LinksStandInCoreDnssOrderWhateverTheFiles) {
 
 TEST_F(Worker, ABlockWithoutForwardAsksThePodsResolvers) {
   Start(kSeed);
-  EXPECT_THAT(LinksOf("x.example"),
-              ElementsAre("errors", "loadbalance", "hosts", "kubernetes", "loop", "forward"));
+  EXPECT_THAT(LinksOf("x.example"), ElementsAre("errors", "loadbalance", "hosts", "kubernetes",
+                                                "forward", "cache", "loop", "forward"));
   EXPECT_EQ(Ask("www.example.org").answers(), 1);
   EXPECT_FALSE(pod_.udp_queries.empty());
 }
@@ -275,6 +290,26 @@ TEST_F(Worker, NamesThatKubernetesPassesOnGoToTheClusterDnsAndNotToForward) {
   EXPECT_EQ(Ask("new.default.svc.cluster.local").answers(), 1);
   EXPECT_EQ(Ask("www.example.org").answers(), 2);
   EXPECT_EQ(Ask("1.0.0.10.in-addr.arpa", wire::type::kPtr).answers(), 2);
+}
+
+// `kubernetes` answers them again as soon as it can, and until then a change must not be late.
+TEST_F(Worker, TheCacheKeepsWhatUpstreamsSayButNotOfTheClustersNames) {
+  Start(". {\n cache\n kubernetes cluster.local\n}");
+  for (const char* name : {"www.example.org", "new.default.svc.cluster.local"}) {
+    pod_.udp_queries.clear();
+    Ask(name);
+    Ask(name);
+    EXPECT_EQ(pod_.udp_queries.size(), name == std::string_view("www.example.org") ? 1u : 2u);
+  }
+}
+
+TEST_F(Worker, ADenialCutsOffNothingThatAnotherForwardHolds) {
+  pod_.udp = [](const test::Bytes& query) { return std::vector<test::Bytes>{Denial(query)}; };
+  Start(". {\n cache\n forward in.corp.example " + Other() + "\n forward . /etc/resolv.conf\n}");
+  EXPECT_EQ(Ask("corp.example").rcode(), 3);
+  EXPECT_EQ(Ask("www.corp.example").rcode(), 3);
+  EXPECT_EQ(pod_.udp_queries.size(), 1u);
+  EXPECT_EQ(Ask("www.in.corp.example").answers(), 2);
 }
 
 TEST_F(Worker, ZonesOfFileAndItsKindAreAskedOfTheClusterDns) {

@@ -6,9 +6,11 @@
 #include <cstdlib>
 #include <new>
 
+#include "dns/plugins/cache.h"
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/loadbalance.h"
 #include "dns/server/query_handler.h"
+#include "dns/wire/reply.h"
 #include "tests/dns/cluster.h"
 #include "tests/dns/question.h"
 
@@ -138,6 +140,58 @@ TEST(LocalAnswers, TenThousandCostNoHeapAllocation) {
   int* volatile proof = new int;
   delete proof;
   EXPECT_GT(allocations.load(), before) << "the count counts";
+}
+
+// An upstream that has one address for every name.
+class OneAddress : public Plugin {
+ public:
+  std::string_view name() const override { return "upstream"; }
+  Verdict OnQuery(Exchange& exchange) override {
+    ++asked;
+    wire::ReplyWriter writer(exchange.query(), exchange.room(), exchange.max_reply_bytes());
+    writer.Add(wire::Section::kAnswer, wire::kQuestionName, wire::type::kA, 60, 4);
+    exchange.set_reply_bytes(writer.Finish(wire::Rcode::kNoError, 0));
+    exchange.set_answered_by_upstream(true);
+    return Verdict::kAnswered;
+  }
+  size_t asked = 0;
+};
+
+TEST(CachedAnswers, CostNoHeapAllocationNorDoesKeepingThemOnceTheCacheIsFull) {
+  EventLoop loop;
+  CacheTime now = CacheTime() + std::chrono::hours(1);
+  CacheConfig config;
+  config.zones = {*wire::Zone::Parse(".")};
+  config.kinds[0].capacity = 64;
+  std::vector<std::unique_ptr<Plugin>> links;
+  links.push_back(std::make_unique<Cache>(config, CachePlace(), loop, [&] { return now; }));
+  auto upstream = std::make_unique<OneAddress>();
+  const OneAddress& asked = *upstream;
+  links.push_back(std::move(upstream));
+  ZoneCounterTable counters;
+  SlotPool slots(4, 4);
+  QueryHandler handler(slots, counters);
+  handler.SetChains({{*wire::Zone::Parse("."), std::make_shared<Chain>(std::move(links))}});
+  std::vector<test::Bytes> queries;
+  for (int i = 0; i < 200; ++i) {
+    const std::string name = "name-" + std::to_string(i) + "." + std::string(i % 60 + 1, 'x');
+    queries.push_back(test::MakeQuery(name, 1, {.edns_version = i % 2 - 1}));
+  }
+  std::array<uint8_t, kMaxUdpReplyBytes> room;
+  // Each one stored, found again, and evicted by those that follow.
+  const auto round = [&] {
+    for (const test::Bytes& query : queries) {
+      for (int i = 0; i < 2; ++i) handler.Handle(query, {}, Transport::kUdp, room, {});
+    }
+    now += std::chrono::seconds(1);
+  };
+  for (int i = 0; i < 3; ++i) round();
+
+  const long before = allocations.load();
+  const size_t asked_before = asked.asked;
+  for (int i = 0; i < 25; ++i) round();
+  EXPECT_EQ(allocations.load() - before, 0);
+  EXPECT_EQ(asked.asked - asked_before, 25 * queries.size()) << "half of them were hits";
 }
 
 }  // namespace
