@@ -96,6 +96,8 @@ absl::Status Sidecar::OpenWorkers() {
   const auto workers = static_cast<size_t>(settings_.concurrency);
   WorkerOptions options;
   options.dns_listen = Usable(settings_.dns_listen);
+  options.dns_connections =
+      DnsConnectionsPerListener(*descriptors, options.dns_listen.size() * workers);
   options.pod_resolvers = resolv->nameservers;
   options.search = resolv->search;
   options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));

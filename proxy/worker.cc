@@ -6,7 +6,9 @@ namespace portolan::proxy {
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& options) {
   std::unique_ptr<Worker> worker(new Worker());
-  auto server = dns::Server::Start(worker->loop_, {.listen = options.dns_listen});
+  auto server = dns::Server::Start(
+      worker->loop_,
+      {.listen = options.dns_listen, .tcp = {.connections = options.dns_connections}});
   if (!server.ok()) return server.status();
   worker->dns_ = *std::move(server);
   auto forwarder = Forwarder::Start(worker->loop_, options.forwarder);

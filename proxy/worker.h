@@ -28,6 +28,8 @@ namespace portolan::proxy {
 
 struct WorkerOptions {
   std::vector<SocketAddress> dns_listen;
+  // DNS over TCP, on each address.
+  size_t dns_connections = 256;
   // The nameservers of the pod's resolv.conf, in order.
   std::vector<SocketAddress> pod_resolvers;
   // Its search list, and the namespace of --node.

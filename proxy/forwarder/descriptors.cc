@@ -8,6 +8,14 @@
 #include "common/status.h"
 
 namespace portolan::proxy {
+namespace {
+
+uint64_t ForConnections(uint64_t descriptors) {
+  constexpr uint64_t kForTheRest = 256;
+  return descriptors > kForTheRest ? descriptors - kForTheRest : 0;
+}
+
+}  // namespace
 
 absl::StatusOr<uint64_t> RaiseDescriptorLimit() {
   rlimit limit;
@@ -18,10 +26,13 @@ absl::StatusOr<uint64_t> RaiseDescriptorLimit() {
 }
 
 size_t ConnectionsPerWorker(uint64_t descriptors, size_t workers) {
-  constexpr uint64_t kForTheRest = 256;
-  const uint64_t left = descriptors > kForTheRest ? descriptors - kForTheRest : 0;
-  const uint64_t share = left / 2 / std::max<size_t>(workers, 1);
+  const uint64_t share = ForConnections(descriptors) * 3 / 4 / 2 / std::max<size_t>(workers, 1);
   return static_cast<size_t>(std::clamp<uint64_t>(share, 1, 50'000));
+}
+
+size_t DnsConnectionsPerListener(uint64_t descriptors, size_t listeners) {
+  const uint64_t share = ForConnections(descriptors) / 8 / std::max<size_t>(listeners, 1);
+  return static_cast<size_t>(std::clamp<uint64_t>(share, 1, 256));
 }
 
 }  // namespace portolan::proxy

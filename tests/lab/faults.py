@@ -1,11 +1,14 @@
 """Faults that a test puts into one pod, and what its sidecar needs to show for it."""
 
 from contextlib import contextmanager
+from pathlib import Path
 
 from .cluster import Pod
 from .control_plane import XDS_PORT
 from .sidecar import UID
-from .tools import LabError
+from .tools import PYTHON, LabError
+
+_HOLD = str(Path(__file__).resolve().with_name("hold.py"))
 
 # Short, so that a test need not wait for the default of 10 s.
 QUICKLY_STALE = ("--stale-after", "2s")
@@ -57,6 +60,18 @@ class FakeClock:
         next_file = self._file.with_suffix(".next")
         next_file.write_text(f"{offset}\n")
         next_file.rename(self._file)
+
+
+@contextmanager
+def held_connections(pod: Pod, count: int, address: str, port: int):
+    """So many TCP connections of an application that does nothing with them; those refused are left out."""
+    process = pod.popen(PYTHON, "-B", _HOLD, str(count), address, str(port))
+    try:
+        process.stdout.readline()
+        yield
+    finally:
+        process.kill()
+        process.wait(5)
 
 
 def _must(pod: Pod, script: str) -> None:

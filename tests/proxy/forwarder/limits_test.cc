@@ -132,9 +132,19 @@ TEST(Descriptors, AreRaisedToTheHardLimit) {
 }
 
 TEST(Descriptors, BoundTheConnectionsOfAWorker) {
-  EXPECT_EQ(ConnectionsPerWorker(20'256, 2), 5'000u);
+  EXPECT_EQ(ConnectionsPerWorker(20'256, 2), 3'750u);
   EXPECT_EQ(ConnectionsPerWorker(1'000'000, 2), 50'000u);
   EXPECT_EQ(ConnectionsPerWorker(100, 2), 1u) << "too few for anything else, but not none";
+}
+
+TEST(Descriptors, LeaveSomeForUpstreamsWhateverConnectionsAreOpen) {
+  for (const uint64_t descriptors : {400u, 1'024u, 4'096u, 1'000'000u}) {
+    const size_t taken = 2 * 2 * ConnectionsPerWorker(descriptors, 2) +
+                         4 * DnsConnectionsPerListener(descriptors, 4);
+    EXPECT_LE(taken + 256 + (descriptors - 256) / 10, descriptors) << descriptors;
+  }
+  EXPECT_EQ(DnsConnectionsPerListener(1'000'000, 4), 256u);
+  EXPECT_EQ(DnsConnectionsPerListener(100, 4), 1u);
 }
 
 }  // namespace
