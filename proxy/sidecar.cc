@@ -91,6 +91,14 @@ absl::Status Sidecar::OpenWorkers() {
     log::warn("{} names no nameserver: only cluster names will be answered", settings_.resolv_conf);
   }
 
+  for (const SocketAddress& server : resolv->nameservers) {
+    if (!server.ip.is_loopback()) continue;
+    log::warn(
+        "{}: nameserver {} is in this pod: where it forwards to the sidecar, names outside the "
+        "cluster need a `forward` to the cluster DNS in the Corefile",
+        settings_.resolv_conf, server.ip.ToString());
+  }
+
   const auto descriptors = RaiseDescriptorLimit();
   if (!descriptors.ok()) return descriptors.status();
   const auto workers = static_cast<size_t>(settings_.concurrency);

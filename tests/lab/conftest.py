@@ -23,6 +23,7 @@ SHAPES = {
     "six-suffixes": Shape(search=SIX_SEARCH),
     "host-aliases": Shape(host_aliases=({"ip": "192.0.2.10", "hostnames": ["legacy", "legacy.example.net"]},)),
     "own-resolver": Shape(own_resolver=True),
+    "own-resolver-captured": Shape(own_resolver=True, capture=("--dns-capture", "all")),
     "legacy-iptables": Shape(capture=("--backend", "legacy")),
     "no-sidecar": Shape(sidecar=False),
 }

@@ -28,6 +28,7 @@ class Shape:
     options: str = "ndots:5"
     # dnsmasq at 127.0.0.1 in the pod, asked by resolv.conf; its own upstream is the cluster DNS.
     own_resolver: bool = False
+    resolv_conf_is_empty: bool = False
     host_aliases: tuple = ()
     sidecar: bool = True
     # More flags for portolan-init.
@@ -42,6 +43,8 @@ class Shape:
         return network.CLUSTER_DNS4 if self.families.ipv4 else network.CLUSTER_DNS6
 
     def resolv_conf(self) -> str:
+        if self.resolv_conf_is_empty:
+            return ""
         return (f"search {' '.join(self.search)}\nnameserver {self.resolver()}\n"
                 f"options {self.options}\n")
 

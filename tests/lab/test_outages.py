@@ -6,11 +6,14 @@ import pytest
 
 from . import network
 from .cluster_dns import DECOY
+from .faults import QUICKLY_STALE, control_plane_black_hole
 from .pods import Shape
-from .resolver_tools import dig, nslookup_text
+from .resolver_tools import Load, dig, nslookup_text
 from .tools import wait_until
 
 _NAME = "backend.default.svc.cluster.local"
+# The cluster DNS has it, the cluster has not.
+_UNKNOWN = "unknown-here.default.svc.cluster.local"
 
 
 @pytest.fixture
@@ -53,6 +56,27 @@ def test_a_pod_that_starts_without_a_control_plane_is_served_by_its_own_resolver
         assert dig(pod, _NAME).data("A") == [DECOY]
         assert dig(pod, "v4.example.org").data("A") == [network.OUTSIDE4]
     finally:
+        cluster.stop_pod(pod)
+
+
+def test_a_control_plane_that_is_a_black_hole(cluster):
+    """Nothing refuses and nothing answers: known names stay, unknown ones are left to the cluster DNS."""
+    pod = cluster.tools_pod("black-hole", Shape())
+    pod.sidecar.kill()
+    pod.sidecar.start(*QUICKLY_STALE)
+    try:
+        with control_plane_black_hole(pod), Load(pod, 200, f"{_NAME}/A/udp=10.43.0.123") as load:
+            assert dig(pod, _UNKNOWN).status == "NXDOMAIN"
+            wait_until(lambda: dig(pod, _UNKNOWN).data("A") == [DECOY], "the feed turns stale", timeout=5)
+            ready = pod.sidecar.page("/ready")
+            assert ready.status == 200 and "feed: stale, from control plane\nage: " in ready.body
+            # Longer than the sidecar holds on to a silent connection: it dials into the hole, too.
+            wait_until(lambda: pod.sidecar.metrics()["portolan_feed_connects_total"] >= 2, "it dials again")
+        assert load.all_answered() and load.slowest < 1, load
+        wait_until(lambda: dig(pod, _UNKNOWN).status == "NXDOMAIN", "the feed is back", timeout=25)
+        assert pod.sidecar.page("/ready").body.startswith("ready\nfeed: in sync\n")
+    finally:
+        pod.sidecar.kill()
         cluster.stop_pod(pod)
 
 
