@@ -24,6 +24,8 @@ www.example.org.  CNAME example.org.
 example.com.      A     {OUTSIDE4}
 example.com.      AAAA  {OUTSIDE6}
 v4.example.org.   A     {OUTSIDE4}
+*.example.        A     {OUTSIDE4}
+*.example.        AAAA  {OUTSIDE6}
 backend.default.svc.cluster.local. A {DECOY}
 unknown-here.default.svc.cluster.local. A {DECOY}
 """

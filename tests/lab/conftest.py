@@ -8,7 +8,7 @@ from . import namespaces, network
 from .cluster import Cluster, Pod
 from .corefiles import dump, replace
 from .manifests import read
-from .pods import SIX_SEARCH, Shape
+from .pods import NODE_SEARCH, SIX_SEARCH, Shape
 from .tools import TREE, wait_until
 
 _DEMO = TREE / "manifests" / "demo"
@@ -26,6 +26,8 @@ SHAPES = {
     "own-resolver-captured": Shape(own_resolver=True, capture=("--dns-capture", "all")),
     "legacy-iptables": Shape(capture=("--backend", "legacy")),
     "no-sidecar": Shape(sidecar=False),
+    "node-domain": Shape(search=NODE_SEARCH),
+    "node-domain-no-sidecar": Shape(search=NODE_SEARCH, sidecar=False),
 }
 
 

@@ -15,7 +15,9 @@ from .namespaces import host_pid
 from .tools import Daemon, run
 
 CLUSTER_SEARCH = ("default.svc.cluster.local", "svc.cluster.local", "cluster.local")
-SIX_SEARCH = CLUSTER_SEARCH + ("eu-west-1.compute.internal", "corp.example.net", "example.net")
+# What a kubelet adds from the resolv.conf of a node in a cloud.
+NODE_SEARCH = CLUSTER_SEARCH + ("eu-west-1.compute.internal",)
+SIX_SEARCH = NODE_SEARCH + ("corp.example.net", "example.net")
 
 
 @dataclass(frozen=True)
