@@ -74,6 +74,13 @@ void Reindex(Edit& services_at, const EndpointRecords* before, const EndpointRec
   });
 }
 
+// A secondary takes a lower serial for old news (RFC 1982), so a wall clock that was set back does
+// not lower it.
+uint32_t NextSerial(uint32_t before, absl::Time now) {
+  const auto seconds = static_cast<uint32_t>(absl::ToUnixSeconds(now));
+  return seconds < before ? before + 1 : seconds;
+}
+
 }  // namespace
 
 std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
@@ -83,14 +90,13 @@ std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
   const bool imports = !changes.service_imports.empty() || !changes.imported_endpoints.empty();
   if (services || imports) {
     auto next = std::make_shared<ServiceRecords>(*current_);
-    const auto serial = static_cast<uint32_t>(absl::ToUnixSeconds(now));
     if (services) {
       ApplyServices(committed, *next);
-      next->serial_ = serial;
+      next->serial_ = NextSerial(next->serial_, now);
     }
     if (imports) {
       ApplyImports(committed, *next);
-      next->multicluster_serial_ = serial;
+      next->multicluster_serial_ = NextSerial(next->multicluster_serial_, now);
     }
     current_ = std::move(next);
   }

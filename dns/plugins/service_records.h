@@ -43,7 +43,7 @@ class ServiceRecords {
   // The Services that have cluster IPs, but for the few that the table leaves out.
   const ClusterIpTable& cluster_ips() const { return cluster_ips_; }
   // SOA serials, in seconds since 1970: when Services or endpoints last changed, and when
-  // ServiceImports or theirs did.
+  // ServiceImports or theirs did. Never lower than before, also when the wall clock was set back.
   uint32_t serial() const { return serial_; }
   uint32_t multicluster_serial() const { return multicluster_serial_; }
 

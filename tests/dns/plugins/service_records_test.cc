@@ -154,6 +154,18 @@ TEST_F(Records, ServiceImportsAreKeptApartAndHaveASerialOfTheirOwn) {
   EXPECT_GT(records->multicluster_serial(), 1u);
 }
 
+TEST_F(Records, TheSerialIsTheTimeOfTheLastChangeAndNeverFalls) {
+  ServiceRecordsCompiler compiler;
+  const absl::Time noon = absl::FromUnixSeconds(1700000000);
+  auto serial_after_a_change = [&](absl::Time now) {
+    cluster_.PutService("a", fmt::format("s-{}", absl::ToUnixSeconds(now)), {"10.0.0.1"});
+    return compiler.Apply(cluster_.directory().Commit(), now)->serial();
+  };
+  EXPECT_EQ(serial_after_a_change(noon), 1700000000u);
+  EXPECT_EQ(serial_after_a_change(noon - absl::Hours(1)), 1700000001u) << "the clock was set back";
+  EXPECT_EQ(serial_after_a_change(noon + absl::Hours(1)), 1700003600u);
+}
+
 TEST_F(Records, OneChangeAmongFiftyThousandServicesTakesFarBelowAMillisecond) {
   for (int i = 0; i < 50000; ++i) {
     const std::string ip = fmt::format("10.{}.{}.{}", 1 + i / 65536, i / 256 % 256, i % 256);
