@@ -1,18 +1,21 @@
-"""How often the cluster DNS is asked for one external name: docs/dns.md shows this table.
+"""How often the cluster DNS is asked for one external name: docs/dns.md shows these tables.
 
 The search list makes a resolver ask for NAME.default.svc.cluster.local and so on, A and AAAA each, before it
-asks for NAME. With a sidecar what ends in the cluster's zone ends there.
+asks for NAME. With a sidecar what ends in the cluster's zone ends there; a search domain that the cluster DNS
+denies is asked for with the first name only, and then held by the cache (RFC 8020).
 """
 
 import itertools
 
 import pytest
 
+from .conftest import SHAPES
+from .corefiles import dump, replace
 from .namespaces import RUN
-from .tools import TREE, run
+from .tools import TREE, run, wait_until
 
-# A pod's shape, and how many questions for one name get as far as the cluster DNS.
-_QUESTIONS = {"no-sidecar": 8, "dual-stack": 2, "node-domain-no-sidecar": 10, "node-domain": 4}
+# A pod's shape, and how many questions for one name get as far as the cluster DNS, from the second name on.
+_QUESTIONS = {"no-sidecar": 8, "dual-stack": 2, "node-domain-no-sidecar": 10, "node-domain": 2}
 
 _RESOLVERS = {
     "glibc": "getent ahosts {name}",
@@ -29,10 +32,30 @@ def musl():
     run(["musl-gcc", "-static", "-o", f"{RUN}/ahosts", str(TREE / "tests/lab/ahosts.c")])
 
 
+@pytest.fixture
+def node_domain(cluster):
+    """A pod with a node's domain whose sidecar has not been asked for anything."""
+    made = cluster.tools_pod("node-domain-first", SHAPES["node-domain"])
+    yield made
+    made.sidecar.kill()
+    cluster.stop_pod(made)
+
+
+def test_the_first_name_costs_the_search_domain_too(cluster, node_domain):
+    before = cluster.dns.queries()
+    assert len(_asked_for_one_name(cluster, node_domain, _RESOLVERS["glibc"])) == 4
+    _learn_that_the_domain_does_not_exist(cluster, node_domain)
+    assert cluster.dns.queries() - before >= 5, "the domain itself was asked for, in the background"
+    assert len(_asked_for_one_name(cluster, node_domain, _RESOLVERS["glibc"])) == 2
+
+
 @pytest.mark.parametrize("resolver", _RESOLVERS)
 @pytest.mark.parametrize("shape", _QUESTIONS)
 def test_one_external_name_costs(cluster, shaped, shape, resolver):
-    asked = _asked_for_one_name(cluster, shaped(shape), _RESOLVERS[resolver])
+    pod = shaped(shape)
+    if shape == "node-domain":
+        _learn_that_the_domain_does_not_exist(cluster, pod)
+    asked = _asked_for_one_name(cluster, pod, _RESOLVERS[resolver])
     assert len(asked) == _QUESTIONS[shape], asked
 
 
@@ -41,12 +64,32 @@ def test_busybox_nslookup_does_not_walk_the_search_list_for_a_name_with_a_dot(cl
         assert len(_asked_for_one_name(cluster, shaped(shape), "busybox nslookup {name}")) == 2
 
 
+def test_with_autopath_the_client_itself_asks_twice(cluster, shaped, corefile):
+    pod = shaped("dual-stack")
+    assert _asked_by_the_client(cluster, pod) == 8
+    replace(corefile, corefile.read_text().replace("cache 30", "autopath @kubernetes\n        cache 30"))
+    wait_until(lambda: "autopath" in dump(pod)["corefile"], "the Corefile arrives", timeout=3)
+    assert _asked_by_the_client(cluster, pod) == 2
+
+
 def _asked_for_one_name(cluster, pod, command):
-    """A name of its own each time, so that no cache has it."""
+    """What the cluster DNS was asked for a name that is new each time, so that no cache has it."""
     name = f"name{next(_numbers)}.example"
-    before = cluster.dns.queries()
     done = pod.sh(command.format(name=name))
     assert done.returncode == 0, done.stderr
-    asked = [line for line in cluster.dns.log().splitlines() if f" {name}." in line]
-    assert cluster.dns.queries() - before == len(asked), "nothing else was asked"
-    return asked
+    return [line for line in cluster.dns.log().splitlines() if f" {name}." in line]
+
+
+def _learn_that_the_domain_does_not_exist(cluster, pod):
+    wait_until(lambda: not _asked_for_one_name(cluster, pod, "dig {name}.eu-west-1.compute.internal"),
+               "the search domain is known not to exist", timeout=3)
+
+
+def _asked_by_the_client(cluster, pod):
+    def requests():
+        return sum(count for name, count in pod.sidecar.metrics().items()
+                   if name.startswith("coredns_dns_requests_total"))
+
+    before = requests()
+    _asked_for_one_name(cluster, pod, _RESOLVERS["glibc"])
+    return requests() - before
