@@ -45,6 +45,11 @@ class ByteRing {
     return bytes;
   }
 
+  // To the reader.
+  bool empty() const {
+    return read_.load(std::memory_order_relaxed) == written_.load(std::memory_order_acquire);
+  }
+
  private:
   const size_t mask_;
   const std::unique_ptr<char[]> memory_;

@@ -20,51 +20,70 @@ LineOutput& LineOutput::Standard() {
   return output;
 }
 
+LineOutput::Writer::~Writer() {
+  ring_.reset();
+  output_.Wake();
+}
+
+bool LineOutput::Writer::Write(std::string_view text) {
+  if (!ring_->Write(text)) return false;
+  output_.Wake();
+  return true;
+}
+
 LineOutput::~LineOutput() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  changed_.notify_all();
+  stop_.notify_all();
+  Wake();
   if (thread_.joinable()) thread_.join();
 }
 
-std::shared_ptr<LineOutput::Writer> LineOutput::Open() {
-  auto ring = std::make_shared<Writer>(kRingBytes);
+std::unique_ptr<LineOutput::Writer> LineOutput::Open() {
+  auto ring = std::make_shared<ByteRing>(kRingBytes);
   const std::lock_guard lock(mutex_);
   rings_.push_back(ring);
   if (!thread_.joinable()) thread_ = std::thread([this] { Run(); });
-  changed_.notify_all();
-  return ring;
+  return std::make_unique<Writer>(*this, std::move(ring));
+}
+
+// A system call only when the thread sleeps: at most once in each kPause.
+void LineOutput::Wake() {
+  if (news_.exchange(1) == 0) news_.notify_one();
 }
 
 void LineOutput::Run() {
-  std::unique_lock lock(mutex_);
   while (true) {
-    // With nothing open there is nothing to look for.
-    changed_.wait(lock, [this] { return stopping_ || !rings_.empty(); });
+    news_.wait(0);
     const bool last = stopping_;
-    // A ring that only we hold gets nothing more: once drained it goes.
-    std::vector<std::shared_ptr<Writer>> closed, open;
-    for (auto& ring : rings_) (ring.use_count() == 1 ? closed : open).push_back(std::move(ring));
-    rings_ = open;
-    lock.unlock();
-    Drain(closed);
-    Drain(open);
-    closed.clear();
-    open.clear();
-    lock.lock();
+    news_ = 0;  // before the rings are read: what comes meanwhile is looked for again
+    DrainAll();
     if (last) return;
-    changed_.wait_for(lock, kPause, [this] { return stopping_; });
+    std::unique_lock lock(mutex_);
+    stop_.wait_for(lock, kPause, [this] { return stopping_.load(); });
   }
 }
 
-void LineOutput::Drain(const std::vector<std::shared_ptr<Writer>>& rings) {
+void LineOutput::DrainAll() {
+  std::vector<std::shared_ptr<ByteRing>> rings;
+  {
+    const std::lock_guard lock(mutex_);
+    rings = rings_;
+  }
+  for (const auto& ring : rings) Drain(*ring);
+  rings.clear();
+  // A ring that only we hold gets nothing more; if its last lines came just now its Writer's end
+  // has woken us again.
+  const std::lock_guard lock(mutex_);
+  std::erase_if(rings_, [](const auto& ring) { return ring.use_count() == 1 && ring->empty(); });
+}
+
+void LineOutput::Drain(ByteRing& ring) {
   std::array<char, PIPE_BUF> text;
-  for (const auto& ring : rings) {
-    while (const size_t bytes = ring->Read(text)) {
-      if (!WriteOut({text.data(), bytes})) return;
-    }
+  while (const size_t bytes = ring.Read(text)) {
+    if (!WriteOut({text.data(), bytes})) return;
   }
 }
 

@@ -1,6 +1,7 @@
 // Lines from the data path to standard output: writers put them into rings of their own and never
-// wait; one thread of the process writes them out, a few moments later. For what is said about
-// single queries (`log`, `errors`); the program's own log is common/log.h.
+// wait; one thread of the process writes them out, a few moments later, and sleeps while there are
+// none. For what is said about single queries (`log`, `errors`); the program's own log is
+// common/log.h.
 //
 //   auto writer = LineOutput::Standard().Open();     // control path
 //   if (!writer->Write("[INFO] ...\n")) dropped.Add();
@@ -21,29 +22,44 @@ namespace portolan {
 
 class LineOutput {
  public:
-  // One thread writes to it at a time, as to a ByteRing.
-  using Writer = ByteRing;
+  // A ring and who empties it. One thread at a time.
+  class Writer {
+   public:
+    Writer(LineOutput& output, std::shared_ptr<ByteRing> ring)
+        : output_(output), ring_(std::move(ring)) {}
+    ~Writer();
+    Writer(const Writer&) = delete;
+    Writer& operator=(const Writer&) = delete;
+
+    // False, and nothing is written, when there is no room.
+    bool Write(std::string_view text);
+
+   private:
+    LineOutput& output_;
+    std::shared_ptr<ByteRing> ring_;
+  };
 
   // To the process's standard output. What is in the rings when the process ends is written then.
   static LineOutput& Standard();
 
   // `fd` stays the caller's. Started by the first Open.
   explicit LineOutput(int fd) : fd_(fd) {}
-  // Writes what is left, if there is a reader for it.
+  // Writes what is left, if there is a reader for it. REQUIRES: no Writer is left.
   ~LineOutput();
   LineOutput(const LineOutput&) = delete;
   LineOutput& operator=(const LineOutput&) = delete;
 
-  // A ring of kRingBytes, closed by letting go of it. Lines of several writers are not ordered.
-  // Any thread; takes a lock.
-  std::shared_ptr<Writer> Open();
+  // With a ring of kRingBytes. Lines of several writers are not ordered. Any thread; takes a lock.
+  std::unique_ptr<Writer> Open();
 
  private:
   // At a line of 100 bytes some 50,000 lines a second and writer.
   static constexpr size_t kRingBytes = 1 << 18;
 
+  void Wake();
   void Run();
-  void Drain(const std::vector<std::shared_ptr<Writer>>& rings);
+  void DrainAll();
+  void Drain(ByteRing& ring);
   // False when nobody reads any more.
   bool WriteOut(std::string_view text) const;
   bool WaitForReader() const;
@@ -51,9 +67,11 @@ class LineOutput {
   const int fd_;
   // A condition needs the mutex in plain view: not a Guarded.
   std::mutex mutex_;
-  std::condition_variable changed_;
-  std::vector<std::shared_ptr<Writer>> rings_;
+  std::condition_variable stop_;
+  std::vector<std::shared_ptr<ByteRing>> rings_;
   std::atomic<bool> stopping_ = false;
+  // 1 once something was written that the thread has not begun to look for.
+  std::atomic<int> news_ = 0;
   std::thread thread_;
 };
 

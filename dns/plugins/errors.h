@@ -75,7 +75,7 @@ class Errors : public Plugin {
   void Write(std::string_view level, std::string_view line);
 
   const std::shared_ptr<const ErrorPatterns> patterns_;
-  const std::shared_ptr<LineOutput::Writer> writer_;
+  const std::unique_ptr<LineOutput::Writer> writer_;
   std::vector<EventLoop::Timer> periods_;  // as patterns_
   std::vector<bool> ends_period_;          // by this worker
   Counter seen_;

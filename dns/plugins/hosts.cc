@@ -6,6 +6,7 @@
 #include "common/files.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
+#include "dns/plugins/kubernetes_soa.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
@@ -269,6 +270,11 @@ Verdict Hosts::AnswerAddresses(Exchange& exchange, const HostsTable::Addresses& 
       if (rdata.empty()) break;
       std::copy(bytes.begin(), bytes.end(), rdata.begin());
     }
+  }
+  // Unlike CoreDNS's: without SOA resolvers must not keep it (RFC 2308 5). `hosts` answers for
+  // single names, so the zone is the name.
+  if (reply.answer_count() == 0 && !reply.truncated()) {
+    AddSoa(reply, wire::Section::kAuthority, wire::kQuestionName, config_.ttl, 1);
   }
   answered_.Add();
   exchange.set_local(true);

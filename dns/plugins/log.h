@@ -60,7 +60,7 @@ class Log : public Plugin {
   const LogRule* Find(const wire::Query& query) const;
 
   const std::shared_ptr<const LogRules> rules_;
-  const std::shared_ptr<LineOutput::Writer> writer_;
+  const std::unique_ptr<LineOutput::Writer> writer_;
   Counter lines_;
   Counter dropped_;
 };

@@ -74,6 +74,7 @@ TEST_F(HostsTest, AKnownNameWithoutTheTypeIsNodata) {
   auto hosts = Make("10.0.0.1 a.example");
   EXPECT_EQ(Ask(*hosts, "a.example", kAaaa), "0");
   EXPECT_EQ(Ask(*hosts, "a.example", wire::type::kTxt), "0");
+  EXPECT_EQ(wire::Load16(reply_.data() + 8), 1) << "an SOA, so that it can be cached";
 }
 
 TEST_F(HostsTest, AnUnknownNameIsServfailWithoutFallthroughAndGoesOnWithIt) {
