@@ -46,6 +46,7 @@ bool Exchange::AskInstead(std::span<const uint8_t> name, uint16_t type, uint32_t
   other.note = note;
   other.Set(*query_, name, type);
   query_ = &other.query;
+  ForgetAnswer();
   return true;
 }
 
@@ -53,6 +54,13 @@ void Exchange::SetInstead(std::span<const uint8_t> name, uint16_t type, uint32_t
   OtherQuestion& other = questions_->top();
   other.note = note;
   other.Set(other.query, name, type);
+  ForgetAnswer();
+}
+
+void Exchange::ForgetAnswer() {
+  local_ = false;
+  asked_ = nullptr;
+  answered_by_upstream_ = false;
 }
 
 void Exchange::TakeBack() {
@@ -77,9 +85,6 @@ bool Exchange::BeginAlias(std::span<const uint8_t> target) {
   room_ = room_.subspan(reply_bytes_);
   max_reply_bytes_ = room_.size();
   reply_bytes_ = depth_ = 0;
-  local_ = false;
-  asked_ = nullptr;
-  answered_by_upstream_ = false;
   return true;
 }
 

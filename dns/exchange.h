@@ -180,6 +180,9 @@ class Exchange {
  private:
   friend class ExchangeSlot;  // a pool's slot rebinds query and room to its own memory
 
+  // Another question is asked: where the answer to the last one came from says nothing of it.
+  void ForgetAnswer();
+
   const wire::Query* query_;
   Questions* questions_;
   SocketAddress client_;

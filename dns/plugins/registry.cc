@@ -7,6 +7,7 @@
 #include "dns/corefile/nearest.h"
 #include "dns/plugins/acl.h"
 #include "dns/plugins/any.h"
+#include "dns/plugins/autopath.h"
 #include "dns/plugins/bind.h"
 #include "dns/plugins/bufsize.h"
 #include "dns/plugins/cache.h"
@@ -18,13 +19,13 @@
 #include "dns/plugins/http_settings.h"
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/loadbalance.h"
-#include "dns/plugins/loop.h"
-#include "dns/plugins/reload.h"
-#include "dns/plugins/transfer.h"
 #include "dns/plugins/local.h"
 #include "dns/plugins/log.h"
+#include "dns/plugins/loop.h"
 #include "dns/plugins/minimal.h"
 #include "dns/plugins/nsid.h"
+#include "dns/plugins/reload.h"
+#include "dns/plugins/transfer.h"
 #include "dns/plugins/whoami.h"
 
 namespace portolan::dns {
@@ -75,7 +76,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"rewrite", kAccepted, false, "questions and answers stay as they are"},
     {"header", kActive, false, "", LoadHeader},
     {"dnssec", kAccepted, false, "local answers are not signed"},
-    {"autopath", kAccepted, false, "clients walk their search list themselves"},
+    {"autopath", kActive, false, "", LoadAutopath},
     {"minimal", kActive, false, "", LoadMinimal},
     {"template", kAccepted, false, "no answer is made from a template"},
     {"transfer", kActive, false, "", LoadTransfer},
