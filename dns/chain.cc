@@ -2,6 +2,14 @@
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
+namespace {
+
+// Asked of each link anew: `rewrite` may change the class on the way.
+bool Takes(const Plugin& link, const Exchange& exchange) {
+  return exchange.query().qclass == wire::kClassIn || link.TakesChaos();
+}
+
+}  // namespace
 
 Chain::Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {
   for (const auto& link : links_) {
@@ -10,9 +18,8 @@ Chain::Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(link
 }
 
 Verdict Chain::Down(Exchange& exchange) const {
-  const bool chaos = exchange.query().qclass != wire::kClassIn;
   for (size_t i = exchange.depth(); i < links_.size(); ++i) {
-    if (chaos && !links_[i]->TakesChaos()) continue;
+    if (!Takes(*links_[i], exchange)) continue;
     // Before the link sees it: a suspended exchange is moved with the depth it has then.
     exchange.set_depth(i + 1);
     exchange.set_answered_at(i + 1);
@@ -27,9 +34,8 @@ Verdict Chain::Down(Exchange& exchange) const {
 }
 
 After Chain::Up(Exchange& exchange) const {
-  const bool chaos = exchange.query().qclass != wire::kClassIn;
   for (size_t i = exchange.depth(); i > exchange.floor(); --i) {
-    if (chaos && !links_[i - 1]->TakesChaos()) continue;
+    if (!Takes(*links_[i - 1], exchange)) continue;
     exchange.set_depth(i);
     if (links_[i - 1]->OnReply(exchange) == After::kAskBelow) return After::kAskBelow;
   }

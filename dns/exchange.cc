@@ -25,7 +25,10 @@ const wire::Query* Questions::CopyFrom(const Questions& from, const wire::Query&
     OtherQuestion& copy = all_[size_++].emplace(*from.all_[i]);
     copy.before = now;
     copy.query.message = asked.message;
-    copy.query.edns_options = asked.edns_options;
+    copy.query.edns_options = now->edns_options;
+    if (copy.own_options) {
+      copy.query.edns_options = {copy.options.data(), from.all_[i]->query.edns_options.size()};
+    }
     copy.query.question = {copy.bytes.data(), copy.query.question.size()};
     now = &copy.query;
   }
@@ -61,6 +64,14 @@ void Exchange::ForgetAnswer() {
   local_ = false;
   asked_ = nullptr;
   answered_by_upstream_ = false;
+}
+
+void Exchange::SetOptions(std::span<const uint8_t> options) {
+  OtherQuestion& other = questions_->top();
+  std::copy(options.begin(), options.end(), other.options.begin());
+  other.own_options = true;
+  other.query.edns = true;
+  other.query.edns_options = {other.options.data(), options.size()};
 }
 
 void Exchange::TakeBack() {

@@ -144,6 +144,10 @@ class Exchange {
   // After::kAskBelow). False, and nothing is changed, when too many are asked already.
   bool AskInstead(std::span<const uint8_t> name, uint16_t type, uint32_t note);
   void SetInstead(std::span<const uint8_t> name, uint16_t type, uint32_t note);
+  // The question that is asked instead carries these EDNS options, at most kMaxOptionBytes of them,
+  // and an OPT record whether the client sent one or not: what the link that asked makes of the
+  // reply has one only if the client did.
+  void SetOptions(std::span<const uint8_t> options);
   // The note of the link that is called now, if it asked something instead.
   std::optional<uint32_t> asked_instead() const {
     if (questions_ == nullptr || questions_->size() == 0) return std::nullopt;

@@ -18,6 +18,10 @@ namespace portolan::dns {
 struct OtherQuestion {
   wire::Query query;
   std::array<uint8_t, wire::kMaxNameBytes + 4> bytes;  // its name, type and class, to be echoed
+  // Its EDNS options, where they are others than those of the question before.
+  static constexpr size_t kMaxOptionBytes = 256;
+  std::array<uint8_t, kMaxOptionBytes> options;
+  bool own_options = false;
 
   // What is asked again when this one is taken back.
   const wire::Query* before = nullptr;

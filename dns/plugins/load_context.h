@@ -26,6 +26,8 @@
 
 namespace portolan::dns {
 
+struct RewriteRule;
+
 struct LoadOptions {
   // What `hosts` reads where it names no file.
   std::string hosts_file = "/etc/hosts";
@@ -112,6 +114,9 @@ class LoadContext {
   // those above them. Complete when links are made.
   const std::shared_ptr<std::vector<wire::Zone>>& borders() { return borders_; }
 
+  // Of all `rewrite` lines of the block, which are one link; null before the first.
+  std::shared_ptr<std::vector<RewriteRule>>& rewrite_rules() { return rewrite_rules_; }
+
  private:
   const LoadOptions& options_;
   const std::vector<wire::Zone> zones_;
@@ -129,6 +134,7 @@ class LoadContext {
   std::shared_ptr<LogRules> log_rules_;
   const std::shared_ptr<std::vector<wire::Zone>> borders_ =
       std::make_shared<std::vector<wire::Zone>>();
+  std::shared_ptr<std::vector<RewriteRule>> rewrite_rules_;
 };
 
 // Errors are Token::Error.

@@ -25,6 +25,7 @@
 #include "dns/plugins/minimal.h"
 #include "dns/plugins/nsid.h"
 #include "dns/plugins/reload.h"
+#include "dns/plugins/rewrite.h"
 #include "dns/plugins/transfer.h"
 #include "dns/plugins/whoami.h"
 
@@ -73,7 +74,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"loadbalance", kActive, true, "", LoadLoadbalance},
     {"tsig", kAccepted, false, "signatures are neither checked nor made"},
     {"cache", kActive, true, "", LoadCache},
-    {"rewrite", kAccepted, false, "questions and answers stay as they are"},
+    {"rewrite", kActive, false, "", LoadRewrite},
     {"header", kActive, false, "", LoadHeader},
     {"dnssec", kAccepted, false, "local answers are not signed"},
     {"autopath", kActive, false, "", LoadAutopath},

@@ -114,6 +114,56 @@ void LowerName(std::string& wire) {
   LowerName({reinterpret_cast<uint8_t*>(wire.data()), wire.size()});
 }
 
+bool TextBuffer::Append(std::string_view text) {
+  if (text.size() > chars.size() - size) return false;
+  std::copy(text.begin(), text.end(), chars.begin() + static_cast<ptrdiff_t>(size));
+  size += text.size();
+  return true;
+}
+
+void WriteText(std::span<const uint8_t> name, TextBuffer& out) {
+  out.size = 0;
+  const auto put = [&](char c) { out.chars[out.size++] = c; };
+  if (name[0] == 0) put('.');
+  for (size_t at = 0; name[at] != 0; put('.')) {
+    for (const size_t end = at + 1 + name[at]; ++at < end;) {
+      const uint8_t byte = name[at];
+      const bool printable = byte > 0x20 && byte < 0x7f;
+      if (!printable || byte == '.' || byte == '\\') put('\\');
+      if (printable) {
+        put(static_cast<char>(byte));
+      } else {
+        for (const int unit : {100, 10, 1}) put(static_cast<char>('0' + byte / unit % 10));
+      }
+    }
+  }
+}
+
+bool ReadText(std::string_view text, NameBuffer& out) {
+  if (text == ".") text = {};
+  size_t size = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const size_t begin = size++;
+    while (at < text.size() && text[at] != '.') {
+      int byte = static_cast<uint8_t>(text[at]);
+      if (byte != '\\') {
+        ++at;
+      } else if ((byte = ReadEscape(text, at)) < 0) {
+        return false;
+      }
+      if (size >= kMaxNameBytes) return false;
+      out.bytes[size++] = static_cast<uint8_t>(byte);
+    }
+    const size_t length = size - begin - 1;
+    if (length == 0 || length > kMaxLabelBytes) return false;
+    out.bytes[begin] = static_cast<uint8_t>(length);
+  }
+  if (size >= kMaxNameBytes) return false;
+  out.bytes[size++] = 0;
+  out.size = static_cast<uint8_t>(size);
+  return true;
+}
+
 size_t ReadName(std::span<const uint8_t> message, size_t at, NameBuffer& out) {
   size_t end = 0;        // behind the name's own bytes; 0 until the first pointer or the root
   size_t earliest = at;  // a pointer must lead before everything read so far

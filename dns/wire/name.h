@@ -46,6 +46,21 @@ struct NameBuffer {
   std::span<const uint8_t> view() const { return {bytes.data(), size}; }
 };
 
+// Room for any name as text: at worst every byte is an escape.
+struct TextBuffer {
+  std::array<char, 4 * kMaxNameBytes> chars;
+  size_t size = 0;
+
+  std::string_view view() const { return {chars.data(), size}; }
+  // False, and nothing is added, where there is no room.
+  bool Append(std::string_view text);
+};
+
+// What NameToText and NameToWire do, for the hot path. `name` is well formed; ReadText is false
+// where NameToWire has an error.
+void WriteText(std::span<const uint8_t> name, TextBuffer& out);
+bool ReadText(std::string_view text, NameBuffer& out);
+
 // Reads the name at `at` in `message`, following compression pointers (RFC 1035 4.1.4; each must
 // lead further back, so it ends). Returns where the name ends in the message, or 0 if it is
 // malformed.
