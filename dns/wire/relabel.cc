@@ -261,7 +261,7 @@ size_t Relabel::Finish() {
   }
   constexpr uint16_t kFromQuery = 0x7800 | flag::kRecursionDesired | flag::kCheckingDisabled;
   constexpr uint16_t kFromReply =
-      flag::kAuthoritative | flag::kTruncated | flag::kRecursionAvailable | flag::kAuthenticData;
+      flag::kAuthoritative | flag::kTruncated | flag::kRecursionAvailable;
   Store16(&room_[0], query_.id);
   Store16(&room_[2], static_cast<uint16_t>(flag::kResponse | (query_.flags & kFromQuery) |
                                            (flags_ & kFromReply) |

@@ -4,9 +4,10 @@
 // The old reply is read record by record; the caller may change a record's owner, TTL or value,
 // keep it, leave it out, or put others in front. All names are written anew, compressed (RFC
 // 1035 4.1.4; RFC 3597 4 where they may not be), so that nothing points into the old message. Id,
-// opcode, RD and CD are the new question's; rcode, AA, TC, RA, AD and the options of the OPT record
-// the old reply's. Records are kept or dropped whole: what does not fit is left out and TC says so,
-// unless it is of the additional section.
+// opcode, RD and CD are the new question's; rcode, AA, TC, RA and the options of the OPT record the
+// old reply's; AD is clear, since nobody has validated what is made here. Records are kept or
+// dropped whole: what does not fit is left out and TC says so, unless it is of the additional
+// section.
 //
 // Records of types that hold names in a way not known here (SIG, NXT, A6: all obsolete) are left
 // out; those of other unknown types are copied, since they hold no compressed names (RFC 3597 4).
