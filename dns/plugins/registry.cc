@@ -12,6 +12,7 @@
 #include "dns/plugins/bufsize.h"
 #include "dns/plugins/cache.h"
 #include "dns/plugins/chaos.h"
+#include "dns/plugins/dns64.h"
 #include "dns/plugins/errors.h"
 #include "dns/plugins/forward.h"
 #include "dns/plugins/header.h"
@@ -26,6 +27,7 @@
 #include "dns/plugins/nsid.h"
 #include "dns/plugins/reload.h"
 #include "dns/plugins/rewrite.h"
+#include "dns/plugins/template.h"
 #include "dns/plugins/transfer.h"
 #include "dns/plugins/whoami.h"
 
@@ -67,7 +69,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"log", kActive, false, "", LoadLog},
     {"dnstap", kAccepted, false, "nothing is sent to dnstap"},
     {"local", kActive, false, "", LoadLocal},
-    {"dns64", kAccepted, false, "no AAAA records are made from A records"},
+    {"dns64", kActive, false, "", LoadDns64},
     {"acl", kActive, false, "", LoadAcl},
     {"any", kActive, false, "", LoadAny},
     {"chaos", kActive, false, "", LoadChaos},
@@ -79,7 +81,7 @@ constexpr DirectiveInfo kDirectives[] = {
     {"dnssec", kAccepted, false, "local answers are not signed"},
     {"autopath", kActive, false, "", LoadAutopath},
     {"minimal", kActive, false, "", LoadMinimal},
-    {"template", kAccepted, false, "no answer is made from a template"},
+    {"template", kActive, false, "", LoadTemplate},
     {"transfer", kActive, false, "", LoadTransfer},
     {"hosts", kActive, true, "", LoadHosts},
     {"route53", kAccepted, false, "its zones go on to the next directive"},

@@ -1,0 +1,270 @@
+#include "dns/plugins/template.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "dns/corefile/zones.h"
+#include "dns/plugins/arguments.h"
+#include "dns/plugins/dns_words.h"
+
+namespace portolan::dns {
+namespace {
+
+using corefile::Directive;
+using corefile::Token;
+using wire::Section;
+namespace rr = wire::type;
+
+constexpr std::string_view kOptions[] = {"match", "answer",  "additional",  "authority",
+                                         "rcode", "ederror", "fallthrough", "upstream"};
+constexpr uint16_t kFlags = wire::flag::kAuthoritative | wire::flag::kRecursionAvailable;
+
+std::optional<Section> SectionOf(std::string_view option) {
+  if (option == "answer") return Section::kAnswer;
+  if (option == "authority") return Section::kAuthority;
+  if (option == "additional") return Section::kAdditional;
+  return std::nullopt;
+}
+
+bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
+  return std::ranges::any_of(zones, [&](const wire::Zone& zone) { return zone.Holds(query); });
+}
+
+absl::Status AddPatterns(const Directive& line, TemplateConfig& config) {
+  if (line.arguments.empty()) return line.name.Error("match needs at least 1 argument");
+  for (const Token& token : line.arguments) {
+    auto pattern = NamePattern::Compile(token);
+    if (!pattern.ok()) return pattern.status();
+    config.patterns.push_back(*std::move(pattern));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AddRecords(const Directive& line, Section section, TemplateConfig& config) {
+  if (line.arguments.empty()) {
+    return line.name.Error(fmt::format("{} needs at least 1 argument", line.name.text));
+  }
+  for (const Token& token : line.arguments) {
+    auto text = GoTemplate::Parse(token, config.patterns);
+    if (!text.ok()) return text.status();
+    TemplateConfig::Record record{section, *std::move(text), std::nullopt};
+    if (record.text.constant()) {
+      std::array<char, Template::kMaxTextBytes> room;
+      const std::string_view rendered = record.text.Render({}, room);
+      auto parsed = rendered.empty() ? InvalidArgument("it is empty or too long")
+                                     : ParseRecord(rendered.data());
+      if (!parsed.ok()) {
+        return token.Error(
+            fmt::format("'{}' is no record: {}", token.text, Message(parsed.status())));
+      }
+      record.constant = *std::move(parsed);
+    }
+    config.records.push_back(std::move(record));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ParseExtendedError(const Directive& line, TemplateConfig& config) {
+  absl::Status status = CheckArguments(line, 1, 2);
+  if (!status.ok()) return status;
+  auto code = ParseNumber(line.arguments[0], 65535);
+  if (!code.ok()) return code.status();
+  config.extended_error = static_cast<uint16_t>(*code);
+  if (line.arguments.size() == 2) config.extended_reason = line.arguments[1].text;
+  return absl::OkStatus();
+}
+
+absl::Status ParseOption(const Directive& line, TemplateConfig& config) {
+  const std::string& name = line.name.text;
+  if (name == "match") return absl::OkStatus();  // read before
+  if (const auto section = SectionOf(name)) return AddRecords(line, *section, config);
+  if (name == "rcode") {
+    absl::Status status = CheckArguments(line, 1, 1);
+    if (!status.ok()) return status;
+    auto rcode = ParseRcode(line.arguments[0]);
+    if (!rcode.ok()) return rcode.status();
+    config.rcode = *rcode;
+    return absl::OkStatus();
+  }
+  if (name == "ederror") return ParseExtendedError(line, config);
+  if (name == "fallthrough") {
+    auto zones = corefile::ParseZones(line.arguments);
+    if (!zones.ok()) return zones.status();
+    config.fallthrough = zones->empty() ? std::vector{*wire::Zone::Parse(".")} : *std::move(zones);
+    return absl::OkStatus();
+  }
+  if (name == "upstream") return absl::OkStatus();  // of old; aliases are always followed
+  return UnknownOption(line, "template", kOptions);
+}
+
+}  // namespace
+
+absl::StatusOr<TemplateConfig> ParseTemplate(const Directive& directive,
+                                             const std::vector<wire::Zone>& block_zones,
+                                             std::vector<std::string>* notes) {
+  if (directive.arguments.size() < 2) {
+    return directive.name.Error("template needs a class and a type");
+  }
+  TemplateConfig config;
+  auto rclass = ParseClass(directive.arguments[0]);
+  if (!rclass.ok()) return rclass.status();
+  constexpr uint16_t kClassAny = 255;
+  if (*rclass != wire::kClassIn && *rclass != kClassAny) {
+    AddNote(notes, directive.arguments[0], "template",
+            "has no effect: only questions of class IN reach it");
+  }
+  auto type = ParseType(directive.arguments[1]);
+  if (!type.ok()) return type.status();
+  config.type = *type;
+  auto zones = corefile::ParseZones(
+      std::vector<Token>(directive.arguments.begin() + 2, directive.arguments.end()));
+  if (!zones.ok()) return zones.status();
+  config.zones = zones->empty() ? block_zones : *std::move(zones);
+  if (*rclass != wire::kClassIn && *rclass != kClassAny) config.zones.clear();
+  // Records name groups of expressions that may stand behind them.
+  for (const Directive& line : directive.block) {
+    if (line.name.text != "match") continue;
+    absl::Status status = AddPatterns(line, config);
+    if (!status.ok()) return status;
+  }
+  for (const Directive& line : directive.block) {
+    absl::Status status = ParseOption(line, config);
+    if (!status.ok()) return status;
+  }
+  const bool says = std::ranges::any_of(config.records, [](const TemplateConfig::Record& record) {
+    return record.section != Section::kAdditional;
+  });
+  if (!says && config.rcode == 0) {
+    return directive.name.Error("template has neither an answer nor an authority nor an rcode");
+  }
+  std::ranges::stable_sort(config.records, {}, &TemplateConfig::Record::section);
+  return config;
+}
+
+absl::Status LoadTemplate(const Directive& directive, LoadContext& context) {
+  auto config = ParseTemplate(directive, context.zones(), context.notes());
+  if (!config.ok()) return config.status();
+  // A copy: each worker compiles expressions of its own.
+  context.AddLink([config = *std::move(config)](const PluginContext&) {
+    return std::make_unique<Template>(config);
+  });
+  return absl::OkStatus();
+}
+
+Template::Template(TemplateConfig config)
+    : config_(std::move(config)), type_name_(TypeName(config_.type)) {}
+
+// The zone with the most labels.
+const wire::Zone* Template::ZoneOf(const wire::Query& query) const {
+  const wire::Zone* best = nullptr;
+  for (const wire::Zone& zone : config_.zones) {
+    if (zone.Holds(query) && (best == nullptr || zone.labels > best->labels)) best = &zone;
+  }
+  return best;
+}
+
+bool Template::Match(std::string_view name, TemplateData& data) const {
+  data.groups[0] = name;
+  if (config_.patterns.empty()) return true;
+  return std::ranges::any_of(config_.patterns, [&](const NamePattern& pattern) {
+    data.pattern = &pattern;
+    return pattern.Match(name, pattern.groups(), data.groups);
+  });
+}
+
+Verdict Template::OnQuery(Exchange& exchange) {
+  const wire::Query& query = exchange.query();
+  const wire::Zone* zone = ZoneOf(query);
+  const bool of_type =
+      config_.type == rr::kAny || query.type == rr::kAny || query.type == config_.type;
+  if (zone == nullptr || !of_type) return Verdict::kNext;
+  wire::TextBuffer name;
+  wire::WriteText(query.lower_name(), name);
+  TemplateData data;
+  data.name = name.view();
+  data.zone = zone->text;
+  data.rclass = "IN";
+  if (!Match(name.view(), data)) {
+    return AnyHolds(config_.fallthrough, query) ? Verdict::kNext
+                                                : Fail(exchange, wire::Rcode::kServFail);
+  }
+  matched_.Add();
+  if (config_.rcode == static_cast<uint16_t>(wire::Rcode::kServFail)) {
+    return Fail(exchange, wire::Rcode::kServFail);
+  }
+  // Names of types and addresses are short: these stay within std::string's own room.
+  const std::string type = TypeName(query.type == rr::kAny ? config_.type : query.type);
+  const std::string remote = exchange.client().ip.ToString();
+  data.type = type;
+  data.remote = remote;
+  return Answer(exchange, data);
+}
+
+Verdict Template::Answer(Exchange& exchange, const TemplateData& data) {
+  const wire::Query& query = exchange.query();
+  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
+  ends_in_cname_ = false;
+  for (const TemplateConfig::Record& record : config_.records) {
+    if (!AddRecord(record, data, reply)) return Fail(exchange, wire::Rcode::kServFail);
+  }
+  exchange.set_local(true);
+  exchange.set_reply_bytes(reply.Finish(static_cast<wire::Rcode>(config_.rcode), kFlags));
+  if (config_.extended_error.has_value()) {
+    exchange.AddExtendedError(static_cast<wire::ExtendedError>(*config_.extended_error),
+                              config_.extended_reason);
+  }
+  const bool address = query.type == rr::kA || query.type == rr::kAaaa;
+  return address && ends_in_cname_ ? Verdict::kAlias : Verdict::kAnswered;
+}
+
+bool Template::AddRecord(const TemplateConfig::Record& record, const TemplateData& data,
+                         wire::ReplyWriter& reply) {
+  const ParsedRecord* parsed = nullptr;
+  absl::StatusOr<ParsedRecord> made = absl::UnknownError("");
+  if (record.constant.has_value()) {
+    parsed = &*record.constant;
+  } else {
+    std::array<char, kMaxTextBytes> room;
+    const std::string_view text = record.text.Render(data, room);
+    if (text.empty()) {
+      template_failures_.Add();
+      return false;
+    }
+    made = ParseRecord(text.data());
+    if (!made.ok()) {
+      record_failures_.Add();
+      return false;
+    }
+    parsed = &*made;
+  }
+  const auto rdata =
+      reply.Add(record.section, parsed->owner, parsed->type, parsed->ttl, parsed->rdata.size());
+  std::copy_n(parsed->rdata.begin(), rdata.size(), rdata.begin());
+  if (record.section == Section::kAnswer) ends_in_cname_ = parsed->type == rr::kCname;
+  return true;
+}
+
+Verdict Template::Fail(Exchange& exchange, wire::Rcode rcode) {
+  exchange.set_local(true);
+  exchange.set_reply_bytes(wire::WriteEmptyReply(exchange.query(), exchange.room(), rcode));
+  if (config_.extended_error.has_value()) {
+    exchange.AddExtendedError(static_cast<wire::ExtendedError>(*config_.extended_error),
+                              config_.extended_reason);
+  }
+  return Verdict::kAnswered;
+}
+
+void Template::CollectMetrics(MetricFamilies& families) const {
+  const auto add = [&](std::string_view name, std::string_view help, const Counter& counter) {
+    AddCounterSample(families, name, help, {{"class", "IN"}, {"type", type_name_}},
+                     static_cast<double>(counter.value()));
+  };
+  add("coredns_template_matches_total", "Questions that a template answered.", matched_);
+  add("coredns_template_template_failures_total", "Templates that could not be filled in.",
+      template_failures_);
+  add("coredns_template_rr_failures_total", "Filled-in templates that were no record.",
+      record_failures_);
+}
+
+}  // namespace portolan::dns
