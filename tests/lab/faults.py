@@ -3,8 +3,9 @@
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cluster import Pod
+from .cluster import Cluster, Pod
 from .control_plane import XDS_PORT
+from .pods import Shape
 from .sidecar import UID
 from .tools import PYTHON, LabError
 
@@ -12,6 +13,17 @@ _HOLD = str(Path(__file__).resolve().with_name("hold.py"))
 
 # Short, so that a test need not wait for the default of 10 s.
 QUICKLY_STALE = ("--stale-after", "2s")
+
+
+@contextmanager
+def own_pod(cluster: Cluster, name: str, shape: Shape = Shape()):
+    """A pod for what would harm others. Its sidecar ends by SIGKILL: there is no lameduck to wait for."""
+    pod = cluster.tools_pod(name, shape)
+    try:
+        yield pod
+    finally:
+        pod.sidecar.kill()
+        cluster.stop_pod(pod)
 
 
 @contextmanager

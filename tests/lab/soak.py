@@ -22,7 +22,7 @@ if not __package__:  # run by its path, as ./dev does: start again as the module
 from . import namespaces
 from .cluster import Cluster, Pod
 from .corefiles import replace
-from .pods import Shape
+from .faults import own_pod
 from .resolver_tools import Load
 from .tools import TREE, LabError
 
@@ -118,21 +118,18 @@ class _Churn(threading.Thread):
 
 def soak(cluster: Cluster, seconds: float) -> Result:
     """In a pod of its own, which goes again; the cluster is left as it was."""
-    pod = cluster.tools_pod("soak", Shape())
     churn = _Churn(cluster)
     try:
-        with Load(pod, _PER_SECOND, *_QUESTIONS) as load:
+        with own_pod(cluster, "soak") as pod, Load(pod, _PER_SECOND, *_QUESTIONS) as load:
             begin = time.monotonic()
             churn.start()
             time.sleep(min(60, seconds / 3))
             early = Footprint.of(pod)
             time.sleep(max(0, begin + seconds - time.monotonic()))
             late = Footprint.of(pod)
-        return Result(load, early, late, churn.changes, churn.reloads)
     finally:
         churn.end()
-        pod.sidecar.kill()
-        cluster.stop_pod(pod)
+    return Result(load, early, late, churn.changes, churn.reloads)
 
 
 def main() -> int:

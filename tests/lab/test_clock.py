@@ -5,8 +5,7 @@ import time
 
 import pytest
 
-from .faults import QUICKLY_STALE, FakeClock, control_plane_black_hole
-from .pods import Shape
+from .faults import QUICKLY_STALE, FakeClock, control_plane_black_hole, own_pod
 from .resolver_tools import Load, dig
 from .tools import wait_until
 
@@ -17,13 +16,11 @@ _QUESTIONS = (f"{_NAME}/A/udp=10.43.0.123", f"unknown-here.{_NAME}/A/udp=NXDOMAI
 
 @pytest.fixture(scope="module")
 def pod(cluster):
-    made = cluster.tools_pod("clock", Shape())
-    made.sidecar.kill()
-    made.clock = FakeClock(made)
-    made.sidecar.start(*QUICKLY_STALE, before=made.clock.before)
-    yield made
-    made.sidecar.kill()
-    cluster.stop_pod(made)
+    with own_pod(cluster, "clock") as made:
+        made.sidecar.kill()
+        made.clock = FakeClock(made)
+        made.sidecar.start(*QUICKLY_STALE, before=made.clock.before)
+        yield made
 
 
 def test_an_hour_forth_and_back_loses_no_query_and_leaves_the_feed_in_sync(cluster, pod):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from .faults import own_pod
 from .pods import Shape
 from .resolver_tools import dig
 from .tools import run
@@ -23,12 +24,10 @@ def node():
 
 @pytest.fixture(scope="module")
 def pods(cluster):
-    made = {"sidecar": cluster.tools_pod("tracked", Shape()),
-            "no sidecar": cluster.tools_pod("tracked-bare", Shape(sidecar=False))}
-    yield made
-    made["sidecar"].sidecar.kill()
-    for pod in made.values():
-        cluster.stop_pod(pod)
+    bare = cluster.tools_pod("tracked-bare", Shape(sidecar=False))
+    with own_pod(cluster, "tracked") as tracked:
+        yield {"sidecar": tracked, "no sidecar": bare}
+    cluster.stop_pod(bare)
 
 
 @pytest.mark.parametrize("kind, name, in_pod, on_node", [

@@ -5,8 +5,7 @@ import time
 import pytest
 
 from . import network
-from .faults import held_connections
-from .pods import Shape
+from .faults import held_connections, own_pod
 from .resolver_tools import Load, dig
 from .tools import wait_until
 
@@ -18,12 +17,10 @@ _DESCRIPTORS = 512
 
 @pytest.fixture(scope="module")
 def pod(cluster):
-    made = cluster.tools_pod("descriptors", Shape())
-    made.sidecar.kill()
-    made.sidecar.start(before=("prlimit", f"--nofile={_DESCRIPTORS}:{_DESCRIPTORS}"))
-    yield made
-    made.sidecar.kill()
-    cluster.stop_pod(made)
+    with own_pod(cluster, "descriptors") as made:
+        made.sidecar.kill()
+        made.sidecar.start(before=("prlimit", f"--nofile={_DESCRIPTORS}:{_DESCRIPTORS}"))
+        yield made
 
 
 @pytest.mark.parametrize("address, port", [(network.CLUSTER_DNS4, 53), ("10.43.0.123", 8080)], ids=["dns", "service"])

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from .pods import Shape
+from .faults import own_pod
 from .resolver_tools import Load
 from .tools import PYTHON, TREE, wait_until
 
@@ -17,10 +17,8 @@ _QUESTIONS = ("backend.default.svc.cluster.local/A/udp=10.43.0.123", "backend.de
 
 @pytest.fixture
 def pod(cluster):
-    made = cluster.tools_pod("lameduck", Shape())
-    yield made
-    made.sidecar.kill()
-    cluster.stop_pod(made)
+    with own_pod(cluster, "lameduck") as made:
+        yield made
 
 
 def test_health_fails_at_once_and_dns_goes_on_for_the_lameduck_time(pod):

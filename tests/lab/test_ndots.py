@@ -11,6 +11,7 @@ import pytest
 
 from .conftest import SHAPES
 from .corefiles import dump, replace
+from .faults import own_pod
 from .namespaces import RUN
 from .tools import TREE, run, wait_until
 
@@ -35,10 +36,8 @@ def musl():
 @pytest.fixture
 def node_domain(cluster):
     """A pod with a node's domain whose sidecar has not been asked for anything."""
-    made = cluster.tools_pod("node-domain-first", SHAPES["node-domain"])
-    yield made
-    made.sidecar.kill()
-    cluster.stop_pod(made)
+    with own_pod(cluster, "node-domain-first", SHAPES["node-domain"]) as made:
+        yield made
 
 
 def test_the_first_name_costs_the_search_domain_too(cluster, node_domain):
@@ -74,7 +73,7 @@ def test_with_autopath_the_client_itself_asks_twice(cluster, shaped, corefile):
 
 def _asked_for_one_name(cluster, pod, command):
     """What the cluster DNS was asked for a name that is new each time, so that no cache has it."""
-    name = f"name{next(_numbers)}.example"
+    name = f"ndots{next(_numbers)}.example"
     done = pod.sh(command.format(name=name))
     assert done.returncode == 0, done.stderr
     return [line for line in cluster.dns.log().splitlines() if f" {name}." in line]

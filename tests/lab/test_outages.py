@@ -6,7 +6,7 @@ import pytest
 
 from . import network
 from .cluster_dns import DECOY
-from .faults import QUICKLY_STALE, control_plane_black_hole
+from .faults import QUICKLY_STALE, control_plane_black_hole, own_pod
 from .pods import Shape
 from .resolver_tools import Load, dig, nslookup_text
 from .tools import wait_until
@@ -61,10 +61,9 @@ def test_a_pod_that_starts_without_a_control_plane_is_served_by_its_own_resolver
 
 def test_a_control_plane_that_is_a_black_hole(cluster):
     """Nothing refuses and nothing answers: known names stay, unknown ones are left to the cluster DNS."""
-    pod = cluster.tools_pod("black-hole", Shape())
-    pod.sidecar.kill()
-    pod.sidecar.start(*QUICKLY_STALE)
-    try:
+    with own_pod(cluster, "black-hole") as pod:
+        pod.sidecar.kill()
+        pod.sidecar.start(*QUICKLY_STALE)
         with control_plane_black_hole(pod), Load(pod, 200, f"{_NAME}/A/udp=10.43.0.123") as load:
             assert dig(pod, _UNKNOWN).status == "NXDOMAIN"
             wait_until(lambda: dig(pod, _UNKNOWN).data("A") == [DECOY], "the feed turns stale", timeout=5)
@@ -75,9 +74,6 @@ def test_a_control_plane_that_is_a_black_hole(cluster):
         assert load.all_answered() and load.slowest < 1, load
         wait_until(lambda: dig(pod, _UNKNOWN).status == "NXDOMAIN", "the feed is back", timeout=25)
         assert pod.sidecar.page("/ready").body.startswith("ready\nfeed: in sync\n")
-    finally:
-        pod.sidecar.kill()
-        cluster.stop_pod(pod)
 
 
 def _everything_works(cluster, pod):

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from . import network
+from .faults import own_pod
 from .pods import Shape
 from .resolver_tools import dig
 
@@ -14,10 +15,8 @@ _ASK = f"@{network.CLUSTER_DNS4}"
 
 @pytest.fixture
 def pod(cluster):
-    made = cluster.tools_pod("emptied", Shape())
-    yield made
-    made.sidecar.kill()
-    cluster.stop_pod(made)
+    with own_pod(cluster, "emptied") as made:
+        yield made
 
 
 def test_an_emptied_resolv_conf_changes_nothing_until_a_restart_and_then_cluster_names_stay(pod):
@@ -43,12 +42,8 @@ def test_an_emptied_resolv_conf_changes_nothing_until_a_restart_and_then_cluster
 
 
 def test_a_pod_that_starts_with_an_empty_resolv_conf_starts(cluster):
-    pod = cluster.tools_pod("empty", Shape(resolv_conf_is_empty=True))
-    try:
+    with own_pod(cluster, "empty", Shape(resolv_conf_is_empty=True)) as pod:
         assert pod.exec("dig", "@127.0.0.1", "-p", "15053", "+short", _NAME).stdout == "10.43.0.123\n"
-    finally:
-        pod.sidecar.kill()
-        cluster.stop_pod(pod)
 
 
 def _expect_cluster_names(pod):

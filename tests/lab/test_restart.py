@@ -5,8 +5,7 @@ import time
 import pytest
 
 from .changes import Probe
-from .faults import control_plane_black_hole
-from .pods import Shape
+from .faults import control_plane_black_hole, own_pod
 from .resolver_tools import Load
 from .tools import wait_until
 
@@ -17,11 +16,9 @@ _LIMIT_SECONDS = 1.0
 
 @pytest.fixture
 def pod(cluster):
-    made = cluster.tools_pod("restarted", Shape())
-    wait_until((made.sidecar.state_dir / "directory.state").exists, "the state is saved")
-    yield made
-    made.sidecar.kill()
-    cluster.stop_pod(made)
+    with own_pod(cluster, "restarted") as made:
+        wait_until((made.sidecar.state_dir / "directory.state").exists, "the state is saved")
+        yield made
 
 
 def test_killed_under_load_and_back_within_a_second_without_a_control_plane(pod, record_property):

@@ -3,8 +3,7 @@
 import pytest
 
 from .cluster_dns import DECOY
-from .faults import SmallDisk, control_plane_black_hole
-from .pods import Shape
+from .faults import SmallDisk, control_plane_black_hole, own_pod
 from .resolver_tools import dig
 from .tools import wait_until
 
@@ -14,13 +13,11 @@ _NEW = "saved.default.svc.cluster.local"
 
 @pytest.fixture(scope="module")
 def pod(cluster):
-    made = cluster.tools_pod("state-faults", Shape())
-    made.sidecar.kill()
-    made.disk = SmallDisk(made)
-    made.sidecar.start()
-    yield made
-    made.sidecar.kill()  # no lameduck to wait for
-    cluster.stop_pod(made)
+    with own_pod(cluster, "state-faults") as made:
+        made.sidecar.kill()
+        made.disk = SmallDisk(made)
+        made.sidecar.start()
+        yield made
 
 
 @pytest.fixture
@@ -52,7 +49,7 @@ def test_a_full_disk_is_served_from_memory_and_the_old_state_stays(pod, state, c
     try:
         change()
         _expect_fault(pod, "cannot be saved", "No space left on device")
-        assert _says(pod, 'portolan_feed_state_writes_total{result="failed"}') >= 1
+        assert pod.sidecar.metrics()['portolan_feed_state_writes_total{result="failed"}'] >= 1
         assert pod.exec("md5sum", str(state)).stdout == before
     finally:
         pod.disk.make_room()
@@ -122,7 +119,3 @@ def _expect_fault(pod, *words):
     assert ready.status == 200
     for text in (ready.body, pod.sidecar.feed()["stateFault"], pod.sidecar.daemon.log_tail(10)):
         assert all(word in text for word in words), text
-
-
-def _says(pod, metric):
-    return pod.sidecar.metrics()[metric]
