@@ -2,9 +2,9 @@
 //
 // Words are separated by white space. '#' starts a comment that runs to the end of the line, also
 // in the middle of a word. A word that starts with '"' runs to the next '"' and may span lines; in
-// it \" stands for '"', \\ for both its backslashes, and any other backslash for itself. A word that
-// starts with '`' runs to the next '`' and has no escapes. Carriage returns and a leading byte order
-// mark are dropped. Any thread.
+// it \" stands for '"', two backslashes stand for themselves both, and so does any other. A word
+// that starts with '`' runs to the next '`' and has no escapes. Carriage returns and a leading byte
+// order mark are dropped. Any thread.
 #pragma once
 
 #include <cstddef>
