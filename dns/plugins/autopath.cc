@@ -147,9 +147,6 @@ void Autopath::AnswerWithFound(Exchange& exchange) {
   (bytes != 0 ? completed_ : malformed_).Add();
   if (bytes == 0) bytes = wire::WriteEmptyReply(query, exchange.room(), wire::Rcode::kServFail);
   exchange.set_reply_bytes(bytes);
-  // A Service of the short name that is made later must be seen at once, whatever was found
-  // elsewhere; `cache` keeps what is not local.
-  if (query.labels == search_[0].labels + 1) exchange.set_local(true);
 }
 
 void Autopath::CollectMetrics(MetricFamilies& families) const {

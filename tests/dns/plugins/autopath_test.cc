@@ -121,16 +121,6 @@ TEST_F(AutopathTest, NamesThatWouldBeTooLongArePassedOver) {
               ElementsAre(base + "a. 1", base + "c. 1", base + " 1", base + "a. 1"));
 }
 
-TEST_F(AutopathTest, WhatAShortNameLeadsToOutsideIsNotForTheCache) {
-  Load();
-  block_.below().says["db. 1"] = Address("db", "192.0.2.8");
-  block_.below().says["example.org. 1"] = Address("example.org", "192.0.2.1");
-  block_.Ask("db.default.svc.cluster.local", kA);
-  EXPECT_TRUE(block_.local());
-  block_.Ask("example.org.default.svc.cluster.local", kA);
-  EXPECT_FALSE(block_.local());
-}
-
 TEST_F(AutopathTest, NamesOfTheClusterAreFoundWithoutAnUpstream) {
   block_.cluster.PutService("other", "backend", {"10.43.0.5"});
   block_.cluster.Publish();

@@ -118,7 +118,8 @@ class Block {
     if (!corefile.ok()) return std::string(corefile.status().message());
     HttpSettings http;
     LoadOptions options;
-    LoadContext context(options, {*wire::Zone::Parse(".")}, notes, http);
+    FollowedFiles followed;
+    LoadContext context(options, {*wire::Zone::Parse(".")}, notes, http, followed);
     for (const corefile::Directive& directive : corefile->blocks[0].directives) {
       const DirectiveInfo* info = FindDirective(directive.name.text);
       EXPECT_NE(info->load, nullptr) << directive.name.text;
