@@ -123,7 +123,8 @@ std::string ErrorOf(std::string_view block) {
   std::vector<std::string> notes;
   HttpSettings http;
   LoadOptions options;
-  LoadContext context(options, {}, notes, http);
+  FollowedFiles followed;
+  LoadContext context(options, {}, notes, http, followed);
   return std::string(LoadErrors(corefile->blocks[0].directives[0], context).message());
 }
 
