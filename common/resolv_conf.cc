@@ -5,23 +5,12 @@
 
 #include "common/files.h"
 #include "common/status.h"
+#include "common/text.h"
 
 namespace portolan {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\v\f";
 constexpr int kMaxNdots = 15;  // RES_MAXNDOTS
-
-std::vector<std::string_view> SplitBlanks(std::string_view line) {
-  std::vector<std::string_view> words;
-  size_t at = 0;
-  while ((at = line.find_first_not_of(kBlanks, at)) != std::string_view::npos) {
-    const size_t end = std::min(line.find_first_of(kBlanks, at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end;
-  }
-  return words;
-}
 
 class Reader {
  public:

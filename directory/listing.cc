@@ -6,6 +6,8 @@
 #include <charconv>
 #include <map>
 
+#include "common/text.h"
+
 namespace portolan {
 namespace {
 
@@ -65,14 +67,6 @@ json EndpointJson(const Endpoint& endpoint) {
   if (!endpoint.node_hints.empty()) out["nodeHints"] = endpoint.node_hints;
   if (!endpoint.pod.name.empty()) out["pod"] = endpoint.pod.ToString();
   return out;
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return lower;
 }
 
 bool Matches(const Service& service, const std::string& search, std::string_view cluster_domain) {

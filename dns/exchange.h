@@ -109,7 +109,7 @@ class Exchange {
   // What AddExtendedError said last.
   std::string_view reason() const { return reason_; }
 
-  // When it arrived; Time() where no link asked the clock.
+  // When it arrived. Several that came at once have the same.
   using Time = std::chrono::steady_clock::time_point;
   Time received() const { return received_; }
   void set_received(Time time) { received_ = time; }

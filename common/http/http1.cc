@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/http/target.h"
+#include "common/text.h"
 
 namespace portolan::http {
 namespace {
@@ -23,14 +24,6 @@ bool IsToken(std::string_view text) {
 bool IsControl(char c) {
   const auto byte = static_cast<unsigned char>(c);
   return (byte < 0x20 && c != '\t') || byte == 0x7f;
-}
-
-std::string Lower(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
-  }
-  return lower;
 }
 
 std::string_view Trim(std::string_view text) {

@@ -97,7 +97,7 @@ Autopath::Autopath(std::vector<wire::Zone> zones, std::vector<wire::Zone> search
 
 bool Autopath::Completes(const wire::Query& query) const {
   return !search_.empty() && search_[0].Holds(query) && query.labels > search_[0].labels &&
-         std::ranges::any_of(zones_, [&](const wire::Zone& zone) { return zone.Holds(query); });
+         wire::AnyHolds(zones_, query);
 }
 
 After Autopath::OnReply(Exchange& exchange) {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "dns/plugins/registry.h"
 #include "dns/wire/bytes.h"
+#include "dns/wire/edns.h"
 #include "dns/wire/name.h"
 #include "dns/wire/reply.h"
 
@@ -18,7 +19,6 @@ namespace flag = wire::flag;
 
 constexpr uint16_t kKeptFlags = flag::kAuthenticData | flag::kRecursionAvailable | 15;
 constexpr uint16_t kAxfr = 252, kIxfr = 251;
-constexpr uint16_t kClientSubnet = 8;  // RFC 7871
 constexpr std::array<std::string_view, kCacheKinds> kKindNames = {"success", "denial"};
 
 std::vector<wire::Zone> SearchDomains(const std::vector<std::string>& search) {
@@ -44,20 +44,6 @@ std::string ZonesLabel(const std::vector<wire::Zone>& zones) {
   std::vector<std::string> texts;
   for (const wire::Zone& zone : zones) texts.push_back(zone.text);
   return absl::StrJoin(texts, ",");
-}
-
-bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
-  return std::any_of(zones.begin(), zones.end(),
-                     [&](const wire::Zone& zone) { return zone.Holds(query); });
-}
-
-// The answer may be for that client's network alone.
-bool HasClientSubnet(std::span<const uint8_t> options) {
-  while (options.size() >= 4) {
-    if (wire::Load16(options.data()) == kClientSubnet) return true;
-    options = options.subspan(std::min(options.size(), size_t{4} + wire::Load16(&options[2])));
-  }
-  return false;
 }
 
 CacheKind KindOf(ReplySort sort) {
@@ -121,12 +107,13 @@ Cache::~Cache() {
 }
 
 bool Cache::Covers(const wire::Query& query) const {
-  return query.type != kAxfr && query.type != kIxfr && AnyHolds(config_.zones, query) &&
-         !HasClientSubnet(query.edns_options);
+  // With a client subnet the answer may be for that client's network alone.
+  return query.type != kAxfr && query.type != kIxfr && wire::AnyHolds(config_.zones, query) &&
+         !wire::FindOption(query.edns_options, wire::kClientSubnetOption).has_value();
 }
 
 bool Cache::IsDisabled(CacheKind kind, const wire::Query& query) const {
-  return AnyHolds(config_.kinds[static_cast<size_t>(kind)].disabled, query);
+  return wire::AnyHolds(config_.kinds[static_cast<size_t>(kind)].disabled, query);
 }
 
 int64_t Cache::SecondsLeft(const CacheEntry& entry, CacheTime now) const {

@@ -11,11 +11,6 @@ namespace {
 using corefile::Directive;
 using corefile::Token;
 
-bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
-  return std::any_of(zones.begin(), zones.end(),
-                     [&](const wire::Zone& zone) { return zone.Holds(query); });
-}
-
 upstream::ServerSetConfig Servers(const ForwardConfig& config,
                                   const std::vector<SocketAddress>& pod_resolvers) {
   upstream::ServerSetConfig set = config.servers;
@@ -122,7 +117,7 @@ Forward::~Forward() { upstream_.Forget(servers_); }
 
 Verdict Forward::OnQuery(Exchange& exchange) {
   const wire::Query& query = exchange.query();
-  if (!AnyHolds(from_, query) || AnyHolds(except_, query)) return Verdict::kNext;
+  if (!wire::AnyHolds(from_, query) || wire::AnyHolds(except_, query)) return Verdict::kNext;
   return upstream_.Ask(servers_, exchange);
 }
 

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "common/files.h"
+#include "common/text.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
 #include "dns/plugins/kubernetes_soa.h"
@@ -20,15 +21,9 @@ constexpr std::array<std::string_view, 5> kOptions = {"ttl", "no_reverse", "fall
                                                       "fallthrough_unsupported"};
 constexpr absl::Duration kLeastReload = absl::Milliseconds(100);
 constexpr std::string_view kWildcard("\1*", 2);  // the first label of "*.example"
-constexpr std::string_view kBlanks = " \t\r\v\f";
 
 std::string_view View(std::span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
-  return std::any_of(zones.begin(), zones.end(),
-                     [&](const wire::Zone& zone) { return zone.Holds(query); });
 }
 
 // The name under in-addr.arpa or ip6.arpa, in wire form.
@@ -41,17 +36,6 @@ std::string ReverseName(const IpAddress& address) {
                             : fmt::format("{:x}.{:x}.", byte & 15, byte >> 4);
   }
   return wire::NameToWire(text + (address.is_v4() ? "in-addr.arpa." : "ip6.arpa.")).value();
-}
-
-std::vector<std::string_view> SplitBlanks(std::string_view line) {
-  std::vector<std::string_view> words;
-  size_t at = 0;
-  while ((at = line.find_first_not_of(kBlanks, at)) != std::string_view::npos) {
-    const size_t end = std::min(line.find_first_of(kBlanks, at), line.size());
-    words.push_back(line.substr(at, end - at));
-    at = end;
-  }
-  return words;
 }
 
 // An address that is there already stays where it is.
@@ -223,7 +207,7 @@ absl::Status LoadHosts(const Directive& directive, LoadContext& context) {
 
 Verdict Hosts::OnQuery(Exchange& exchange) {
   const wire::Query& query = exchange.query();
-  if (!AnyHolds(config_.zones, query)) return Verdict::kNext;
+  if (!wire::AnyHolds(config_.zones, query)) return Verdict::kNext;
   if (query.type == wire::type::kPtr) {
     const Verdict verdict = AnswerReverse(exchange);
     if (verdict != Verdict::kNext) return verdict;
@@ -231,7 +215,7 @@ Verdict Hosts::OnQuery(Exchange& exchange) {
   if (const auto* addresses = config_.table->FindName(View(query.lower_name()))) {
     return AnswerAddresses(exchange, *addresses);
   }
-  if (query.type == wire::type::kPtr || AnyHolds(config_.fallthrough, query)) {
+  if (query.type == wire::type::kPtr || wire::AnyHolds(config_.fallthrough, query)) {
     return Verdict::kNext;
   }
   failed_.Add();

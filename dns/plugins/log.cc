@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
@@ -89,14 +90,6 @@ const LogRule* Log::Find(const wire::Query& query) const {
     }
   }
   return nullptr;
-}
-
-// The target of an alias comes by within the query that led to it: the first time counts.
-Verdict Log::OnQuery(Exchange& exchange) {
-  if (exchange.received() == Exchange::Time() && Find(exchange.query()) != nullptr) {
-    exchange.set_received(std::chrono::steady_clock::now());
-  }
-  return Verdict::kNext;
 }
 
 After Log::OnReply(Exchange& exchange) {

@@ -50,7 +50,7 @@ class Log : public Plugin {
       : rules_(std::move(rules)), writer_(output.Open()) {}
 
   std::string_view name() const override { return "log"; }
-  Verdict OnQuery(Exchange& exchange) override;
+  Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
   After OnReply(Exchange& exchange) override;
   bool TakesChaos() const override { return true; }
   // portolan_log_lines_total and portolan_log_dropped_total.

@@ -27,10 +27,6 @@ std::optional<Section> SectionOf(std::string_view option) {
   return std::nullopt;
 }
 
-bool AnyHolds(const std::vector<wire::Zone>& zones, const wire::Query& query) {
-  return std::ranges::any_of(zones, [&](const wire::Zone& zone) { return zone.Holds(query); });
-}
-
 absl::Status AddPatterns(const Directive& line, TemplateConfig& config) {
   if (line.arguments.empty()) return line.name.Error("match needs at least 1 argument");
   for (const Token& token : line.arguments) {
@@ -186,8 +182,8 @@ Verdict Template::OnQuery(Exchange& exchange) {
   data.zone = zone->text;
   data.rclass = "IN";
   if (!Match(name.view(), data)) {
-    return AnyHolds(config_.fallthrough, query) ? Verdict::kNext
-                                                : Fail(exchange, wire::Rcode::kServFail);
+    return wire::AnyHolds(config_.fallthrough, query) ? Verdict::kNext
+                                                      : Fail(exchange, wire::Rcode::kServFail);
   }
   matched_.Add();
   if (config_.rcode == static_cast<uint16_t>(wire::Rcode::kServFail)) {

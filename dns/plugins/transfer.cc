@@ -92,9 +92,7 @@ Verdict Transfer::OnQuery(Exchange& exchange) {
   const wire::Query& query = exchange.query();
   if (query.type != kAxfr && query.type != kIxfr) return Verdict::kNext;
   if (exchange.transport() != Transport::kTcp) return Refuse(exchange, counters_.refused_udp);
-  const bool ours = std::any_of(config_.zones.begin(), config_.zones.end(),
-                                [&](const wire::Zone& zone) { return zone.Holds(query); });
-  if (!ours) return Verdict::kNext;
+  if (!wire::AnyHolds(config_.zones, query)) return Verdict::kNext;
   if (!Allows(exchange.client().ip)) return Refuse(exchange, counters_.refused_client);
   const ServedZone* zone = ZoneOf(query);
   if (zone == nullptr) return Verdict::kNext;

@@ -90,10 +90,8 @@ void ExchangeSlot::Finish(Verdict verdict) {
   if (to_.sink == nullptr) {
     --pool_.in_background_;
   } else if (verdict == Verdict::kAnswered) {
-    const auto reply = exchange_->reply();
-    const uint8_t rcode = reply.size() > 3 ? reply[3] & 15 : 2;
-    ZoneCounters::CountResponse(*path_.route->responses[exchange_->answered_at()], rcode);
-    to_.sink->SendReply(to_, exchange_->client(), reply);
+    path_.route->CountReply(*exchange_);
+    to_.sink->SendReply(to_, exchange_->client(), exchange_->reply());
   } else if (verdict == Verdict::kStream) {
     to_.sink->SendStream(to_, exchange_->stream());
   } else {

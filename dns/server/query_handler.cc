@@ -1,6 +1,7 @@
 #include "dns/server/query_handler.h"
 
 #include <algorithm>
+#include <chrono>
 
 #include "dns/server/walk.h"
 #include "dns/wire/reply.h"
@@ -40,7 +41,9 @@ void QueryHandler::SetChains(std::vector<ZoneChain> zones) {
   routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_);
 }
 
-void QueryHandler::ReadAhead(std::span<const uint8_t> message, Read& out) const {
+void QueryHandler::ReadAhead(std::span<const uint8_t> message, Exchange::Time received,
+                             Read& out) const {
+  out.received = received;
   out.outcome = wire::ParseQuery(message, out.query);
   if (out.outcome != wire::ParseOutcome::kQuery) return;
   if (const Route* route = routes_->Find(out.query)) route->to.chain->Expect(out.query);
@@ -50,6 +53,7 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
                                            const SocketAddress& client, Transport transport,
                                            std::span<uint8_t> room, const ReplyTo& to) {
   Read read;
+  read.received = std::chrono::steady_clock::now();
   read.outcome = wire::ParseQuery(message, read.query);
   return Handle(read, client, transport, room, to);
 }
@@ -76,11 +80,12 @@ QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress
   }
   const Route* route = routes_->Find(query);
   if (route == nullptr) return Refuse(query, room, wire::Rcode::kRefused, counters_.no_zone);
-  route->counters->CountRequest(transport, client.ip.family(), query.type);
+  route->counters->CountRequest(transport, client.ip.family(), query);
 
   Origin origin(slots_, to, routes_, *route);
   questions_.Clear();
   Exchange exchange(query, client, transport, room, origin, &questions_);
+  exchange.set_received(read.received);
   exchange.set_max_reply_bytes(transport == Transport::kTcp
                                    ? room.size()
                                    : std::min<size_t>(query.udp_payload, room.size()));
@@ -98,7 +103,7 @@ QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress
     case Verdict::kAlias:
       break;
   }
-  ZoneCounters::CountResponse(*route->responses[exchange.answered_at()], room[3] & 15);
+  route->CountReply(exchange);
   return {Outcome::kReply, exchange.reply().size()};
 }
 

@@ -37,10 +37,11 @@ class QueryHandler {
   struct Read {
     wire::ParseOutcome outcome;
     wire::Query query;
+    Exchange::Time received;
   };
   // The links are told of it: a listener that has another message reads it before it handles this
   // one, and what the next answer needs is fetched from memory meanwhile.
-  void ReadAhead(std::span<const uint8_t> message, Read& out) const;
+  void ReadAhead(std::span<const uint8_t> message, Exchange::Time received, Read& out) const;
 
   // `room` has kMaxUdpReplyBytes over UDP, kMaxMessageBytes over TCP.
   Handled Handle(const Read& read, const SocketAddress& client, Transport transport,

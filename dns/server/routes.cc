@@ -46,12 +46,26 @@ size_t TypeIndex(uint16_t qtype) {
 
 }  // namespace
 
-void ZoneCounters::CountRequest(Transport transport, IpFamily family, uint16_t qtype) {
-  requests_[static_cast<size_t>(transport)][static_cast<size_t>(family)][TypeIndex(qtype)].Add();
+void ZoneCounters::CountRequest(Transport transport, IpFamily family, const wire::Query& query) {
+  const auto proto = static_cast<size_t>(transport);
+  requests_[proto][static_cast<size_t>(family)][TypeIndex(query.type)].Add();
+  request_bytes_[proto].Observe(static_cast<double>(query.message.size()));
+  if (query.dnssec_ok) dnssec_ok_.Add();
 }
 
-void ZoneCounters::CountResponse(ByRcode& responses, uint8_t rcode) {
-  responses[std::min<size_t>(rcode, kRcodes - 1)].Add();
+void ZoneCounters::ObserveReply(Transport transport, size_t bytes,
+                                std::chrono::steady_clock::duration took) {
+  reply_bytes_[static_cast<size_t>(transport)].Observe(static_cast<double>(bytes));
+  seconds_.Observe(std::chrono::duration<double>(took).count());
+}
+
+void Route::CountReply(Exchange& exchange) const {
+  const std::span<const uint8_t> reply = exchange.reply();
+  const size_t rcode = reply.size() > 3 ? reply[3] & 15 : 2;
+  ZoneCounters::ByRcode& by_rcode = *responses[exchange.answered_at()];
+  by_rcode[std::min(rcode, ZoneCounters::kRcodes - 1)].Add();
+  counters->ObserveReply(exchange.transport(), reply.size(),
+                         std::chrono::steady_clock::now() - exchange.received());
 }
 
 ZoneCounters::ByRcode& ZoneCounters::Responses(std::string_view plugin) {
@@ -82,6 +96,21 @@ void ZoneCounters::Collect(MetricFamilies& families) const {
       }
     }
   }
+  for (size_t proto = 0; proto < 2; ++proto) {
+    const auto add = [&](std::string_view name, std::string_view help, const Histogram& bytes) {
+      AddHistogramSample(
+          families, name, help,
+          {{"server", server_}, {"zone", zone_}, {"view", ""}, {"proto", kTransports[proto]}},
+          bytes);
+    };
+    add("coredns_dns_request_size_bytes", "Size of requests in bytes.", request_bytes_[proto]);
+    add("coredns_dns_response_size_bytes", "Size of responses in bytes.", reply_bytes_[proto]);
+  }
+  const Labels labels = {{"server", server_}, {"zone", zone_}, {"view", ""}};
+  AddHistogramSample(families, "coredns_dns_request_duration_seconds",
+                     "Time that each request took.", labels, seconds_);
+  AddCounterSample(families, "coredns_dns_do_requests_total", "Requests with the DO bit set.",
+                   labels, static_cast<double>(dnssec_ok_.value()));
   responses_.With([&](const auto& all) {
     for (const auto& of : all) {
       for (size_t rcode = 0; rcode < kRcodes; ++rcode) {

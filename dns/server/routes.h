@@ -5,6 +5,8 @@
 #pragma once
 
 #include <array>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -13,6 +15,8 @@
 
 #include "common/guarded.h"
 #include "common/metrics.h"
+#include "dns/coredns_buckets.h"
+#include "dns/exchange.h"
 #include "dns/plugin.h"
 #include "dns/wire/name.h"
 
@@ -38,12 +42,13 @@ class ZoneCounters {
   const std::string& server() const { return server_; }
   const std::string& zone() const { return zone_; }
 
-  void CountRequest(Transport transport, IpFamily family, uint16_t qtype);
-  static void CountResponse(ByRcode& responses, uint8_t rcode);
+  void CountRequest(Transport transport, IpFamily family, const wire::Query& query);
 
   // The counters of the replies that `plugin` made; "" for those of the server itself. Makes them
   // on first use: control path.
   ByRcode& Responses(std::string_view plugin);
+
+  void ObserveReply(Transport transport, size_t bytes, std::chrono::steady_clock::duration took);
 
   void Collect(MetricFamilies& families) const;  // any thread
 
@@ -56,6 +61,11 @@ class ZoneCounters {
   const std::string server_;
   const std::string zone_;
   std::array<std::array<std::array<Counter, kTypes>, 2>, 2> requests_;
+  Counter dnssec_ok_;
+  // By transport.
+  std::array<Histogram, 2> request_bytes_{Histogram(kSizeBuckets), Histogram(kSizeBuckets)};
+  std::array<Histogram, 2> reply_bytes_{Histogram(kSizeBuckets), Histogram(kSizeBuckets)};
+  Histogram seconds_{kTimeBuckets};
   Guarded<std::vector<std::unique_ptr<OfPlugin>>> responses_;
 };
 
@@ -64,6 +74,8 @@ struct Route {
   ZoneCounters* counters = nullptr;
   // Index: Exchange::depth(). The first is for replies that no link made.
   std::vector<ZoneCounters::ByRcode*> responses;
+
+  void CountReply(Exchange& exchange) const;
 };
 
 // The counters of all zones a worker ever had: they outlive a change of the configuration, so that

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 
 #include "common/status.h"
@@ -149,11 +150,12 @@ void UdpListener::OnReadable() {
   for (int i = 0; i < kBatchesPerTurn; ++i) {
     const int received = Receive();
     if (received <= 0) return;
+    const auto now = std::chrono::steady_clock::now();
     size_t replies = 0, bytes = 0;
     const auto messages = static_cast<size_t>(received);
-    ReadAhead(0);
+    ReadAhead(0, now);
     for (size_t in = 0; in < messages; ++in) {
-      if (in + 1 < messages) ReadAhead(in + 1);
+      if (in + 1 < messages) ReadAhead(in + 1, now);
       const size_t reply = Answer(in, replies, {batch_.replies_.get() + bytes, kMaxUdpReplyBytes});
       if (reply == 0) continue;
       ++replies;
@@ -176,10 +178,10 @@ int UdpListener::Receive() {
   return recvmmsg(fd_.get(), batch_.in_.data(), UdpBatch::kMessages, MSG_DONTWAIT, nullptr);
 }
 
-void UdpListener::ReadAhead(size_t in) {
+void UdpListener::ReadAhead(size_t in, Exchange::Time received) {
   handler_.ReadAhead(
       {static_cast<const uint8_t*>(batch_.in_bytes_[in].iov_base), batch_.in_[in].msg_len},
-      batch_.read_[in % 2]);
+      received, batch_.read_[in % 2]);
 }
 
 size_t UdpListener::Answer(size_t in, size_t out, std::span<uint8_t> room) {

@@ -73,7 +73,7 @@ class UdpListener : public ReplySink {
 
   void OnReadable();
   int Receive();
-  void ReadAhead(size_t in);
+  void ReadAhead(size_t in, Exchange::Time received);
   // Fills out_[out] if message `in` is answered at once, with the reply in `room`. Its length; 0 if
   // there is none.
   size_t Answer(size_t in, size_t out, std::span<uint8_t> room);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dns/coredns_buckets.h"
+
 namespace portolan::dns::upstream {
 namespace {
 
@@ -9,10 +11,6 @@ namespace {
 constexpr std::array<std::string_view, 11> kRcodeNames = {
     "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
     "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "other"};
-
-// CoreDNS's (plugin/metrics.go, TimeBuckets): 0.25 ms, doubled 15 times.
-constexpr double kSeconds[] = {0.00025, 0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032,
-                               0.064,   0.128,  0.256, 0.512, 1.024, 2.048, 4.096, 8.192};
 
 }  // namespace
 
@@ -23,7 +21,7 @@ Server::Server(Context& context, const ServerConfig& config, const ServerOptions
       streams_(context, config.address, options.streams, config.tls ? options.trust : nullptr,
                config.tls_name),
       health_(context, options.health, *this) {
-  for (size_t i = 0; i < kRcodeNames.size(); ++i) responses_.emplace_back(kSeconds);
+  for (size_t i = 0; i < kRcodeNames.size(); ++i) responses_.emplace_back(kTimeBuckets);
   if (options.loop != nullptr) loop_.emplace(context, options.loop, place, *this);
 }
 
@@ -62,7 +60,7 @@ void Server::CollectMetrics(MetricFamilies& families) const {
                    {{"to", to}}, static_cast<double>(requests_.value()));
   for (size_t i = 0; i < responses_.size(); ++i) {
     uint64_t count = 0;
-    for (size_t bucket = 0; bucket <= std::size(kSeconds); ++bucket) {
+    for (size_t bucket = 0; bucket <= std::size(kTimeBuckets); ++bucket) {
       count += responses_[i].count(bucket);
     }
     if (count == 0) continue;

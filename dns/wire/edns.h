@@ -12,6 +12,7 @@ namespace portolan::dns::wire {
 
 // https://www.iana.org/assignments/dns-parameters (EDNS0 option codes)
 inline constexpr uint16_t kNsidOption = 3;
+inline constexpr uint16_t kClientSubnetOption = 8;  // RFC 7871
 inline constexpr uint16_t kExtendedErrorOption = 15;
 
 // The data of the first option `code` in `options`, the bytes of an OPT record. None if there is no

@@ -5,6 +5,7 @@
 // std::string are for configuration and logs; the others allocate nothing. Any thread.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -95,5 +96,10 @@ struct Zone {
            __builtin_memcmp(query.name.data() + at, wire.data(), wire.size()) == 0;
   }
 };
+
+inline bool AnyHolds(std::span<const Zone> zones, const Query& query) {
+  return std::any_of(zones.begin(), zones.end(),
+                     [&](const Zone& zone) { return zone.Holds(query); });
+}
 
 }  // namespace portolan::dns::wire

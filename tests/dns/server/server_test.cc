@@ -134,7 +134,9 @@ class Worker {
       if (f.name != family) continue;
       for (const auto& metric : f.metric) {
         for (const auto& l : metric.label) {
-          if (l.value == label) sum += metric.counter.value;
+          if (l.value == label) {
+            sum += metric.counter.value + static_cast<double>(metric.histogram.sample_count);
+          }
         }
       }
     }
@@ -236,6 +238,10 @@ TEST_F(DnsServer, AnswersOverUdp) {
   EXPECT_EQ(worker.Metric("coredns_dns_requests_total", "A"), 1);
   EXPECT_EQ(worker.Metric("coredns_dns_responses_total", "NOERROR"), 1);
   EXPECT_EQ(worker.Metric("coredns_dns_responses_total", "kubernetes"), 1);
+  EXPECT_EQ(worker.Metric("coredns_dns_request_duration_seconds", "dns://:53"), 1);
+  EXPECT_EQ(worker.Metric("coredns_dns_request_size_bytes", "udp"), 1);
+  EXPECT_EQ(worker.Metric("coredns_dns_response_size_bytes", "udp"), 1);
+  EXPECT_EQ(worker.Metric("coredns_dns_response_size_bytes", "tcp"), 0);
 }
 
 TEST_F(DnsServer, EachQueryOfABatchGetsItsOwnReply) {
