@@ -416,6 +416,8 @@ TEST_F(CacheTest, ClientsThatWaitAreLetGoWithTheCache) {
   Pass(31);
   upstream_->wait = true;
   Begin("waiting.example");
+  EndChains();
+  EXPECT_EQ(forgotten_, 1);
   EXPECT_TRUE(later_.empty());
 }
 

@@ -144,6 +144,8 @@ struct Got {
 
 class CacheWorld : public testing::Test, public ReplySink {
  protected:
+  ~CacheWorld() override { EndChains(); }
+
   void Use(const std::string& directive, CachePlace place = {}) {
     auto corefile = corefile::ParseCorefile(". {\n" + directive + "\n}\n", "Corefile", {});
     auto config = ParseCache(corefile->blocks[0].directives[0], {*wire::Zone::Parse(".")});
@@ -156,6 +158,12 @@ class CacheWorld : public testing::Test, public ReplySink {
     links.push_back(std::move(cache));
     links.push_back(std::move(upstream));
     handler_.SetChains({{*wire::Zone::Parse("."), std::make_shared<Chain>(std::move(links))}});
+  }
+
+  // As a server ends: the chains before the slots of those who wait.
+  void EndChains() {
+    handler_.SetChains({});
+    slots_.ReleaseChains();
   }
 
   // A reply that is there at once.
@@ -189,7 +197,7 @@ class CacheWorld : public testing::Test, public ReplySink {
   void SendReply(const ReplyTo&, const SocketAddress&, std::span<const uint8_t> reply) override {
     later_.push_back({Bytes(reply.begin(), reply.end())});
   }
-  void Forget(const ReplyTo&) override {}
+  void Forget(const ReplyTo&) override { ++forgotten_; }
 
   static constexpr QueryShape kEdns = {.edns_version = 0};
 
@@ -198,6 +206,7 @@ class CacheWorld : public testing::Test, public ReplySink {
   Cache* cache_ = nullptr;
   FakeUpstream* upstream_ = nullptr;
   std::vector<Got> later_;  // to clients that had to wait
+  int forgotten_ = 0;
 
  private:
   Bytes message_;
