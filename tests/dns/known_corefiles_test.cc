@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "tests/dns/plugins/corefile_server.h"
 
 namespace portolan::dns {
@@ -114,6 +117,14 @@ TEST(KnownCorefiles, NodeLocalDnsCachesLoads) {
   }
 }
 
+// Without the probes of `loop`, which are for HINFO.
+size_t Questions(const std::vector<test::Bytes>& queries) {
+  return static_cast<size_t>(std::count_if(queries.begin(), queries.end(), [](const auto& bytes) {
+    wire::Query query;
+    return wire::ParseQuery(bytes, query) == wire::ParseOutcome::kQuery && query.type != 13;
+  }));
+}
+
 TEST(KnownCorefiles, NodeLocalDnsCachesAsksTheClusterDnsOverTcpAndTheRestOfThePodsServers) {
   std::string text(kNodeLocal);
   for (size_t at; (at = text.find("10.96.188.12")) != std::string::npos;) {
@@ -122,10 +133,10 @@ TEST(KnownCorefiles, NodeLocalDnsCachesAsksTheClusterDnsOverTcpAndTheRestOfThePo
   CorefileServer server(text);
   server.Ask("kubernetes.default.svc.cluster.local", wire::type::kA);
   server.Ask("1.0.96.10.in-addr.arpa", wire::type::kPtr);
-  EXPECT_EQ(server.upstream().tcp_queries.size(), 2u);
-  EXPECT_EQ(server.upstream().udp_queries.size(), 0u);
+  EXPECT_EQ(Questions(server.upstream().tcp_queries), 2u);
+  EXPECT_EQ(Questions(server.upstream().udp_queries), 0u);
   server.Ask("example.org", wire::type::kA);
-  EXPECT_EQ(server.upstream().udp_queries.size(), 1u);
+  EXPECT_EQ(Questions(server.upstream().udp_queries), 1u);
 }
 
 }  // namespace
