@@ -14,7 +14,7 @@ DECOY = "192.0.2.53"
 
 _INTERNET = f"""
 $TTL 300
-.                 SOA   ns.test. root.test. 1 3600 600 86400 5
+.                 SOA   ns.test. root.test. 1 3600 600 86400 300
 .                 NS    ns.test.
 ns.test.          A     {CLUSTER_DNS4}
 example.org.      A     {OUTSIDE4}

@@ -26,6 +26,8 @@ _RESOLVERS = {
 }
 
 _numbers = itertools.count()
+# So many questions reach both workers, but for one run in 4,096.
+_IN_A_ROW = 12
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -42,9 +44,10 @@ def node_domain(cluster):
 
 def test_the_first_name_costs_the_search_domain_too(cluster, node_domain):
     before = cluster.dns.queries()
-    assert len(_asked_for_one_name(cluster, node_domain, _RESOLVERS["glibc"])) == 4
+    asked = _asked_for_one_name(cluster, node_domain, _RESOLVERS["glibc"])
+    assert len(asked) in (3, 4), "the denial of A may come in time for AAAA"
     _learn_that_the_domain_does_not_exist(cluster, node_domain)
-    assert cluster.dns.queries() - before >= 5, "the domain itself was asked for, in the background"
+    assert cluster.dns.queries() - before > len(asked), "the domain itself was asked for, in the background"
     assert len(_asked_for_one_name(cluster, node_domain, _RESOLVERS["glibc"])) == 2
 
 
@@ -80,8 +83,11 @@ def _asked_for_one_name(cluster, pod, command):
 
 
 def _learn_that_the_domain_does_not_exist(cluster, pod):
-    wait_until(lambda: not _asked_for_one_name(cluster, pod, "dig {name}.eu-west-1.compute.internal"),
-               "the search domain is known not to exist", timeout=3)
+    """By every worker: each has a cache of its own, and the kernel chooses who is asked."""
+    # A Corefile that arrives empties the caches.
+    wait_until(lambda: dump(pod)["corefileSource"] == "control plane", "the cluster's Corefile is in force")
+    wait_until(lambda: not any(_asked_for_one_name(cluster, pod, "dig {name}.eu-west-1.compute.internal")
+                               for _ in range(_IN_A_ROW)), "the search domain is known not to exist", timeout=5)
 
 
 def _asked_by_the_client(cluster, pod):

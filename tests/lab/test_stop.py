@@ -8,20 +8,20 @@ from .sidecar import UID
 from .tools import PYTHON, portolan, wait_until
 
 _DELAY_SECONDS = 1.5
-# A DNS server that thinks before it answers.
+# A DNS server that thinks before it answers, about each question for itself: probes must not queue up.
 _SLOW_SERVER = f"""
-import socket, time
+import socket, threading
 import dns.flags, dns.message, dns.rrset
 server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 server.bind(("127.0.0.1", 5399))
 print("listening", flush=True)
-while True:
-    data, client = server.recvfrom(4096)
-    time.sleep({_DELAY_SECONDS})
+def answer(data, client):
     reply = dns.message.make_response(dns.message.from_wire(data))
     reply.flags |= dns.flags.RA
     reply.answer.append(dns.rrset.from_text(reply.question[0].name, 60, "IN", "A", "192.0.2.77"))
     server.sendto(reply.to_wire(), client)
+while True:
+    threading.Timer({_DELAY_SECONDS}, answer, server.recvfrom(4096)).start()
 """
 _COREFILE = """.:53 {
     health {
