@@ -41,6 +41,7 @@ class HostsTest : public ::testing::Test {
     std::string out = std::to_string(client.rcode());
     wire::MessageReader reader(reply_);
     for (wire::MessageRecord record; reader.Next(record);) {
+      if (record.section != wire::Section::kAnswer) continue;
       last_ttl_ = record.ttl;
       const std::span<const uint8_t> rdata(reply_.data() + record.rdata_at, record.rdata_bytes);
       if (record.type == kA) {
