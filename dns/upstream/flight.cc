@@ -73,6 +73,12 @@ void Upstream::Flight::AskNext() {
   }
 }
 
+// Found to since the question was sent.
+bool Upstream::Flight::AllLeadBack() const {
+  return std::all_of(order_.places.begin(), order_.places.begin() + order_.size,
+                     [&](uint8_t place) { return servers_->server(place).leads_back(); });
+}
+
 bool Upstream::Flight::AllAsked() const { return tried_ >= std::min(order_.size, most_tries_); }
 
 void Upstream::Flight::SetTimer() {
@@ -87,7 +93,7 @@ void Upstream::Flight::SetTimer() {
 
 void Upstream::Flight::OnTimer() {
   const auto now = Clock::now();
-  if (Stuck() || now >= deadline_) return FinishEmpty();
+  if (Stuck() || now >= deadline_ || AllLeadBack()) return FinishEmpty();
   if (!kept_.empty() && now >= kept_until_) return FinishEmpty();
   CountSilentServers();
   AskNext();
@@ -176,6 +182,7 @@ void Upstream::Flight::FinishEmpty() {
 }
 
 Upstream::Outcome Upstream::Flight::WhyEmpty() const {
+  if (AllLeadBack()) return Outcome::kLoop;
   if (AnyRunning()) return Outcome::kTimedOut;
   if (no_socket_) return Outcome::kNoSocket;
   return tls_failed_ ? Outcome::kTlsFailed : Outcome::kUnreachable;

@@ -49,6 +49,7 @@ class Upstream::Flight final : public AttemptListener {
   void CountSilentServers();
   bool AnyRunning() const;
   bool AllAsked() const;
+  bool AllLeadBack() const;
   bool Stuck() const { return !AnyRunning() && (AllAsked() || no_socket_); }
   Try& TryOf(const Attempt& attempt);
   Server& ServerOf(const Try& one) { return servers_->server(one.place); }

@@ -98,6 +98,22 @@ TEST_F(LoopWatchTest, AQuestionThatGoesUnansweredHasTheServerProbed) {
   EXPECT_TRUE(test::RunUntil(loop_, [&] { return servers.server(0).leads_back(); }));
 }
 
+TEST_F(LoopWatchTest, AQuestionUnderWayEndsWhenItsServerIsFoundToLeadBack) {
+  UpstreamOptions options;
+  options.hedge_delay = absl::Milliseconds(20);
+  options.deadline = absl::Minutes(1);
+  Upstream upstream(loop_, options);
+  Servers servers(Watched(), upstream);
+  ASSERT_TRUE(test::RunUntil(loop_, [&] { return a_.udp_queries.size() == 1; }));
+  a_.udp = [&](const Bytes& query) {
+    return Parse(query).type == kHinfo ? back_(query) : std::vector<Bytes>{};
+  };
+  Client& client = clients_.Make(MakeQuery("x.example", kA));
+  Ask(upstream, servers, client);
+  EXPECT_EQ(client.rcode(), 2);
+  EXPECT_TRUE(servers.server(0).leads_back());
+}
+
 TEST_F(LoopWatchTest, WorkersTogetherProbeAsOftenAsOneWould) {
   Upstream upstream(loop_);
   Servers servers(Watched(), upstream);
