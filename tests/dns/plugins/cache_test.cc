@@ -429,6 +429,27 @@ TEST_F(CacheTest, CapacityIsSharedByTheWorkers) {
   EXPECT_EQ(Metric("coredns_cache_evictions_total"), 44);
 }
 
+// What an attacker who owns evil.example would have believed (RFC 5452 6).
+TEST_F(CacheTest, RecordsOfOtherNamesInAReplyAnswerNobodyElsesQuestion) {
+  Use("cache 30");
+  upstream_->answer = [](Exchange& exchange) {
+    const std::string victim = *wire::NameToWire("bank.example");
+    const std::span owner(reinterpret_cast<const uint8_t*>(victim.data()), victim.size());
+    wire::ReplyWriter writer(exchange.query(), exchange.room(), exchange.max_reply_bytes());
+    writer.Add(wire::Section::kAnswer, wire::kQuestionName, kA, 60, 4)[3] = 1;
+    for (const auto section :
+         {wire::Section::kAnswer, wire::Section::kAuthority, wire::Section::kAdditional}) {
+      writer.Add(section, owner, kA, 60, 4)[3] = 66;
+    }
+    exchange.set_reply_bytes(writer.Finish(Rcode::kNoError, test::kRa));
+    exchange.set_answered_by_upstream(true);
+  };
+  Ask("www.evil.example");
+  AnswerWith(60, 2);
+  EXPECT_EQ(Ask("bank.example").last(), 2);
+  EXPECT_EQ(asked(), 2u);
+}
+
 TEST_F(CacheTest, RepliesThatAreMalformedAreDroppedFromTheCacheAlone) {
   Use("cache 30");
   upstream_->answer = [](Exchange& exchange) {
