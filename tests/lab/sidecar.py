@@ -1,6 +1,7 @@
 """What the injector adds to a pod: the init container with its rules, and the sidecar."""
 
 import json
+import shutil
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
@@ -75,8 +76,7 @@ class Sidecar:
         # The folder is the container's emptyDir, which fsGroup gives to the sidecar.
         run(["chown", f"{UID}:{UID}", str(self.state_dir)])
         families = sandbox.shape.families
-        self._argv = [portolan("portolan-proxy"),
-                      "--control", settings.control4 if families.ipv4 else settings.control6, "--control-insecure",
+        self._argv = ["--control", settings.control4 if families.ipv4 else settings.control6, "--control-insecure",
                       "--node", f"{sandbox.namespace}/{sandbox.name}",
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
                       "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]
@@ -90,8 +90,16 @@ class Sidecar:
 
     def start(self, *flags: str, before: tuple = ()) -> None:
         """flags: more of them. before: what goes before the program's own command line, such as prlimit or env."""
-        self.daemon = self._sandbox.start("portolan-proxy", [*_UNPRIVILEGED, *before, *self._argv, *flags])
+        program = self._program_for_all() if before else portolan("portolan-proxy")
+        self.daemon = self._sandbox.start("portolan-proxy", [*_UNPRIVILEGED, *before, program, *self._argv, *flags])
         self.daemon.wait_ready(self.ready, f"/ready on port {HTTP_PORT} says 200")
+
+    def _program_for_all(self) -> str:
+        """A copy that uid 1337 reaches, also when this tree is in /root: setpriv itself still has root's rights."""
+        copy = self._sandbox.folder / "portolan-proxy"
+        if not copy.exists():
+            shutil.copy(portolan("portolan-proxy"), copy)
+        return str(copy)
 
     def kill(self) -> None:
         self.daemon.kill()
