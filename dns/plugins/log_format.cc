@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -127,7 +126,7 @@ std::string ReplaceAll(std::string text, std::string_view what, std::string_view
 
 void LogLine::Add(std::string_view text) {
   const size_t bytes = std::min(text.size(), bytes_.size() - 1 - size_);
-  std::memcpy(&bytes_[size_], text.data(), bytes);
+  std::copy_n(text.data(), bytes, bytes_.begin() + size_);
   size_ += bytes;
 }
 

@@ -436,6 +436,9 @@ TEST_F(UpstreamTest, SocketsAreBoundedAndMoreIsServfailThatSaysSo) {
 }
 
 TEST_F(UpstreamTest, WithoutDescriptorsTheAnswerIsServfailAndServiceComesBack) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the sanitizer needs a descriptor itself, to look at a virtual call";
+#endif
   Upstream upstream(loop_);
   Servers servers(OnlyA(), upstream);
   rlimit before;
