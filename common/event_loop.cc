@@ -78,7 +78,12 @@ EventLoop::Watch EventLoop::AddSignal(int signal, Task on_signal) {
   return watch;
 }
 
-void EventLoop::Run() { event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY); }
+void EventLoop::Run() {
+  // Sockets that are ready come in any order with the wake-up: what a query needs must be there.
+  RunPosted();
+  if (!stopped_) event_base_loop(base_.get(), EVLOOP_NO_EXIT_ON_EMPTY);
+  stopped_ = false;
+}
 
 void EventLoop::Post(Task task) {
   posted_.With([&](auto& tasks) { tasks.push_back(std::move(task)); });
@@ -88,7 +93,10 @@ void EventLoop::Post(Task task) {
 }
 
 void EventLoop::Stop() {
-  Post([this] { event_base_loopbreak(base_.get()); });
+  Post([this] {
+    stopped_ = true;
+    event_base_loopbreak(base_.get());
+  });
 }
 
 void EventLoop::RunPosted() {

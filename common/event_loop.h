@@ -86,6 +86,7 @@ class EventLoop {
   std::unique_ptr<event_base, BaseDeleter> base_;
   Guarded<std::vector<Task>> posted_;
   int wake_fd_ = -1;
+  bool stopped_ = false;  // of the loop's thread
   Watch wake_;
 };
 

@@ -58,6 +58,31 @@ TEST(EventLoop, WatchesReportReadiness) {
   EXPECT_EQ(got, 'x');
 }
 
+TEST(EventLoop, WhatWasPostedBeforeRunComesBeforeASocketThatIsReady) {
+  EventLoop loop;
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  Fd reader(ends[0]), writer(ends[1]);
+  std::string order;
+  EventLoop::Watch watch = loop.AddWatch(reader.get(), EventLoop::Interest::kRead, [&] {
+    order += "socket";
+    loop.Stop();
+  });
+  ASSERT_EQ(write(writer.get(), "x", 1), 1);
+  loop.Post([&] { order += "posted "; });
+  loop.Run();
+  EXPECT_EQ(order.substr(0, 13), "posted socket");
+}
+
+TEST(EventLoop, AStopBeforeRunEndsItAtOnceAndOnlyOnce) {
+  EventLoop loop;
+  loop.Stop();
+  loop.Run();
+  EventLoop::Timer end = loop.AddTimer([&] { loop.Stop(); });
+  end.Start(absl::Milliseconds(1));
+  loop.Run();
+}
+
 TEST(EventLoop, DeliversSignals) {
   EventLoop loop;
   EventLoop::Watch watch = loop.AddSignal(SIGUSR1, [&] { loop.Stop(); });
