@@ -7,7 +7,9 @@ import pytest
 
 from .faults import QUICKLY_STALE, FakeClock, control_plane_black_hole, own_pod
 from .resolver_tools import Load, dig
-from .tools import wait_until
+from .tools import sanitized, wait_until
+
+pytestmark = pytest.mark.skipif(sanitized(), reason="libfaketime and the sanitizer both want to be loaded first")
 
 _NAME = "backend.default.svc.cluster.local"
 _QUESTIONS = (f"{_NAME}/A/udp=10.43.0.123", f"unknown-here.{_NAME}/A/udp=NXDOMAIN", "example.org/AAAA/udp=any",

@@ -18,6 +18,11 @@ class LabError(Exception):
     """Something the lab itself needs did not come about; the text says what, and shows the log."""
 
 
+def sanitized() -> bool:
+    """Whether our programs were built with a sanitizer: their memory and speed are its own."""
+    return os.environ.get("PORTOLAN_SANITIZER", "") != ""
+
+
 def portolan(program: str) -> str:
     """The path of one of our programs: from $PORTOLAN_BIN, else from the build folder of this tree."""
     path = Path(os.environ.get("PORTOLAN_BIN", TREE / "build" / "bin")).resolve() / program
