@@ -13,18 +13,6 @@ namespace {
 
 using corefile::Token;
 
-struct Word {
-  std::string_view name;
-  uint16_t number;
-};
-
-constexpr Word kClasses[] = {{"IN", 1}, {"CH", 3}, {"HS", 4}, {"NONE", 254}, {"ANY", 255}};
-// https://www.iana.org/assignments/dns-parameters (DNS RCODEs)
-constexpr Word kRcodes[] = {{"NOERROR", 0}, {"FORMERR", 1},   {"SERVFAIL", 2},  {"NXDOMAIN", 3},
-                            {"NOTIMP", 4},  {"REFUSED", 5},   {"YXDOMAIN", 6},  {"YXRRSET", 7},
-                            {"NXRRSET", 8}, {"NOTAUTH", 9},   {"NOTZONE", 10},  {"BADVERS", 16},
-                            {"BADKEY", 17}, {"BADTIME", 18},  {"BADMODE", 19},  {"BADNAME", 20},
-                            {"BADALG", 21}, {"BADTRUNC", 22}, {"BADCOOKIE", 23}};
 std::string Upper(std::string text) {
   for (char& c : text) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c & ~0x20);
@@ -33,12 +21,12 @@ std::string Upper(std::string text) {
 }
 
 absl::StatusOr<uint16_t> Find(const Token& token, std::string_view what,
-                              std::span<const Word> words) {
+                              std::span<const wire::Mnemonic> words) {
   const std::string name = Upper(token.text);
   std::vector<std::string_view> names;
-  for (const Word& word : words) {
-    if (word.name == name) return word.number;
-    names.push_back(word.name);
+  for (const wire::Mnemonic& known : words) {
+    if (known.word == name) return known.number;
+    names.push_back(known.word);
   }
   return token.Error(
       fmt::format("unknown {} '{}'{}", what, token.text, corefile::DidYouMean(name, names)));
@@ -62,16 +50,18 @@ absl::StatusOr<uint16_t> ParseType(const Token& token) {
       fmt::format("unknown type '{}'{}", token.text, corefile::DidYouMean(name, known)));
 }
 
-absl::StatusOr<uint16_t> ParseClass(const Token& token) { return Find(token, "class", kClasses); }
+absl::StatusOr<uint16_t> ParseClass(const Token& token) {
+  return Find(token, "class", wire::AllClasses());
+}
 
 absl::StatusOr<uint16_t> ParseRcode(const Token& token) {
   uint16_t number = 0;
   const char* end = token.text.data() + token.text.size();
   const auto [stop, error] = std::from_chars(token.text.data(), end, number);
-  if (error == std::errc() && stop == end && number <= kRcodes[std::size(kRcodes) - 1].number) {
+  if (error == std::errc() && stop == end && number <= wire::AllRcodes().back().number) {
     return number;
   }
-  return Find(token, "rcode", kRcodes);
+  return Find(token, "rcode", wire::AllRcodes());
 }
 
 std::string TypeName(uint16_t type) {

@@ -6,6 +6,7 @@
 #include "dns/corefile/nearest.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
+#include "dns/plugins/dns_words.h"
 #include "dns/plugins/forward.h"
 
 namespace portolan::dns {
@@ -132,21 +133,13 @@ absl::Status ParseFlag(const Directive& line, bool& out) {
 }
 
 absl::Status ParseRcodes(const Directive& line, std::vector<uint16_t>& out) {
-  static constexpr std::array<std::string_view, 11> kNames = {
-      "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
-      "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "NOTZONE"};
   if (line.arguments.empty()) {
     return line.name.Error(fmt::format("{} needs at least 1 argument", line.name.text));
   }
   for (const Token& token : line.arguments) {
-    std::string name = token.text;
-    for (char& letter : name) letter = static_cast<char>(std::toupper(letter));
-    const auto found = std::find(kNames.begin(), kNames.end(), name);
-    if (found == kNames.end()) {
-      return token.Error(
-          fmt::format("unknown rcode '{}'{}", token.text, corefile::DidYouMean(name, kNames)));
-    }
-    out.push_back(static_cast<uint16_t>(found - kNames.begin()));
+    auto rcode = ParseRcode(token);
+    if (!rcode.ok()) return rcode.status();
+    out.push_back(*rcode);
   }
   return absl::OkStatus();
 }

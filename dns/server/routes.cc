@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dns/wire/mnemonics.h"
+
 namespace portolan::dns {
 namespace {
 
@@ -25,8 +27,6 @@ constexpr std::array<TypeName, ZoneCounters::kTypes - 1> kTypeNames = {{{1, "A"}
                                                                         {48, "DNSKEY"},
                                                                         {50, "NSEC3"},
                                                                         {65, "HTTPS"}}};
-constexpr std::array<std::string_view, ZoneCounters::kRcodes> kRcodeNames = {
-    "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "other"};
 constexpr std::array<std::string_view, 2> kTransports = {"udp", "tcp"};
 constexpr std::array<std::string_view, 2> kFamilies = {"1", "2"};  // as CoreDNS: IPv4, IPv6
 
@@ -116,14 +116,15 @@ void ZoneCounters::Collect(MetricFamilies& families) const {
       for (size_t rcode = 0; rcode < kRcodes; ++rcode) {
         const uint64_t count = of->by_rcode[rcode].value();
         if (count == 0) continue;
-        AddCounterSample(families, "coredns_dns_responses_total",
-                         "Counter of response status codes.",
-                         {{"server", server_},
-                          {"zone", zone_},
-                          {"view", ""},
-                          {"rcode", kRcodeNames[rcode]},
-                          {"plugin", of->plugin}},
-                         static_cast<double>(count));
+        AddCounterSample(
+            families, "coredns_dns_responses_total", "Counter of response status codes.",
+            {{"server", server_},
+             {"zone", zone_},
+             {"view", ""},
+             {"rcode",
+              rcode + 1 < kRcodes ? wire::RcodeWord(static_cast<uint16_t>(rcode)) : "other"},
+             {"plugin", of->plugin}},
+            static_cast<double>(count));
       }
     }
   });

@@ -15,6 +15,9 @@ namespace {
 // Reads in one turn, so that one server does not starve the loop.
 constexpr int kReadsPerTurn = 16;
 
+// What was read in one call goes into the room for one.
+static_assert(std::tuple_size_v<decltype(Context::datagram)> <= Framing::kReadBytes);
+
 void Append(std::vector<uint8_t>& out, std::span<const uint8_t> bytes) {
   out.insert(out.end(), bytes.begin(), bytes.end());
 }

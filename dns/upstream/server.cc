@@ -3,14 +3,16 @@
 #include <algorithm>
 
 #include "dns/coredns_buckets.h"
+#include "dns/wire/mnemonics.h"
 
 namespace portolan::dns::upstream {
 namespace {
 
-// The names CoreDNS gives them (miekg/dns, RcodeToString).
-constexpr std::array<std::string_view, 11> kRcodeNames = {
-    "NOERROR",  "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED",
-    "YXDOMAIN", "YXRRSET", "NXRRSET",  "NOTAUTH",  "other"};
+constexpr size_t kRcodes = 12;  // NOERROR to NOTZONE, and the others
+
+std::string_view RcodeLabel(size_t rcode) {
+  return rcode + 1 < kRcodes ? wire::RcodeWord(static_cast<uint16_t>(rcode)) : "other";
+}
 
 }  // namespace
 
@@ -21,7 +23,7 @@ Server::Server(Context& context, const ServerConfig& config, const ServerOptions
       streams_(context, config.address, options.streams, config.tls ? options.trust : nullptr,
                config.tls_name),
       health_(context, options.health, *this) {
-  for (size_t i = 0; i < kRcodeNames.size(); ++i) responses_.emplace_back(kTimeBuckets);
+  for (size_t i = 0; i < kRcodes; ++i) responses_.emplace_back(kTimeBuckets);
   if (options.loop != nullptr) loop_.emplace(context, options.loop, place, *this);
 }
 
@@ -66,10 +68,10 @@ void Server::CollectMetrics(MetricFamilies& families) const {
     if (count == 0) continue;
     AddHistogramSample(families, "coredns_proxy_request_duration_seconds",
                        "Time that a reply of an upstream took.",
-                       {{"proxy_name", "forward"}, {"to", to}, {"rcode", kRcodeNames[i]}},
+                       {{"proxy_name", "forward"}, {"to", to}, {"rcode", RcodeLabel(i)}},
                        responses_[i]);
     AddCounterSample(families, "coredns_forward_responses_total",
-                     "Replies received from an upstream.", {{"to", to}, {"rcode", kRcodeNames[i]}},
+                     "Replies received from an upstream.", {{"to", to}, {"rcode", RcodeLabel(i)}},
                      static_cast<double>(count));
   }
   AddCounterSample(families, "portolan_upstream_server_failures_total",

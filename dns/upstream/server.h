@@ -74,7 +74,7 @@ class Server {
   std::optional<LoopProbe> loop_;
   Counter requests_;
   Counter over_udp_;
-  // By rcode; the last holds all rcodes above 9.
+  // By rcode; the last holds all rcodes above 10.
   std::deque<Histogram> responses_;
   Counter unanswered_;
 };

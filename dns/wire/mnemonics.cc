@@ -53,7 +53,9 @@ std::optional<uint16_t> FindType(std::string_view word) {
 std::span<const Mnemonic> AllTypes() { return kTypes; }
 
 std::string_view ClassWord(uint16_t qclass) { return WordOf(kClasses, qclass); }
+std::span<const Mnemonic> AllClasses() { return kClasses; }
 
 std::string_view RcodeWord(uint16_t rcode) { return WordOf(kRcodes, rcode); }
+std::span<const Mnemonic> AllRcodes() { return kRcodes; }
 
 }  // namespace portolan::dns::wire

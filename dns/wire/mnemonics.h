@@ -23,8 +23,10 @@ std::span<const Mnemonic> AllTypes();
 
 // "IN", "CH"; empty for a class without a word.
 std::string_view ClassWord(uint16_t qclass);
+std::span<const Mnemonic> AllClasses();
 
 // "NOERROR", "NXDOMAIN"; empty for one without a word.
 std::string_view RcodeWord(uint16_t rcode);
+std::span<const Mnemonic> AllRcodes();
 
 }  // namespace portolan::dns::wire
