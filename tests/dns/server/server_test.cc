@@ -272,6 +272,19 @@ TEST_F(DnsServer, EachQueryOfABatchGetsItsOwnReply) {
   }
 }
 
+TEST_F(DnsServer, AfterManyQueriesAtOnceTheNextIsAnsweredToo) {
+  Worker worker(cluster_, On("127.0.0.1:0"));
+  Client client(SOCK_DGRAM, worker.address());
+  constexpr int kMany = 40;
+  worker.On([&] {
+    for (int i = 0; i < kMany; ++i) client.Send(MakeQuery(kBackend, 1));
+    return 0;
+  });
+  for (int i = 0; i < kMany; ++i) EXPECT_EQ(RcodeOf(client.Receive()), 0);
+  client.Send(MakeQuery(kBackend, 1));
+  EXPECT_EQ(RcodeOf(client.Receive()), 0);
+}
+
 TEST_F(DnsServer, AnswersOverIpv6) {
   Worker worker(cluster_, On("[::1]:0"));
   for (const int type : {SOCK_DGRAM, SOCK_STREAM}) {
