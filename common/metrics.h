@@ -42,11 +42,13 @@ class Histogram {
   explicit Histogram(std::span<const double> bounds)
       : bounds_(bounds), counts_(std::make_unique<Counter[]>(bounds.size() + 1)) {}
 
-  void Observe(double value) {
+  // `times` observations of the same value.
+  void Observe(double value, uint64_t times = 1) {
     size_t at = 0;
     while (at < bounds_.size() && value > bounds_[at]) ++at;
-    counts_[at].Add();
-    sum_.store(sum_.load(std::memory_order_relaxed) + value, std::memory_order_relaxed);
+    counts_[at].Add(times);
+    sum_.store(sum_.load(std::memory_order_relaxed) + value * static_cast<double>(times),
+               std::memory_order_relaxed);
   }
 
   std::span<const double> bounds() const { return bounds_; }

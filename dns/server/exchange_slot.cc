@@ -91,6 +91,7 @@ void ExchangeSlot::Finish(Verdict verdict) {
     --pool_.in_background_;
   } else if (verdict == Verdict::kAnswered) {
     path_.route->CountReply(*exchange_);
+    path_.route->counters->ObserveDuration(Exchange::Time::clock::now() - exchange_->received());
     to_.sink->SendReply(to_, exchange_->client(), exchange_->reply());
   } else if (verdict == Verdict::kStream) {
     to_.sink->SendStream(to_, exchange_->stream());

@@ -55,7 +55,9 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
   Read read;
   read.received = std::chrono::steady_clock::now();
   read.outcome = wire::ParseQuery(message, read.query);
-  return Handle(read, client, transport, room, to);
+  Handled handled = Handle(read, client, transport, room, to);
+  CountDurations();
+  return handled;
 }
 
 QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress& client,
@@ -104,7 +106,23 @@ QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress
       break;
   }
   route->CountReply(exchange);
+  LeaveDuration(*route->counters, read.received);
   return {Outcome::kReply, exchange.reply().size()};
+}
+
+void QueryHandler::LeaveDuration(ZoneCounters& counters, Exchange::Time received) {
+  if (&counters != uncounted_.counters || received != uncounted_.received) {
+    CountDurations();
+    uncounted_ = {&counters, received, 0};
+  }
+  ++uncounted_.replies;
+}
+
+void QueryHandler::CountDurations() {
+  if (uncounted_.replies == 0) return;
+  uncounted_.counters->ObserveDuration(Exchange::Time::clock::now() - uncounted_.received,
+                                       uncounted_.replies);
+  uncounted_.replies = 0;
 }
 
 QueryHandler::Handled QueryHandler::Refuse(const wire::Query& query, std::span<uint8_t> room,

@@ -43,18 +43,24 @@ class QueryHandler {
   // one, and what the next answer needs is fetched from memory meanwhile.
   void ReadAhead(std::span<const uint8_t> message, Exchange::Time received, Read& out) const;
 
-  // `room` has kMaxUdpReplyBytes over UDP, kMaxMessageBytes over TCP.
+  // `room` has kMaxUdpReplyBytes over UDP, kMaxMessageBytes over TCP. CountDurations follows.
   Handled Handle(const Read& read, const SocketAddress& client, Transport transport,
                  std::span<uint8_t> room, const ReplyTo& to);
   // The same for a message that comes alone.
   Handled Handle(std::span<const uint8_t> message, const SocketAddress& client, Transport transport,
                  std::span<uint8_t> room, const ReplyTo& to);
 
+  // Counts how long the replies since the last call took. The clock is read once for all of a
+  // batch, which leave at once: to read it for each took a tenth of the time of an answer.
+  void CountDurations();
+
   void Collect(MetricFamilies& families) const;  // any thread
 
  private:
   class Origin;
 
+  // CountDurations counts this reply too.
+  void LeaveDuration(ZoneCounters& counters, Exchange::Time received);
   Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,
                  Counter& reason);
 
@@ -64,6 +70,13 @@ class QueryHandler {
   // Of the query that is handled now. Not on the stack: to clear these 3 KB for every query took a
   // sixth of its instructions.
   Questions questions_;
+
+  // Replies whose duration is not counted yet: of one zone, to queries that came at once.
+  struct {
+    ZoneCounters* counters = nullptr;
+    Exchange::Time received;
+    uint64_t replies = 0;
+  } uncounted_;
 
   struct {
     Counter dropped, formerr, notimp, refused_class, badvers, no_zone, plugin_dropped;

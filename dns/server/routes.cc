@@ -53,19 +53,12 @@ void ZoneCounters::CountRequest(Transport transport, IpFamily family, const wire
   if (query.dnssec_ok) dnssec_ok_.Add();
 }
 
-void ZoneCounters::ObserveReply(Transport transport, size_t bytes,
-                                std::chrono::steady_clock::duration took) {
-  reply_bytes_[static_cast<size_t>(transport)].Observe(static_cast<double>(bytes));
-  seconds_.Observe(std::chrono::duration<double>(took).count());
-}
-
 void Route::CountReply(Exchange& exchange) const {
   const std::span<const uint8_t> reply = exchange.reply();
   const size_t rcode = reply.size() > 3 ? reply[3] & 15 : 2;
   ZoneCounters::ByRcode& by_rcode = *responses[exchange.answered_at()];
   by_rcode[std::min(rcode, ZoneCounters::kRcodes - 1)].Add();
-  counters->ObserveReply(exchange.transport(), reply.size(),
-                         std::chrono::steady_clock::now() - exchange.received());
+  counters->ObserveReply(exchange.transport(), reply.size());
 }
 
 ZoneCounters::ByRcode& ZoneCounters::Responses(std::string_view plugin) {

@@ -48,7 +48,13 @@ class ZoneCounters {
   // on first use: control path.
   ByRcode& Responses(std::string_view plugin);
 
-  void ObserveReply(Transport transport, size_t bytes, std::chrono::steady_clock::duration took);
+  void ObserveReply(Transport transport, size_t bytes) {
+    reply_bytes_[static_cast<size_t>(transport)].Observe(static_cast<double>(bytes));
+  }
+  // Of so many replies; each must be counted once.
+  void ObserveDuration(std::chrono::steady_clock::duration took, uint64_t replies = 1) {
+    seconds_.Observe(std::chrono::duration<double>(took).count(), replies);
+  }
 
   void Collect(MetricFamilies& families) const;  // any thread
 
@@ -75,6 +81,7 @@ struct Route {
   // Index: Exchange::depth(). The first is for replies that no link made.
   std::vector<ZoneCounters::ByRcode*> responses;
 
+  // All but how long it took.
   void CountReply(Exchange& exchange) const;
 };
 

@@ -172,6 +172,7 @@ void UdpListener::OnReadable() {
       bytes += (reply + kCacheLine - 1) / kCacheLine * kCacheLine;
     }
     SendBatch(replies);
+    handler_.CountDurations();
     // A single query is the rule on a quiet pod, and asking again would cost a system call. More
     // than one mean load: the next are there by now, and a turn of the loop costs more than asking.
     if (received == 1) break;
@@ -203,8 +204,9 @@ size_t UdpListener::Answer(size_t in, size_t out, std::span<uint8_t> room) {
     dropped_.no_address.Add();
     return 0;
   }
-  // A forged query in our own name would have us talk to ourselves.
-  if (client == address_) {
+  // A forged query in our own name would have us talk to ourselves. Ports are compared first: the
+  // address was written byte by byte just now, and is read as words only a while later.
+  if (client.port == address_.port && client == address_) {
     dropped_.own_address.Add();
     return 0;
   }

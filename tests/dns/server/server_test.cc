@@ -207,6 +207,7 @@ Bytes Join(const std::vector<Bytes>& parts) {
 int RcodeOf(const Bytes& reply) { return reply.size() < 12 ? -1 : reply[3] & 15; }
 int IdOf(const Bytes& reply) { return reply.size() < 12 ? -1 : wire::Load16(reply.data()); }
 
+constexpr char kDurations[] = "coredns_dns_request_duration_seconds";
 constexpr char kBackend[] = "backend.default.svc.cluster.local";
 
 class DnsServer : public testing::Test {
@@ -270,6 +271,24 @@ TEST_F(DnsServer, EachQueryOfABatchGetsItsOwnReply) {
                            query->second.begin() + 12));
     sent.erase(query);
   }
+  // On the loop: it counts once the replies have left.
+  EXPECT_EQ(worker.On([&] { return worker.Metric(kDurations, "cluster.local."); }), 90);
+}
+
+TEST_F(DnsServer, ABatchOfSeveralZonesCountsTheRepliesOfEach) {
+  Worker worker(cluster_, On("127.0.0.1:0"));
+  Client client(SOCK_DGRAM, worker.address());
+  worker.On([&] {
+    // The links are none: every answer is REFUSED.
+    const auto chain = std::make_shared<Chain>(std::vector<std::unique_ptr<Plugin>>());
+    worker.server().SetChains(
+        {{*wire::Zone::Parse("one"), chain}, {*wire::Zone::Parse("two"), chain}});
+    for (const auto name : {"a.one", "b.one", "a.two", "c.one"}) client.Send(MakeQuery(name, 1));
+    return 0;
+  });
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(RcodeOf(client.Receive()), 5);
+  EXPECT_EQ(worker.On([&] { return worker.Metric(kDurations, "one."); }), 3);
+  EXPECT_EQ(worker.On([&] { return worker.Metric(kDurations, "two."); }), 1);
 }
 
 TEST_F(DnsServer, AfterManyQueriesAtOnceTheNextIsAnsweredToo) {
