@@ -88,15 +88,6 @@ std::string DashedAddress(const IpAddress& address) {
   return text;
 }
 
-std::shared_ptr<const EndpointKinds> EndpointKindsPool::Share(EndpointKinds kinds) {
-  for (const auto& known : recent_) {
-    if (known != nullptr && *known == kinds) return known;
-  }
-  auto& place = recent_[next_++ % recent_.size()];
-  place = std::make_shared<const EndpointKinds>(std::move(kinds));
-  return place;
-}
-
 class EndpointRecords::Compiler {
  public:
   explicit Compiler(EndpointRecords& records) : records_(records) {}
@@ -119,7 +110,7 @@ class EndpointRecords::Compiler {
     for (size_t i = first; i < entries.size(); ++i) entries[i].slice_addresses = count;
   }
 
-  void Finish(bool headless, EndpointKindsPool& pool) {
+  void Finish(bool headless, SharedValues<EndpointKinds>& pool) {
     records_.kinds_ = pool.Share(std::move(kinds_));
     auto& entries = records_.entries_;
     std::sort(entries.begin(), entries.end(), [this](const Entry& a, const Entry& b) {
@@ -186,7 +177,7 @@ class EndpointRecords::Compiler {
 
 std::shared_ptr<const EndpointRecords> EndpointRecords::Compile(
     std::shared_ptr<const std::string> service_key, bool headless, const SliceSet& slices,
-    EndpointKindsPool& pool) {
+    SharedValues<EndpointKinds>& pool) {
   auto records = std::make_shared<EndpointRecords>();
   records->service_key_ = std::move(service_key);
   Compiler compiler(*records);

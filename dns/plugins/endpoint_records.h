@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "directory/directory.h"
+#include "dns/plugins/shared_values.h"
 
 namespace portolan::dns {
 
@@ -57,16 +58,6 @@ struct EndpointKinds {
   friend bool operator==(const EndpointKinds&, const EndpointKinds&) = default;
 };
 
-// Makes equal kinds one, as far as it remembers. One thread.
-class EndpointKindsPool {
- public:
-  std::shared_ptr<const EndpointKinds> Share(EndpointKinds kinds);
-
- private:
-  std::array<std::shared_ptr<const EndpointKinds>, 64> recent_;
-  size_t next_ = 0;
-};
-
 class EndpointRecords {
  public:
   using Port = EndpointKinds::Port;
@@ -85,7 +76,7 @@ class EndpointRecords {
   // Null if nothing is published.
   static std::shared_ptr<const EndpointRecords> Compile(
       std::shared_ptr<const std::string> service_key, bool headless, const SliceSet& slices,
-      EndpointKindsPool& pool);
+      SharedValues<EndpointKinds>& pool);
 
   // "namespace/name"
   const std::shared_ptr<const std::string>& service_key() const { return service_key_; }

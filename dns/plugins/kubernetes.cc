@@ -22,12 +22,11 @@ constexpr std::string_view kVersionText =
     "\5"
     "1.1.0";
 
-// SERVICE.NAMESPACE, as the table of cluster IPs has them.
-std::span<const uint8_t> ServiceLabels(const wire::Query& query) {
-  return query.lower_name().first(query.label_at[2]);
+bool HasPort(const ServiceTable::Ports& ports, const PortMatch& match) {
+  return match.any() || std::any_of(ports.begin(), ports.end(), [&](const ServicePort& port) {
+           return match.Takes(port.name, ProtocolText(port.protocol));
+         });
 }
-
-bool IsAddress(uint16_t type) { return type == rr::kA || type == rr::kAaaa; }
 
 }  // namespace
 
@@ -48,8 +47,9 @@ Verdict Kubernetes::OnQuery(Exchange& exchange) {
   if (query.type == kAxfr || query.type == kIxfr) return Refuse(exchange);
   const bool known = data().trust != FeedTrust::kNone;
   if (known) {
-    if (const auto* entry = FindClusterIp(query, *zone)) {
-      return AnswerClusterIp(exchange, *zone, *entry);
+    const auto service = ServiceLabels(query, *zone);
+    if (!service.empty() && query.type != rr::kSoa) {
+      return AnswerBelowSvc(exchange, *zone, service);
     }
     if (query.type == rr::kPtr && zone->holds == ServedZone::Holds::kAddresses) {
       return AnswerPtr(exchange, *zone);
@@ -91,31 +91,61 @@ Verdict Kubernetes::Refuse(Exchange& exchange) {
 
 void Kubernetes::Expect(const wire::Query& query) const {
   const ServedZone* zone = ZoneOf(query);
-  if (zone == nullptr || !MayHaveClusterIp(query, *zone)) return;
-  data().records->cluster_ips().Prefetch(ServiceLabels(query));
+  if (zone == nullptr) return;
+  const auto service = ServiceLabels(query, *zone);
+  if (!service.empty()) data().records->table().Prefetch(service);
 }
 
-bool Kubernetes::MayHaveClusterIp(const wire::Query& query, const ServedZone& zone) const {
-  if (!IsAddress(query.type) || hides_services_) return false;
-  if (zone.holds != ServedZone::Holds::kServices || data().records == nullptr) return false;
-  return query.labels == zone.zone.labels + 3 && LabelledName(query).label(2) == "svc";
+std::span<const uint8_t> Kubernetes::ServiceLabels(const wire::Query& query,
+                                                   const ServedZone& zone) const {
+  if (zone.holds != ServedZone::Holds::kServices || data().records == nullptr) return {};
+  if (query.labels < zone.zone.labels + 3) return {};
+  const size_t svc = query.labels - zone.zone.labels - 1u;
+  if (LabelledName(query).label(svc) != "svc") return {};
+  const size_t at = query.label_at[svc - 2];
+  return query.lower_name().subspan(at, query.label_at[svc] - at);
 }
 
-const ClusterIpTable::Entry* Kubernetes::FindClusterIp(const wire::Query& query,
-                                                       const ServedZone& zone) const {
-  if (!MayHaveClusterIp(query, zone)) return nullptr;
-  return data().records->cluster_ips().Find(ServiceLabels(query));
+Verdict Kubernetes::AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
+                                   std::span<const uint8_t> service) {
+  const ServiceTable::Entry* entry = data().records->table().Find(service);
+  if (entry == nullptr) return Nxdomain(exchange, zone);
+  if (!hides_services_) {
+    if (const auto verdict = AnswerFromTable(exchange, zone, *entry)) return *verdict;
+  }
+  const LabelledName name(exchange.query());
+  return AnswerName(exchange, zone, FindClusterName(name, zone, config_, data()));
 }
 
-Verdict Kubernetes::AnswerClusterIp(Exchange& exchange, const ServedZone& zone,
-                                    const ClusterIpTable::Entry& entry) {
+std::optional<Verdict> Kubernetes::AnswerFromTable(Exchange& exchange, const ServedZone& zone,
+                                                   const ServiceTable::Entry& entry) {
   const wire::Query& query = exchange.query();
-  const bool ipv4 = query.type == rr::kA;
-  if (!(ipv4 ? entry.has_ipv4 : entry.has_ipv6)) return Nodata(exchange, zone);
-  const auto address = ipv4 ? std::span<const uint8_t>(entry.ipv4) : std::span(entry.ipv6);
+  const size_t in_front = query.labels - zone.zone.labels - 3u;
+  const bool headless = entry.kind == ServiceTable::Kind::kHeadless;
+  ClusterName found;
+  if (headless) {
+    if (in_front > 0 || entry.endpoints == nullptr || !config_.endpoints) return std::nullopt;
+    found.kind = Kind::kEndpoints;
+    found.records = entry.endpoints;
+  } else {
+    if (entry.kind != ServiceTable::Kind::kClusterIps) return std::nullopt;
+    if (in_front != 0 && in_front != 2) return std::nullopt;
+    if (in_front == 2) found.ports = PortsAsked(LabelledName(query));
+    if (!HasPort(*entry.ports, found.ports)) return Nxdomain(exchange, zone);
+  }
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
-  reply.AddSet(Section::kAnswer, wire::kQuestionName, query.type, config_.ttl, address,
-               address.size());
+  if (query.type == rr::kA || query.type == rr::kAaaa) {
+    const bool v4 = query.type == rr::kA;
+    reply.AddSet(Section::kAnswer, wire::kQuestionName, query.type, config_.ttl,
+                 v4 ? entry.ipv4() : entry.ipv6(), v4 ? 4 : 16);
+  } else if (query.type == rr::kSrv) {
+    const ServiceNames names(entry.key(), ZoneAsAsked(query, zone.zone));
+    if (headless) {
+      AddSrv(reply, config_.ttl, found, config_.naming, names);
+    } else {
+      AddSrv(reply, config_.ttl, entry, found.ports, names);
+    }
+  }
   return Finish(exchange, zone, reply);
 }
 

@@ -25,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -34,9 +35,9 @@
 #include "dns/cluster_data.h"
 #include "dns/plugin.h"
 #include "dns/plugin_context.h"
-#include "dns/plugins/cluster_ip_table.h"
 #include "dns/plugins/kubernetes_config.h"
 #include "dns/plugins/kubernetes_names.h"
+#include "dns/plugins/service_table.h"
 #include "dns/wire/reply.h"
 
 namespace portolan::dns {
@@ -69,13 +70,14 @@ class Kubernetes : public Plugin {
   const ClusterData& data() const { return around_.cluster.current(); }
 
   Verdict Refuse(Exchange& exchange);
-  // SERVICE.NAMESPACE.svc.ZONE, asked for its addresses, and there is a table.
-  bool MayHaveClusterIp(const wire::Query& query, const ServedZone& zone) const;
-  // The Service's entry if the name is one that the table of cluster IPs has.
-  const ClusterIpTable::Entry* FindClusterIp(const wire::Query& query,
-                                             const ServedZone& zone) const;
-  Verdict AnswerClusterIp(Exchange& exchange, const ServedZone& zone,
-                          const ClusterIpTable::Entry& entry);
+  // SERVICE.NAMESPACE of a name below svc.ZONE, as the table has them; empty if it is no such name
+  // or there is no table.
+  std::span<const uint8_t> ServiceLabels(const wire::Query& query, const ServedZone& zone) const;
+  Verdict AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
+                         std::span<const uint8_t> service);
+  // Nothing if the table does not say it all.
+  std::optional<Verdict> AnswerFromTable(Exchange& exchange, const ServedZone& zone,
+                                         const ServiceTable::Entry& entry);
   Verdict AnswerName(Exchange& exchange, const ServedZone& zone, const ClusterName& found);
   Verdict AnswerContainer(Exchange& exchange, const ServedZone& zone);
   Verdict AnswerService(Exchange& exchange, const ServedZone& zone, const ClusterName& found);

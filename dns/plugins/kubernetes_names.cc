@@ -58,7 +58,6 @@ ClusterName NoEndpoints(const KubernetesConfig& config, const ClusterData& data)
   return name;
 }
 
-// "_http" asks for the port "http"; CoreDNS does without the underscore as well.
 std::string_view WithoutUnderscore(std::string_view label) {
   if (label.starts_with('_')) label.remove_prefix(1);
   return label;
@@ -158,7 +157,7 @@ ClusterName OfHolder(const Holder& holder, const LabelledName& name, size_t in_f
   if (imported && !port.starts_with('_') && !protocol.starts_with('_')) {
     return OfEndpoint(holder, name.first(2), config, data);
   }
-  return OfPorts(holder, {WithoutUnderscore(port), WithoutUnderscore(protocol)}, config, data);
+  return OfPorts(holder, PortsAsked(name), config, data);
 }
 
 ClusterName FindImport(const LabelledName& name, size_t left, const ServedZone& zone,
@@ -289,6 +288,10 @@ std::vector<ServedZone> ServedZones(const KubernetesConfig& config) {
   std::vector<ServedZone> zones;
   for (const wire::Zone& zone : config.zones) zones.push_back({zone, HeldIn(zone, config)});
   return zones;
+}
+
+PortMatch PortsAsked(const LabelledName& name) {
+  return {WithoutUnderscore(name.label(0)), WithoutUnderscore(name.label(1))};
 }
 
 const EndpointRecords* EndpointsOf(std::string_view service_key, const KubernetesConfig& config,

@@ -87,6 +87,10 @@ struct ClusterName {
 ClusterName FindClusterName(const LabelledName& name, const ServedZone& zone,
                             const KubernetesConfig& config, const ClusterData& data);
 
+// The port and protocol in front of a Service's name: "_http" asks for the port "http"; CoreDNS
+// does without the underscore as well.
+PortMatch PortsAsked(const LabelledName& name);
+
 // True while endpoints are fetched one by one: those that are not held may exist all the same.
 inline bool MayMissEndpoints(const KubernetesConfig& config, const ClusterData& data) {
   return config.endpoints && !data.endpoints_complete;

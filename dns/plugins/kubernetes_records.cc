@@ -103,6 +103,12 @@ class SrvWriter {
     portolan::dns::AddAddressOf(reply_, ttl_, names_, labels, ip);
   }
 
+  // Several at once, of one type.
+  void AddAddresses(uint16_t type, std::span<const uint8_t> set, size_t bytes_each) {
+    reply_.AddSet(Section::kAdditional, static_cast<uint16_t>(target_at_), type, ttl_, set,
+                  bytes_each);
+  }
+
   // Goes on to the target behind `records` of this one.
   void SkipRecords(std::span<const uint8_t> labels, size_t records) {
     target_at_ += records * (kRecordFixedBytes + kSrvFixedBytes + names_.SizeOf(labels));
@@ -117,20 +123,22 @@ class SrvWriter {
   size_t target_at_ = 0;
 };
 
-void AddClusterIpSrv(wire::ReplyWriter& reply, uint32_t ttl, const ClusterName& found,
-                     const ServiceNames& names) {
+// SRV records of a Service with `ips` cluster IPs, which add_addresses(SrvWriter&) adds.
+template <typename F>
+void AddClusterIpSrv(wire::ReplyWriter& reply, uint32_t ttl, std::span<const ServicePort> all,
+                     const PortMatch& match, size_t ips, const ServiceNames& names,
+                     F&& add_addresses) {
   size_t ports = 0;
-  for (const ServicePort& port : found.service_ports) {
-    ports += found.ports.Takes(port.name, ProtocolText(port.protocol)) ? 1 : 0;
+  for (const ServicePort& port : all) {
+    ports += match.Takes(port.name, ProtocolText(port.protocol)) ? 1 : 0;
   }
-  SrvWriter srv(reply, ttl, names, WeightOf(ports * found.ips.size()));
+  SrvWriter srv(reply, ttl, names, WeightOf(ports * ips));
   PortNumbers seen;
-  for (const ServicePort& port : found.service_ports) {
-    if (!found.ports.Takes(port.name, ProtocolText(port.protocol))) continue;
+  for (const ServicePort& port : all) {
+    if (!match.Takes(port.name, ProtocolText(port.protocol))) continue;
     if (seen.Add(port.port)) srv.AddRecord({}, port.port);
   }
-  if (reply.answer_count() == 0 || reply.truncated()) return;
-  for (const IpAddress& ip : found.ips) srv.AddAddressOf({}, ip);
+  if (reply.answer_count() > 0 && !reply.truncated()) add_addresses(srv);
 }
 
 // The endpoints found, name by name: visit(labels, indices of one name).
@@ -226,6 +234,13 @@ ServiceNames::ServiceNames(const ObjectName& service, std::span<const uint8_t> z
   size_ = static_cast<size_t>(at - suffix_.data());
 }
 
+ServiceNames::ServiceNames(std::span<const uint8_t> service, std::span<const uint8_t> zone) {
+  uint8_t* at = std::copy(service.begin(), service.end(), suffix_.data());
+  at = PutLabel(at, "svc");
+  at = std::copy(zone.begin(), zone.end(), at);
+  size_ = static_cast<size_t>(at - suffix_.data());
+}
+
 ServiceNames::ServiceNames(std::span<const uint8_t> zone) : size_(zone.size()) {
   std::copy(zone.begin(), zone.end(), suffix_.begin());
 }
@@ -283,10 +298,23 @@ void AddAddresses(wire::ReplyWriter& reply, uint16_t owner_at, uint16_t qtype, u
 void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ClusterName& found, EndpointNaming naming,
             const ServiceNames& names) {
   if (found.kind == Kind::kClusterIps) {
-    AddClusterIpSrv(reply, ttl, found, names);
+    AddClusterIpSrv(reply, ttl, found.service_ports, found.ports, found.ips.size(), names,
+                    [&](SrvWriter& srv) {
+                      for (const IpAddress& ip : found.ips) srv.AddAddressOf({}, ip);
+                    });
   } else if (found.records != nullptr) {
     AddEndpointSrv(reply, ttl, found, naming, names);
   }
+}
+
+void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ServiceTable::Entry& service,
+            const PortMatch& ports, const ServiceNames& names) {
+  const auto ipv4 = service.ipv4(), ipv6 = service.ipv6();
+  AddClusterIpSrv(reply, ttl, *service.ports, ports, ipv4.size() / 4 + ipv6.size() / 16, names,
+                  [&](SrvWriter& srv) {
+                    srv.AddAddresses(rr::kA, ipv4, 4);
+                    srv.AddAddresses(rr::kAaaa, ipv6, 16);
+                  });
 }
 
 }  // namespace portolan::dns

@@ -10,6 +10,7 @@
 #include "directory/model.h"
 #include "dns/plugins/endpoint_records.h"
 #include "dns/plugins/kubernetes_names.h"
+#include "dns/plugins/service_table.h"
 #include "dns/wire/name.h"
 #include "dns/wire/reply.h"
 
@@ -25,6 +26,9 @@ class ServiceNames {
  public:
   // `zone` in wire form, in the case in which it is to be written.
   ServiceNames(const ObjectName& service, std::span<const uint8_t> zone);
+  // The Service's and its namespace's labels with their length bytes. They and the zone are part of
+  // one name.
+  ServiceNames(std::span<const uint8_t> service, std::span<const uint8_t> zone);
   // The names of the zone itself.
   explicit ServiceNames(std::span<const uint8_t> zone);
 
@@ -67,5 +71,8 @@ void AddAddresses(wire::ReplyWriter& reply, uint16_t owner_at, uint16_t qtype, u
 // written in full (RFC 2782), so that their addresses can point at them.
 void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ClusterName& found, EndpointNaming naming,
             const ServiceNames& names);
+// The same for a Service with cluster IPs.
+void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ServiceTable::Entry& service,
+            const PortMatch& ports, const ServiceNames& names);
 
 }  // namespace portolan::dns

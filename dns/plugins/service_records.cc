@@ -6,26 +6,18 @@
 namespace portolan::dns {
 namespace {
 
-ClusterIpTable WithClusterIps(const ClusterIpTable& before, const Directory::Committed& committed) {
-  ClusterIpTable::Edit edit(before);
-  for (const std::string& key : committed.changes.services) {
-    if (const Service* service = committed.snapshot->FindService(key)) {
-      edit.Put(*service);
-    } else {
-      const size_t slash = key.find('/');
-      edit.Remove({key.substr(0, slash), key.substr(slash + 1)});
-    }
-  }
-  return std::move(edit).Finish();
-}
-
 std::string_view NamespaceOf(std::string_view key) { return key.substr(0, key.find('/')); }
+
+ObjectName NameOf(const std::string& key) {
+  const size_t slash = key.find('/');
+  return {key.substr(0, slash), key.substr(slash + 1)};
+}
 
 // The key that the records before have is kept, so that all who name the Service share one.
 std::shared_ptr<const EndpointRecords> Compile(const std::string& key,
                                                const std::shared_ptr<const EndpointRecords>* before,
                                                bool headless, const SliceSet& slices,
-                                               EndpointKindsPool& kinds) {
+                                               SharedValues<EndpointKinds>& kinds) {
   return EndpointRecords::Compile(
       before != nullptr ? (*before)->service_key() : std::make_shared<const std::string>(key),
       headless, slices, kinds);
@@ -106,10 +98,10 @@ std::shared_ptr<const ServiceRecords> ServiceRecordsCompiler::Apply(
 
 void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed,
                                            ServiceRecords& next) {
-  next.cluster_ips_ = WithClusterIps(current_->cluster_ips_, committed);
   CountServices(committed, next);
   decltype(next.endpoints_)::Edit endpoints(current_->endpoints_);
   decltype(next.services_at_)::Edit services_at(current_->services_at_);
+  ServiceTable::Edit table(current_->table_, ports_);
   auto compile = [&](const std::string& key) {
     const Service* service = committed.snapshot->FindService(key);
     const SliceSet* slices = committed.snapshot->FindSlices(key);
@@ -119,6 +111,11 @@ void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed
       records = Compile(key, before, service->headless, *slices, kinds_);
     }
     Reindex(services_at, before == nullptr ? nullptr : before->get(), records.get());
+    if (service == nullptr) {
+      table.Remove(NameOf(key));
+    } else {
+      table.Put(*service, service->headless ? records.get() : nullptr);
+    }
     Put(endpoints, key, std::move(records));
   };
   for (const std::string& key : committed.changes.services) compile(key);
@@ -127,6 +124,7 @@ void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed
   }
   next.endpoints_ = std::move(endpoints).Finish();
   next.services_at_ = std::move(services_at).Finish();
+  next.table_ = std::move(table).Finish();
 }
 
 void ServiceRecordsCompiler::ApplyImports(const Directory::Committed& committed,

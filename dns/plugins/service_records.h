@@ -1,6 +1,7 @@
 // What the kubernetes plugin needs beyond the directory's own snapshot, in the form answers take:
 // the published endpoints of each Service and ServiceImport, the Services that an address is an
-// endpoint of, the cluster IPs as a query's name finds them, and which namespaces have a Service.
+// endpoint of, the addresses of each as a query's name finds them, and which namespaces have a
+// Service.
 //
 // Compiled on the thread that owns the Directory, change by change; what did not change is shared
 // with the version before. The result is immutable and read by every worker without a lock.
@@ -17,8 +18,8 @@
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
-#include "dns/plugins/cluster_ip_table.h"
 #include "dns/plugins/endpoint_records.h"
+#include "dns/plugins/service_table.h"
 
 namespace portolan::dns {
 
@@ -40,8 +41,8 @@ class ServiceRecords {
                             : std::span(found->data(), found->size());
   }
   bool NamespaceHasService(std::string_view ns) const { return services_in_.Find(ns) != nullptr; }
-  // The Services that have cluster IPs, but for the few that the table leaves out.
-  const ClusterIpTable& cluster_ips() const { return cluster_ips_; }
+  // Every Service.
+  const ServiceTable& table() const { return table_; }
   // SOA serials, in seconds since 1970: when Services or endpoints last changed, and when
   // ServiceImports or theirs did. Never lower than before, also when the wall clock was set back.
   uint32_t serial() const { return serial_; }
@@ -62,7 +63,7 @@ class ServiceRecords {
   Endpoints imported_;
   SharedMap<IpAddress, ServiceKeys> services_at_;
   ByName<uint32_t> services_in_;  // how many
-  ClusterIpTable cluster_ips_;
+  ServiceTable table_;            // points into endpoints_
   uint32_t serial_ = 1;
   uint32_t multicluster_serial_ = 1;
 };
@@ -81,7 +82,8 @@ class ServiceRecordsCompiler {
   void ApplyImports(const Directory::Committed& committed, ServiceRecords& next);
   void CountServices(const Directory::Committed& committed, ServiceRecords& next) const;
 
-  EndpointKindsPool kinds_;
+  SharedValues<EndpointKinds> kinds_;
+  SharedValues<ServiceTable::Ports> ports_;
   std::shared_ptr<const Snapshot> before_ = std::make_shared<const Snapshot>();
   std::shared_ptr<const ServiceRecords> current_ = std::make_shared<const ServiceRecords>();
 };
