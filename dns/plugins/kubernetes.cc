@@ -23,9 +23,9 @@ constexpr std::string_view kVersionText =
     "1.1.0";
 
 bool HasPort(const ServiceTable::Ports& ports, const PortMatch& match) {
-  return match.any() || std::any_of(ports.begin(), ports.end(), [&](const ServicePort& port) {
-           return match.Takes(port.name, ProtocolText(port.protocol));
-         });
+  return std::any_of(ports.begin(), ports.end(), [&](const ServicePort& port) {
+    return match.Takes(port.name, ProtocolText(port.protocol));
+  });
 }
 
 }  // namespace
@@ -110,41 +110,46 @@ Verdict Kubernetes::AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
                                    std::span<const uint8_t> service) {
   const ServiceTable::Entry* entry = data().records->table().Find(service);
   if (entry == nullptr) return Nxdomain(exchange, zone);
-  if (!hides_services_) {
-    if (const auto verdict = AnswerFromTable(exchange, zone, *entry)) return *verdict;
-  }
   const LabelledName name(exchange.query());
+  const size_t in_front = name.labels() - zone.zone.labels - 3;
+  if (entry->kind == ServiceTable::Kind::kClusterIps && !hides_services_) {
+    if (in_front == 0) return AnswerClusterIps(exchange, zone, *entry, {});
+    if (in_front == 2) return AnswerClusterIps(exchange, zone, *entry, PortsAsked(name));
+  }
+  if (entry->kind == ServiceTable::Kind::kHeadless && !hides_services_) {
+    const bool endpoints = entry->endpoints != nullptr && config_.endpoints;
+    if (in_front == 0 && endpoints) return AnswerHeadless(exchange, zone, *entry);
+  }
   return AnswerName(exchange, zone, FindClusterName(name, zone, config_, data()));
 }
 
-std::optional<Verdict> Kubernetes::AnswerFromTable(Exchange& exchange, const ServedZone& zone,
-                                                   const ServiceTable::Entry& entry) {
+Verdict Kubernetes::AnswerClusterIps(Exchange& exchange, const ServedZone& zone,
+                                     const ServiceTable::Entry& entry, const PortMatch& ports) {
   const wire::Query& query = exchange.query();
-  const size_t in_front = query.labels - zone.zone.labels - 3u;
-  const bool headless = entry.kind == ServiceTable::Kind::kHeadless;
-  ClusterName found;
-  if (headless) {
-    if (in_front > 0 || entry.endpoints == nullptr || !config_.endpoints) return std::nullopt;
+  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
+  bool has_port;
+  if (query.type == rr::kSrv) {
+    const ServiceNames names(entry.key(), ZoneAsAsked(query, zone.zone));
+    has_port = AddSrv(reply, config_.ttl, entry, ports, names);
+  } else {
+    has_port = ports.any() || HasPort(*entry.ports, ports);
+    if (has_port) AddAddresses(reply, query.type, config_.ttl, entry);
+  }
+  return has_port || ports.any() ? Finish(exchange, zone, reply) : Nxdomain(exchange, zone);
+}
+
+Verdict Kubernetes::AnswerHeadless(Exchange& exchange, const ServedZone& zone,
+                                   const ServiceTable::Entry& entry) {
+  const wire::Query& query = exchange.query();
+  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
+  if (query.type == rr::kSrv) {
+    ClusterName found;
     found.kind = Kind::kEndpoints;
     found.records = entry.endpoints;
+    AddSrv(reply, config_.ttl, found, config_.naming,
+           ServiceNames(entry.key(), ZoneAsAsked(query, zone.zone)));
   } else {
-    if (entry.kind != ServiceTable::Kind::kClusterIps) return std::nullopt;
-    if (in_front != 0 && in_front != 2) return std::nullopt;
-    if (in_front == 2) found.ports = PortsAsked(LabelledName(query));
-    if (!HasPort(*entry.ports, found.ports)) return Nxdomain(exchange, zone);
-  }
-  wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
-  if (query.type == rr::kA || query.type == rr::kAaaa) {
-    const bool v4 = query.type == rr::kA;
-    reply.AddSet(Section::kAnswer, wire::kQuestionName, query.type, config_.ttl,
-                 v4 ? entry.ipv4() : entry.ipv6(), v4 ? 4 : 16);
-  } else if (query.type == rr::kSrv) {
-    const ServiceNames names(entry.key(), ZoneAsAsked(query, zone.zone));
-    if (headless) {
-      AddSrv(reply, config_.ttl, found, config_.naming, names);
-    } else {
-      AddSrv(reply, config_.ttl, entry, found.ports, names);
-    }
+    AddAddresses(reply, query.type, config_.ttl, entry);
   }
   return Finish(exchange, zone, reply);
 }

@@ -25,7 +25,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -75,9 +74,10 @@ class Kubernetes : public Plugin {
   std::span<const uint8_t> ServiceLabels(const wire::Query& query, const ServedZone& zone) const;
   Verdict AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
                          std::span<const uint8_t> service);
-  // Nothing if the table does not say it all.
-  std::optional<Verdict> AnswerFromTable(Exchange& exchange, const ServedZone& zone,
-                                         const ServiceTable::Entry& entry);
+  Verdict AnswerClusterIps(Exchange& exchange, const ServedZone& zone,
+                           const ServiceTable::Entry& entry, const PortMatch& ports);
+  Verdict AnswerHeadless(Exchange& exchange, const ServedZone& zone,
+                         const ServiceTable::Entry& entry);
   Verdict AnswerName(Exchange& exchange, const ServedZone& zone, const ClusterName& found);
   Verdict AnswerContainer(Exchange& exchange, const ServedZone& zone);
   Verdict AnswerService(Exchange& exchange, const ServedZone& zone, const ClusterName& found);

@@ -56,6 +56,8 @@ void ForEachAddress(const ClusterName& found, F&& visit) {
 // The ports that SRV records of one target tell apart.
 class PortNumbers {
  public:
+  std::span<const uint16_t> all() const { return std::span(numbers_).first(count_); }
+
   // False if it was there.
   bool Add(uint16_t number) {
     const auto end = numbers_.begin() + static_cast<ptrdiff_t>(count_);
@@ -124,21 +126,22 @@ class SrvWriter {
 };
 
 // SRV records of a Service with `ips` cluster IPs, which add_addresses(SrvWriter&) adds.
+// False if the Service has no such port.
 template <typename F>
-void AddClusterIpSrv(wire::ReplyWriter& reply, uint32_t ttl, std::span<const ServicePort> all,
+bool AddClusterIpSrv(wire::ReplyWriter& reply, uint32_t ttl, std::span<const ServicePort> all,
                      const PortMatch& match, size_t ips, const ServiceNames& names,
                      F&& add_addresses) {
   size_t ports = 0;
-  for (const ServicePort& port : all) {
-    ports += match.Takes(port.name, ProtocolText(port.protocol)) ? 1 : 0;
-  }
-  SrvWriter srv(reply, ttl, names, WeightOf(ports * ips));
-  PortNumbers seen;
+  PortNumbers numbers;
   for (const ServicePort& port : all) {
     if (!match.Takes(port.name, ProtocolText(port.protocol))) continue;
-    if (seen.Add(port.port)) srv.AddRecord({}, port.port);
+    ++ports;
+    numbers.Add(port.port);
   }
+  SrvWriter srv(reply, ttl, names, WeightOf(ports * ips));
+  for (const uint16_t number : numbers.all()) srv.AddRecord({}, number);
   if (reply.answer_count() > 0 && !reply.truncated()) add_addresses(srv);
+  return ports > 0;
 }
 
 // The endpoints found, name by name: visit(labels, indices of one name).
@@ -307,14 +310,23 @@ void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ClusterName& found, En
   }
 }
 
-void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ServiceTable::Entry& service,
+void AddAddresses(wire::ReplyWriter& reply, uint16_t qtype, uint32_t ttl,
+                  const ServiceTable::Entry& service) {
+  if (qtype == rr::kA) {
+    reply.AddSet(Section::kAnswer, wire::kQuestionName, qtype, ttl, service.ipv4(), 4);
+  } else if (qtype == rr::kAaaa) {
+    reply.AddSet(Section::kAnswer, wire::kQuestionName, qtype, ttl, service.ipv6(), 16);
+  }
+}
+
+bool AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ServiceTable::Entry& service,
             const PortMatch& ports, const ServiceNames& names) {
   const auto ipv4 = service.ipv4(), ipv6 = service.ipv6();
-  AddClusterIpSrv(reply, ttl, *service.ports, ports, ipv4.size() / 4 + ipv6.size() / 16, names,
-                  [&](SrvWriter& srv) {
-                    srv.AddAddresses(rr::kA, ipv4, 4);
-                    srv.AddAddresses(rr::kAaaa, ipv6, 16);
-                  });
+  return AddClusterIpSrv(reply, ttl, *service.ports, ports, ipv4.size() / 4 + ipv6.size() / 16,
+                         names, [&](SrvWriter& srv) {
+                           srv.AddAddresses(rr::kA, ipv4, 4);
+                           srv.AddAddresses(rr::kAaaa, ipv6, 16);
+                         });
 }
 
 }  // namespace portolan::dns

@@ -71,8 +71,12 @@ void AddAddresses(wire::ReplyWriter& reply, uint16_t owner_at, uint16_t qtype, u
 // written in full (RFC 2782), so that their addresses can point at them.
 void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ClusterName& found, EndpointNaming naming,
             const ServiceNames& names);
-// The same for a Service with cluster IPs.
-void AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ServiceTable::Entry& service,
+
+// The same of a Service's own name.
+void AddAddresses(wire::ReplyWriter& reply, uint16_t qtype, uint32_t ttl,
+                  const ServiceTable::Entry& service);
+// Of one with cluster IPs. False if it has no such port.
+bool AddSrv(wire::ReplyWriter& reply, uint32_t ttl, const ServiceTable::Entry& service,
             const PortMatch& ports, const ServiceNames& names);
 
 }  // namespace portolan::dns

@@ -195,17 +195,17 @@ void UdpListener::ReadAhead(size_t in, Exchange::Time received) {
   handler_.ReadAhead(
       {static_cast<const uint8_t*>(batch_.in_bytes_[in].iov_base), batch_.in_[in].msg_len},
       received, batch_.read_[in % 2]);
+  batch_.from_[in % 2] = ReadClient(batch_.clients_[in], batch_.in_[in].msg_hdr.msg_namelen);
 }
 
 size_t UdpListener::Answer(size_t in, size_t out, std::span<uint8_t> room) {
   const mmsghdr& received = batch_.in_[in];
-  const SocketAddress client = ReadClient(batch_.clients_[in], received.msg_hdr.msg_namelen);
+  const SocketAddress& client = batch_.from_[in % 2];
   if (client.port == 0) {
     dropped_.no_address.Add();
     return 0;
   }
-  // A forged query in our own name would have us talk to ourselves. Ports are compared first: the
-  // address was written byte by byte just now, and is read as words only a while later.
+  // A forged query in our own name would have us talk to ourselves. Ports tell most apart.
   if (client.port == address_.port && client == address_) {
     dropped_.own_address.Add();
     return 0;

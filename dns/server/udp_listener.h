@@ -47,8 +47,9 @@ class UdpBatch {
   std::array<iovec, kMessages> in_bytes_, out_bytes_;
   std::array<sockaddr_storage, kMessages> clients_;
   std::array<Control, kMessages> in_control_, out_control_;
-  // The query that is answered and the one after it.
+  // The query that is answered and the one after it, and who sent them.
   std::array<QueryHandler::Read, 2> read_;
+  std::array<SocketAddress, 2> from_;
 };
 
 class UdpListener : public ReplySink {
