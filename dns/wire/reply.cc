@@ -1,7 +1,6 @@
 #include "dns/wire/reply.h"
 
 #include <algorithm>
-#include <array>
 #include <cassert>
 #include <cstring>
 
@@ -66,16 +65,14 @@ std::span<uint8_t> ReplyWriter::Add(Section section, std::span<const uint8_t> ow
 
 size_t ReplyWriter::AddSet(Section section, uint16_t owner_at, uint16_t rr_type, uint32_t ttl,
                            std::span<const uint8_t> rdatas, size_t rdata_bytes) {
-  // All but the RDATA is the same in each.
-  std::array<uint8_t, 2 + kFixedBytes> head;
-  Store16(head.data(), static_cast<uint16_t>(0xc000 | owner_at));
-  WriteFixed(head.data() + 2, rr_type, query_.qclass, ttl, rdata_bytes);
+  const size_t record_bytes = 2 + kFixedBytes + rdata_bytes;
   size_t added = 0;
   for (size_t from = 0; from + rdata_bytes <= rdatas.size(); from += rdata_bytes) {
-    uint8_t* at = Reserve(section, head.size() + rdata_bytes);
+    uint8_t* at = Reserve(section, record_bytes);
     if (at == nullptr) break;
-    std::memcpy(at, head.data(), head.size());
-    std::memcpy(at + head.size(), rdatas.data() + from, rdata_bytes);
+    Store16(at, static_cast<uint16_t>(0xc000 | owner_at));
+    WriteFixed(at + 2, rr_type, query_.qclass, ttl, rdata_bytes);
+    std::memcpy(at + 2 + kFixedBytes, rdatas.data() + from, rdata_bytes);
     ++added;
   }
   return added;
