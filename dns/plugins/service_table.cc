@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/numeric/int128.h"
 #include "common/string_map.h"
 
 namespace portolan::dns {
@@ -21,14 +22,39 @@ constexpr Entry kTooLong = [] {
   return entry;
 }();
 
-size_t HashOf(std::span<const uint8_t> key) {
-  return StringHash()({reinterpret_cast<const char*>(key.data()), key.size()});
+uint64_t WordAt(const uint8_t* at) {
+  uint64_t word;
+  std::memcpy(&word, at, sizeof word);
+  return word;
+}
+
+// The halves of the product, folded: each bit of both factors reaches all of the result.
+uint64_t Mix(uint64_t a, uint64_t b) {
+  const absl::uint128 product = absl::uint128(a) * b;
+  return absl::Uint128High64(product) ^ absl::Uint128Low64(product);
+}
+
+// What absl's does, from a start that differs from process to process as there. But absl's are 120
+// instructions behind three calls, twice for each question, and these are 30.
+uint64_t HashOf(std::span<const uint8_t> key) {
+  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
+  constexpr size_t kWord = sizeof(uint64_t);
+  uint64_t hash = reinterpret_cast<uintptr_t>(&kTooLong) + key.size();
+  if (key.size() < kWord) {
+    for (const uint8_t byte : key) hash = Mix(hash ^ byte, kFactor);
+    return hash;
+  }
+  for (size_t at = 0; at + kWord < key.size(); at += kWord) {
+    hash = Mix(hash ^ WordAt(&key[at]), kFactor);
+  }
+  // The last word overlaps the one before.
+  return Mix(hash ^ WordAt(key.data() + key.size() - kWord), kFactor);
 }
 
 // The low bits choose the place within the shard.
-size_t ShardOf(size_t hash) { return (hash >> 40) % ServiceTable::kShards; }
+size_t ShardOf(uint64_t hash) { return (hash >> 40) % ServiceTable::kShards; }
 // Spreads over any number of places without a division.
-size_t PlaceOf(size_t hash, size_t places) { return (hash & UINT32_MAX) * places >> 32; }
+size_t PlaceOf(uint64_t hash, size_t places) { return (hash & UINT32_MAX) * places >> 32; }
 
 bool HasKey(const Entry& entry, std::span<const uint8_t> key) {
   return entry.key_bytes == key.size() &&
@@ -77,7 +103,7 @@ ServiceTable::ServiceTable() : shards_(std::make_shared<const Shards>()) {}
 
 const Entry* ServiceTable::Find(std::span<const uint8_t> labels) const {
   if (labels.size() > Entry::kBytes) return &kTooLong;
-  const size_t hash = HashOf(labels);
+  const uint64_t hash = HashOf(labels);
   const Shard& shard = (*shards_)[ShardOf(hash)];
   if (shard.size == 0) return nullptr;
   size_t at = PlaceOf(hash, shard.size);
@@ -89,7 +115,7 @@ const Entry* ServiceTable::Find(std::span<const uint8_t> labels) const {
 }
 
 void ServiceTable::Prefetch(std::span<const uint8_t> labels) const {
-  const size_t hash = HashOf(labels);
+  const uint64_t hash = HashOf(labels);
   const Shard& shard = (*shards_)[ShardOf(hash)];
   if (shard.size > 0) __builtin_prefetch(&shard.places[PlaceOf(hash, shard.size)]);
 }
