@@ -4,7 +4,8 @@
 // The snapshot's own maps lead from shard to slot to key to Service to address, each step another
 // line of memory to wait for; at one query in two microseconds that is a tenth of the whole. The
 // table has every Service, so that what it has not does not exist; what does not fit on a line is
-// kElsewhere. Immutable like the snapshot; the next version shares the shards that did not change.
+// kElsewhere. Immutable like the snapshot, any thread; the next version, which one thread makes,
+// shares the shards that did not change.
 #pragma once
 
 #include <array>
