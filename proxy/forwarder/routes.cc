@@ -66,25 +66,70 @@ std::shared_ptr<const Route> MakeRoute(std::shared_ptr<const RouteTarget> target
   return route;
 }
 
+bool IsFirstOfItsKind(const Service& service, const ServicePort& port) {
+  const auto first =
+      std::find_if(service.ports.begin(), service.ports.end(), [&](const ServicePort& other) {
+        return other.port == port.port && other.protocol == port.protocol;
+      });
+  return &*first == &port;
+}
+
+// A repeated port (an API server refuses it, a manifest file may hold it) counts once.
+template <typename Visit>
+void ForEachPort(const Service& service, Visit&& visit) {
+  if (!HasRoutes(service)) return;
+  for (const ServicePort& port : service.ports) {
+    if (port.port != 0 && IsFirstOfItsKind(service, port)) visit(port);
+  }
+}
+
+// Of the addresses of a Service without slices those alone that are not its cluster IPs: the
+// snapshot has the others.
+template <typename Visit>
+void ForEachRouted(const Service& service, const SliceSet* slices, Visit&& visit) {
+  const std::vector<IpAddress> addresses = service.Addresses();
+  ForEachPort(service, [&](const ServicePort& port) {
+    for (const IpAddress& ip : addresses) {
+      if (slices != nullptr || !HasClusterIp(service, ip)) visit(ip, port);
+    }
+  });
+}
+
 }  // namespace
+
+RouteTable::RouteTable() : snapshot_(std::make_shared<const Snapshot>()) {}
 
 RouteTable::Lookup RouteTable::Find(const SocketAddress& dialled, Protocol protocol) const {
   const auto* route = routes_.Find(Key{dialled, protocol});
-  if (route == nullptr) {
-    return {cluster_ips_.Find(dialled.ip) == nullptr ? Match::kNotAService : Match::kNoSuchPort,
-            nullptr};
+  const Service* owner = ClusterIpOwner(dialled.ip);
+  if (owner != nullptr && (route == nullptr || (*route)->target->service != owner->name)) {
+    const bool has_port =
+        std::any_of(owner->ports.begin(), owner->ports.end(), [&](const ServicePort& port) {
+          return port.port == dialled.port && port.protocol == protocol;
+        });
+    // Nobody else's address, whatever others call theirs.
+    if (has_port) return {WithoutSlices(), nullptr};
+    if (route == nullptr) return {Match::kNoSuchPort, nullptr};
   }
+  if (route == nullptr) return {Match::kNotAService, nullptr};
   if (!(*route)->endpoints.empty()) return {Match::kEndpoints, route};
-  if (!(*route)->slices_held && held_ == EndpointsHeld::kSome) {
-    return {Match::kEndpointsUnknown, route};
-  }
-  return {Match::kNoEndpoints, route};
+  return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(), nullptr};
+}
+
+const Service* RouteTable::ClusterIpOwner(const IpAddress& ip) const {
+  const Service* service = snapshot_->FindServiceByAddress(ip);
+  return service != nullptr && HasRoutes(*service) && HasClusterIp(*service, ip) ? service
+                                                                                 : nullptr;
+}
+
+RouteTable::Match RouteTable::WithoutSlices() const {
+  return held_ == EndpointsHeld::kSome ? Match::kEndpointsUnknown : Match::kNoEndpoints;
 }
 
 // One call of Apply: the maps under edit, and what must be looked at again at the end.
 struct RouteTableBuilder::Update {
   Update(const RouteTable& table, const Snapshot& after)
-      : before(table), snapshot(after), routes(table.routes_), cluster_ips(table.cluster_ips_) {}
+      : before(table), snapshot(after), routes(table.routes_) {}
 
   // The Route of a Service's port, made once for all addresses of a family.
   const std::shared_ptr<const Route>& RouteOf(const Service& service, const ServicePort& port,
@@ -113,22 +158,9 @@ struct RouteTableBuilder::Update {
     return target;
   }
 
-  void CountClusterIps(const Service& service, int change) {
-    for (const IpAddress& ip : service.cluster_ips) {
-      const uint32_t* count = cluster_ips.Find(ip);
-      const uint32_t next = (count == nullptr ? 0 : *count) + change;
-      if (next == 0) {
-        cluster_ips.Erase(ip);
-      } else {
-        cluster_ips.Set(ip, next);
-      }
-    }
-  }
-
   const RouteTable& before;
   const Snapshot& snapshot;
   RouteTable::Routes::Edit routes;
-  RouteTable::ClusterIps::Edit cluster_ips;
   absl::btree_set<Key> disputed;
   std::map<std::tuple<std::string, uint16_t, Protocol, IpFamily>, std::shared_ptr<const Route>>
       routes_made;
@@ -136,22 +168,6 @@ struct RouteTableBuilder::Update {
 };
 
 RouteTableBuilder::RouteTableBuilder() : table_(std::make_shared<const RouteTable>()) {}
-
-namespace {
-
-// A repeated port (an API server refuses it, a manifest file may hold it) counts once.
-template <typename Visit>
-void ForEachPort(const Service& service, Visit&& visit) {
-  if (!HasRoutes(service)) return;
-  for (auto port = service.ports.begin(); port != service.ports.end(); ++port) {
-    const bool repeated = std::any_of(service.ports.begin(), port, [&](const ServicePort& other) {
-      return other.port == port->port && other.protocol == port->protocol;
-    });
-    if (port->port != 0 && !repeated) visit(*port);
-  }
-}
-
-}  // namespace
 
 std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Committed& committed,
                                                            EndpointsHeld held) {
@@ -170,7 +186,8 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
 
   Update update(*table_, next);
   for (const std::string& key : affected) {
-    if (const Service* old = snapshot_->FindService(key)) Withdraw(update, *old);
+    const Service* old = snapshot_->FindService(key);
+    if (old != nullptr) Withdraw(update, *old, snapshot_->FindSlices(key));
   }
   for (const std::string& key : affected) {
     if (const Service* service = next.FindService(key)) Announce(update, *service);
@@ -179,46 +196,39 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
 
   auto table = std::make_shared<RouteTable>();
   table->routes_ = std::move(update.routes).Finish();
-  table->cluster_ips_ = std::move(update.cluster_ips).Finish();
+  table->snapshot_ = committed.snapshot;
   table->held_ = held;
   table_ = std::move(table);
   snapshot_ = committed.snapshot;
   return table_;
 }
 
-void RouteTableBuilder::Withdraw(Update& update, const Service& service) {
-  if (HasRoutes(service)) update.CountClusterIps(service, -1);
-  const std::vector<IpAddress> addresses = service.Addresses();
-  ForEachPort(service, [&](const ServicePort& port) {
-    for (const IpAddress& ip : addresses) {
-      const Key key{{ip, port.port}, port.protocol};
-      const auto contest = contested_.find(key);
-      if (contest == contested_.end()) {
-        update.routes.Erase(key);
-      } else {
-        std::erase(contest->second, service.name.ToString());
-        update.disputed.insert(key);
-      }
+void RouteTableBuilder::Withdraw(Update& update, const Service& service, const SliceSet* slices) {
+  ForEachRouted(service, slices, [&](const IpAddress& ip, const ServicePort& port) {
+    const Key key{{ip, port.port}, port.protocol};
+    const auto contest = contested_.find(key);
+    if (contest == contested_.end()) {
+      update.routes.Erase(key);
+    } else {
+      std::erase(contest->second, service.name.ToString());
+      update.disputed.insert(key);
     }
   });
 }
 
 void RouteTableBuilder::Announce(Update& update, const Service& service) {
-  if (HasRoutes(service)) update.CountClusterIps(service, 1);
-  const std::vector<IpAddress> addresses = service.Addresses();
-  ForEachPort(service, [&](const ServicePort& port) {
-    for (const IpAddress& ip : addresses) {
-      const Key key{{ip, port.port}, port.protocol};
-      const auto contest = contested_.find(key);
-      if (contest != contested_.end()) {
-        contest->second.push_back(service.name.ToString());
-        update.disputed.insert(key);
-      } else if (const auto* other = update.routes.Find(key)) {
-        contested_[key] = {(*other)->target->service.ToString(), service.name.ToString()};
-        update.disputed.insert(key);
-      } else {
-        update.routes.Set(key, update.RouteOf(service, port, key));
-      }
+  const SliceSet* slices = update.snapshot.FindSlices(service.name.ToString());
+  ForEachRouted(service, slices, [&](const IpAddress& ip, const ServicePort& port) {
+    const Key key{{ip, port.port}, port.protocol};
+    const auto contest = contested_.find(key);
+    if (contest != contested_.end()) {
+      contest->second.push_back(service.name.ToString());
+      update.disputed.insert(key);
+    } else if (const auto* other = update.routes.Find(key)) {
+      contested_[key] = {(*other)->target->service.ToString(), service.name.ToString()};
+      update.disputed.insert(key);
+    } else {
+      update.routes.Set(key, update.RouteOf(service, port, key));
     }
   });
 }

@@ -3,7 +3,8 @@
 //
 // A RouteTable is immutable and shared by all workers. RouteTableBuilder lives on the main thread
 // and derives the next table from the changes of a Directory commit; one changed Service among
-// 50,000 costs microseconds, as what did not change is shared between versions.
+// 50,000 costs microseconds, as what did not change is shared between versions. A Service of which
+// no slice is held costs nothing here: that its cluster IP leads nowhere is read off the snapshot.
 //
 // Which endpoints are eligible follows kube-proxy
 // (https://kubernetes.io/docs/reference/networking/virtual-ips/): a slice's port is matched to the
@@ -45,8 +46,7 @@ struct Route {
   std::shared_ptr<const RouteTarget> target;
   // Eligible ones in order of slice name, each address once.
   std::vector<RouteEndpoint> endpoints;
-  // Whether the directory holds any slice of the Service. Without one nothing is known yet, or
-  // there are no endpoints: see EndpointsHeld.
+  // Whether the directory holds any slice of the Service; see EndpointsHeld.
   bool slices_held = false;
   std::vector<std::shared_ptr<const EndpointSlice>> slices;
 };
@@ -68,20 +68,15 @@ class RouteTable {
   };
   struct Lookup {
     Match match = Match::kNotAService;
-    // Set for kEndpointsUnknown, kNoEndpoints and kEndpoints. Valid as long as the table lives.
+    // Set for kEndpoints. Valid as long as the table lives.
     const std::shared_ptr<const Route>* route = nullptr;
   };
+
+  RouteTable();
 
   // An unknown port is kNoSuchPort on a ClusterIP only, as in kube-proxy: external and
   // load-balancer addresses may be those of a machine that serves other ports itself.
   Lookup Find(const SocketAddress& dialled, Protocol protocol) const;
-
-  size_t size() const { return routes_.size(); }
-
-  template <typename F>
-  void ForEach(F&& visit) const {  // visit(SocketAddress, const Route&)
-    routes_.ForEach([&](const Key& key, const auto& route) { visit(key.address, *route); });
-  }
 
  private:
   friend class RouteTableBuilder;
@@ -97,12 +92,14 @@ class RouteTable {
     }
   };
   using Routes = SharedMap<Key, std::shared_ptr<const Route>>;
-  // How many Services have the address as their ClusterIP: 1, but for the moment in which one
-  // Service takes over from another.
-  using ClusterIps = SharedMap<IpAddress, uint32_t>;
 
+  // The Service that has `ip` as its cluster IP; null if none.
+  const Service* ClusterIpOwner(const IpAddress& ip) const;
+  Match WithoutSlices() const;
+
+  // Of Services whose slices are held, and of external and load-balancer addresses.
   Routes routes_;
-  ClusterIps cluster_ips_;
+  std::shared_ptr<const Snapshot> snapshot_;  // never null
   EndpointsHeld held_ = EndpointsHeld::kSome;
 };
 
@@ -122,7 +119,7 @@ class RouteTableBuilder {
   using Key = RouteTable::Key;
   struct Update;
 
-  void Withdraw(Update& update, const Service& service);
+  void Withdraw(Update& update, const Service& service, const SliceSet* slices);
   void Announce(Update& update, const Service& service);
   void Settle(Update& update);
 
