@@ -67,11 +67,7 @@ ResourceCache::Published ResourceCache::Update(const Directory::Committed& commi
   Edit edit(*current_);
   const Snapshot& snapshot = *committed.snapshot;
   UpdateNamespaces(committed, edit);
-  for (const std::string& key : committed.changes.services) {
-    UpdateService(snapshot, key, edit);
-    // A Service without slices has a head all the same: it says that there are no endpoints.
-    if (!committed.changes.endpoints.contains(key)) UpdateEndpoints(snapshot, key, edit);
-  }
+  for (const std::string& key : committed.changes.services) UpdateService(snapshot, key, edit);
   for (const std::string& key : committed.changes.endpoints) UpdateEndpoints(snapshot, key, edit);
   for (const std::string& key : committed.changes.service_imports) {
     UpdateServiceImport(snapshot, key, edit);
@@ -141,7 +137,7 @@ void ResourceCache::UpdateEndpoints(const Snapshot& snapshot, const std::string&
       if (!kept.contains(name)) edit.Remove(ResourceType::kEndpoints, name);
     }
   }
-  if (slices == nullptr && snapshot.FindService(key) == nullptr) {
+  if (slices == nullptr) {
     built_.erase(key);
     edit.Remove(ResourceType::kEndpoints, key);
     edit.slices.Erase(key);

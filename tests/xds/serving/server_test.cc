@@ -247,19 +247,16 @@ TEST_F(DeltaServer, AHeadCoversItsSlices) {
   EXPECT_TRUE(client.IsQuiet());
 }
 
-TEST_F(DeltaServer, AServiceWithoutEndpointsHasAHeadThatSaysSo) {
+TEST_F(DeltaServer, AServiceWithoutSlicesHasNoHeadAndWhoAsksForItIsTold) {
   Put(MakeService("web"));
   DeltaClient client(port());
   client.Send(kEndpoints, {"default/web"});
-  const Response first = client.Receive();
-  ASSERT_THAT(NamesIn(first), ElementsAre("default/web"));
-  v1::Endpoints head;
-  ASSERT_TRUE(first.resources(0).resource().UnpackTo(&head));
-  EXPECT_TRUE(head.has_head());
-  EXPECT_EQ(head.head().slices_size(), 0);
-  directory_.RemoveService({"default", "web"});
-  Commit();
   EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("default/web"));
+  Put(MakeSlice("web", "web-1", 1));
+  EXPECT_THAT(NamesIn(client.Receive()), ElementsAre("default/web", "default/web/web-1"));
+  directory_.RemoveSlice({"default", "web-1"});
+  Commit();
+  EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("default/web", "default/web/web-1"));
 }
 
 TEST_F(DeltaServer, VanishedSlicesOfAHeldHeadAreRemovedAfterAReconnect) {
