@@ -12,12 +12,27 @@ auto* Get(const Map& map, std::string_view key) {
   return found == nullptr ? nullptr : found->get();
 }
 
+// Of "namespace/name"; neither holds a slash.
+NameView Split(std::string_view key) {
+  const size_t slash = std::min(key.find('/'), key.size());
+  return {key.substr(0, slash), key.substr(std::min(slash + 1, key.size()))};
+}
+
+NameView View(const ObjectName& name) { return {name.ns, name.name}; }
+
 }  // namespace
 
 const Namespace* Snapshot::FindNamespace(std::string_view name) const {
   return Get(namespaces_, name);
 }
-const Service* Snapshot::FindService(std::string_view key) const { return Get(services_, key); }
+const Service* Snapshot::FindService(std::string_view key) const {
+  const NameView name = Split(key);
+  return FindService(name.ns, name.name);
+}
+const Service* Snapshot::FindService(std::string_view ns, std::string_view name) const {
+  const auto* found = services_.Find(NameView{ns, name});
+  return found == nullptr ? nullptr : found->get();
+}
 const SliceSet* Snapshot::FindSlices(std::string_view key) const { return Get(slices_, key); }
 const ServiceImport* Snapshot::FindServiceImport(std::string_view key) const {
   return Get(imports_, key);
@@ -28,8 +43,8 @@ const SliceSet* Snapshot::FindImportedSlices(std::string_view key) const {
 const Pod* Snapshot::FindPod(std::string_view key) const { return Get(pods_, key); }
 
 const Service* Snapshot::FindServiceByAddress(const IpAddress& ip) const {
-  const auto* found = service_addresses_.Find(ip);
-  return found == nullptr ? nullptr : found->get();
+  const Service* const* found = service_addresses_.Find(ip);
+  return found == nullptr ? nullptr : *found;
 }
 
 const AddressOwner* Snapshot::FindAddress(const IpAddress& ip) const {
@@ -49,7 +64,7 @@ struct Directory::Edits {
         owners(from.owners_) {}
 
   Snapshot::ByName<Namespace>::Edit namespaces;
-  Snapshot::ByName<Service>::Edit services;
+  Snapshot::Services::Edit services;
   Snapshot::ByName<SliceSet>::Edit slices;
   Snapshot::ByName<ServiceImport>::Edit imports;
   Snapshot::ByName<SliceSet>::Edit imported_slices;
@@ -78,54 +93,58 @@ void Directory::RemoveNamespace(std::string_view name) {
 
 void Directory::Put(Service service) {
   auto shared = std::make_shared<const Service>(std::move(service));
-  const std::string key = shared->name.ToString();
-  pending_.services.insert(key);
+  const ObjectName& name = shared->name;
+  pending_.services.insert(name.ToString());
   const std::vector<IpAddress> claimed = shared->Addresses();
-  if (const auto* old = edits().services.Find(key)) {
-    for (const IpAddress& ip : (*old)->Addresses()) {
-      if (!std::binary_search(claimed.begin(), claimed.end(), ip)) Disclaim(ip, key);
+  // Addresses lead to it until they are claimed for the new one.
+  std::shared_ptr<const Service> old;
+  if (const auto* found = edits().services.Find(View(name))) old = *found;
+  if (old != nullptr) {
+    for (const IpAddress& ip : old->Addresses()) {
+      if (!std::binary_search(claimed.begin(), claimed.end(), ip)) Disclaim(ip, name);
     }
   }
-  edits().services.Set(key, shared);
-  for (const IpAddress& ip : claimed) Claim(ip, key);
+  edits().services.Set(shared);
+  for (const IpAddress& ip : claimed) Claim(ip, *shared);
 }
 
 // A cluster IP is its Service's, whoever else names it as an external address.
-void Directory::Claim(const IpAddress& ip, const std::string& key) {
-  auto is_cluster_ip = [&](const std::string& claimer) {
-    const auto& ips = (*edits().services.Find(claimer))->cluster_ips;
+void Directory::Claim(const IpAddress& ip, const Service& service) {
+  auto is_cluster_ip = [&](const ObjectName& claimer) {
+    const auto& ips = (*edits().services.Find(View(claimer)))->cluster_ips;
     return std::find(ips.begin(), ips.end(), ip) != ips.end();
   };
-  const auto& service = *edits().services.Find(key);
-  const auto* holder = edits().addresses.Find(ip);
-  const bool alone = holder == nullptr || (*holder)->name == service->name;
-  if (alone && !address_claims_.contains(ip)) return edits().addresses.Set(ip, service);
+  const Service* const* holder = edits().addresses.Find(ip);
+  const auto contested = address_claims_.find(ip);
+  // A holder of the same name may be the Service as it was before.
+  const bool alone = holder == nullptr || (*holder)->name == service.name;
+  if (alone && contested == address_claims_.end()) return edits().addresses.Set(ip, &service);
   auto& claims = address_claims_[ip];
-  if (claims.empty()) claims.push_back((*holder)->name.ToString());
-  const auto held = std::find(claims.begin(), claims.end(), key);
-  if (held == claims.end()) claims.push_back(key);
+  if (claims.empty()) claims.push_back((*holder)->name);
+  const auto held = std::find(claims.begin(), claims.end(), service.name);
+  if (held == claims.end()) claims.push_back(service.name);
   std::stable_partition(claims.begin(), claims.end(), is_cluster_ip);
-  edits().addresses.Set(ip, *edits().services.Find(claims.front()));
+  edits().addresses.Set(ip, edits().services.Find(View(claims.front()))->get());
 }
 
 void Directory::RemoveService(const ObjectName& name) {
-  const std::string key = name.ToString();
-  const auto* old = edits().services.Find(key);
+  const auto* old = edits().services.Find(View(name));
   if (old == nullptr) return;
-  pending_.services.insert(key);
-  for (const IpAddress& ip : (*old)->Addresses()) Disclaim(ip, key);
-  edits().services.Erase(key);
+  const std::shared_ptr<const Service> service = *old;
+  pending_.services.insert(name.ToString());
+  for (const IpAddress& ip : service->Addresses()) Disclaim(ip, service->name);
+  edits().services.Erase(View(service->name));
 }
 
-void Directory::Disclaim(const IpAddress& ip, const std::string& key) {
+void Directory::Disclaim(const IpAddress& ip, const ObjectName& service) {
   const auto contested = address_claims_.find(ip);
   if (contested == address_claims_.end()) {
     edits().addresses.Erase(ip);
     return;
   }
   auto& claims = contested->second;
-  std::erase(claims, key);
-  edits().addresses.Set(ip, *edits().services.Find(claims.front()));
+  std::erase(claims, service);
+  edits().addresses.Set(ip, edits().services.Find(View(claims.front()))->get());
   if (claims.size() == 1) address_claims_.erase(contested);
 }
 

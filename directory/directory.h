@@ -26,6 +26,34 @@ namespace portolan {
 // after it.
 using SliceSet = std::map<std::string, std::shared_ptr<const EndpointSlice>, std::less<>>;
 
+// How Services are found by their names without a key beside each.
+struct NameView {
+  std::string_view ns;
+  std::string_view name;
+  friend bool operator==(const NameView&, const NameView&) = default;
+};
+struct ServiceHash {
+  using is_transparent = void;
+  size_t operator()(const NameView& key) const {
+    return absl::HashOf(absl::string_view(key.ns.data(), key.ns.size()),
+                        absl::string_view(key.name.data(), key.name.size()));
+  }
+  size_t operator()(const std::shared_ptr<const Service>& service) const {
+    return (*this)({service->name.ns, service->name.name});
+  }
+};
+struct ServiceEq {
+  using is_transparent = void;
+  static NameView Key(const NameView& key) { return key; }
+  static NameView Key(const std::shared_ptr<const Service>& service) {
+    return {service->name.ns, service->name.name};
+  }
+  template <typename A, typename B>
+  bool operator()(const A& a, const B& b) const {
+    return Key(a) == Key(b);
+  }
+};
+
 // Keys of the maps below are "namespace/name".
 class Snapshot {
  public:
@@ -34,6 +62,7 @@ class Snapshot {
 
   const Namespace* FindNamespace(std::string_view name) const;
   const Service* FindService(std::string_view key) const;
+  const Service* FindService(std::string_view ns, std::string_view name) const;
   const SliceSet* FindSlices(std::string_view service_key) const;
   const ServiceImport* FindServiceImport(std::string_view key) const;
   const SliceSet* FindImportedSlices(std::string_view import_key) const;
@@ -43,13 +72,14 @@ class Snapshot {
   // Null: not held, which says nothing about who has the address.
   const AddressOwner* FindAddress(const IpAddress& ip) const;
 
+  size_t namespace_count() const { return namespaces_.size(); }
   size_t service_count() const { return services_.size(); }
   size_t slice_set_count() const { return slices_.size(); }
   size_t service_import_count() const { return imports_.size(); }
 
   template <typename F>
   void ForEachService(F&& visit) const {
-    services_.ForEach([&](const std::string&, const auto& service) { visit(*service); });
+    services_.ForEachEntry([&](const auto& service) { visit(*service); });
   }
   // visit(service_key, const SliceSet&)
   template <typename F>
@@ -80,20 +110,21 @@ class Snapshot {
 
   template <typename T>
   using ByName = SharedMap<std::string, std::shared_ptr<const T>, StringHash, std::equal_to<>>;
-  // For a walk that is interrupted: Next gives key and Service.
-  ByName<Service>::Cursor services() const { return ByName<Service>::Cursor(services_); }
+  using Services = SharedSet<std::shared_ptr<const Service>, ServiceHash, ServiceEq>;
+  // For a walk that is interrupted.
+  Services::Cursor services() const { return Services::Cursor(services_); }
 
  private:
   friend class Directory;
 
   uint64_t generation_ = 0;
   ByName<Namespace> namespaces_;
-  ByName<Service> services_;
+  Services services_;
   ByName<SliceSet> slices_;
   ByName<ServiceImport> imports_;
   ByName<SliceSet> imported_slices_;
   ByName<Pod> pods_;
-  SharedMap<IpAddress, std::shared_ptr<const Service>> service_addresses_;
+  SharedMap<IpAddress, const Service*> service_addresses_;  // of services_
   SharedMap<IpAddress, std::shared_ptr<const AddressOwner>> owners_;
 };
 
@@ -151,8 +182,8 @@ class Directory {
  private:
   struct Edits;
   Edits& edits();
-  void Claim(const IpAddress& ip, const std::string& service_key);
-  void Disclaim(const IpAddress& ip, const std::string& service_key);
+  void Claim(const IpAddress& ip, const Service& service);
+  void Disclaim(const IpAddress& ip, const ObjectName& service);
   // The slices of Services, or of ServiceImports, while they are edited.
   struct SliceFile;
   SliceFile FileOf(bool imported);
@@ -167,7 +198,7 @@ class Directory {
   // Who claims an address that more than one Service claims, cluster IPs before external addresses,
   // then oldest claim first: two Services may name the same external address, and when the first
   // goes the other takes over. Usually empty.
-  absl::flat_hash_map<IpAddress, std::vector<std::string>> address_claims_;
+  absl::flat_hash_map<IpAddress, std::vector<ObjectName>> address_claims_;
 };
 
 }  // namespace portolan

@@ -39,16 +39,16 @@ std::string_view Word(Protocol protocol) {
   return "";
 }
 
-json AddressesJson(const std::vector<IpAddress>& addresses) {
+json AddressesJson(std::span<const IpAddress> addresses) {
   json list = json::array();
   for (const IpAddress& address : addresses) list.push_back(address.ToString());
   return list;
 }
 
-template <typename Port>
-json PortsJson(const std::vector<Port>& ports) {
+template <typename Ports>
+json PortsJson(const Ports& ports) {
   json list = json::array();
-  for (const Port& port : ports) {
+  for (const auto& port : ports) {
     list.push_back({{"name", port.name}, {"protocol", Word(port.protocol)}, {"port", port.port}});
   }
   return list;
@@ -72,12 +72,9 @@ json EndpointJson(const Endpoint& endpoint) {
 bool Matches(const Service& service, const std::string& search, std::string_view cluster_domain) {
   if (search.empty()) return true;
   if (DnsName(service.name, cluster_domain).find(search) != std::string::npos) return true;
-  if (Lower(service.external_name).find(search) != std::string::npos) return true;
-  for (const auto* addresses :
-       {&service.cluster_ips, &service.external_ips, &service.load_balancer_ips}) {
-    for (const IpAddress& address : *addresses) {
-      if (address.ToString().find(search) != std::string::npos) return true;
-    }
+  if (Lower(service.extras->external_name).find(search) != std::string::npos) return true;
+  for (const IpAddress& address : service.Addresses()) {
+    if (address.ToString().find(search) != std::string::npos) return true;
   }
   return false;
 }
@@ -161,30 +158,30 @@ json ServiceJson(const Snapshot& snapshot, const Service& service,
                {{"ready", counts.ready},
                 {"serving", counts.serving},
                 {"terminating", counts.terminating}}}};
-  if (!service.external_name.empty()) out["externalName"] = service.external_name;
+  if (!service.extras->external_name.empty()) out["externalName"] = service.extras->external_name;
   return out;
 }
 
 json ServiceDetailJson(const Snapshot& snapshot, const Service& service,
                        std::string_view cluster_domain) {
   json out = ServiceJson(snapshot, service, cluster_domain);
-  out["externalIPs"] = AddressesJson(service.external_ips);
-  out["loadBalancerIPs"] = AddressesJson(service.load_balancer_ips);
+  out["externalIPs"] = AddressesJson(service.extras->external_ips);
+  out["loadBalancerIPs"] = AddressesJson(service.extras->load_balancer_ips);
   out["publishNotReadyAddresses"] = service.publish_not_ready_addresses;
   out["sessionAffinity"] =
       service.session_affinity == SessionAffinity::kClientIp ? "ClientIP" : "None";
   if (service.session_affinity == SessionAffinity::kClientIp) {
-    out["sessionAffinityTimeoutSeconds"] = absl::ToInt64Seconds(service.session_affinity_timeout);
+    out["sessionAffinityTimeoutSeconds"] = service.session_affinity_seconds;
   }
   out["internalTrafficPolicy"] =
       service.internal_traffic_policy == TrafficPolicy::kLocal ? "Local" : "Cluster";
-  if (!service.traffic_distribution.empty()) {
-    out["trafficDistribution"] = service.traffic_distribution;
+  if (!service.extras->traffic_distribution.empty()) {
+    out["trafficDistribution"] = service.extras->traffic_distribution;
   }
   json labels = json::object();
-  for (const auto& [key, value] : service.labels) labels[key] = value;
+  for (const auto& [key, value] : *service.labels) labels[key] = value;
   out["labels"] = std::move(labels);
-  out["resourceVersion"] = service.origin.resource_version;
+  out["resourceVersion"] = std::string(service.origin.resource_version);
   out["arrived"] = TimeJson(service.origin.arrived);
   out["endpointSlices"] = SlicesJson(snapshot.FindSlices(service.name.ToString()));
   return out;
@@ -200,7 +197,7 @@ json SlicesJson(const SliceSet* slices) {
                     {"addressType", slice->family == IpFamily::kIpv4 ? "IPv4" : "IPv6"},
                     {"ports", PortsJson(slice->ports)},
                     {"endpoints", std::move(endpoints)},
-                    {"resourceVersion", slice->origin.resource_version},
+                    {"resourceVersion", std::string(slice->origin.resource_version)},
                     {"arrived", TimeJson(slice->origin.arrived)}});
   }
   return list;

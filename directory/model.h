@@ -11,18 +11,24 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "common/ip.h"
+#include "common/rare.h"
 
 namespace portolan {
 
 // Where a fact came from. Not part of a resource's version: two replicas that saw the same object
 // at different moments agree on its content.
 struct Origin {
-  // metadata.resourceVersion; empty when the source has none (manifests written by hand).
-  std::string resource_version;
+  // metadata.resourceVersion; empty when the source has none (manifests written by hand). A Cord
+  // takes half the place of a string.
+  absl::Cord resource_version;
   // When the event that brought it arrived at the control plane.
   absl::Time arrived;
+  // In a sidecar: the version of the xDS resource that brought it. Empty: not known, and elsewhere.
+  absl::Cord held_version = {};
 };
 
 // namespace/name.
@@ -53,23 +59,30 @@ struct ServicePort {
   friend bool operator==(const ServicePort&, const ServicePort&) = default;
 };
 
+// What few Services have.
+struct ServiceExtras {
+  std::vector<IpAddress> external_ips;
+  std::vector<IpAddress> load_balancer_ips;
+  std::string external_name;         // as written, without a trailing dot; kExternalName only
+  std::string traffic_distribution;  // "", PreferClose, PreferSameZone, PreferSameNode
+  LabelMap annotations;              // only those below portolan.dev/
+  friend bool operator==(const ServiceExtras&, const ServiceExtras&) = default;
+};
+
+// A sidecar holds tens of thousands of these, of 224 bytes each.
 struct Service {
   ObjectName name;
   ServiceType type = ServiceType::kClusterIp;
   // spec.clusterIP: None. Such a Service has no cluster_ips.
   bool headless = false;
-  std::vector<IpAddress> cluster_ips;
-  std::vector<IpAddress> external_ips;
-  std::vector<IpAddress> load_balancer_ips;
-  std::string external_name;  // as written, without a trailing dot; kExternalName only
-  std::vector<ServicePort> ports;
   bool publish_not_ready_addresses = false;
   SessionAffinity session_affinity = SessionAffinity::kNone;
-  absl::Duration session_affinity_timeout = absl::Hours(3);
   TrafficPolicy internal_traffic_policy = TrafficPolicy::kCluster;
-  std::string traffic_distribution;  // "", PreferClose, PreferSameZone, PreferSameNode
-  LabelMap labels;
-  LabelMap annotations;  // only those below portolan.dev/
+  uint32_t session_affinity_seconds = 10800;
+  absl::InlinedVector<IpAddress, 1> cluster_ips;
+  absl::InlinedVector<ServicePort, 1> ports;
+  Rare<LabelMap> labels;
+  Rare<ServiceExtras> extras;
   Origin origin;
 
   // Cluster, external and load-balancer addresses, sorted, each once.

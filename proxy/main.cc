@@ -15,7 +15,7 @@ namespace {
 // and what is freed in one that gRPC's threads used stays there; and after it has seen one large
 // buffer freed it would keep such ones too.
 void BoundHeap() {
-  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_ARENA_MAX, 4);
   mallopt(M_MMAP_THRESHOLD, 128 << 10);
 }
 

@@ -18,9 +18,9 @@ namespace {
 
 constexpr char kConntrackFolder[] = "/proc/sys/net/netfilter";
 constexpr absl::Duration kDrainCheckEvery = absl::Milliseconds(100);
-// What a large change leaves behind in the allocator goes back to the system when the change is in
-// force and saved: several megabytes after the first full set.
-constexpr size_t kLargeChange = 500;  // Services and sets of endpoints
+// What changes leave behind in the allocator goes back to the system when they are in force and
+// saved: several megabytes after the first full set.
+constexpr size_t kTrimAfterChanges = 500;  // of Services and sets of endpoints
 constexpr absl::Duration kTrimAfter = absl::Seconds(2);
 
 std::string_view SourceName(FeedStatus::Source source) {
@@ -61,7 +61,10 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
       dns_config_(loop, settings_.corefile, [this] { OnDnsConfig(); }),
       corefile_pages_(loop, settings_.app_ports),
       conntrack_(loop, kConntrackFolder),
-      trim_(loop.AddTimer([] { malloc_trim(0); })) {
+      trim_(loop.AddTimer([this] {
+        changes_since_trim_ = 0;
+        malloc_trim(0);
+      })) {
   metrics_.AddSource([this](MetricFamilies& families) {
     dns_config_.CollectMetrics(families);
     corefile_pages_.CollectMetrics(families);
@@ -197,7 +200,11 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
   for (const auto& worker : workers_) worker->SetRoutes(routes);
   PublishClusterData();
   const DirectoryChanges& changes = committed.changes;
-  if (changes.services.size() + changes.endpoints.size() >= kLargeChange) trim_.Start(kTrimAfter);
+  const size_t before = changes_since_trim_;
+  changes_since_trim_ += changes.services.size() + changes.endpoints.size();
+  if (before < kTrimAfterChanges && changes_since_trim_ >= kTrimAfterChanges) {
+    trim_.Start(kTrimAfter);
+  }
 }
 
 void Sidecar::OnFeedStatus(const FeedStatus& status) {

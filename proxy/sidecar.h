@@ -83,6 +83,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   EventLoop::Watch on_sigint_;
   EventLoop::Timer drain_check_;
   EventLoop::Timer trim_;
+  size_t changes_since_trim_ = 0;
   // Set once a stop has begun: not before lameduck_until_, not after drain_until_.
   std::optional<std::chrono::steady_clock::time_point> drain_until_;
   std::chrono::steady_clock::time_point lameduck_until_;

@@ -105,7 +105,7 @@ Kubernetes::Aliases Kubernetes::Follow(wire::ReplyWriter& reply, uint16_t qtype,
   uint16_t owner = wire::kQuestionName;
   const Service* at = &service;
   for (size_t cnames = 0; cnames < kMaxCnames; ++cnames) {
-    if (!target.Set(at->external_name)) return Aliases::kNowhere;
+    if (!target.Set(at->extras->external_name)) return Aliases::kNowhere;
     const auto rdata =
         reply.Add(Section::kAnswer, owner, rr::kCname, config_.ttl, target.wire().size());
     if (rdata.empty()) return Aliases::kAnswered;  // truncated

@@ -60,7 +60,7 @@ void ForEachNameServer(std::span<const IpAddress> addresses, std::span<const uin
   static constexpr uint8_t kOwnLabels[] = {2, 'n', 's', 3, 'd', 'n', 's'};
   SeenServices seen;
   auto add = [&](const Service& service) {
-    if (config.labels.has_value() && !config.labels->Matches(service.labels)) return;
+    if (config.labels.has_value() && !config.labels->Matches(*service.labels)) return;
     if (!seen.Add(&service)) return;
     const ServiceNames names(service.name, zone);
     bool first = true;

@@ -182,7 +182,7 @@ ClusterName FindService(const LabelledName& name, size_t left, const ServedZone&
   const size_t in_front = left - 2;
   if (service->type == ServiceType::kExternalName) {
     ClusterName found;
-    if (in_front > 0 || IsIpv4Text(service->external_name)) return found;
+    if (in_front > 0 || IsIpv4Text(service->extras->external_name)) return found;
     found.kind = Kind::kExternalName;
     found.service = service;
     return found;
@@ -308,7 +308,7 @@ const EndpointRecords* EndpointsOf(const ObjectName& service, const KubernetesCo
 bool IsShown(const Service& service, const KubernetesConfig& config, const ClusterData& data) {
   if (!config.hides_services()) return true;
   if (!NamespaceShown(service.name.ns, config, data)) return false;
-  if (config.labels.has_value() && !config.labels->Matches(service.labels)) return false;
+  if (config.labels.has_value() && !config.labels->Matches(*service.labels)) return false;
   if (!config.ignore_empty_service || service.headless) return true;
   if (service.type == ServiceType::kExternalName) return true;
   return EndpointsOf(service.name, config, data) != nullptr || MayMissEndpoints(config, data);

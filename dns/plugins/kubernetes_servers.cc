@@ -62,7 +62,7 @@ Verdict Kubernetes::AnswerPtr(Exchange& exchange, const ServedZone& zone) {
 // CoreDNS: `namespaces` hides what leads back to a Service, `namespace_labels` does not.
 bool Kubernetes::HidesPtr(const Service& service) const {
   const auto& listed = config_.namespaces;
-  if (config_.labels.has_value() && !config_.labels->Matches(service.labels)) return true;
+  if (config_.labels.has_value() && !config_.labels->Matches(*service.labels)) return true;
   return !listed.empty() &&
          std::find(listed.begin(), listed.end(), service.name.ns) == listed.end();
 }

@@ -161,7 +161,7 @@ bool ZoneTransfer::WriteServices(wire::ReplyWriter& reply) {
     if (service_ == nullptr) {
       const auto* next = services_.Next();
       if (next == nullptr) return true;
-      service_ = next->second.get();
+      service_ = next->get();
     }
     Writer writer(reply, config_.ttl, written_);
     AddService(writer, *service_);
@@ -193,8 +193,9 @@ void ZoneTransfer::AddService(Writer& writer, const Service& service) const {
   const ServiceNames names(service.name, AsBytes(zone_.zone.wire));
   writer.set_names(names);
   if (service.type == ServiceType::kExternalName) {
-    const auto target = wire::NameToWire(service.external_name);
-    if (target.ok() && !IsIpv4Text(service.external_name)) writer.AddCname(AsBytes(*target));
+    const auto target = wire::NameToWire(service.extras->external_name);
+    if (target.ok() && !IsIpv4Text(service.extras->external_name))
+      writer.AddCname(AsBytes(*target));
   } else if (!service.headless) {
     AddClusterIps(writer, service);
   } else if (const auto* records = EndpointsOf(service.name, config_, data_)) {

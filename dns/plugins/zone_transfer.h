@@ -55,7 +55,7 @@ class ZoneTransfer : public ReplyStream {
   const Extent extent_;
 
   Stage stage_ = Stage::kFirstSoa;
-  Snapshot::ByName<Service>::Cursor services_;
+  Snapshot::Services::Cursor services_;
   const Service* service_ = nullptr;
   // How many records of the stage, or of `service_`, stand in messages already.
   size_t written_ = 0;

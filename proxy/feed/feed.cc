@@ -182,9 +182,8 @@ void Feed::AddNames(const FeedType& type, Request& request) const {
     request.add_resource_names_subscribe(std::string(type.name));
   }
   if (&type != &kFeedTypes[kProxyConfigIndex]) {
-    replica_->versions(type.type_url).ForEach([&](const std::string& name, const std::string& v) {
-      versions[name] = v;
-    });
+    replica_->ForEachHeld(
+        type.type_url, [&](const std::string& name, const std::string& v) { versions[name] = v; });
   } else if (proxy_config_) {
     versions[proxy_config_->name()] = proxy_config_->version();
   }
@@ -445,9 +444,8 @@ FeedStatus Feed::status() const {
   status.state_fault = StateFault();
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {
     const Progress& progress = progress_[i];
-    const uint64_t held = i == kProxyConfigIndex
-                              ? (proxy_config_ ? 1 : 0)
-                              : replica_->versions(kFeedTypes[i].type_url).size();
+    const uint64_t held = i == kProxyConfigIndex ? (proxy_config_ ? 1 : 0)
+                                                 : replica_->held_count(kFeedTypes[i].type_url);
     status.types.push_back({kFeedTypes[i].type_url, progress.synced && !progress.lacking, held,
                             progress.nacks, progress.last_nack});
   }

@@ -18,11 +18,15 @@ using envoy::service::discovery::v3::Resource;
 constexpr int kMaxNameBytes = 1024;
 constexpr int kMaxVersionBytes = 256;
 
-// The same content is not put again: it would be a change to everyone who reads the directory.
-bool IsHeld(const HeldVersions& versions, const Resource& resource) {
-  if (resource.version().empty()) return false;
-  const std::string* held = versions.Find(resource.name());
-  return held != nullptr && *held == resource.version();
+template <typename T>
+bool IsHeldIn(const T* object, std::string_view version) {
+  return object != nullptr &&
+         object->origin.held_version == absl::string_view(version.data(), version.size());
+}
+
+bool IsHeldIn(const HeldVersions& versions, std::string_view name, std::string_view version) {
+  const std::string* held = versions.Find(name);
+  return held != nullptr && *held == version;
 }
 
 absl::Status CheckEnvelope(const Resource& resource) {
@@ -44,13 +48,14 @@ absl::StatusOr<Directory::Committed> Replica::Apply(const DeltaDiscoveryResponse
     std::string version;
   };
   const std::string_view type = response.type_url();
-  const HeldVersions& held = HeldOf(type);
   std::vector<Parsed> parsed;
   for (const Resource& resource : response.resources()) {
     if (absl::Status status = CheckEnvelope(resource); !status.ok()) return status;
     auto one = api::ParseDirectoryResource(type, resource);
     if (!one.ok()) return one.status();
-    if (!IsHeld(held, resource)) parsed.push_back({*std::move(one), resource.version()});
+    // The same content is not put again: it would be a change to everyone who reads the directory.
+    if (Holds(type, resource.name(), resource.version())) continue;
+    parsed.push_back({*std::move(one), resource.version()});
   }
 
   for (const std::string& name : response.removed_resources()) Remove(type, name);
@@ -78,21 +83,18 @@ Directory::Committed Replica::GiveUp(const std::vector<IpAddress>& ips) {
 }
 
 Directory::Committed Replica::Commit() {
-  namespaces_.Commit();
-  services_.Commit();
   endpoints_.versions().Commit();
-  imports_.Commit();
   addresses_.Commit();
   return directory_.Commit();
 }
 
 void Replica::Put(Namespace ns, std::string version) {
-  namespaces_.Set(ns.name, std::move(version));
+  ns.origin.held_version = absl::Cord(std::move(version));
   directory_.Put(std::move(ns));
 }
 
 void Replica::Put(Service service, std::string version) {
-  services_.Set(service.name.ToString(), std::move(version));
+  service.origin.held_version = absl::Cord(std::move(version));
   directory_.Put(std::move(service));
 }
 
@@ -105,7 +107,7 @@ void Replica::Put(EndpointSlice slice, std::string version) {
 }
 
 void Replica::Put(api::ImportedService service, std::string version) {
-  imports_.Set(service.import.name.ToString(), std::move(version));
+  service.import.origin.held_version = absl::Cord(std::move(version));
   for (EndpointSlice& slice : service.slices) directory_.Put(std::move(slice));
   directory_.Put(std::move(service.import));
 }
@@ -117,7 +119,6 @@ void Replica::Put(AddressOwner owner, std::string version) {
 }
 
 void Replica::RemoveImport(std::string_view key) {
-  imports_.Erase(key);
   if (const ServiceImport* import = directory_.snapshot()->FindServiceImport(key)) {
     directory_.RemoveServiceImport(import->name);
   }
@@ -147,30 +148,59 @@ void Replica::Remove(std::string_view type_url, std::string_view name) {
   } else if (type_url == api::kAddressType) {
     RemoveOwner(name);
   } else if (type_url == api::kNamespaceType) {
-    namespaces_.Erase(name);
     directory_.RemoveNamespace(name);
   } else if (const size_t slash = name.find('/'); slash != std::string_view::npos) {
-    services_.Erase(name);
     directory_.RemoveService(
         {std::string(name.substr(0, slash)), std::string(name.substr(slash + 1))});
   }
 }
 
 Replica::Image Replica::image() const {
-  return {directory_.snapshot(),          namespaces_.frozen(), services_.frozen(),
-          endpoints_.versions().frozen(), imports_.frozen(),    endpoints_.InTransit()};
+  return {directory_.snapshot(), endpoints_.versions().frozen(), endpoints_.InTransit()};
 }
 
-const HeldVersions& Replica::HeldOf(std::string_view type_url) const {
-  if (type_url == api::kNamespaceType) return namespaces_;
-  if (type_url == api::kServiceType) return services_;
-  if (type_url == api::kServiceImportType) return imports_;
-  if (type_url == api::kAddressType) return addresses_;
-  return endpoints_.versions();
+bool Replica::Holds(std::string_view type_url, std::string_view name,
+                    std::string_view version) const {
+  if (version.empty()) return false;
+  const Snapshot& snapshot = *directory_.snapshot();
+  if (type_url == api::kNamespaceType) return IsHeldIn(snapshot.FindNamespace(name), version);
+  if (type_url == api::kServiceType) return IsHeldIn(snapshot.FindService(name), version);
+  if (type_url == api::kServiceImportType) {
+    return IsHeldIn(snapshot.FindServiceImport(name), version);
+  }
+  if (type_url == api::kAddressType) return IsHeldIn(addresses_, name, version);
+  return IsHeldIn(endpoints_.versions(), name, version);
 }
 
-const HeldVersions::Frozen& Replica::versions(std::string_view type_url) const {
-  return HeldOf(type_url).frozen();
+size_t Replica::held_count(std::string_view type_url) const {
+  const Snapshot& snapshot = *directory_.snapshot();
+  if (type_url == api::kNamespaceType) return snapshot.namespace_count();
+  if (type_url == api::kServiceType) return snapshot.service_count();
+  if (type_url == api::kServiceImportType) return snapshot.service_import_count();
+  if (type_url == api::kAddressType) return addresses_.frozen().size();
+  return endpoints_.versions().frozen().size();
+}
+
+void Replica::ForEachHeld(
+    std::string_view type_url,
+    absl::FunctionRef<void(const std::string&, const std::string&)> visit) const {
+  const Snapshot& snapshot = *directory_.snapshot();
+  if (type_url == api::kNamespaceType) {
+    snapshot.ForEachNamespace(
+        [&](const Namespace& ns) { visit(ns.name, std::string(ns.origin.held_version)); });
+  } else if (type_url == api::kServiceType) {
+    snapshot.ForEachService([&](const Service& service) {
+      visit(service.name.ToString(), std::string(service.origin.held_version));
+    });
+  } else if (type_url == api::kServiceImportType) {
+    snapshot.ForEachServiceImport([&](const ServiceImport& import) {
+      visit(import.name.ToString(), std::string(import.origin.held_version));
+    });
+  } else if (type_url == api::kAddressType) {
+    addresses_.frozen().ForEach(visit);
+  } else {
+    endpoints_.versions().frozen().ForEach(visit);
+  }
 }
 
 }  // namespace portolan::proxy

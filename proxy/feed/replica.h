@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "directory/directory.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
@@ -27,13 +28,11 @@ class Replica {
   absl::StatusOr<Directory::Committed> Apply(
       const envoy::service::discovery::v3::DeltaDiscoveryResponse& response);
 
-  // Everything as it is after the last response, shared and not copied.
+  // Everything as it is after the last response, shared and not copied. Versions are the objects'
+  // own (Origin), but for heads and slices, which may be held in another than is shown.
   struct Image {
     std::shared_ptr<const Snapshot> snapshot;
-    HeldVersions::Frozen namespaces;
-    HeldVersions::Frozen services;
     HeldVersions::Frozen endpoints;
-    HeldVersions::Frozen imports;
     // Services whose endpoints are held in another version than the snapshot shows.
     StringSet endpoints_in_transit;
   };
@@ -45,18 +44,20 @@ class Replica {
   Directory::Committed GiveUp(const std::vector<IpAddress>& ips);
 
   const std::shared_ptr<const Snapshot>& snapshot() const { return directory_.snapshot(); }
-  // REQUIRES: a directory type.
-  const HeldVersions::Frozen& versions(std::string_view type_url) const;
+  // The resources of a directory type that are held: how many, and visit(name, version) for each.
+  size_t held_count(std::string_view type_url) const;
+  void ForEachHeld(std::string_view type_url,
+                   absl::FunctionRef<void(const std::string&, const std::string&)> visit) const;
   size_t endpoints_in_transit() const { return endpoints_.in_transit_count(); }
 
  private:
+  bool Holds(std::string_view type_url, std::string_view name, std::string_view version) const;
   void Put(Namespace ns, std::string version);
   void Put(Service service, std::string version);
   void Put(api::EndpointsHead head, std::string version);
   void Put(EndpointSlice slice, std::string version);
   void Put(api::ImportedService service, std::string version);
   void Put(AddressOwner owner, std::string version);
-  const HeldVersions& HeldOf(std::string_view type_url) const;
   Directory::Committed Commit();
   void Remove(std::string_view type_url, std::string_view name);
   void RemoveImport(std::string_view key);
@@ -64,10 +65,7 @@ class Replica {
   void RemoveOwner(std::string_view address);
 
   Directory directory_;
-  HeldVersions namespaces_;
-  HeldVersions services_;
   EndpointSets endpoints_;
-  HeldVersions imports_;
   // Without those of which it is known that nobody has them.
   HeldVersions addresses_;
   absl::flat_hash_set<IpAddress> demanded_;

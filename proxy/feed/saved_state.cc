@@ -56,10 +56,10 @@ class BodyWriter {
   explicit BodyWriter(CodedOutputStream& out) : out_(out) {}
 
   template <typename Message>
-  void Add(const std::string& name, std::string_view version, const Message& message) {
+  void Add(const std::string& name, std::string version, const Message& message) {
     v1::SavedResource saved;
     saved.set_name(name);
-    saved.set_version(version.data(), version.size());
+    saved.set_version(std::move(version));
     saved.mutable_resource()->PackFrom(message);
     Add(saved);
   }
@@ -74,22 +74,18 @@ class BodyWriter {
   CodedOutputStream& out_;
 };
 
-std::string_view VersionOf(const HeldVersions::Frozen& versions, std::string_view name) {
-  const std::string* version = versions.Find(name);
-  return version == nullptr ? std::string_view() : *version;
-}
-
 void AddEndpoints(const Replica::Image& image, const std::string& service_key,
                   const SliceSet& slices, BodyWriter& body) {
   const bool in_transit = image.endpoints_in_transit.contains(service_key);
   const auto version_of = [&](const std::string& name) {
-    return in_transit ? std::string_view() : VersionOf(image.endpoints, name);
+    const std::string* version = in_transit ? nullptr : image.endpoints.Find(name);
+    return version == nullptr ? std::string() : *version;
   };
   api::EndpointsHead head{service_key, {}};
   for (const auto& [name, slice] : slices) {
     const std::string resource_name = service_key + "/" + name;
-    const std::string_view version = version_of(resource_name);
-    head.slices.push_back({name, std::string(version)});
+    const std::string version = version_of(resource_name);
+    head.slices.push_back({name, version});
     body.Add(resource_name, version, api::ToProto(*slice));
   }
   body.Add(service_key, version_of(service_key), api::ToProto(head));
@@ -97,18 +93,18 @@ void AddEndpoints(const Replica::Image& image, const std::string& service_key,
 
 void AddReplica(const Replica::Image& image, BodyWriter& body) {
   image.snapshot->ForEachNamespace([&](const Namespace& ns) {
-    body.Add(ns.name, VersionOf(image.namespaces, ns.name), api::ToProto(ns));
+    body.Add(ns.name, std::string(ns.origin.held_version), api::ToProto(ns));
   });
   image.snapshot->ForEachService([&](const Service& service) {
-    const std::string name = service.name.ToString();
-    body.Add(name, VersionOf(image.services, name), api::ToProto(service));
+    body.Add(service.name.ToString(), std::string(service.origin.held_version),
+             api::ToProto(service));
   });
   image.snapshot->ForEachSliceSet([&](const std::string& key, const SliceSet& slices) {
     AddEndpoints(image, key, slices, body);
   });
   image.snapshot->ForEachServiceImport([&](const ServiceImport& import) {
     const std::string name = import.name.ToString();
-    body.Add(name, VersionOf(image.imports, name),
+    body.Add(name, std::string(import.origin.held_version),
              api::ToProto(import, image.snapshot->FindImportedSlices(name)));
   });
   // Services that are known to have no endpoints: a head that lists nothing. The directory does not

@@ -35,17 +35,19 @@ Service ReadService(const json& object) {
   const json& spec = object["spec"];
   Service service;
   service.labels = LabelsOf(object);
-  service.ports = PortsOf(spec);
+  for (ServicePort& port : PortsOf(spec)) service.ports.push_back(std::move(port));
   service.name = NameOf(object);
   if (spec.value("type", "ClusterIP") == "ExternalName") service.type = ServiceType::kExternalName;
   service.headless = spec.value("clusterIP", "") == "None";
-  service.external_name = spec.value("externalName", "");
+  ServiceExtras extras;
+  extras.external_name = spec.value("externalName", "");
   for (const json& ip : spec.value("clusterIPs", json::array())) {
     if (ip != "None") service.cluster_ips.push_back(*IpAddress::Parse(ip.get<std::string>()));
   }
   for (const json& ip : spec.value("externalIPs", json::array())) {
-    service.external_ips.push_back(*IpAddress::Parse(ip.get<std::string>()));
+    extras.external_ips.push_back(*IpAddress::Parse(ip.get<std::string>()));
   }
+  service.extras = std::move(extras);
   return service;
 }
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace portolan {
 namespace {
 
@@ -13,6 +15,12 @@ Service MakeService(std::string_view name, std::initializer_list<std::string_vie
   service.name = {"default", std::string(name)};
   for (auto address : addresses) service.cluster_ips.push_back(*IpAddress::Parse(address));
   return service;
+}
+
+ServiceExtras WithExternalIps(std::vector<IpAddress> ips) {
+  ServiceExtras extras;
+  extras.external_ips = std::move(ips);
+  return extras;
 }
 
 EndpointSlice MakeSlice(std::string_view name, std::string_view service) {
@@ -60,13 +68,51 @@ TEST(Directory, AClusterIpIsItsServicesWhoeverElseNamesItAsExternal) {
   const IpAddress ip = *IpAddress::Parse("10.43.0.1");
   Directory directory;
   Service thief = MakeService("thief", {"10.43.0.2"});
-  thief.external_ips = {ip};
+  thief.extras = WithExternalIps({ip});
   directory.Put(thief);
   directory.Put(MakeService("backend", {"10.43.0.1"}));
   directory.Put(thief);
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "backend");
   directory.RemoveService({"default", "backend"});
   EXPECT_EQ(directory.Commit().snapshot->FindServiceByAddress(ip)->name.name, "thief");
+}
+
+// An address leads to the very object that the name leads to, however Services contend for it.
+TEST(Directory, AnAddressLeadsToTheServiceAsItIsInTheSameSnapshot) {
+  for (uint32_t seed = 0; seed < 50; ++seed) {
+    std::mt19937 random(seed);
+    Directory directory;
+    for (int step = 0; step < 200; ++step) {
+      const std::string name = "s" + std::to_string(random() % 5);
+      if (random() % 4 == 0) {
+        directory.RemoveService({"default", name});
+      } else {
+        Service service = MakeService(name, {});
+        const auto ip = [&] {
+          return *IpAddress::Parse("10.43.0." + std::to_string(random() % 6));
+        };
+        if (random() % 2 == 0) service.cluster_ips.push_back(ip());
+        if (random() % 2 == 0) service.extras = WithExternalIps({ip(), ip()});
+        directory.Put(std::move(service));
+      }
+      if (random() % 3 != 0) continue;  // several changes to a commit
+      const auto snapshot = directory.Commit().snapshot;
+      for (int host = 0; host < 6; ++host) {
+        const IpAddress ip = *IpAddress::Parse("10.43.0." + std::to_string(host));
+        bool claimed = false;
+        snapshot->ForEachService([&](const Service& service) {
+          const auto addresses = service.Addresses();
+          claimed |= std::binary_search(addresses.begin(), addresses.end(), ip);
+        });
+        const Service* found = snapshot->FindServiceByAddress(ip);
+        ASSERT_EQ(found != nullptr, claimed) << "seed " << seed << " step " << step;
+        if (found == nullptr) continue;
+        ASSERT_EQ(found, snapshot->FindService(found->name.ToString()));
+        const auto addresses = found->Addresses();
+        ASSERT_TRUE(std::binary_search(addresses.begin(), addresses.end(), ip));
+      }
+    }
+  }
 }
 
 TEST(Directory, AnAddressClaimedTwiceStaysWithTheFirstUntilItGoes) {

@@ -27,7 +27,7 @@ inline void PutSmallCluster(Directory& directory) {
   backend.cluster_ips = {ip("10.43.0.123"), ip("fd43::123")};
   backend.ports = {{"http", Protocol::kTcp, 8080}};
   backend.labels = {{"app", "backend"}};
-  backend.origin = {"42", arrived};
+  backend.origin = {absl::Cord("42"), arrived, {}};
   directory.Put(backend);
   for (const bool v6 : {false, true}) {
     EndpointSlice slice;
@@ -39,7 +39,7 @@ inline void PutSmallCluster(Directory& directory) {
                        endpoint(v6 ? "fd42::2" : "10.42.0.2", "backend-2", {false, true, true})};
     slice.endpoints[0].node_name = "node-a";
     slice.endpoints[0].zone = "zone-a";
-    slice.origin = {"43", arrived};
+    slice.origin = {absl::Cord("43"), arrived, {}};
     directory.Put(std::move(slice));
   }
 
@@ -57,7 +57,9 @@ inline void PutSmallCluster(Directory& directory) {
   Service external;
   external.name = {"web", "external"};
   external.type = ServiceType::kExternalName;
-  external.external_name = "www.Example.com";
+  ServiceExtras extras;
+  extras.external_name = "www.Example.com";
+  external.extras = std::move(extras);
   directory.Put(external);
 
   Service none;

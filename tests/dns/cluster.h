@@ -35,7 +35,9 @@ class Cluster {
     Service service;
     service.name = {std::move(ns), std::move(name)};
     service.type = ServiceType::kExternalName;
-    service.external_name = std::move(target);
+    ServiceExtras extras;
+    extras.external_name = std::move(target);
+    service.extras = std::move(extras);
     directory_.Put(std::move(service));
   }
   // Pairs of address and hostname, in a slice for each family.

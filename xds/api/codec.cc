@@ -165,7 +165,8 @@ absl::StatusOr<Namespace> Convert(std::string_view name, const v1::Namespace& pr
 }
 
 // Fills in the addresses and ports of `service`.
-absl::Status ConvertReachability(const v1::Service& proto, Service& service) {
+absl::Status ConvertReachability(const v1::Service& proto, Service& service,
+                                 ServiceExtras& extras) {
   auto cluster = ParseAddresses("cluster_ips", proto.cluster_ips());
   auto external = ParseAddresses("external_ips", proto.external_ips());
   auto load_balancer = ParseAddresses("load_balancer_ips", proto.load_balancer_ips());
@@ -178,15 +179,16 @@ absl::Status ConvertReachability(const v1::Service& proto, Service& service) {
   if (proto.headless() && !cluster->empty()) {
     return InvalidArgument("cluster_ips: a headless Service has none");
   }
-  service.cluster_ips = *std::move(cluster);
-  service.external_ips = *std::move(external);
-  service.load_balancer_ips = *std::move(load_balancer);
-  service.ports = *std::move(ports);
+  service.cluster_ips.assign(cluster->begin(), cluster->end());
+  extras.external_ips = *std::move(external);
+  extras.load_balancer_ips = *std::move(load_balancer);
+  service.ports.assign(ports->begin(), ports->end());
   return absl::OkStatus();
 }
 
 absl::StatusOr<Service> Convert(std::string_view name, const v1::Service& proto) {
   Service service;
+  ServiceExtras extras;
   service.name = {proto.namespace_(), proto.name()};
   const auto type = ParseServiceType(proto.type());
   absl::Status status = CheckSameName("namespace, name", name, service.name.ToString());
@@ -195,22 +197,23 @@ absl::StatusOr<Service> Convert(std::string_view name, const v1::Service& proto)
   status.Update(
       CheckText("external_name", proto.external_name(), kMaxName + 1, Presence::kOptional));
   status.Update(type.status());
-  status.Update(ConvertReachability(proto, service));
+  status.Update(ConvertReachability(proto, service, extras));
   if (!status.ok()) return status;
   service.type = *type;
   service.headless = proto.headless();
-  service.external_name = proto.external_name();
+  extras.external_name = proto.external_name();
   service.publish_not_ready_addresses = proto.publish_not_ready_addresses();
   if (proto.client_ip_affinity_seconds() > 0) {
     service.session_affinity = SessionAffinity::kClientIp;
-    service.session_affinity_timeout = absl::Seconds(proto.client_ip_affinity_seconds());
+    service.session_affinity_seconds = proto.client_ip_affinity_seconds();
   }
   if (proto.internal_traffic_policy_local()) {
     service.internal_traffic_policy = TrafficPolicy::kLocal;
   }
-  service.traffic_distribution = proto.traffic_distribution();
+  extras.traffic_distribution = proto.traffic_distribution();
   service.labels = ParseLabels(proto.labels());
-  service.annotations = ParseLabels(proto.annotations());
+  extras.annotations = ParseLabels(proto.annotations());
+  service.extras = std::move(extras);
   return service;
 }
 
@@ -385,7 +388,7 @@ absl::Status Named(std::string_view type_url, std::string_view name, const absl:
                          name.substr(0, 2 * kMaxName), Message(error));
 }
 
-void AddAddresses(const std::vector<IpAddress>& from,
+void AddAddresses(std::span<const IpAddress> from,
                   google::protobuf::RepeatedPtrField<std::string>* to) {
   for (const IpAddress& address : from) {
     to->Add()->assign(reinterpret_cast<const char*>(address.bytes().data()),
@@ -480,7 +483,7 @@ void SetOrigin(const Origin& origin, envoy::service::discovery::v3::Resource& re
         static_cast<double>(absl::ToUnixNanos(origin.arrived)));
   }
   if (!origin.resource_version.empty()) {
-    fields["resource_version"].set_string_value(origin.resource_version);
+    fields["resource_version"].set_string_value(std::string(origin.resource_version));
   }
 }
 
@@ -498,19 +501,19 @@ v1::Service ToProto(const Service& service) {
   proto.set_type(ToProto(service.type));
   proto.set_headless(service.headless);
   AddAddresses(service.cluster_ips, proto.mutable_cluster_ips());
-  AddAddresses(service.external_ips, proto.mutable_external_ips());
-  AddAddresses(service.load_balancer_ips, proto.mutable_load_balancer_ips());
-  proto.set_external_name(service.external_name);
+  AddAddresses(service.extras->external_ips, proto.mutable_external_ips());
+  AddAddresses(service.extras->load_balancer_ips, proto.mutable_load_balancer_ips());
+  proto.set_external_name(service.extras->external_name);
   AddPorts(service.ports, proto);
   proto.set_publish_not_ready_addresses(service.publish_not_ready_addresses);
   if (service.session_affinity == SessionAffinity::kClientIp) {
-    proto.set_client_ip_affinity_seconds(
-        static_cast<uint32_t>(absl::ToInt64Seconds(service.session_affinity_timeout)));
+    proto.set_client_ip_affinity_seconds(service.session_affinity_seconds);
   }
   proto.set_internal_traffic_policy_local(service.internal_traffic_policy == TrafficPolicy::kLocal);
-  proto.set_traffic_distribution(service.traffic_distribution);
-  proto.mutable_labels()->insert(service.labels.begin(), service.labels.end());
-  proto.mutable_annotations()->insert(service.annotations.begin(), service.annotations.end());
+  proto.set_traffic_distribution(service.extras->traffic_distribution);
+  proto.mutable_labels()->insert(service.labels->begin(), service.labels->end());
+  proto.mutable_annotations()->insert(service.extras->annotations.begin(),
+                                      service.extras->annotations.end());
   return proto;
 }
 

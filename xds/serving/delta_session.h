@@ -36,7 +36,7 @@ class DeltaSession {
   using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
 
   // A response is cut when it exceeds this; a larger resource travels alone.
-  static constexpr size_t kMaxResponseBytes = 256u << 10;
+  static constexpr size_t kMaxResponseBytes = 64u << 10;
   // What a client may ask for. Beyond: kResourceExhausted.
   static constexpr size_t kMaxNames = 1'000'000;
   static constexpr size_t kMaxTypes = 32;

@@ -34,6 +34,8 @@ std::string HashOf(std::string_view bytes) {
   EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
   std::string hex;
   for (int i = 0; i < 8; ++i) hex += fmt::format("{:02x}", digest[i]);
+  // What strings and Cords hold without a block of memory of its own.
+  hex.resize(kVersionDigits);
   return hex;
 }
 
@@ -146,7 +148,7 @@ ResourcePtr EncodeHead(const std::string& service_key, const std::vector<Resourc
     head.slices.push_back({slice->name.substr(service_key.size() + 1), slice->version});
   }
   return EncodeResource(ResourceType::kEndpoints, service_key, api::ToProto(head),
-                        Origin{"", arrived});
+                        Origin{{}, arrived, {}});
 }
 
 }  // namespace portolan::xds

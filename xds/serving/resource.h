@@ -34,9 +34,11 @@ inline constexpr size_t kResourceTypes = 6;
 std::string_view TypeUrl(ResourceType type);
 std::optional<ResourceType> ResourceTypeOf(std::string_view type_url);
 
+inline constexpr size_t kVersionDigits = 15;
+
 struct Resource {
   std::string name;
-  std::string version;  // 16 hexadecimal digits
+  std::string version;  // kVersionDigits hexadecimal digits
   // A `resources` field of a DeltaDiscoveryResponse, complete: tag, length, Resource message.
   grpc::Slice wire;
 };

@@ -62,7 +62,7 @@ class ManifestReader {
     }
     const Field metadata = object["metadata"];
     const Field version = metadata["resourceVersion"];
-    const Origin origin{version.String(), arrived_};
+    const Origin origin{absl::Cord(version.String()), arrived_, {}};
     std::vector<Object> converted = Convert(object, kind, origin);
     if (!errors.ok()) return Describe(errors, type.kind, NameOf(object));
     for (Object& one : converted) {

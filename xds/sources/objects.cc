@@ -144,7 +144,8 @@ void ReadClusterIps(const Field& spec, Service& service) {
     return;
   }
   if (all.present() && !all.value()->items.empty()) {
-    service.cluster_ips = ReadIps(all);
+    const std::vector<IpAddress> ips = ReadIps(all);
+    service.cluster_ips.assign(ips.begin(), ips.end());
   } else if (!first.empty()) {
     service.cluster_ips.push_back(ReadIp(one));
   }
@@ -155,16 +156,17 @@ void ReadClusterIps(const Field& spec, Service& service) {
   }
 }
 
-void ReadExternalName(const Field& spec, Service& service) {
+std::string ReadExternalName(const Field& spec, ServiceType type) {
   const Field name = spec["externalName"];
-  if (service.type != ServiceType::kExternalName) return;
-  service.external_name = name.String();
-  if (service.external_name.ends_with('.')) service.external_name.pop_back();
-  if (service.external_name.empty()) {
+  if (type != ServiceType::kExternalName) return "";
+  std::string target = name.String();
+  if (target.ends_with('.')) target.pop_back();
+  if (target.empty()) {
     name.Fail("is missing");
-  } else if (!IsSubdomain(service.external_name)) {
-    name.Fail(fmt::format("'{}' is not a DNS name", service.external_name));
+  } else if (!IsSubdomain(target)) {
+    name.Fail(fmt::format("'{}' is not a DNS name", target));
   }
+  return target;
 }
 
 void ReadSessionAffinity(const Field& spec, Service& service) {
@@ -178,21 +180,23 @@ void ReadSessionAffinity(const Field& spec, Service& service) {
   if (seconds < 1 || seconds > 86400) {
     timeout.Fail(fmt::format("{} is not between 1 and 86400 seconds", seconds));
   }
-  service.session_affinity_timeout = absl::Seconds(seconds);
+  service.session_affinity_seconds = static_cast<uint32_t>(seconds);
 }
 
 // What a load balancer hands to the node as it came (ipMode VIP, the default) is the Service's own
 // address; with ipMode Proxy the packets must reach the load balancer, so it is not ours to carry.
-void ReadLoadBalancer(const Field& object, Service& service) {
-  if (service.type != ServiceType::kLoadBalancer) return;
+std::vector<IpAddress> ReadLoadBalancer(const Field& object, ServiceType type) {
+  std::vector<IpAddress> ips;
+  if (type != ServiceType::kLoadBalancer) return ips;
   const Field status = object["status"];
   const Field balancer = status["loadBalancer"];
   const Field ingress = balancer["ingress"];
   ingress.ForEachItem([&](const Field& item) {
     const Field ip = item["ip"];
     const Field mode = item["ipMode"];
-    if (ip.present() && mode.String() != "Proxy") service.load_balancer_ips.push_back(ReadIp(ip));
+    if (ip.present() && mode.String() != "Proxy") ips.push_back(ReadIp(ip));
   });
+  return ips;
 }
 
 std::string ReadServiceName(const Field& label) {
@@ -352,7 +356,8 @@ Service ReadService(const Field& object, const Origin& origin) {
     name.Fail(fmt::format("'{}' is not a DNS label", service.name.name));
   }
   service.labels = ReadLabels(labels);
-  service.annotations = ReadLabels(annotations, kOwnAnnotations);
+  ServiceExtras extras;
+  extras.annotations = ReadLabels(annotations, kOwnAnnotations);
   service.origin = origin;
 
   const Field spec = object["spec"];
@@ -364,12 +369,12 @@ Service ReadService(const Field& object, const Origin& origin) {
                                               {"ExternalName", ServiceType::kExternalName}});
   ReadClusterIps(spec, service);
   ReadIpFamilies(spec, service);
-  ReadExternalName(spec, service);
+  extras.external_name = ReadExternalName(spec, service.type);
   ReadServicePorts(spec, service);
   ReadSessionAffinity(spec, service);
-  ReadLoadBalancer(object, service);
+  extras.load_balancer_ips = ReadLoadBalancer(object, service.type);
   const Field external_ips = spec["externalIPs"];
-  service.external_ips = ReadIps(external_ips);
+  extras.external_ips = ReadIps(external_ips);
   const Field publish = spec["publishNotReadyAddresses"];
   service.publish_not_ready_addresses = publish.Bool(false);
   const Field internal = spec["internalTrafficPolicy"];
@@ -378,7 +383,8 @@ Service ReadService(const Field& object, const Origin& origin) {
   const Field distribution = spec["trafficDistribution"];
   // Not held against the known words: a newer API server may have more of them, and an unknown one
   // only means no preference.
-  service.traffic_distribution = distribution.String();
+  extras.traffic_distribution = distribution.String();
+  service.extras = std::move(extras);
   return service;
 }
 

@@ -57,7 +57,9 @@ class RandomCluster {
     service.headless = shape < 3;
     if (shape == 3) {
       service.type = ServiceType::kExternalName;
-      service.external_name = Pick(2) == 0 ? "s1.ns1.svc.cluster.local" : "example.org";
+      ServiceExtras extras;
+      extras.external_name = Pick(2) == 0 ? "s1.ns1.svc.cluster.local" : "example.org";
+      service.extras = std::move(extras);
     } else if (!service.headless) {
       for (size_t i = 0; i < Pick(4); ++i) service.cluster_ips.push_back(RandomIp(true));
       for (size_t i = 0; i < Pick(3); ++i) service.cluster_ips.push_back(RandomIp(false));

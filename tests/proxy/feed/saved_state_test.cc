@@ -6,6 +6,7 @@
 #include <random>
 
 #include "common/status.h"
+#include "tests/proxy/feed/held.h"
 #include "tests/xds/api/samples.h"
 
 namespace portolan::proxy {
@@ -13,7 +14,12 @@ namespace portolan::proxy {
 using namespace api;
 namespace {
 
+using testing::AllOf;
+using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Pair;
+using testing::SizeIs;
 
 Replica& Filled(Replica& replica) {
   std::vector<Resource> services;
@@ -52,12 +58,10 @@ TEST(SavedState, WhatIsWrittenIsRead) {
   const SliceSet* imported = state->replica->snapshot()->FindImportedSlices("default/mc");
   ASSERT_NE(imported, nullptr);
   EXPECT_EQ(imported->at("mc-c1")->source_cluster, "c1");
-  EXPECT_EQ(*state->replica->versions(kServiceImportType).Find(std::string_view("default/mc")),
-            "i1");
+  EXPECT_THAT(Held(*state->replica, kServiceImportType), ElementsAre(Pair("default/mc", "i1")));
   EXPECT_EQ(state->replica->endpoints_in_transit(), 0u);
-  EXPECT_EQ(state->replica->versions(kEndpointsType).size(), 40u);
-  EXPECT_EQ(*state->replica->versions(kEndpointsType).Find(std::string_view("default/svc-7/s-7")),
-            "v7");
+  EXPECT_THAT(Held(*state->replica, kEndpointsType),
+              AllOf(SizeIs(40), Contains(Pair("default/svc-7/s-7", "v7"))));
 }
 
 TEST(SavedState, OwnersOfAddressesAreNotSaved) {

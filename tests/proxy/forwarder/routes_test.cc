@@ -28,8 +28,14 @@ Service MakeService(std::string name, std::vector<std::string> cluster_ips,
   Service service;
   service.name = {"default", std::move(name)};
   for (const std::string& ip : cluster_ips) service.cluster_ips.push_back(Ip(ip));
-  service.ports = std::move(ports);
+  service.ports.assign(ports.begin(), ports.end());
   return service;
+}
+
+ServiceExtras WithExternalIp(std::string_view ip) {
+  ServiceExtras extras;
+  extras.external_ips = {Ip(ip)};
+  return extras;
 }
 
 Endpoint MakeEndpoint(std::string_view ip, EndpointConditions conditions = {}) {
@@ -82,8 +88,9 @@ class Routes : public testing::Test {
 
 TEST_F(Routes, LeadFromEveryAddressOfAServiceToItsEndpoints) {
   Service service = MakeService("backend", {"10.43.0.1"});
-  service.external_ips = {Ip("192.0.2.1")};
-  service.load_balancer_ips = {Ip("198.51.100.1")};
+  ServiceExtras extras = WithExternalIp("192.0.2.1");
+  extras.load_balancer_ips = {Ip("198.51.100.1")};
+  service.extras = extras;
   directory_.Put(service);
   directory_.Put(
       MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1"), MakeEndpoint("10.42.0.2")}));
@@ -100,7 +107,7 @@ TEST_F(Routes, AnUnknownAddressIsNoService) {
 
 TEST_F(Routes, AClusterIpHasItsPortsAloneAnExternalAddressMayHaveOthers) {
   Service service = MakeService("backend", {"10.43.0.1"});
-  service.external_ips = {Ip("192.0.2.1")};
+  service.extras = WithExternalIp("192.0.2.1");
   directory_.Put(service);
   Commit();
   EXPECT_EQ(MatchOf("10.43.0.1:81"), Match::kNoSuchPort);
@@ -171,7 +178,7 @@ TEST_F(Routes, ExternalNameAndHeadlessServicesHaveNone) {
   external.type = ServiceType::kExternalName;
   Service headless = MakeService("headless", {});
   headless.headless = true;
-  headless.external_ips = {Ip("192.0.2.1")};
+  headless.extras = WithExternalIp("192.0.2.1");
   directory_.Put(external);
   directory_.Put(headless);
   Commit();
@@ -181,7 +188,7 @@ TEST_F(Routes, ExternalNameAndHeadlessServicesHaveNone) {
 
 TEST_F(Routes, AClusterIpIsNotTakenOverByAnExternalAddress) {
   Service thief = MakeService("a-thief", {"10.43.0.9"});
-  thief.external_ips = {Ip("10.43.0.1")};
+  thief.extras = WithExternalIp("10.43.0.1");
   directory_.Put(thief);
   directory_.Put(MakeSlice("t-1", "a-thief", {MakeEndpoint("10.42.0.9")}));
   Commit();
@@ -282,7 +289,7 @@ class RandomCluster {
       service.cluster_ips.push_back(Ip("10.43.0." + std::to_string(Pick(4))));
     }
     if (Pick(2) == 0) service.cluster_ips.push_back(Ip("fd00::" + std::to_string(Pick(4))));
-    if (Pick(2) == 0) service.external_ips.push_back(Ip("10.43.0." + std::to_string(Pick(4))));
+    if (Pick(2) == 0) service.extras = WithExternalIp("10.43.0." + std::to_string(Pick(4)));
     for (int i = Pick(4); i > 0; --i) {
       service.ports.push_back({"p" + std::to_string(Pick(3)),
                                Pick(2) ? Protocol::kTcp : Protocol::kUdp,

@@ -245,7 +245,7 @@ TEST(Codec, AnOwnerThatIsNoPodIsNobody) {
 
 TEST(Codec, TheOriginTravelsBesideTheResource) {
   Resource resource = MakeResource("default/backend", "1", FullService());
-  SetOrigin({"4711", absl::FromUnixSeconds(1700000000)}, resource);
+  SetOrigin({absl::Cord("4711"), absl::FromUnixSeconds(1700000000), {}}, resource);
   auto& fields = *(*resource.mutable_metadata()->mutable_filter_metadata())["portolan.dev/origin"]
                       .mutable_fields();
   const auto parsed = ParseDirectoryResource(kServiceType, resource);

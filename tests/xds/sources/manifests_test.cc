@@ -61,7 +61,7 @@ TEST(Manifests, ServiceWithDefaults) {
   EXPECT_FALSE(service.headless);
   EXPECT_FALSE(service.publish_not_ready_addresses);
   EXPECT_EQ(service.session_affinity, SessionAffinity::kNone);
-  EXPECT_EQ(service.session_affinity_timeout, absl::Hours(3));
+  EXPECT_EQ(service.session_affinity_seconds, 10800u);
   EXPECT_EQ(service.internal_traffic_policy, TrafficPolicy::kCluster);
   EXPECT_EQ(service.origin.arrived, kNow);
   EXPECT_EQ(service.origin.resource_version, "");
@@ -98,21 +98,21 @@ status:
 )");
   EXPECT_EQ(service.name.ToString(), "shop/web");
   EXPECT_EQ(service.origin.resource_version, "4711");
-  EXPECT_THAT(service.labels, ElementsAre(Pair("a", "1"), Pair("b", "2")));
-  EXPECT_THAT(service.annotations, ElementsAre(Pair("portolan.dev/x", "y")));
+  EXPECT_THAT(*service.labels, ElementsAre(Pair("a", "1"), Pair("b", "2")));
+  EXPECT_THAT(service.extras->annotations, ElementsAre(Pair("portolan.dev/x", "y")));
   EXPECT_EQ(service.type, ServiceType::kLoadBalancer);
   EXPECT_THAT(service.cluster_ips,
               ElementsAre(*IpAddress::Parse("10.43.0.5"), *IpAddress::Parse("fd00::5")));
-  EXPECT_THAT(service.external_ips, ElementsAre(*IpAddress::Parse("192.0.2.7")));
-  EXPECT_THAT(service.load_balancer_ips, ElementsAre(*IpAddress::Parse("192.0.2.8")));
+  EXPECT_THAT(service.extras->external_ips, ElementsAre(*IpAddress::Parse("192.0.2.7")));
+  EXPECT_THAT(service.extras->load_balancer_ips, ElementsAre(*IpAddress::Parse("192.0.2.8")));
   EXPECT_THAT(service.ports, ElementsAre(ServicePort{"dns", Protocol::kUdp, 53},
                                          ServicePort{"dns-tcp", Protocol::kTcp, 53},
                                          ServicePort{"assoc", Protocol::kSctp, 9}));
   EXPECT_TRUE(service.publish_not_ready_addresses);
   EXPECT_EQ(service.session_affinity, SessionAffinity::kClientIp);
-  EXPECT_EQ(service.session_affinity_timeout, absl::Seconds(60));
+  EXPECT_EQ(service.session_affinity_seconds, 60u);
   EXPECT_EQ(service.internal_traffic_policy, TrafficPolicy::kLocal);
-  EXPECT_EQ(service.traffic_distribution, "PreferClose");
+  EXPECT_EQ(service.extras->traffic_distribution, "PreferClose");
 }
 
 TEST(Manifests, HeadlessServiceNeedsNoPorts) {
@@ -125,7 +125,7 @@ TEST(Manifests, HeadlessServiceNeedsNoPorts) {
 TEST(Manifests, ExternalNameLosesItsTrailingDot) {
   const auto service =
       One<Service>(ServiceYaml("  type: ExternalName\n  externalName: db.example.com.\n"));
-  EXPECT_EQ(service.external_name, "db.example.com");
+  EXPECT_EQ(service.extras->external_name, "db.example.com");
   EXPECT_EQ(service.type, ServiceType::kExternalName);
 }
 
