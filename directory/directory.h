@@ -18,6 +18,7 @@
 #include "absl/container/btree_set.h"
 #include "common/shared_map.h"
 #include "common/string_map.h"
+#include "directory/address_map.h"
 #include "directory/model.h"
 
 namespace portolan {
@@ -124,7 +125,7 @@ class Snapshot {
   ByName<ServiceImport> imports_;
   ByName<SliceSet> imported_slices_;
   ByName<Pod> pods_;
-  SharedMap<IpAddress, const Service*> service_addresses_;  // of services_
+  AddressMap<const Service*> service_addresses_;  // of services_
   SharedMap<IpAddress, std::shared_ptr<const AddressOwner>> owners_;
 };
 

@@ -171,7 +171,7 @@ json ServiceDetailJson(const Snapshot& snapshot, const Service& service,
   out["sessionAffinity"] =
       service.session_affinity == SessionAffinity::kClientIp ? "ClientIP" : "None";
   if (service.session_affinity == SessionAffinity::kClientIp) {
-    out["sessionAffinityTimeoutSeconds"] = service.session_affinity_seconds;
+    out["sessionAffinityTimeoutSeconds"] = service.extras->session_affinity_seconds;
   }
   out["internalTrafficPolicy"] =
       service.internal_traffic_policy == TrafficPolicy::kLocal ? "Local" : "Cluster";

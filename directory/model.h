@@ -66,10 +66,11 @@ struct ServiceExtras {
   std::string external_name;         // as written, without a trailing dot; kExternalName only
   std::string traffic_distribution;  // "", PreferClose, PreferSameZone, PreferSameNode
   LabelMap annotations;              // only those below portolan.dev/
+  uint32_t session_affinity_seconds = 10800;
   friend bool operator==(const ServiceExtras&, const ServiceExtras&) = default;
 };
 
-// A sidecar holds tens of thousands of these, of 224 bytes each.
+// A sidecar holds tens of thousands of these, of 216 bytes each.
 struct Service {
   ObjectName name;
   ServiceType type = ServiceType::kClusterIp;
@@ -78,7 +79,6 @@ struct Service {
   bool publish_not_ready_addresses = false;
   SessionAffinity session_affinity = SessionAffinity::kNone;
   TrafficPolicy internal_traffic_policy = TrafficPolicy::kCluster;
-  uint32_t session_affinity_seconds = 10800;
   absl::InlinedVector<IpAddress, 1> cluster_ips;
   absl::InlinedVector<ServicePort, 1> ports;
   Rare<LabelMap> labels;

@@ -205,7 +205,7 @@ absl::StatusOr<Service> Convert(std::string_view name, const v1::Service& proto)
   service.publish_not_ready_addresses = proto.publish_not_ready_addresses();
   if (proto.client_ip_affinity_seconds() > 0) {
     service.session_affinity = SessionAffinity::kClientIp;
-    service.session_affinity_seconds = proto.client_ip_affinity_seconds();
+    extras.session_affinity_seconds = proto.client_ip_affinity_seconds();
   }
   if (proto.internal_traffic_policy_local()) {
     service.internal_traffic_policy = TrafficPolicy::kLocal;
@@ -507,7 +507,7 @@ v1::Service ToProto(const Service& service) {
   AddPorts(service.ports, proto);
   proto.set_publish_not_ready_addresses(service.publish_not_ready_addresses);
   if (service.session_affinity == SessionAffinity::kClientIp) {
-    proto.set_client_ip_affinity_seconds(service.session_affinity_seconds);
+    proto.set_client_ip_affinity_seconds(service.extras->session_affinity_seconds);
   }
   proto.set_internal_traffic_policy_local(service.internal_traffic_policy == TrafficPolicy::kLocal);
   proto.set_traffic_distribution(service.extras->traffic_distribution);

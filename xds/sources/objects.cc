@@ -169,7 +169,7 @@ std::string ReadExternalName(const Field& spec, ServiceType type) {
   return target;
 }
 
-void ReadSessionAffinity(const Field& spec, Service& service) {
+void ReadSessionAffinity(const Field& spec, Service& service, ServiceExtras& extras) {
   const Field affinity = spec["sessionAffinity"];
   service.session_affinity = ReadWord<SessionAffinity>(
       affinity, {{"None", SessionAffinity::kNone}, {"ClientIP", SessionAffinity::kClientIp}});
@@ -180,7 +180,7 @@ void ReadSessionAffinity(const Field& spec, Service& service) {
   if (seconds < 1 || seconds > 86400) {
     timeout.Fail(fmt::format("{} is not between 1 and 86400 seconds", seconds));
   }
-  service.session_affinity_seconds = static_cast<uint32_t>(seconds);
+  extras.session_affinity_seconds = static_cast<uint32_t>(seconds);
 }
 
 // What a load balancer hands to the node as it came (ipMode VIP, the default) is the Service's own
@@ -371,7 +371,7 @@ Service ReadService(const Field& object, const Origin& origin) {
   ReadIpFamilies(spec, service);
   extras.external_name = ReadExternalName(spec, service.type);
   ReadServicePorts(spec, service);
-  ReadSessionAffinity(spec, service);
+  ReadSessionAffinity(spec, service, extras);
   extras.load_balancer_ips = ReadLoadBalancer(object, service.type);
   const Field external_ips = spec["externalIPs"];
   extras.external_ips = ReadIps(external_ips);

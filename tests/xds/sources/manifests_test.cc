@@ -61,7 +61,7 @@ TEST(Manifests, ServiceWithDefaults) {
   EXPECT_FALSE(service.headless);
   EXPECT_FALSE(service.publish_not_ready_addresses);
   EXPECT_EQ(service.session_affinity, SessionAffinity::kNone);
-  EXPECT_EQ(service.session_affinity_seconds, 10800u);
+  EXPECT_EQ(service.extras->session_affinity_seconds, 10800u);
   EXPECT_EQ(service.internal_traffic_policy, TrafficPolicy::kCluster);
   EXPECT_EQ(service.origin.arrived, kNow);
   EXPECT_EQ(service.origin.resource_version, "");
@@ -110,7 +110,7 @@ status:
                                          ServicePort{"assoc", Protocol::kSctp, 9}));
   EXPECT_TRUE(service.publish_not_ready_addresses);
   EXPECT_EQ(service.session_affinity, SessionAffinity::kClientIp);
-  EXPECT_EQ(service.session_affinity_seconds, 60u);
+  EXPECT_EQ(service.extras->session_affinity_seconds, 60u);
   EXPECT_EQ(service.internal_traffic_policy, TrafficPolicy::kLocal);
   EXPECT_EQ(service.extras->traffic_distribution, "PreferClose");
 }
