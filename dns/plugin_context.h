@@ -14,6 +14,7 @@ class EventLoop;
 
 namespace portolan::dns {
 
+class CacheStores;
 class OnDemand;
 
 namespace upstream {
@@ -37,6 +38,8 @@ struct PluginContext {
   size_t workers = 1;
   // Fetches what the directory does not hold; null: what it does not hold does not exist.
   OnDemand* on_demand = nullptr;
+  // What the caches of the chains before held; null: every cache begins empty.
+  CacheStores* cache_stores = nullptr;
 };
 
 }  // namespace portolan::dns

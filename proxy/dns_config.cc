@@ -11,39 +11,20 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "dns/corefile/parser.h"
+#include "dns/corefile/words.h"
 
 namespace portolan::proxy {
 namespace {
 
 using dns::corefile::Corefile;
-using dns::corefile::Directive;
-using dns::corefile::Token;
 
 constexpr size_t kMaxCorefileBytes = 1 << 20;
 constexpr std::string_view kBuiltIn = "built-in";
 constexpr std::string_view kFromControlPlane = "control plane";
 
-void AppendWords(const std::vector<Token>& tokens, std::string& out) {
-  for (const Token& token : tokens) out += token.text + '\0';
-}
-
-void AppendWords(const std::vector<Directive>& lines, std::string& out) {
-  for (const Directive& line : lines) {
-    out += line.name.text + '\0';
-    AppendWords(line.arguments, out);
-    out += '{';
-    AppendWords(line.block, out);
-    out += '}';
-  }
-}
-
 // Of the words, after imports: comments and blanks do not count.
 std::string HashOf(const Corefile& corefile) {
-  std::string words;
-  for (const auto& block : corefile.blocks) {
-    AppendWords(block.keys, words);
-    AppendWords(block.directives, words);
-  }
+  const std::string words = WordsOf(corefile);
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   EVP_Digest(words.data(), words.size(), digest, &size, EVP_sha512(), nullptr);

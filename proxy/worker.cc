@@ -61,7 +61,8 @@ void Worker::UseConfig(const dns::Config& config) {
                                                             .pod_namespace = options_.pod_namespace,
                                                             .worker = options_.worker,
                                                             .workers = options_.workers,
-                                                            .on_demand = address_waits_.get()});
+                                                            .on_demand = address_waits_.get(),
+                                                            .cache_stores = &cache_stores_});
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.
   chains_.With([&](auto& current) { std::swap(current, chains); });

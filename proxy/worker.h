@@ -19,6 +19,7 @@
 #include "common/metrics.h"
 #include "dns/cluster_data.h"
 #include "dns/config.h"
+#include "dns/plugins/cache_stores.h"
 #include "dns/server/server.h"
 #include "dns/upstream/upstream.h"
 #include "proxy/forwarder/forwarder.h"
@@ -90,6 +91,7 @@ class Worker {
   EventLoop loop_;
   WorkerOptions options_;
   dns::ClusterDataHolder cluster_data_;
+  dns::CacheStores cache_stores_;
   std::unique_ptr<AddressWaits> address_waits_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
   std::unique_ptr<dns::Server> dns_;

@@ -5,6 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_join.h"
+#include "dns/corefile/words.h"
+#include "dns/plugins/cache_stores.h"
+#include "dns/plugins/forward.h"
 #include "dns/plugins/registry.h"
 #include "dns/wire/bytes.h"
 #include "dns/wire/edns.h"
@@ -75,6 +78,11 @@ void ClearAuthenticData(std::span<uint8_t> reply) {
   wire::Store16(&reply[2], wire::Load16(&reply[2]) & static_cast<uint16_t>(~flag::kAuthenticData));
 }
 
+// Of CacheStores, without the servers that are asked.
+std::string KeyOf(const corefile::Directive& directive, const LoadContext& context) {
+  return context.server() + ' ' + ZonesLabel(context.zones()) + ' ' + corefile::WordsOf(directive);
+}
+
 }  // namespace
 
 absl::Status LoadCache(const corefile::Directive& directive, LoadContext& context) {
@@ -83,8 +91,12 @@ absl::Status LoadCache(const corefile::Directive& directive, LoadContext& contex
   // Not at its own place, in front of the cluster's names (cache.h).
   context.set_place(ChainPlace("loop"));
   context.AddLink([config = *std::move(config), server = context.server(),
-                   borders = context.borders()](const PluginContext& worker) {
-    const CachePlace place{server, worker.workers, worker.search, *borders};
+                   borders = context.borders(), key = KeyOf(directive, context),
+                   forwards = context.shared_forwards()](const PluginContext& worker) {
+    CachePlace place{server, worker.workers, worker.search, *borders};
+    if (worker.cache_stores != nullptr) {
+      place.store = worker.cache_stores->Of(key + forwards->words, Shares(config, worker.workers));
+    }
     return std::make_unique<Cache>(config, place, worker.loop);
   });
   return absl::OkStatus();
@@ -96,7 +108,8 @@ Cache::Cache(const CacheConfig& config, const CachePlace& place, EventLoop& loop
       zones_label_(ZonesLabel(config.zones)),
       clock_(std::move(clock)),
       search_(SearchDomains(place.search)),
-      store_(Shares(config, place.workers)) {
+      store_(place.store != nullptr ? place.store
+                                    : std::make_shared<CacheStore>(Shares(config, place.workers))) {
   if (config_.verify_timeout == absl::ZeroDuration()) return;
   waiting_.reserve(kMaxWaiting);
   timer_ = loop.AddTimer([this] { OnTimer(); });
@@ -132,7 +145,7 @@ Verdict Cache::OnQuery(Exchange& exchange) {
   counters_.requests.Add();
   const CacheTime now = clock_();
   Verdict verdict = Verdict::kNext;
-  CacheEntry* entry = store_.Find(CacheQuestion::Of(query));
+  CacheEntry* entry = store_->Find(CacheQuestion::Of(query));
   if (entry != nullptr && IsUsable(*entry, now)) {
     verdict = SecondsLeft(*entry, now) > 0 ? OnFresh(exchange, *entry, now)
                                            : OnStale(exchange, *entry, now);
@@ -185,7 +198,7 @@ void Cache::Refresh(Exchange& exchange, CacheEntry& entry, CacheTime now) {
 bool Cache::Answer(Exchange& exchange, const CacheEntry& entry, uint32_t ttl) const {
   const wire::Query& query = exchange.query();
   if (entry.message_bytes > exchange.room().size()) return false;
-  store_.Copy(entry, ttl, exchange.room());
+  store_->Copy(entry, ttl, exchange.room());
   upstream::Reply reply;
   reply.message = exchange.room().first(entry.message_bytes);
   for (size_t i = 0; i < reply.counts.size(); ++i) {
@@ -216,17 +229,17 @@ bool Cache::AnswerStale(Exchange& exchange, const CacheEntry& entry) {
 bool Cache::AnswerBelowDenied(Exchange& exchange, CacheTime now) {
   const wire::Query& query = exchange.query();
   // Who validates wants proof of this very denial.
-  if (!store_.has_cuts() || query.dnssec_ok) return false;
+  if (!store_->has_cuts() || query.dnssec_ok) return false;
   size_t least = 1;
   for (const wire::Zone& border : place_.borders) {
     if (border.Holds(query)) least = std::max<size_t>(least, border.labels);
   }
   const uint8_t modes = CacheQuestion::Of(query).modes;
   for (size_t labels = least; labels < query.labels; ++labels) {
-    const CacheEntry* cut = store_.FindCut(SuffixOf(query, query.labels - labels), modes);
+    const CacheEntry* cut = store_->FindCut(SuffixOf(query, query.labels - labels), modes);
     if (cut == nullptr || SecondsLeft(*cut, now) <= 0) continue;
     std::array<uint8_t, CacheStore::kMaxMessageBytes> copy;
-    store_.Copy(*cut, 0, copy);
+    store_->Copy(*cut, 0, copy);
     const size_t bytes =
         WriteDenialBelow(std::span(copy).first(cut->message_bytes), query,
                          static_cast<uint32_t>(SecondsLeft(*cut, now)),
@@ -270,7 +283,7 @@ void Cache::EndWaiting(size_t place) {
   waiting_.erase(waiting_.begin() + static_cast<ptrdiff_t>(place));
   Exchange& exchange = client->exchange();
   const CacheTime now = clock_();
-  const CacheEntry* entry = store_.Find(CacheQuestion::Of(exchange.query()));
+  const CacheEntry* entry = store_->Find(CacheQuestion::Of(exchange.query()));
   if (entry == nullptr) return client->Pass();
   const int64_t left = SecondsLeft(*entry, now);
   const bool answered = left > 0 ? Answer(exchange, *entry, static_cast<uint32_t>(left))
@@ -339,7 +352,7 @@ bool Cache::Store(Exchange& exchange, const CacheableReply& reply, CacheTime now
   }
   const CacheQuestion question = CacheQuestion::Of(query);
   if (reply.sort == ReplySort::kServerError) {
-    const CacheEntry* held = store_.Find(question);
+    const CacheEntry* held = store_->Find(question);
     if (held != nullptr && !IsServfail(*held) && IsUsable(*held, now)) return false;
   }
   std::array<uint8_t, CacheStore::kMaxMessageBytes> copy;
@@ -355,7 +368,7 @@ bool Cache::Store(Exchange& exchange, const CacheableReply& reply, CacheTime now
   cached.flags = reply.reply.flags;
   cached.ttl_at = std::span(reply.ttl_at).first(reply.ttls);
   cached.cuts = reply.cuts(query);
-  store_.Put(question, kind, cached, now, ttl);
+  store_->Put(question, kind, cached, now, ttl);
   return true;
 }
 
@@ -363,13 +376,13 @@ bool Cache::Store(Exchange& exchange, const CacheableReply& reply, CacheTime now
 void Cache::RemoveOutdated(const Exchange& exchange, const CacheableReply& reply, CacheTime now) {
   if (!exchange.answered_by_upstream() || IsFailure(reply)) return;
   const CacheQuestion question = CacheQuestion::Of(exchange.query());
-  const CacheEntry* held = store_.Find(question);
-  if (held != nullptr && SecondsLeft(*held, now) <= 0) store_.Remove(question);
+  const CacheEntry* held = store_->Find(question);
+  if (held != nullptr && SecondsLeft(*held, now) <= 0) store_->Remove(question);
 }
 
 bool Cache::ReplaceByStale(Exchange& exchange, const CacheableReply& reply, CacheTime now) {
   if (!IsFailure(reply) || config_.stale == absl::ZeroDuration()) return false;
-  const CacheEntry* held = store_.Find(CacheQuestion::Of(exchange.query()));
+  const CacheEntry* held = store_->Find(CacheQuestion::Of(exchange.query()));
   return held != nullptr && IsUsable(*held, now) && AnswerStale(exchange, *held);
 }
 
@@ -386,7 +399,7 @@ void Cache::AskAboutSuffix(Exchange& exchange, const CacheableReply& reply, Cach
   CacheQuestion question = CacheQuestion::Of(query);
   question.type = wire::type::kA;
   question.name = SuffixOf(query, query.labels - domain->labels);
-  const CacheEntry* held = store_.Find(question);
+  const CacheEntry* held = store_->Find(question);
   const bool exists = reply.soa_labels >= domain->labels ||
                       (held != nullptr && SecondsLeft(*held, now) > 0 && held->rcode() == 0);
   const size_t labels = domain->labels + (exists ? 1 : 0);
@@ -406,11 +419,11 @@ void Cache::CollectMetrics(MetricFamilies& families) const {
     const Labels labels = {
         {"server", server}, {"type", kKindNames[i]}, {"zones", zones_label_}, {"view", ""}};
     AddGaugeSample(families, "coredns_cache_entries", "The number of elements in the cache.",
-                   labels, static_cast<double>(store_.entries(kind)));
+                   labels, static_cast<double>(store_->entries(kind)));
     AddCounterSample(families, "coredns_cache_hits_total", "The count of cache hits.", labels,
                      static_cast<double>(hits_[i].value()));
     AddCounterSample(families, "coredns_cache_evictions_total", "The count of cache evictions.",
-                     labels, static_cast<double>(store_.evictions(kind)));
+                     labels, static_cast<double>(store_->evictions(kind)));
   }
   auto add = [&](std::string_view name, std::string_view help, const Counter& counter) {
     AddCounterSample(families, name, help,

@@ -45,6 +45,8 @@ struct CachePlace {
   // Zones whose questions go to other servers than those above them: what is denied above says
   // nothing of them.
   std::vector<wire::Zone> borders = {};
+  // What a cache before this one held, of the same capacity; null: nothing yet.
+  std::shared_ptr<CacheStore> store = nullptr;
 };
 
 using CacheClock = std::function<CacheTime()>;
@@ -67,7 +69,7 @@ class Cache : public Plugin {
   After OnReply(Exchange& exchange) override;
   void CollectMetrics(MetricFamilies& families) const override;
 
-  const CacheStore& store() const { return store_; }
+  const CacheStore& store() const { return *store_; }
 
  private:
   // A client that waits for a refresh (verify with a time limit).
@@ -120,7 +122,7 @@ class Cache : public Plugin {
   const std::string zones_label_;
   const CacheClock clock_;
   std::vector<wire::Zone> search_;  // most labels first
-  CacheStore store_;
+  const std::shared_ptr<CacheStore> store_;
 
   std::vector<Waiting> waiting_;  // by `until`
   std::optional<EventLoop::Timer> timer_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "dns/corefile/words.h"
 #include "dns/corefile/zones.h"
 
 namespace portolan::dns {
@@ -19,6 +20,12 @@ upstream::ServerSetConfig Servers(const ForwardConfig& config,
                        pod_resolvers.begin(), pod_resolvers.end());
   }
   return set;
+}
+
+std::string Addresses(const upstream::ServerSetConfig& set) {
+  std::string all;
+  for (const upstream::ServerConfig& server : set.servers) all += server.address.ToString() + ' ';
+  return all;
 }
 
 MakeLink MakeForward(ForwardConfig config) {
@@ -78,6 +85,7 @@ absl::Status LoadForward(const Directive& directive, LoadContext& context) {
   borders.insert(borders.end(), forward->from.begin(), forward->from.end());
   borders.insert(borders.end(), forward->except.begin(), forward->except.end());
   ++context.forwards().count;
+  context.forwards().words += corefile::WordsOf(directive) + Addresses(forward->servers);
   context.AddLink(MakeWatched(*std::move(forward), context));
   return absl::OkStatus();
 }

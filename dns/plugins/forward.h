@@ -79,6 +79,9 @@ MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones, LoadContext& conte
 struct ForwardGroup {
   size_t count = 0;
   bool loop = false;  // the block has the directive
+  // All that is said of the `forward`s, with the servers of the files they name: what other words
+  // were answered by is not for a cache to keep.
+  std::string words;
   std::vector<std::shared_ptr<upstream::LoopWatch>> watches;
 };
 

@@ -13,6 +13,7 @@
 #include "common/status.h"
 #include "dns/config.h"
 #include "dns/corefile/parser.h"
+#include "dns/plugins/cache_stores.h"
 #include "dns/server/query_handler.h"
 #include "dns/upstream/upstream.h"
 #include "dns/wire/edns.h"
@@ -38,19 +39,27 @@ inline std::string ErrorOf(std::string_view directives) {
 class CorefileServer : public ReplySink {
  public:
   // Where the Corefile says UPSTREAM, upstream().address stands.
-  explicit CorefileServer(std::string text) : handler_(slots_, counters_) {
+  explicit CorefileServer(const std::string& text) : handler_(slots_, counters_) { Use(text); }
+  ~CorefileServer() override {
+    handler_.SetChains({});
+    slots_.ReleaseChains();
+  }
+
+  // In the place of the Corefile before, as a worker changes it.
+  void Use(std::string text) {
     for (size_t at; (at = text.find("UPSTREAM")) != std::string::npos;) {
       text.replace(at, 8, upstream_.address.ToString());
     }
     auto config = LoadText(text);
     EXPECT_TRUE(config.ok()) << config.status();
     if (!config.ok()) return;
-    chains_ = (*config)->Instantiate({loop_, cluster_, asks_, {upstream_.address}});
-    handler_.SetChains(chains_->zones());
-  }
-  ~CorefileServer() override {
-    handler_.SetChains({});
-    slots_.ReleaseChains();
+    auto chains = (*config)->Instantiate({.loop = loop_,
+                                          .cluster = cluster_,
+                                          .upstream = asks_,
+                                          .pod_resolvers = {upstream_.address},
+                                          .cache_stores = &cache_stores_});
+    handler_.SetChains(chains->zones());
+    chains_ = std::move(chains);
   }
 
   // The reply; empty if there is none.
@@ -96,6 +105,7 @@ class CorefileServer : public ReplySink {
   ClusterDataHolder cluster_;
   FakeServer upstream_{loop_};
   upstream::Upstream asks_{loop_};
+  CacheStores cache_stores_;
   std::unique_ptr<Chains> chains_;
   ZoneCounterTable counters_;
   SlotPool slots_{16, 4};
