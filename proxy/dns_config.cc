@@ -129,7 +129,7 @@ void DnsConfig::LookAtFiles() {
   if ((*config)->notes() != config_->notes()) {
     for (const std::string& note : (*config)->notes()) log::warn("{}", note);
   }
-  log::info("the files of hosts are read again");
+  log::info("the files that the Corefile names are read again");
   PutInForce(*std::move(config));
 }
 

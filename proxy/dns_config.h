@@ -2,8 +2,9 @@
 //
 // With `reload` in it, the sidecar's own Corefile is read at that directive's interval, with what
 // it imports; other words than before are put in force, and a file that cannot be is refused,
-// logged once and shown, while the old one goes on. The files of `hosts` are looked at (stat) at
-// that directive's interval. What the control plane sends is in force until it sends another.
+// logged once and shown, while the old one goes on. The files of `hosts` and `loadbalance weighted`
+// are looked at (stat) at those directives' intervals. What the control plane sends is in force
+// until it sends another.
 //
 // Main thread only. Files are read here, blocking: no query waits for it.
 #pragma once

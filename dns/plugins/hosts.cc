@@ -19,7 +19,6 @@ using corefile::Token;
 constexpr uint16_t kFlags = wire::flag::kAuthoritative | wire::flag::kRecursionAvailable;
 constexpr std::array<std::string_view, 5> kOptions = {"ttl", "no_reverse", "fallthrough", "reload",
                                                       "fallthrough_unsupported"};
-constexpr absl::Duration kLeastReload = absl::Milliseconds(100);
 constexpr std::string_view kWildcard("\1*", 2);  // the first label of "*.example"
 
 std::string_view View(std::span<const uint8_t> bytes) {
@@ -60,7 +59,7 @@ absl::Status AddInline(const Directive& line, const IpAddress& address, HostsTab
 }
 
 absl::Status ParseOption(const Directive& line, const std::vector<wire::Zone>& zones,
-                         HostsConfig& config, std::vector<std::string>* notes) {
+                         HostsConfig& config) {
   const std::string& name = line.name.text;
   if (name == "ttl") {
     absl::Status status = CheckArguments(line, 1, 1);
@@ -90,7 +89,7 @@ absl::Status ParseOption(const Directive& line, const std::vector<wire::Zone>& z
     return absl::OkStatus();
   }
   if (name == "fallthrough_unsupported") {
-    AddNote(notes, line.name, "hosts", "other types of a known name are answered as NODATA");
+    config.unsupported_fall_through = true;
     return CheckArguments(line, 0, 0);
   }
   return UnknownOption(line, "hosts", kOptions);
@@ -181,9 +180,12 @@ absl::StatusOr<HostsConfig> ParseHosts(const Directive& directive,
   config.file = std::move(file);
   for (const Directive& line : directive.block) {
     const auto address = IpAddress::Parse(line.name.text);
-    absl::Status status = address.ok() ? AddInline(line, *address, *table)
-                                       : ParseOption(line, config.zones, config, notes);
+    absl::Status status =
+        address.ok() ? AddInline(line, *address, *table) : ParseOption(line, config.zones, config);
     if (!status.ok()) return status;
+  }
+  if (config.unsupported_fall_through && config.fallthrough.empty()) {
+    return directive.name.Error("fallthrough_unsupported needs fallthrough");
   }
   config.table = std::move(table);
   return config;
@@ -196,10 +198,9 @@ absl::Status LoadHosts(const Directive& directive, LoadContext& context) {
   const auto stamp = FileStamp::Of(arguments.empty() ? default_file : arguments[0].text);
   auto hosts = ParseHosts(directive, context.zones(), default_file, context.notes());
   if (!hosts.ok()) return hosts.status();
-  if (hosts->reload > absl::ZeroDuration()) {
-    const absl::Duration interval = std::max(hosts->reload, kLeastReload);
-    context.followed().files.push_back({hosts->file, interval, stamp});
-  }
+  context.followed().Follow(hosts->file, hosts->reload, stamp);
+  hosts->file_modified =
+      stamp.has_value() ? absl::FromUnixNanos(stamp->modified_ns) : absl::UnixEpoch();
   context.AddLink(
       [hosts = *std::move(hosts)](const PluginContext&) { return std::make_unique<Hosts>(hosts); });
   return absl::OkStatus();
@@ -212,12 +213,13 @@ Verdict Hosts::OnQuery(Exchange& exchange) {
     const Verdict verdict = AnswerReverse(exchange);
     if (verdict != Verdict::kNext) return verdict;
   }
+  const bool falls_through = wire::AnyHolds(config_.fallthrough, query);
   if (const auto* addresses = config_.table->FindName(View(query.lower_name()))) {
+    const bool supported = query.type == wire::type::kA || query.type == wire::type::kAaaa;
+    if (config_.unsupported_fall_through && falls_through && !supported) return Verdict::kNext;
     return AnswerAddresses(exchange, *addresses);
   }
-  if (query.type == wire::type::kPtr || wire::AnyHolds(config_.fallthrough, query)) {
-    return Verdict::kNext;
-  }
+  if (query.type == wire::type::kPtr || falls_through) return Verdict::kNext;
   failed_.Add();
   exchange.set_reply_bytes(
       wire::WriteEmptyReply(query, exchange.room(), wire::Rcode::kServFail, kFlags));
@@ -269,6 +271,9 @@ Verdict Hosts::AnswerAddresses(Exchange& exchange, const HostsTable::Addresses& 
 void Hosts::CollectMetrics(MetricFamilies& families) const {
   AddGaugeSample(families, "coredns_hosts_entries", "Entries of the hosts file and the Corefile.",
                  {}, static_cast<double>(config_.table->size()));
+  AddGaugeSample(families, "coredns_hosts_reload_timestamp_seconds",
+                 "When the hosts file that is in force was changed.", {},
+                 absl::ToDoubleSeconds(config_.file_modified - absl::UnixEpoch()));
   AddCounterSample(families, "portolan_hosts_answers_total", "Questions answered by hosts.",
                    {{"outcome", "answered"}}, static_cast<double>(answered_.value()));
   AddCounterSample(families, "portolan_hosts_answers_total", "Questions answered by hosts.",

@@ -5,15 +5,17 @@
 //       ttl SECONDS             default 3600
 //       no_reverse
 //       fallthrough [ZONES...]
+//       fallthrough_unsupported
 //       reload DURATION         default 5s, at least 100ms; 0: not followed
 //   }
 //
 // A, AAAA and PTR, as CoreDNS answers them (https://coredns.io/plugins/hosts/): a name that is
 // there without an address of the type asked is NODATA without SOA; one that is not there goes on
-// with `fallthrough` and is SERVFAIL without; a PTR that is not there always goes on. "*.example"
-// stands for every name one label below example that is not there itself, and gives no PTR. The
-// table is immutable and shared by all workers; when the file changes the program loads the
-// configuration anew.
+// with `fallthrough` and is SERVFAIL without; a PTR that is not there always goes on. With
+// `fallthrough_unsupported` so do other types than A and AAAA of names that are there, where
+// `fallthrough` holds. "*.example" stands for every name one label below example that is not there
+// itself, and gives no PTR. The table is immutable and shared by all workers; when the file changes
+// the program loads the configuration anew.
 #pragma once
 
 #include <bitset>
@@ -67,8 +69,10 @@ struct HostsConfig {
   std::vector<wire::Zone> zones;
   std::vector<wire::Zone> fallthrough;
   uint32_t ttl = 3600;  // seconds
+  bool unsupported_fall_through = false;
   bool reverse = true;
   std::string file;
+  absl::Time file_modified = absl::UnixEpoch();  // or that, where there is no file
   absl::Duration reload = absl::Seconds(5);
   std::shared_ptr<const HostsTable> table;
 };

@@ -3,6 +3,17 @@
 #include "dns/plugins/forward.h"
 
 namespace portolan::dns {
+namespace {
+
+constexpr absl::Duration kLeastInterval = absl::Milliseconds(100);
+
+}  // namespace
+
+void FollowedFiles::Follow(std::string path, absl::Duration interval,
+                           std::optional<FileStamp> stamp) {
+  if (interval == absl::ZeroDuration()) return;
+  files.push_back({std::move(path), std::max(interval, kLeastInterval), stamp});
+}
 
 LoadContext::LoadContext(const LoadOptions& options, std::vector<wire::Zone> zones,
                          std::vector<std::string>& notes, HttpSettings& http,

@@ -58,6 +58,9 @@ struct FollowedFiles {
   std::optional<ReloadSettings> reload;  // of the Corefile itself
   std::vector<File> files;               // a change of one needs the configuration loaded anew
 
+  // Below 100 ms is 100 ms; zero: not followed.
+  void Follow(std::string path, absl::Duration interval, std::optional<FileStamp> stamp);
+
   // REQUIRES: there is a file.
   absl::Duration ShortestInterval() const {
     const auto shorter = [](const File& a, const File& b) { return a.interval < b.interval; };

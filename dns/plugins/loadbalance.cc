@@ -45,12 +45,21 @@ absl::Status ReadPolicy(const Directive& directive, LoadbalanceConfig& config) {
     return UnknownWord(policy, "loadbalance", kPolicies);
   }
   if (weighted && directive.arguments.size() == 1) return policy.Error("weighted needs a file");
-  absl::Status status = CheckArguments(directive, 1, weighted ? 2 : 1);
-  if (!status.ok() || !weighted) return status;
-  const Token& file = directive.arguments[1];
+  if (weighted) config.file = directive.arguments[1].text;
+  return CheckArguments(directive, 1, weighted ? 2 : 1);
+}
+
+// One that cannot be read but is followed may come yet, as in CoreDNS.
+absl::Status ReadWeights(const Token& file, std::vector<std::string>* notes,
+                         LoadbalanceConfig& config) {
   auto text = ReadFile(file.text, kMaxWeightFileBytes);
-  if (!text.ok()) return file.Error(Message(text.status()));
-  auto weights = Weights::Parse(*text, file.text);
+  if (!text.ok() && config.reload == absl::ZeroDuration())
+    return file.Error(Message(text.status()));
+  if (!text.ok()) {
+    AddNote(notes, file, "loadbalance",
+            fmt::format("all weights are 1 until it is there: {}", Message(text.status())));
+  }
+  auto weights = Weights::Parse(text.ok() ? *text : "", file.text);
   if (!weights.ok()) return file.Error(Message(weights.status()));
   config.weights = std::make_shared<const Weights>(*std::move(weights));
   return absl::OkStatus();
@@ -64,8 +73,12 @@ absl::Status ReadOption(const Directive& line, std::vector<std::string>* notes,
   absl::Status status = CheckArguments(line, 1, reload ? 1 : kMaxPreferred);
   if (!status.ok()) return status;
   if (reload) {
-    AddNote(notes, line.name, "loadbalance", "the file is read when the Corefile is");
-    return ParseDuration(line.arguments[0]).status();
+    if (config.file.empty()) {
+      AddNote(notes, line.name, "loadbalance", "without weighted there is no file to follow");
+    }
+    auto interval = ParseDuration(line.arguments[0]);
+    if (interval.ok()) config.reload = *interval;
+    return interval.status();
   }
   for (const Token& token : line.arguments) {
     auto cidr = Cidr::Parse(token.text);
@@ -86,12 +99,18 @@ absl::StatusOr<LoadbalanceConfig> ParseLoadbalance(const Directive& directive,
     status = ReadOption(line, notes, config);
     if (!status.ok()) return status;
   }
+  if (!config.file.empty()) status = ReadWeights(directive.arguments[1], notes, config);
+  if (!status.ok()) return status;
   return config;
 }
 
 absl::Status LoadLoadbalance(const Directive& directive, LoadContext& context) {
+  // Before it is read, so that no change is missed.
+  const auto& arguments = directive.arguments;
+  const auto stamp = arguments.empty() ? std::nullopt : FileStamp::Of(arguments.back().text);
   auto config = ParseLoadbalance(directive, context.notes());
   if (!config.ok()) return config.status();
+  if (!config->file.empty()) context.followed().Follow(config->file, config->reload, stamp);
   context.AddLink([config = *std::move(config)](const PluginContext&) {
     std::random_device random;
     return std::make_unique<Loadbalance>(uint64_t{random()} << 32 | random(), config);

@@ -1,7 +1,7 @@
 // The directive `loadbalance`: another order of addresses in each reply.
 //
 //   loadbalance [round_robin | weighted FILE] {
-//       reload DURATION           of FILE; noted: it is read when the Corefile is
+//       reload DURATION           of FILE; default 30s, at least 100ms; 0: not followed
 //       prefer CIDR...
 //   }
 //
@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/ip.h"
 #include "dns/corefile/ast.h"
 #include "dns/plugin.h"
@@ -35,6 +36,8 @@ namespace portolan::dns {
 struct LoadbalanceConfig {
   std::shared_ptr<const Weights> weights;  // null: round_robin
   std::vector<Cidr> prefer;
+  std::string file;  // of the weights; empty: round_robin
+  absl::Duration reload = absl::Seconds(30);
 };
 
 // Reads the file, so: at load, not on a worker. Errors are Token::Error.

@@ -89,6 +89,21 @@ TEST_F(DnsConfigTest, AFileOfHostsIsFollowedAndWhatItSaidStaysWhileItIsAway) {
   Turn([&] { return changes_ == 2; });
 }
 
+TEST_F(DnsConfigTest, AFileOfWeightsIsFollowedAndABadOneChangesNothing) {
+  const std::string weights = dir_.path() + "/weights";
+  Write("Corefile", ".:53 {\n loadbalance weighted " + weights + " {\n reload 10ms\n }\n}\n");
+  ASSERT_TRUE(config_.UseOwn().ok()) << "it may come later";
+  Write("weights", "a.example\n10.0.0.1 3\n");
+  Turn([&] { return changes_ == 2; });
+  Write("weights", "a.example\n10.0.0.1 300\n");
+  Turn([&] { return !Refused().empty(); });
+  EXPECT_THAT(Refused(), HasSubstr("weights:2: '300' is not a weight from 1 to 255"));
+  EXPECT_EQ(changes_, 2);
+  Write("weights", "a.example\n10.0.0.1 30\n");
+  Turn([&] { return changes_ == 3; });
+  EXPECT_EQ(Refused(), "");
+}
+
 TEST_F(DnsConfigTest, TheControlPlanesCorefileSeesNeitherFilesNorTheOwnReload) {
   Write("Corefile", ".:53 {\n errors\n}\n");
   Write("more.conf", "errors\n");

@@ -86,6 +86,16 @@ TEST_F(HostsTest, AnUnknownNameIsServfailWithoutFallthroughAndGoesOnWithIt) {
   EXPECT_EQ(Ask(*some, "b.other", kA), "2");
 }
 
+TEST_F(HostsTest, OtherTypesOfAKnownNameGoOnWhereTheyAreToFallThrough) {
+  auto hosts = Make(
+      "10.0.0.1 a.example\n10.0.0.1 a.other\nfallthrough example\n"
+      "fallthrough_unsupported");
+  EXPECT_EQ(Ask(*hosts, "a.example", wire::type::kTxt), "next");
+  EXPECT_EQ(Ask(*hosts, "a.example", kA), "0 10.0.0.1");
+  EXPECT_EQ(Ask(*hosts, "a.example", kAaaa), "0") << "a type that hosts has is not there";
+  EXPECT_EQ(Ask(*hosts, "a.other", wire::type::kTxt), "0");
+}
+
 TEST_F(HostsTest, ReverseNamesAreMadeOfTheLines) {
   auto hosts = Make("10.0.0.1 a.example b.example\nfd00::1 c.example");
   EXPECT_EQ(Ask(*hosts, "1.0.0.10.in-addr.arpa", kPtr), "0 a.example. b.example.");
