@@ -1,231 +1,411 @@
 #include "dns/plugins/go_template.h"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
-#include <optional>
+#include <string>
 #include <utility>
 
-#include "dns/corefile/nearest.h"
+#include "dns/plugins/go_template_tree.h"
 
 namespace portolan::dns {
+namespace go_template {
 namespace {
 
-using corefile::Token;
+// More than any template that makes a record needs; ranges within ranges end here.
+constexpr int kMaxSteps = 10'000;
+// Of what is printed on the way to the output: a name in hexadecimal digits has room.
+constexpr size_t kScratchBytes = 2048;
 
-constexpr std::string_view kBlanks = " \t\r\n";
+struct Value {
+  Type type = Type::kString;
+  std::string_view text = {};
+  int64_t number = 0;  // or bool
+};
 
-std::vector<std::string> SplitAction(std::string_view action) {
-  std::vector<std::string> words;
-  for (size_t at = 0; at < action.size();) {
-    if (kBlanks.find(action[at]) != std::string_view::npos) {
-      ++at;
-      continue;
-    }
-    size_t end = action[at] == '"' ? action.find('"', at + 1) : action.find_first_of(kBlanks, at);
-    if (end == std::string_view::npos) end = action.size();
-    if (action[at] == '"' && end < action.size()) ++end;
-    words.emplace_back(action.substr(at, end - at));
-    at = end;
+Value Text(std::string_view text) { return {Type::kString, text}; }
+Value Number(int64_t number) { return {Type::kNumber, {}, number}; }
+Value Bool(bool value) { return {Type::kBool, {}, value ? 1 : 0}; }
+
+bool IsTrue(const Value& value) {
+  if (value.type == Type::kString) return !value.text.empty();
+  if (value.type == Type::kNumber || value.type == Type::kBool) return value.number != 0;
+  return true;
+}
+
+// Text in a buffer that does not grow.
+class Output {
+ public:
+  explicit Output(std::span<char> room) : room_(room) {}
+
+  void Add(std::string_view text) {
+    full_ = full_ || text.size() > room_.size() - size_;
+    if (full_) return;
+    std::ranges::copy(text, room_.begin() + static_cast<ptrdiff_t>(size_));
+    size_ += text.size();
   }
-  return words;
+  void Add(size_t times, char c) {
+    while (times-- > 0 && !full_) Add({&c, 1});
+  }
+  void AddNumber(int64_t number) {
+    std::array<char, 24> digits;
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
+    Add({digits.data(), static_cast<size_t>(end - digits.data())});
+  }
+
+  size_t size() const { return size_; }
+  bool full() const { return full_; }
+  std::string_view From(size_t begin) const { return {room_.data() + begin, size_ - begin}; }
+  void CutTo(size_t size) { size_ = size; }
+
+ private:
+  std::span<char> room_;
+  size_t size_ = 0;
+  bool full_ = false;
+};
+
+void WriteHexadecimal(const Value& value, bool upper, Output& out) {
+  const std::string_view digits = upper ? "0123456789ABCDEF" : "0123456789abcdef";
+  const auto add = [&](uint64_t digit) { out.Add(digits.substr(digit & 15, 1)); };
+  for (const char c : value.text) {
+    add(static_cast<unsigned char>(c) >> 4);
+    add(static_cast<unsigned char>(c));
+  }
+  if (value.type != Type::kNumber) return;
+  if (value.number < 0) out.Add("-");
+  const uint64_t number = value.number < 0 ? uint64_t{0} - static_cast<uint64_t>(value.number)
+                                           : static_cast<uint64_t>(value.number);
+  for (int shift = (std::max(static_cast<int>(std::bit_width(number)), 1) - 1) / 4 * 4; shift >= 0;
+       shift -= 4) {
+    add(number >> shift);
+  }
 }
 
-bool IsQuoted(std::string_view word) {
-  return word.size() >= 2 && word.front() == '"' && word.back() == '"';
+void WriteQuoted(std::string_view text, Output& out) {
+  out.Add("\"");
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out.Add("\\");
+    out.Add({&c, 1});
+  }
+  out.Add("\"");
 }
-std::string Unquoted(std::string_view word) { return std::string(word.substr(1, word.size() - 2)); }
 
-std::optional<int> Number(std::string_view word) {
-  int number = 0;
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-  if (error != std::errc() || end != word.data() + word.size() || number < 0) return std::nullopt;
-  return number;
+// One rendering. What fails once leaves everything failed.
+class Rendering {
+ public:
+  Rendering(const TemplateData& data, std::span<char> room) : data_(data), out_(room) {}
+
+  void Run(const std::vector<Node>& nodes) {
+    for (const Node& node : nodes) {
+      if (failed_) return;
+      Run(node);
+    }
+  }
+
+  bool failed() const { return failed_ || out_.full() || scratch_.full(); }
+  std::string_view text() const { return out_.From(0); }
+
+ private:
+  void Run(const Node& node);
+  void RunRange(const Node& node);
+  Value Evaluate(const Expression& e);
+  Value Call(const Expression& e);
+  Value Choose(const Expression& e);
+  Value Compare(const Expression& e);
+  Value ParseInt(const Expression& e);
+  Value Slice(const Expression& e);
+  Value Match(int64_t number);
+  Value Print(const Expression& e);
+  Value Printf(const Expression& e);
+  void Write(const Value& value, Output& out);
+  void Write(const Verb& verb, const Value& value);
+
+  Value Fail() {
+    failed_ = true;
+    return {};
+  }
+
+  const TemplateData& data_;
+  Output out_;
+  std::array<char, kScratchBytes> scratch_room_;
+  Output scratch_{scratch_room_};
+  std::array<Value, Tree::kMaxVariables> variables_;
+  int steps_ = 0;
+  bool failed_ = false;
+};
+
+void Rendering::Run(const Node& node) {
+  if (++steps_ > kMaxSteps) return void(Fail());
+  switch (node.kind) {
+    case Node::Kind::kText:
+      return out_.Add(node.text);
+    case Node::Kind::kPrint:
+      return Write(Evaluate(node.value), out_);
+    case Node::Kind::kAssign:
+      variables_[node.variable] = Evaluate(node.value);
+      return;
+    case Node::Kind::kIf:
+    case Node::Kind::kWith: {
+      const Value value = Evaluate(node.value);
+      if (node.variable != Node::kNone) variables_[node.variable] = value;
+      return Run(IsTrue(value) ? node.then : node.otherwise);
+    }
+    case Node::Kind::kRange:
+      return RunRange(node);
+  }
+}
+
+// .Match always has an element, so that there is no other case.
+void Rendering::RunRange(const Node& node) {
+  for (size_t i = 0; i < data_.matches() && !failed_; ++i) {
+    variables_[node.variable] = Text(data_.groups[i]);
+    if (node.index != Node::kNone) variables_[node.index] = Number(static_cast<int64_t>(i));
+    Run(node.then);
+  }
+}
+
+Value Rendering::Evaluate(const Expression& e) {
+  if (++steps_ > kMaxSteps || failed_) return Fail();
+  switch (e.op) {
+    case Op::kText:
+      return Text(e.text);
+    case Op::kNumber:
+      return Number(e.number);
+    case Op::kBool:
+      return Bool(e.number != 0);
+    case Op::kVariable:
+      return variables_[static_cast<size_t>(e.number)];
+    case Op::kName:
+      return Text(data_.name);
+    case Op::kZone:
+      return Text(data_.zone);
+    case Op::kClass:
+      return Text(data_.rclass);
+    case Op::kType:
+      return Text(data_.type);
+    case Op::kRemote:
+      return Text(data_.remote);
+    case Op::kQuestionName:
+      return Text(data_.question_name);
+    case Op::kQuestionType:
+      return Number(data_.question_type);
+    case Op::kQuestionClass:
+      return Number(data_.question_class);
+    case Op::kId:
+      return Number(data_.id);
+    case Op::kFlag:
+      return Bool((data_.flags & e.number) != 0);
+    case Op::kNamedGroup: {
+      // 0, the whole match, is no named group: one of another expression is empty, as in Go.
+      const size_t group = data_.pattern == nullptr ? 0 : data_.pattern->GroupNamed(e.text);
+      return Text(group == 0 ? std::string_view() : data_.groups[group]);
+    }
+    case Op::kMatches:
+      return {e.type};
+    default:
+      return Call(e);
+  }
+}
+
+Value Rendering::Call(const Expression& e) {
+  const auto argument = [&](size_t i) { return Evaluate(e.arguments[i]); };
+  switch (e.op) {
+    case Op::kAnd:
+    case Op::kOr:
+      return Choose(e);
+    case Op::kNot:
+      return Bool(!IsTrue(argument(0)));
+    case Op::kLen: {
+      const Value value = argument(0);
+      return Number(
+          static_cast<int64_t>(value.type == Type::kMatches ? data_.matches() : value.text.size()));
+    }
+    case Op::kIndex: {
+      const Value at = argument(1);
+      return at.type == Type::kNumber ? Match(at.number) : Fail();
+    }
+    case Op::kSlice:
+      return Slice(e);
+    case Op::kPrint:
+      return Print(e);
+    case Op::kPrintf:
+      return Printf(e);
+    case Op::kParseInt:
+      return ParseInt(e);
+    default:
+      return Compare(e);
+  }
+}
+
+// `and`: the first argument that is false; `or`: that is true; or else the last.
+Value Rendering::Choose(const Expression& e) {
+  Value value;
+  for (const Expression& argument : e.arguments) {
+    value = Evaluate(argument);
+    if (IsTrue(value) == (e.op == Op::kOr)) break;
+  }
+  return value;
+}
+
+Value Rendering::Compare(const Expression& e) {
+  const Value first = Evaluate(e.arguments[0]);
+  for (size_t i = 1; i < e.arguments.size(); ++i) {
+    const Value other = Evaluate(e.arguments[i]);
+    if (first.type != other.type) return Fail();
+    const int order = first.type == Type::kString   ? first.text.compare(other.text)
+                      : first.number < other.number ? -1
+                                                    : first.number > other.number;
+    switch (e.op) {
+      case Op::kEq:
+        if (order == 0) return Bool(true);
+        break;  // or the next
+      case Op::kNe:
+        return Bool(order != 0);
+      case Op::kLt:
+        return Bool(order < 0);
+      case Op::kLe:
+        return Bool(order <= 0);
+      case Op::kGt:
+        return Bool(order > 0);
+      default:
+        return Bool(order >= 0);
+    }
+  }
+  return Bool(false);
+}
+
+Value Rendering::ParseInt(const Expression& e) {
+  const Value text = Evaluate(e.arguments[0]);
+  const auto base = static_cast<int>(e.arguments[1].number);
+  const auto bits = static_cast<int>(e.arguments[2].number);
+  uint64_t number = 0;
+  const char* end = text.text.data() + text.text.size();
+  const auto [stop, error] = std::from_chars(text.text.data(), end, number, base);
+  if (text.type != Type::kString || error != std::errc() || stop != end) return Fail();
+  // Above 63 bits it would be another number when it is printed.
+  if (number >> std::min(bits, 63) != 0) return Fail();
+  return Number(static_cast<int64_t>(number));
+}
+
+Value Rendering::Slice(const Expression& e) {
+  const Value text = Evaluate(e.arguments[0]);
+  const auto size = static_cast<int64_t>(text.text.size());
+  const Value begin = e.arguments.size() > 1 ? Evaluate(e.arguments[1]) : Number(0);
+  const Value end = e.arguments.size() > 2 ? Evaluate(e.arguments[2]) : Number(size);
+  const bool numbers = begin.type == Type::kNumber && end.type == Type::kNumber;
+  if (text.type != Type::kString || !numbers || begin.number < 0 || begin.number > end.number ||
+      end.number > size) {
+    return Fail();
+  }
+  return Text(text.text.substr(static_cast<size_t>(begin.number),
+                               static_cast<size_t>(end.number - begin.number)));
+}
+
+Value Rendering::Match(int64_t number) {
+  if (number < 0 || number >= static_cast<int64_t>(data_.matches())) return Fail();
+  return Text(data_.groups[static_cast<size_t>(number)]);
+}
+
+// As fmt.Sprint: blanks between operands when neither is a text.
+Value Rendering::Print(const Expression& e) {
+  std::array<Value, Tree::kMaxArguments> values;
+  for (size_t i = 0; i < e.arguments.size(); ++i) values[i] = Evaluate(e.arguments[i]);
+  const size_t begin = scratch_.size();
+  for (size_t i = 0; i < e.arguments.size(); ++i) {
+    const bool apart =
+        i > 0 && values[i].type != Type::kString && values[i - 1].type != Type::kString;
+    if (apart) scratch_.Add(" ");
+    Write(values[i], scratch_);
+  }
+  return Text(scratch_.From(begin));
+}
+
+Value Rendering::Printf(const Expression& e) {
+  // All of them before anything is written: they may print themselves.
+  std::array<Value, Tree::kMaxArguments> values;
+  for (size_t i = 0; i < e.arguments.size(); ++i) values[i] = Evaluate(e.arguments[i]);
+  const size_t begin = scratch_.size();
+  size_t next = 0;
+  for (const Verb& verb : e.format) {
+    scratch_.Add(verb.text);
+    if (verb.verb != 0) Write(verb, values[next++]);
+  }
+  return Text(scratch_.From(begin));
+}
+
+void Rendering::Write(const Value& value, Output& out) {
+  if (value.type == Type::kString) return out.Add(value.text);
+  if (value.type == Type::kNumber) return out.AddNumber(value.number);
+  if (value.type == Type::kBool) return out.Add(value.number != 0 ? "true" : "false");
+  Fail();
+}
+
+void Rendering::Write(const Verb& verb, const Value& value) {
+  std::array<char, kScratchBytes> room;
+  Output out(room);
+  const bool number = value.type == Type::kNumber, text_value = value.type == Type::kString;
+  switch (verb.verb) {
+    case 'd':
+      if (!number) return void(Fail());
+      out.AddNumber(value.number);
+      break;
+    case 'x':
+    case 'X':
+      if (!number && !text_value) return void(Fail());
+      WriteHexadecimal(value, verb.verb == 'X', out);
+      break;
+    case 't':
+      if (value.type != Type::kBool) return void(Fail());
+      Write(value, out);
+      break;
+    case 'q':
+      if (!text_value) return void(Fail());
+      WriteQuoted(value.text, out);
+      break;
+    case 's':
+      if (!text_value) return void(Fail());
+      out.Add(value.text);
+      break;
+    default:
+      Write(value, out);
+  }
+  if (out.full()) return void(Fail());
+  const std::string_view text = out.From(0);
+  const size_t missing = verb.width > text.size() ? verb.width - text.size() : 0;
+  if (!verb.left) scratch_.Add(missing, verb.zeros ? '0' : ' ');
+  scratch_.Add(text);
+  if (verb.left) scratch_.Add(missing, ' ');
 }
 
 }  // namespace
+}  // namespace go_template
 
-class GoTemplate::Parser {
- public:
-  Parser(const Token& token, const std::vector<NamePattern>& patterns)
-      : token_(token), patterns_(patterns) {}
+size_t TemplateData::matches() const {
+  return 1 + (pattern == nullptr ? 0 : std::min(pattern->groups(), NamePattern::kMaxGroups));
+}
 
-  absl::StatusOr<GoTemplate> Parse() {
-    const std::string_view text = token_.text;
-    for (size_t at = 0; at < text.size();) {
-      const size_t open = std::min(text.find("{{", at), text.size());
-      std::string literal(text.substr(at, open - at));
-      if (trim_) literal.erase(0, std::min(literal.find_first_not_of(kBlanks), literal.size()));
-      trim_ = false;
-      if (text.substr(open).starts_with("{{- ")) {
-        literal.erase(literal.find_last_not_of(kBlanks) + 1);
-      }
-      if (!literal.empty()) out_.pieces_.push_back({.text = literal});
-      if (open == text.size()) break;
-      const size_t close = text.find("}}", open);
-      if (close == std::string_view::npos) return token_.Error("'{{' is not closed by '}}'");
-      absl::Status status = ParseAction(text.substr(open + 2, close - open - 2));
-      if (!status.ok()) return status;
-      at = close + 2;
-    }
-    return std::move(out_);
-  }
-
- private:
-  absl::Status ParseAction(std::string_view action) {
-    if (action.starts_with("- ")) action.remove_prefix(2);
-    if (action.ends_with(" -")) {
-      action.remove_suffix(2);
-      trim_ = true;
-    }
-    if (action.starts_with("/*") && action.ends_with("*/")) return absl::OkStatus();
-    const std::vector<std::string> words = SplitAction(action);
-    if (words.empty()) return token_.Error("'{{ }}' is empty");
-    if (words[0] == "parseInt") return ParseInt(words);
-    return ParseValue(words, 0, words.size());
-  }
-
-  absl::Status ParseInt(const std::vector<std::string>& words) {
-    if (words.size() < 4) return token_.Error("parseInt needs a value, a base and a bit size");
-    absl::Status status = ParseValue(words, 1, words.size() - 2);
-    if (!status.ok()) return status;
-    const auto base = Number(words[words.size() - 2]);
-    const auto bits = Number(words.back());
-    if (!base || !bits || *base < 2 || *base > 36 || *bits < 1 || *bits > 64) {
-      return token_.Error(
-          fmt::format("parseInt: '{} {}' is no base (2 to 36) and bit size (1 to 64)",
-                      words[words.size() - 2], words.back()));
-    }
-    out_.pieces_.back().base = *base;
-    out_.pieces_.back().bits = *bits;
-    return absl::OkStatus();
-  }
-
-  // words[begin, end), perhaps in parentheses.
-  absl::Status ParseValue(const std::vector<std::string>& words, size_t begin, size_t end) {
-    static constexpr std::pair<std::string_view, Source> kFields[] = {
-        {".Name", Source::kName}, {".Question.Name", Source::kName},
-        {".Zone", Source::kZone}, {".Class", Source::kClass},
-        {".Type", Source::kType}, {".Remote", Source::kRemote}};
-    std::vector<std::string> value(words.begin() + static_cast<ptrdiff_t>(begin),
-                                   words.begin() + static_cast<ptrdiff_t>(end));
-    if (value.size() > 1 && value.front().starts_with('(') && value.back().ends_with(')')) {
-      value.front().erase(0, 1);
-      value.back().pop_back();
-    }
-    if (value.size() == 3 && value[0] == "index") return ParseIndex(value[1], value[2]);
-    if (value.size() != 1) return Unsupported(value);
-    if (IsQuoted(value[0])) {
-      out_.pieces_.push_back({.text = Unquoted(value[0])});
-      return absl::OkStatus();
-    }
-    if (value[0].starts_with(".Group.")) return AddGroup(value[0].substr(7));
-    const auto* found = std::ranges::find(kFields, std::string_view(value[0]),
-                                          &std::pair<std::string_view, Source>::first);
-    if (found == std::end(kFields)) return Unsupported(value);
-    out_.pieces_.push_back({.source = found->second});
-    return absl::OkStatus();
-  }
-
-  absl::Status ParseIndex(const std::string& list, const std::string& at) {
-    if (list == ".Group" && IsQuoted(at)) return AddGroup(Unquoted(at));
-    const auto number = Number(at);
-    if (list != ".Match" || !number.has_value()) return Unsupported({"index", list, at});
-    return AddNumber(static_cast<size_t>(*number));
-  }
-
-  absl::Status AddNumber(size_t group) {
-    const bool known = std::ranges::any_of(patterns_, [&](const NamePattern& pattern) {
-      return group <= std::min(pattern.groups(), NamePattern::kMaxGroups);
-    });
-    if (!known && group > 0)
-      return token_.Error(fmt::format("no expression has a group {}", group));
-    out_.pieces_.push_back({.source = Source::kGroup, .group = group});
-    return absl::OkStatus();
-  }
-
-  // Groups have their numbers as names too.
-  absl::Status AddGroup(const std::string& name) {
-    if (const auto number = Number(name)) return AddNumber(static_cast<size_t>(*number));
-    const bool known = std::ranges::any_of(patterns_, [&](const NamePattern& pattern) {
-      const size_t group = pattern.GroupNamed(name);
-      return group > 0 && group <= NamePattern::kMaxGroups;
-    });
-    if (!known) return token_.Error(fmt::format("no expression has a group named '{}'", name));
-    out_.pieces_.push_back({.source = Source::kNamedGroup, .text = name});
-    return absl::OkStatus();
-  }
-
-  absl::Status Unsupported(const std::vector<std::string>& words) const {
-    static constexpr std::string_view kKnown[] = {".Name",  ".Zone",   ".Class",         ".Type",
-                                                  ".Match", ".Remote", ".Question.Name", ".Group",
-                                                  "index",  "parseInt"};
-    std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-    return token_.Error(fmt::format("'{{{{ {} }}}}' is not supported in a template{}", text,
-                                    corefile::DidYouMean(words[0], kKnown)));
-  }
-
-  const Token& token_;
-  const std::vector<NamePattern>& patterns_;
-  GoTemplate out_;
-  bool trim_ = false;  // the text that follows
-};
-
-absl::StatusOr<GoTemplate> GoTemplate::Parse(const Token& token,
+absl::StatusOr<GoTemplate> GoTemplate::Parse(const corefile::Token& token,
                                              const std::vector<NamePattern>& patterns) {
-  return Parser(token, patterns).Parse();
+  auto tree = go_template::ParseTree(token, patterns);
+  if (!tree.ok()) return tree.status();
+  return GoTemplate(std::make_shared<const go_template::Tree>(*std::move(tree)));
 }
 
 bool GoTemplate::constant() const {
-  return std::ranges::all_of(pieces_,
-                             [](const Piece& piece) { return piece.source == Source::kText; });
+  return std::ranges::all_of(tree_->nodes, [](const go_template::Node& node) {
+    return node.kind == go_template::Node::Kind::kText;
+  });
 }
 
-std::string_view GoTemplate::ValueOf(const Piece& piece, const TemplateData& data) {
-  switch (piece.source) {
-    case Source::kText:
-      return piece.text;
-    case Source::kName:
-      return data.name;
-    case Source::kZone:
-      return data.zone;
-    case Source::kClass:
-      return data.rclass;
-    case Source::kType:
-      return data.type;
-    case Source::kRemote:
-      return data.remote;
-    case Source::kGroup:
-      return data.groups[piece.group];
-    case Source::kNamedGroup: {
-      // 0, the whole match, is no named group: one of another expression is empty, as in Go.
-      const size_t group = data.pattern == nullptr ? 0 : data.pattern->GroupNamed(piece.text);
-      return group == 0 ? std::string_view() : data.groups[group];
-    }
-  }
-  return {};
-}
+bool GoTemplate::uses_metadata() const { return tree_->uses_metadata; }
 
-std::string_view GoTemplate::Render(const TemplateData& data, std::span<char> room) const {
-  size_t size = 0;
-  for (const Piece& piece : pieces_) {
-    std::string_view value = ValueOf(piece, data);
-    std::array<char, 20> digits;
-    if (piece.base != 0) {
-      uint64_t number = 0;
-      const auto [stop, error] =
-          std::from_chars(value.data(), value.data() + value.size(), number, piece.base);
-      if (error != std::errc() || stop != value.data() + value.size()) return {};
-      if (piece.bits < 64 && number >> piece.bits != 0) return {};
-      const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number).ptr;
-      value = {digits.data(), static_cast<size_t>(end - digits.data())};
-    }
-    if (value.size() >= room.size() - size) return {};
-    std::ranges::copy(value, room.begin() + static_cast<ptrdiff_t>(size));
-    size += value.size();
-  }
-  room[size] = '\0';
-  return {room.data(), size};
+std::optional<std::string_view> GoTemplate::Render(const TemplateData& data,
+                                                   std::span<char> room) const {
+  go_template::Rendering rendering(data, room.first(room.size() - 1));
+  rendering.Run(tree_->nodes);
+  if (rendering.failed()) return std::nullopt;
+  room[rendering.text().size()] = '\0';
+  return rendering.text();
 }
 
 }  // namespace portolan::dns

@@ -1,20 +1,26 @@
-// The part of Go's text/template (https://pkg.go.dev/text/template) that makes sense in a line of
-// the directive `template`: text with
+// Go's text/template (https://pkg.go.dev/text/template) in a line of the directive `template`.
 //
-//   {{ .Name }} {{ .Zone }} {{ .Class }} {{ .Type }} {{ .Remote }} {{ .Question.Name }}
-//   {{ .Group.NAME }} {{ index .Group "NAME" }} {{ index .Match N }}
-//   {{ parseInt VALUE BASE BITS }}, VALUE one of those
-//   {{ "text" }}, {{- and -}}, {{/* comments */}}
+//   .Name .Zone .Class .Type .Remote .Match .Group.NAME
+//   .Question.Name .Question.Qtype .Question.Qclass
+//   .Message.Id .Message.Opcode .Message.RecursionDesired and the other flags, .Message.Question
+//   .Meta "LABEL"                       always empty: no metadata is collected
+//   index .Match N, index .Group "NAME", (index .Message.Question 0).Name
+//   parseInt TEXT BASE BITS, len, slice, print, printf (%s %v %q %d %x %X %t, widths)
+//   and, or, not, eq, ne, lt, le, gt, ge; pipelines, parentheses, variables
+//   if, else, else if, with, range over .Match, end
+//   {{- and -}}, {{/* comments */}}
 //
-// Everything else (pipelines, variables, if, range, .Message, .Meta) is an error when it is parsed,
-// not when a question comes. Rendering is bounded and allocates nothing.
+// Anything else, and what can never work (a group that no expression has, a number compared with a
+// text), is an error when it is parsed, not when a question comes. Rendering is bounded in steps
+// and bytes and allocates nothing.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <span>
-#include <string>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +30,10 @@
 
 namespace portolan::dns {
 
+namespace go_template {
+struct Tree;
+}
+
 // What a template is filled with. Views of the caller's.
 struct TemplateData {
   std::string_view name;  // lower case, with the final dot
@@ -31,9 +41,18 @@ struct TemplateData {
   std::string_view rclass;
   std::string_view type;
   std::string_view remote;
+  // The question as it was asked.
+  std::string_view question_name;
+  uint16_t question_type = 0;
+  uint16_t question_class = 0;
+  uint16_t id = 0;
+  uint16_t flags = 0;
   // Of the expression that matched.
   const NamePattern* pattern = nullptr;
   NamePattern::Groups groups;
+
+  // How many elements .Match has.
+  size_t matches() const;
 };
 
 class GoTemplate {
@@ -44,23 +63,15 @@ class GoTemplate {
 
   // True if it is the same for every question.
   bool constant() const;
-  // The rendered text with a NUL behind it; empty if it does not fit or a parseInt has no number.
-  std::string_view Render(const TemplateData& data, std::span<char> room) const;
+  bool uses_metadata() const;
+  // The rendered text with a NUL behind it. Nothing if it does not fit, takes too many steps or
+  // cannot be evaluated: a parseInt of no number, a .Match that is not there.
+  std::optional<std::string_view> Render(const TemplateData& data, std::span<char> room) const;
 
  private:
-  enum class Source : uint8_t { kText, kName, kZone, kClass, kType, kRemote, kGroup, kNamedGroup };
-  struct Piece {
-    Source source = Source::kText;
-    std::string text = {};  // or the group's name
-    size_t group = 0;
-    int base = 0;  // of parseInt; 0 without
-    int bits = 0;
-  };
-  class Parser;
+  explicit GoTemplate(std::shared_ptr<const go_template::Tree> tree) : tree_(std::move(tree)) {}
 
-  static std::string_view ValueOf(const Piece& piece, const TemplateData& data);
-
-  std::vector<Piece> pieces_;
+  std::shared_ptr<const go_template::Tree> tree_;  // shared by all workers
 };
 
 }  // namespace portolan::dns

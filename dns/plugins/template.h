@@ -13,7 +13,7 @@
 // `fallthrough` and is SERVFAIL without. A CNAME in the answer to an A or AAAA question is followed
 // (Verdict::kAlias). Records without parts to fill in are read at load, the others for each
 // question, by ldns, which is the one place here that takes the heap; what comes out and is no
-// record is SERVFAIL, counted. Questions of class CH reach the directive `chaos` alone.
+// record is SERVFAIL, counted; blanks are no record and no error.
 #pragma once
 
 #include <cstdint>
@@ -36,14 +36,18 @@
 namespace portolan::dns {
 
 struct TemplateConfig {
+  static constexpr uint16_t kAnyClass = 255;
+
   struct Record {
     wire::Section section;
     GoTemplate text;
+    std::string source;  // as in the Corefile
     std::optional<ParsedRecord> constant;
   };
 
   std::vector<wire::Zone> zones;
-  uint16_t type = 0;  // kAny: all
+  uint16_t rclass = wire::kClassIn;  // kAnyClass: all
+  uint16_t type = 0;                 // kAny: all
   std::vector<NamePattern> patterns;
   std::vector<Record> records;  // by section
   uint16_t rcode = 0;
@@ -63,29 +67,41 @@ class Template : public Plugin {
   // Of one record's text.
   static constexpr size_t kMaxTextBytes = 4096;
 
-  explicit Template(TemplateConfig config);
+  // `server`: CoreDNS's label of its metrics.
+  Template(TemplateConfig config, std::string server);
 
   std::string_view name() const override { return "template"; }
   Verdict OnQuery(Exchange& exchange) override;
-  // coredns_template_matches_total, _template_failures_total and _rr_failures_total, with the
-  // labels class and type.
+  bool TakesChaos() const override { return config_.rclass != wire::kClassIn; }
+  // coredns_template_matches_total, _template_failures_total and _rr_failures_total. The labels
+  // class and type are the directive's: those of the question could be any.
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:
+  // Of a zone.
+  struct Counters {
+    struct OfRecord {
+      Counter template_failures, record_failures;
+    };
+
+    Counter matched;
+    std::unique_ptr<OfRecord[]> records;
+  };
+
+  bool Asks(const wire::Query& query) const;
   const wire::Zone* ZoneOf(const wire::Query& query) const;
   bool Match(std::string_view name, TemplateData& data) const;
-  Verdict Answer(Exchange& exchange, const TemplateData& data);
+  Verdict Answer(Exchange& exchange, const TemplateData& data, Counters& counters);
   // False if what comes out is no record.
   bool AddRecord(const TemplateConfig::Record& record, const TemplateData& data,
-                 wire::ReplyWriter& reply);
+                 Counters::OfRecord& counters, wire::ReplyWriter& reply);
   Verdict Fail(Exchange& exchange, wire::Rcode rcode);
 
   const TemplateConfig config_;
+  const std::string server_;
   const std::string type_name_;
-  bool ends_in_cname_ = false;  // of the answer that is written
-  Counter matched_;
-  Counter template_failures_;
-  Counter record_failures_;
+  bool ends_in_cname_ = false;                  // of the answer that is written
+  const std::unique_ptr<Counters[]> counters_;  // by zone
 };
 
 }  // namespace portolan::dns
