@@ -9,7 +9,6 @@
 
 #include "common/log.h"
 #include "common/monotonic.h"
-#include "common/resolv_conf.h"
 #include "common/status.h"
 #include "proxy/forwarder/descriptors.h"
 
@@ -59,6 +58,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
       dns_config_(loop, settings_.corefile, [this] { OnDnsConfig(); }),
+      pod_resolvers_(loop, settings_.resolv_conf, [this] { OnPodResolvers(); }),
       corefile_pages_(loop, settings_.app_ports),
       conntrack_(loop, kConntrackFolder),
       trim_(loop.AddTimer([this] {
@@ -87,21 +87,6 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Setting
 }
 
 absl::Status Sidecar::OpenWorkers() {
-  auto resolv = ReadResolvConf(settings_.resolv_conf);
-  if (!resolv.ok()) return resolv.status();
-  for (const std::string& skipped : resolv->skipped) log::warn("{}", skipped);
-  if (resolv->nameservers.empty()) {
-    log::warn("{} names no nameserver: only cluster names will be answered", settings_.resolv_conf);
-  }
-
-  for (const SocketAddress& server : resolv->nameservers) {
-    if (!server.ip.is_loopback()) continue;
-    log::warn(
-        "{}: nameserver {} is in this pod: where it forwards to the sidecar, names outside the "
-        "cluster need a `forward` to the cluster DNS in the Corefile",
-        settings_.resolv_conf, server.ip.ToString());
-  }
-
   const auto descriptors = RaiseDescriptorLimit();
   if (!descriptors.ok()) return descriptors.status();
   const auto workers = static_cast<size_t>(settings_.concurrency);
@@ -109,8 +94,7 @@ absl::Status Sidecar::OpenWorkers() {
   options.dns_listen = Usable(settings_.dns_listen);
   options.dns_connections =
       DnsConnectionsPerListener(*descriptors, options.dns_listen.size() * workers);
-  options.pod_resolvers = resolv->nameservers;
-  options.search = resolv->search;
+  options.pod_resolvers = pod_resolvers_.current();
   options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));
   options.workers = workers;
   options.forwarder.listen = Usable(settings_.forward_listen);
@@ -137,6 +121,13 @@ absl::Status Sidecar::OpenWorkers() {
     log::info("forwarder on {}", address.ToString());
   }
   return absl::OkStatus();
+}
+
+void Sidecar::OnPodResolvers() {
+  for (const auto& worker : workers_) {
+    worker->SetPodResolvers(pod_resolvers_.current());
+    worker->SetConfig(dns_config_.config());
+  }
 }
 
 void Sidecar::OnDnsConfig() {

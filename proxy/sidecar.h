@@ -20,6 +20,7 @@
 #include "proxy/dns_config.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/pod_resolvers.h"
 #include "proxy/settings.h"
 #include "proxy/worker.h"
 
@@ -39,6 +40,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void StartFeed();
 
   void OnDnsConfig();
+  void OnPodResolvers();
   void PublishClusterData();
   void BeginDrain();
   void CheckDrained();
@@ -66,6 +68,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   MetricsPage metrics_;
 
   DnsConfig dns_config_;
+  PodResolvers pod_resolvers_;
   CorefilePages corefile_pages_;
   ConntrackWatch conntrack_;
 

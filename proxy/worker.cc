@@ -48,21 +48,28 @@ void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
       [this, routes = std::move(routes)]() mutable { forwarder_->SetRoutes(std::move(routes)); });
 }
 
+void Worker::SetPodResolvers(ResolvConf resolvers) {
+  loop_.Post([this, resolvers = std::move(resolvers)]() mutable {
+    options_.pod_resolvers = std::move(resolvers);
+  });
+}
+
 void Worker::SetConfig(std::shared_ptr<const dns::Config> config) {
   loop_.Post([this, config = std::move(config)] { UseConfig(*config); });
 }
 
 void Worker::UseConfig(const dns::Config& config) {
-  std::unique_ptr<dns::Chains> chains = config.Instantiate({.loop = loop_,
-                                                            .cluster = cluster_data_,
-                                                            .upstream = *upstream_,
-                                                            .pod_resolvers = options_.pod_resolvers,
-                                                            .search = options_.search,
-                                                            .pod_namespace = options_.pod_namespace,
-                                                            .worker = options_.worker,
-                                                            .workers = options_.workers,
-                                                            .on_demand = address_waits_.get(),
-                                                            .cache_stores = &cache_stores_});
+  std::unique_ptr<dns::Chains> chains =
+      config.Instantiate({.loop = loop_,
+                          .cluster = cluster_data_,
+                          .upstream = *upstream_,
+                          .pod_resolvers = options_.pod_resolvers.nameservers,
+                          .search = options_.pod_resolvers.search,
+                          .pod_namespace = options_.pod_namespace,
+                          .worker = options_.worker,
+                          .workers = options_.workers,
+                          .on_demand = address_waits_.get(),
+                          .cache_stores = &cache_stores_});
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.
   chains_.With([&](auto& current) { std::swap(current, chains); });

@@ -17,6 +17,7 @@
 #include "common/event_loop.h"
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "common/resolv_conf.h"
 #include "dns/cluster_data.h"
 #include "dns/config.h"
 #include "dns/plugins/cache_stores.h"
@@ -31,10 +32,8 @@ struct WorkerOptions {
   std::vector<SocketAddress> dns_listen;
   // DNS over TCP, on each address.
   size_t dns_connections = 256;
-  // The nameservers of the pod's resolv.conf, in order.
-  std::vector<SocketAddress> pod_resolvers;
-  // Its search list, and the namespace of --node.
-  std::vector<std::string> search;
+  ResolvConf pod_resolvers;
+  // Of --node.
   std::string pod_namespace;
   // Which of how many workers this is.
   size_t worker = 0;
@@ -59,6 +58,8 @@ class Worker {
   void SetClusterData(std::shared_ptr<const dns::ClusterData> data);
   void SetFeedConnected(bool connected);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
+  // For configurations that are set from then on.
+  void SetPodResolvers(ResolvConf resolvers);
   // Queries under way end by the configuration they began with.
   void SetConfig(std::shared_ptr<const dns::Config> config);
 

@@ -36,9 +36,19 @@ def test_an_emptied_resolv_conf_changes_nothing_until_a_restart_and_then_cluster
     assert "names no nameserver" in pod.sidecar.daemon.log_tail()
 
     conf.write_text(before)
+    _expect_the_cluster_dns_is_asked_soon(pod)
+
+
+def test_a_resolv_conf_that_cannot_be_read_is_waited_for(pod):
+    conf = pod.sandbox.folder / "resolv.conf"
+    conf.chmod(0)
     pod.sidecar.kill()
     pod.sidecar.start()
-    assert dig(pod, _ASK, "v4.example.org").data("A") == [network.OUTSIDE4]
+    _expect_cluster_names(pod)
+    assert dig(pod, _ASK, "v4.example.org").status == "SERVFAIL"
+    assert "no nameserver is known: /etc/resolv.conf" in pod.sidecar.daemon.log_tail()
+    conf.chmod(0o644)
+    _expect_the_cluster_dns_is_asked_soon(pod)
 
 
 def test_a_pod_that_starts_with_an_empty_resolv_conf_starts(cluster):
@@ -49,6 +59,13 @@ def test_a_pod_that_starts_with_an_empty_resolv_conf_starts(cluster):
 def _expect_cluster_names(pod):
     assert dig(pod, _ASK, _NAME).data("A") == ["10.43.0.123"]
     assert dig(pod, _ASK, f"unknown.{_NAME}").status == "NXDOMAIN"
+
+
+def _expect_the_cluster_dns_is_asked_soon(pod):
+    end = time.monotonic() + 10
+    while dig(pod, _ASK, "v4.example.org").status == "SERVFAIL" and time.monotonic() < end:
+        time.sleep(0.1)
+    assert dig(pod, _ASK, "v4.example.org").data("A") == [network.OUTSIDE4]
 
 
 def test_an_own_resolver_that_is_not_captured_asks_the_cluster_dns_once_a_question(cluster, shaped):
