@@ -48,6 +48,11 @@ void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string
   AddSample(families, name, help, prometheus::MetricType::Gauge, labels).gauge.value += value;
 }
 
+void SetGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                    Labels labels, double value) {
+  AddSample(families, name, help, prometheus::MetricType::Gauge, labels).gauge.value = value;
+}
+
 void AddHistogramSample(MetricFamilies& families, std::string_view name, std::string_view help,
                         Labels labels, const Histogram& histogram) {
   auto& sample =

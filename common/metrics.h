@@ -72,6 +72,9 @@ void AddCounterSample(MetricFamilies& families, std::string_view name, std::stri
                       Labels labels, double value);
 void AddGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
                     Labels labels, double value);
+// Of what all workers say the same of.
+void SetGaugeSample(MetricFamilies& families, std::string_view name, std::string_view help,
+                    Labels labels, double value);
 
 // The same for a histogram; those with the same labels have the same bounds.
 void AddHistogramSample(MetricFamilies& families, std::string_view name, std::string_view help,

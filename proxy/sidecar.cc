@@ -9,6 +9,7 @@
 
 #include "common/log.h"
 #include "common/monotonic.h"
+#include "common/process_metrics.h"
 #include "common/status.h"
 #include "proxy/forwarder/descriptors.h"
 
@@ -40,6 +41,16 @@ std::string DescribeAge(const FeedStatus& status) {
                                          : absl::FormatDuration(absl::Trunc(age, absl::Seconds(1)));
 }
 
+// What dashboards and alerts for CoreDNS ask of the process.
+void AddCoreDnsMetrics(MetricFamilies& families) {
+  AddGaugeSample(families, "coredns_build_info", "The program; its version is not CoreDNS's.",
+                 {{"goversion", ""}, {"revision", ""}, {"version", "portolan-" PORTOLAN_VERSION}},
+                 1);
+  AddCounterSample(families, "coredns_panics_total",
+                   "Always 0: a fault ends the process, and Kubernetes counts its restarts.", {},
+                   0);
+}
+
 nlohmann::json ToJson(const ConnectionInfo& info) {
   return {{"state", info.state == ConnectionInfo::State::kJoined ? "joined" : "connecting"},
           {"client", info.client.ToString()},
@@ -69,6 +80,8 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
     dns_config_.CollectMetrics(families);
     corefile_pages_.CollectMetrics(families);
     conntrack_.CollectMetrics(families);
+    AddProcessMetrics(families);
+    AddCoreDnsMetrics(families);
   });
 }
 

@@ -100,7 +100,7 @@ absl::Status LoadAcl(const Directive& directive, LoadContext& context) {
   }
   std::shared_ptr<AclRules>& rules = context.acl_rules();
   if (rules == nullptr) {
-    rules = std::make_shared<AclRules>();
+    rules = std::make_shared<AclRules>(AclRules{context.server(), {}});
     context.AddLink([rules](const PluginContext&) { return std::make_unique<Acl>(rules); });
   }
   rules->rules.push_back(std::move(rule));
@@ -157,14 +157,15 @@ Verdict Acl::OnQuery(Exchange& exchange) {
 }
 
 void Acl::CollectMetrics(MetricFamilies& families) const {
-  AddCounterSample(families, "coredns_acl_allowed_requests_total",
-                   "Counter of DNS requests being allowed.", {},
-                   static_cast<double>(allowed_.value()));
+  AddCounterSample(
+      families, "coredns_acl_allowed_requests_total", "Counter of DNS requests being allowed.",
+      {{"server", rules_->server}, {"view", ""}}, static_cast<double>(allowed_.value()));
   for (size_t i = 0; i < counters_.size(); ++i) {
     const auto& zones = rules_->rules[i].zones;
     for (size_t z = 0; z < zones.size(); ++z) {
       auto add = [&](std::string_view name, std::string_view help, const Counter& counter) {
-        AddCounterSample(families, name, help, {{"zone", zones[z].text}},
+        AddCounterSample(families, name, help,
+                         {{"server", rules_->server}, {"zone", zones[z].text}, {"view", ""}},
                          static_cast<double>(counter.value()));
       };
       add("coredns_acl_blocked_requests_total", "Counter of DNS requests being blocked.",

@@ -43,6 +43,7 @@ struct AclRule {
 
 // Those of a server block.
 struct AclRules {
+  std::string server;  // CoreDNS's label of its metrics
   std::vector<AclRule> rules;
 };
 
@@ -56,8 +57,8 @@ class Acl : public Plugin {
   // Replies say by an Extended DNS Error that they are a policy's.
   Verdict OnQuery(Exchange& exchange) override;
   bool TakesChaos() const override { return true; }
-  // coredns_acl_allowed_requests_total;
-  // coredns_acl_{blocked,filtered,dropped}_requests_total{zone}.
+  // coredns_acl_allowed_requests_total{server,view};
+  // coredns_acl_{blocked,filtered,dropped}_requests_total{server,zone,view}.
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:

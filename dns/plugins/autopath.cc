@@ -67,16 +67,18 @@ absl::Status LoadAutopath(const corefile::Directive& directive, LoadContext& con
   if (source.text.starts_with('@')) {
     absl::Status status = CheckSource(source);
     if (!status.ok()) return status;
-    context.AddLink([zones = *zones, kubernetes = context.kubernetes()](const PluginContext& pod) {
+    context.AddLink([server = context.server(), zones = *zones,
+                     kubernetes = context.kubernetes()](const PluginContext& pod) {
       const auto cluster_zone = kubernetes->has_value() ? (*kubernetes)->primary : std::nullopt;
-      return std::make_unique<Autopath>(zones, PodSearchList(pod, cluster_zone));
+      return std::make_unique<Autopath>(server, zones, PodSearchList(pod, cluster_zone));
     });
     return absl::OkStatus();
   }
   auto file = ReadResolvConf(source.text);
   if (!file.ok()) return source.Error(Message(file.status()));
-  context.AddLink([zones = *zones, search = ParseSearch(file->search)](const PluginContext&) {
-    return std::make_unique<Autopath>(zones, search);
+  context.AddLink([server = context.server(), zones = *zones,
+                   search = ParseSearch(file->search)](const PluginContext&) {
+    return std::make_unique<Autopath>(server, zones, search);
   });
   return absl::OkStatus();
 }
@@ -90,8 +92,9 @@ std::vector<wire::Zone> PodSearchList(const PluginContext& pod,
   return ParseSearch({pod.pod_namespace + ".svc." + zone, "svc." + zone, zone});
 }
 
-Autopath::Autopath(std::vector<wire::Zone> zones, std::vector<wire::Zone> search)
-    : zones_(std::move(zones)), search_(std::move(search)) {
+Autopath::Autopath(std::string server, std::vector<wire::Zone> zones,
+                   std::vector<wire::Zone> search)
+    : server_(std::move(server)), zones_(std::move(zones)), search_(std::move(search)) {
   if (!search_.empty()) search_.push_back(*wire::Zone::Parse("."));
 }
 
@@ -151,7 +154,7 @@ void Autopath::AnswerWithFound(Exchange& exchange) {
 
 void Autopath::CollectMetrics(MetricFamilies& families) const {
   AddCounterSample(families, "coredns_autopath_success_total",
-                   "Questions answered with a name of the search list.", {},
+                   "Questions answered with a name of the search list.", {{"server", server_}},
                    static_cast<double>(completed_.value()));
   constexpr std::string_view kFailed = "portolan_autopath_failed_total";
   constexpr std::string_view kHelp = "Questions that the search list did not answer, by reason.";

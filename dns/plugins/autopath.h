@@ -38,12 +38,13 @@ std::vector<wire::Zone> PodSearchList(const PluginContext& pod,
 
 class Autopath : public Plugin {
  public:
-  Autopath(std::vector<wire::Zone> zones, std::vector<wire::Zone> search);
+  // `server`: CoreDNS's label of its metrics.
+  Autopath(std::string server, std::vector<wire::Zone> zones, std::vector<wire::Zone> search);
 
   std::string_view name() const override { return "autopath"; }
   Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
   After OnReply(Exchange& exchange) override;
-  // coredns_autopath_success_total and portolan_autopath_failed_total.
+  // coredns_autopath_success_total{server} and portolan_autopath_failed_total.
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:
@@ -51,6 +52,7 @@ class Autopath : public Plugin {
   After AskNext(Exchange& exchange, size_t next);
   void AnswerWithFound(Exchange& exchange);
 
+  const std::string server_;
   const std::vector<wire::Zone> zones_;
   // Ends with the root: the name alone. Empty: nothing is completed.
   std::vector<wire::Zone> search_;

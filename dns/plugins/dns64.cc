@@ -80,6 +80,7 @@ FirstReply Read(std::span<const uint8_t> reply) {
 
 absl::Status LoadDns64(const Directive& directive, LoadContext& context) {
   Dns64Config config;
+  config.server = context.server();
   absl::Status status = CheckArguments(directive, 0, 1);
   if (status.ok() && !directive.arguments.empty()) {
     status = ParsePrefix(directive.arguments[0], config);
@@ -149,7 +150,7 @@ std::array<uint8_t, 16> Dns64::Mapped(std::span<const uint8_t> v4) const {
 
 void Dns64::CollectMetrics(MetricFamilies& families) const {
   AddCounterSample(families, "coredns_dns64_requests_translated_total",
-                   "AAAA questions answered from A records.", {},
+                   "AAAA questions answered from A records.", {{"server", config_.server}},
                    static_cast<double>(translated_.value()));
   AddCounterSample(families, "portolan_dns64_malformed_total",
                    "Replies with A records that could not be read.", {},

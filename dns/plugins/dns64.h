@@ -32,18 +32,19 @@ struct Dns64Config {
   size_t prefix_bytes = 12;  // 4 to 12
   bool translate_all = false;
   bool allow_ipv4 = false;
+  std::string server = {};  // CoreDNS's label of its metrics
 };
 
 absl::Status LoadDns64(const corefile::Directive& directive, LoadContext& context);
 
 class Dns64 : public Plugin {
  public:
-  explicit Dns64(const Dns64Config& config) : config_(config) {}
+  explicit Dns64(Dns64Config config) : config_(std::move(config)) {}
 
   std::string_view name() const override { return "dns64"; }
   Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
   After OnReply(Exchange& exchange) override;
-  // coredns_dns64_requests_translated_total and portolan_dns64_malformed_total.
+  // coredns_dns64_requests_translated_total{server} and portolan_dns64_malformed_total.
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:

@@ -269,9 +269,9 @@ Verdict Hosts::AnswerAddresses(Exchange& exchange, const HostsTable::Addresses& 
 }
 
 void Hosts::CollectMetrics(MetricFamilies& families) const {
-  AddGaugeSample(families, "coredns_hosts_entries", "Entries of the hosts file and the Corefile.",
+  SetGaugeSample(families, "coredns_hosts_entries", "Entries of the hosts file and the Corefile.",
                  {}, static_cast<double>(config_.table->size()));
-  AddGaugeSample(families, "coredns_hosts_reload_timestamp_seconds",
+  SetGaugeSample(families, "coredns_hosts_reload_timestamp_seconds",
                  "When the hosts file that is in force was changed.", {},
                  absl::ToDoubleSeconds(config_.file_modified - absl::UnixEpoch()));
   AddCounterSample(families, "portolan_hosts_answers_total", "Questions answered by hosts.",

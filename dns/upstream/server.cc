@@ -70,6 +70,9 @@ void Server::CollectMetrics(MetricFamilies& families) const {
                        "Time that a reply of an upstream took.",
                        {{"proxy_name", "forward"}, {"to", to}, {"rcode", RcodeLabel(i)}},
                        responses_[i]);
+    AddHistogramSample(families, "coredns_forward_request_duration_seconds",
+                       "The same under CoreDNS's former name.",
+                       {{"to", to}, {"rcode", RcodeLabel(i)}}, responses_[i]);
     AddCounterSample(families, "coredns_forward_responses_total",
                      "Replies received from an upstream.", {{"to", to}, {"rcode", RcodeLabel(i)}},
                      static_cast<double>(count));

@@ -37,6 +37,13 @@ TEST(MetricFamilies, SamplesWithTheSameLabelsAddUp) {
   EXPECT_EQ(families[1].metric[0].gauge.value, 3);
 }
 
+TEST(MetricFamilies, WhatAllWorkersSayTheSameOfDoesNotAddUp) {
+  MetricFamilies families;
+  for (int worker = 0; worker < 2; ++worker) SetGaugeSample(families, "portolan_test", "", {}, 7);
+  ASSERT_EQ(families[0].metric.size(), 1u);
+  EXPECT_EQ(families[0].metric[0].gauge.value, 7);
+}
+
 TEST(MetricFamilies, HistogramsWithTheSameLabelsAddUp) {
   constexpr double kBounds[] = {1, 10};
   Histogram one(kBounds), two(kBounds);

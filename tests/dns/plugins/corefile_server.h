@@ -79,9 +79,19 @@ class CorefileServer : public ReplySink {
     return Ask(MakeQuery(name, type, shape));
   }
 
-  double Metric(std::string_view name) const {
+  // What the links count, and their upstreams.
+  MetricFamilies Metrics() const {
     MetricFamilies families;
-    chains_->CollectMetrics(families);
+    CollectChains(families);
+    asks_.CollectMetrics(families);
+    counters_.Collect(families);
+    return families;
+  }
+
+  void CollectChains(MetricFamilies& families) const { chains_->CollectMetrics(families); }
+
+  double Metric(std::string_view name) const {
+    const MetricFamilies families = Metrics();
     double sum = 0;
     for (const auto& family : families) {
       if (family.name != name) continue;
