@@ -75,6 +75,7 @@ bool RewritePlan::Apply(const RewriteRule& rule, const Exchange& exchange,
     case Field::kEdns0: {
       const bool applied = rule.option.Apply(exchange, client, options_);
       options_changed_ = options_changed_ || applied;
+      reverts_options_ = reverts_options_ || (applied && rule.option.revert);
       return applied;
     }
   }
@@ -143,6 +144,13 @@ uint16_t RewritePlan::Rcode(uint16_t rcode) const {
     if (rule.field == Field::kRcode && rule.from == rcode) rcode = rule.to;
   }
   return rcode;
+}
+
+void RewritePlan::RevertOptions(const wire::Query& client, OptionList& of_reply) const {
+  const OptionList of_client(client.edns_options);
+  for (const Applied& applied : std::span(applied_).first(applied_count_)) {
+    if (applied.rule->field == Field::kEdns0) applied.rule->option.Revert(of_client, of_reply);
+  }
 }
 
 bool RewritePlan::MapTarget(const wire::NameBuffer& target, wire::NameBuffer& out) const {
@@ -229,6 +237,11 @@ void Rewrite::WriteReply(const RewritePlan& plan, Exchange& exchange) {
   const wire::Query& query = exchange.query();
   wire::Relabel relabel(exchange.reply(), query, exchange.room(), exchange.max_reply_bytes());
   relabel.set_rcode(plan.Rcode(relabel.rcode()));
+  OptionList options(relabel.options());
+  if (plan.reverts_options()) {
+    plan.RevertOptions(query, options);
+    relabel.set_options(options.bytes());
+  }
   if (IsTarget(note)) {
     relabel.AddCname(query.question.first(query.name_bytes), *note & ~kTarget, asked.view());
   }

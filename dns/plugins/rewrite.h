@@ -7,7 +7,7 @@
 //   rewrite [continue|stop] ttl [exact|prefix|suffix|substring|regex] NAME SECONDS|LEAST-|-MOST|...
 //   rewrite [continue|stop] rcode [exact|...] NAME FROM TO
 //   rewrite [continue|stop] cname [exact|...] FROM TO
-//   rewrite [continue|stop] edns0 local|subnet|nsid set|append|replace|unset ...
+//   rewrite [continue|stop] edns0 local|subnet|nsid set|append|replace|unset ... [revert]
 //
 // https://coredns.io/plugins/rewrite/. `answer auto`, `answer name REGEX TO` and `answer value
 // REGEX TO` say how names of the reply are turned back; `exact` is always automatic. Rules of a
@@ -83,6 +83,9 @@ class RewritePlan {
   bool edits_reply() const { return edits_reply_; }
   void Edit(wire::Relabel& reply) const;  // the record it is at
   uint16_t Rcode(uint16_t rcode) const;
+  // What `revert` makes of the options of a reply to `client`.
+  void RevertOptions(const wire::Query& client, OptionList& of_reply) const;
+  bool reverts_options() const { return reverts_options_; }
   // What `cname` rules make of the target of a CNAME. False if they leave it.
   bool MapTarget(const wire::NameBuffer& target, wire::NameBuffer& out) const;
 
@@ -104,6 +107,7 @@ class RewritePlan {
   bool asks_other_ = false;
   bool edits_reply_ = false;
   bool options_changed_ = false;
+  bool reverts_options_ = false;
   uint16_t type_;
   uint16_t class_;
   std::array<Applied, kMaxApplied> applied_;

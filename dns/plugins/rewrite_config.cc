@@ -94,13 +94,17 @@ absl::StatusOr<NameMatchKind> ReadKind(Words& words, size_t others) {
   return *kind;
 }
 
+// `auto`, `name` and `value`, the latter with an expression and a name. "answer name auto" stands
+// in CoreDNS's examples.
 absl::Status ReadAnswer(Words& words, RewriteRule& rule) {
   static constexpr std::string_view kParts[] = {"auto", "name", "value"};
   if (absl::Status status = words.Need(1, "auto, name or value"); !status.ok()) return status;
   const Token word = words.Next();
   const auto part = OneOf<size_t>(word, kParts);
   if (!part.has_value()) return NoSuchWord(word, "answer rule", kParts);
-  if (*part == 0) {
+  const bool name_auto = *part == 1 && words.NextIs("auto");
+  if (name_auto) words.Next();
+  if (*part == 0 || name_auto) {
     rule.automatic = true;
     return absl::OkStatus();
   }
@@ -127,9 +131,12 @@ absl::Status ReadName(Words& words, RewriteRule& rule) {
   const Token to = words.Next();
   auto mapping = NameMapping::Parse(*kind, from, to);
   if (!mapping.ok()) return mapping.status();
-  while (words.left() > 0) {
-    if (!words.NextIs("answer")) return words.End();
-    words.Next();
+  for (bool first = true; words.left() > 0; first = false) {
+    // All but the first may go without the word.
+    const bool follows =
+        !first && (words.NextIs("auto") || words.NextIs("name") || words.NextIs("value"));
+    if (!words.NextIs("answer") && !follows) return words.End();
+    if (words.NextIs("answer")) words.Next();
     status = ReadAnswer(words, rule);
     if (!status.ok()) return status;
   }
@@ -254,18 +261,22 @@ absl::Status ParseOptionCode(const Token& token, OptionRule& option) {
 absl::Status ParseVariable(const Token& token, OptionRule& option,
                            std::vector<std::string>* notes) {
   using Data = OptionRule::Data;
-  static constexpr std::string_view kVariables[] = {"{qname}", "{qtype}", "{client_ip}",
-                                                    "{client_port}", "{protocol}"};
+  static constexpr std::string_view kVariables[] = {"{qname}",       "{qtype}",    "{client_ip}",
+                                                    "{client_port}", "{protocol}", "{server_ip}",
+                                                    "{server_port}"};
   static constexpr Data kData[] = {Data::kName, Data::kType, Data::kClientAddress,
                                    Data::kClientPort, Data::kTransport};
   const auto found = OneOf<size_t>(token, kVariables);
-  if (found.has_value()) {
+  if (found.has_value() && *found < std::size(kData)) {
     option.data = kData[*found];
     return absl::OkStatus();
   }
-  if (token.text.find('/') == std::string::npos) return NoSuchWord(token, "variable", kVariables);
-  // A label of `metadata`: CoreDNS leaves the rule out where it is not set.
-  AddNote(notes, token, "rewrite", "the rule has no effect: no metadata is collected");
+  const bool metadata = token.text.find('/') != std::string::npos;
+  if (!found.has_value() && !metadata) return NoSuchWord(token, "variable", kVariables);
+  // CoreDNS leaves out a rule whose label of `metadata` is not set.
+  AddNote(notes, token, "rewrite",
+          metadata ? "the rule has no effect: no metadata is collected"
+                   : "the rule has no effect: the address that a pod asked is not known");
   option.action = OptionRule::Action::kReplace;
   option.code = 0;
   return absl::OkStatus();
@@ -343,7 +354,8 @@ absl::Status ReadEdns(Words& words, RewriteRule& rule, std::vector<std::string>*
     status = ReadSubnetOption(words, rule.option);
   }
   if (status.ok() && words.NextIs("revert")) {
-    AddNote(notes, words.Next(), "rewrite", "replies keep the options that the upstream sent");
+    words.Next();
+    rule.option.revert = true;
   }
   return status.ok() ? words.End() : status;
 }

@@ -50,6 +50,12 @@ size_t OptionList::Find(uint16_t code) const {
   return at;
 }
 
+std::span<const uint8_t> OptionList::DataOf(uint16_t code) const {
+  const size_t at = Find(code);
+  if (at >= size_) return {};
+  return bytes().subspan(at + kHeaderBytes, BytesAt(bytes(), at) - kHeaderBytes);
+}
+
 void OptionList::Remove(uint16_t code) {
   const size_t at = Find(code);
   if (at >= size_) return;
@@ -107,6 +113,12 @@ bool OptionRule::Apply(const Exchange& exchange, const wire::Query& query,
   }
   options.Remove(code);
   return options.Append(code, value);
+}
+
+void OptionRule::Revert(const OptionList& of_client, OptionList& of_reply) const {
+  if (!revert || !of_reply.Has(code)) return;
+  of_reply.Remove(code);
+  if (of_client.Has(code)) of_reply.Append(code, of_client.DataOf(code));
 }
 
 }  // namespace portolan::dns

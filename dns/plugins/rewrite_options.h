@@ -19,6 +19,8 @@ class OptionList {
 
   std::span<const uint8_t> bytes() const { return std::span(bytes_).first(size_); }
   bool Has(uint16_t code) const { return Find(code) < size_; }
+  // Empty if there is no such option.
+  std::span<const uint8_t> DataOf(uint16_t code) const;
   void Remove(uint16_t code);
   // False if there is no room.
   bool Append(uint16_t code, std::span<const uint8_t> data);
@@ -48,9 +50,12 @@ struct OptionRule {
   std::string fixed;
   uint8_t v4_bits = 0;  // of the client's address, for kSubnet
   uint8_t v6_bits = 0;
+  // Replies have what the client sent in the place of such an option, or none.
+  bool revert = false;
 
   // False if it did not apply.
   bool Apply(const Exchange& exchange, const wire::Query& client, OptionList& options) const;
+  void Revert(const OptionList& of_client, OptionList& of_reply) const;
 };
 
 }  // namespace portolan::dns

@@ -27,11 +27,13 @@ constexpr Mnemonic kTypes[] = {
 constexpr Mnemonic kClasses[] = {{1, "IN"}, {2, "CS"},     {3, "CH"},
                                  {4, "HS"}, {254, "NONE"}, {255, "ANY"}};
 
-constexpr Mnemonic kRcodes[] = {{0, "NOERROR"}, {1, "FORMERR"},   {2, "SERVFAIL"},  {3, "NXDOMAIN"},
-                                {4, "NOTIMP"},  {5, "REFUSED"},   {6, "YXDOMAIN"},  {7, "YXRRSET"},
-                                {8, "NXRRSET"}, {9, "NOTAUTH"},   {10, "NOTZONE"},  {16, "BADVERS"},
-                                {17, "BADKEY"}, {18, "BADTIME"},  {19, "BADMODE"},  {20, "BADNAME"},
-                                {21, "BADALG"}, {22, "BADTRUNC"}, {23, "BADCOOKIE"}};
+constexpr Mnemonic
+    kRcodes[] = {{0, "NOERROR"}, {1, "FORMERR"},   {2, "SERVFAIL"},  {3, "NXDOMAIN"},
+                 {4, "NOTIMP"},  {5, "REFUSED"},   {6, "YXDOMAIN"},  {7, "YXRRSET"},
+                 {8, "NXRRSET"}, {9, "NOTAUTH"},   {10, "NOTZONE"},  {16, "BADVERS"},
+                 {16, "BADSIG"},  // the same in a TSIG record; CoreDNS knows this one
+                 {17, "BADKEY"}, {18, "BADTIME"},  {19, "BADMODE"},  {20, "BADNAME"},
+                 {21, "BADALG"}, {22, "BADTRUNC"}, {23, "BADCOOKIE"}};
 
 std::string_view WordOf(std::span<const Mnemonic> sorted, uint16_t number) {
   const auto at = std::lower_bound(sorted.begin(), sorted.end(), number,

@@ -46,6 +46,9 @@ class Relabel {
   bool ok() const { return ok_; }
   uint16_t rcode() const { return static_cast<uint16_t>(extended_rcode_ << 4 | (flags_ & 15)); }
   void set_rcode(uint16_t rcode);
+  // Of the OPT record; what is set stays readable until Finish.
+  std::span<const uint8_t> options() const { return options_; }
+  void set_options(std::span<const uint8_t> options) { options_ = options; }
 
   // Goes to the next record of the old reply, OPT left out. False at the end, and where it turns
   // out to be malformed.

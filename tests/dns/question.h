@@ -20,6 +20,7 @@ struct QueryShape {
   int edns_version = -1;  // -1: no OPT record
   uint16_t udp_payload = 1232;
   bool dnssec_ok = false;
+  std::vector<uint8_t> edns_options = {};
 };
 
 inline void Append16(Bytes& out, uint16_t value) {
@@ -34,7 +35,8 @@ inline void AppendOpt(Bytes& out, const QueryShape& shape) {
   out.push_back(0);
   out.push_back(static_cast<uint8_t>(shape.edns_version));
   Append16(out, shape.dnssec_ok ? 0x8000 : 0);
-  Append16(out, 0);
+  Append16(out, static_cast<uint16_t>(shape.edns_options.size()));
+  out.insert(out.end(), shape.edns_options.begin(), shape.edns_options.end());
 }
 
 // `name` in presentation form.

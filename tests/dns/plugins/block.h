@@ -60,6 +60,7 @@ class Below final : public Plugin {
   std::map<std::string, Reply> says;
   std::vector<std::string> asked;
   Bytes edns_options;  // of the last question
+  bool echoes_options = false;
   bool local = false;
 
   std::string_view name() const override { return "below"; }
@@ -82,8 +83,24 @@ class Below final : public Plugin {
       }
       exchange.set_reply_bytes(reply.Finish(found->second.rcode, found->second.flags));
     }
+    if (echoes_options && !edns_options.empty()) EchoOptions(exchange);
     exchange.set_local(local);
     return Verdict::kAnswered;
+  }
+
+ private:
+  void EchoOptions(Exchange& exchange) const {
+    wire::MessageReader reader(exchange.reply());
+    for (wire::MessageRecord record; reader.Next(record);) {
+      if (record.type != wire::type::kOpt) continue;
+      const size_t bytes = exchange.reply().size();
+      ASSERT_EQ(record.end(), bytes) << "the OPT record is the last";
+      wire::Store16(&exchange.room()[record.rdata_at - 2],
+                    static_cast<uint16_t>(edns_options.size()));
+      std::ranges::copy(edns_options, exchange.room().begin() + static_cast<ptrdiff_t>(bytes));
+      exchange.set_reply_bytes(bytes + edns_options.size());
+      return;
+    }
   }
 };
 
@@ -154,6 +171,18 @@ class Block {
       for (const std::string& record : records) text += "\n" + record;
     }
     return text;
+  }
+
+  // Of the last reply's OPT record.
+  Bytes ReplyOptions() const {
+    Bytes options;
+    wire::MessageReader reader(reply);
+    for (wire::MessageRecord record; reader.Next(record);) {
+      if (record.type != wire::type::kOpt) continue;
+      options.assign(reply.begin() + static_cast<ptrdiff_t>(record.rdata_at),
+                     reply.begin() + static_cast<ptrdiff_t>(record.end()));
+    }
+    return options;
   }
 
   // The sum of all samples of a counter.

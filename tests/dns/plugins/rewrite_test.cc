@@ -189,6 +189,21 @@ TEST_F(RewriteTest, EdnsOptionsAreSetAppendedReplacedAndTakenAway) {
   EXPECT_EQ(block_.below().edns_options, Bytes{});
 }
 
+TEST_F(RewriteTest, RevertGivesTheClientItsOwnOptionBack) {
+  const auto options = [&](std::string_view rules, const Bytes& sent) {
+    Load(rules);
+    block_.below().echoes_options = true;
+    block_.Ask("x.test", kA, {.edns_version = 0, .edns_options = sent});
+    return block_.ReplyOptions();
+  };
+  const Bytes kOwn = {0, 9, 0, 1, 'o'}, kSet = {0, 9, 0, 1, 's'};
+  EXPECT_EQ(options("rewrite edns0 local set 9 s", {}), kSet);
+  EXPECT_EQ(options("rewrite edns0 local set 9 s revert", {}), Bytes{});
+  EXPECT_EQ(options("rewrite edns0 local set 9 s", kOwn), kSet);
+  EXPECT_EQ(options("rewrite edns0 local set 9 s revert", kOwn), kOwn);
+  EXPECT_EQ(options("rewrite edns0 local unset 9", kOwn), Bytes{});
+}
+
 TEST_F(RewriteTest, BadRulesAreErrorsWithTheirPlaceAndTheNearestWord) {
   const auto error = [&](std::string_view line) { return block_.Load(line); };
   EXPECT_EQ(error("rewrite"), "Corefile:2:1: what to rewrite must follow 'rewrite'");
@@ -218,8 +233,9 @@ TEST_F(RewriteTest, BadRulesAreErrorsWithTheirPlaceAndTheNearestWord) {
   EXPECT_THAT(error("rewrite edns0 locl set 1 x"), HasSubstr("did you mean 'local'?"));
   EXPECT_THAT(error("rewrite edns0 local set 70000 x"), HasSubstr("Corefile:2:25: '70000'"));
   EXPECT_THAT(error("rewrite edns0 local set 1 0x123"), HasSubstr("Corefile:2:27: '0x123'"));
-  EXPECT_THAT(error("rewrite edns0 local set 1 {server_ip}"),
-              HasSubstr("Corefile:2:27: unknown variable '{server_ip}'"));
+  EXPECT_THAT(
+      error("rewrite edns0 local set 1 {server_id}"),
+      HasSubstr("Corefile:2:27: unknown variable '{server_id}', did you mean '{server_ip}'"));
   EXPECT_THAT(error("rewrite edns0 subnet set 33 56"), HasSubstr("Corefile:2:26: '33'"));
 }
 
