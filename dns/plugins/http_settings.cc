@@ -89,13 +89,20 @@ absl::StatusOr<ReadySettings> ParseReady(const Directive& directive,
   return settings;
 }
 
-absl::StatusOr<PrometheusSettings> ParsePrometheus(const Directive& directive) {
+absl::StatusOr<PrometheusSettings> ParsePrometheus(const Directive& directive,
+                                                   std::vector<std::string>* notes) {
+  static constexpr std::array<std::string_view, 2> kOptions = {"runtime_metrics", "tls"};
   PrometheusSettings settings;
   auto address = OptionalAddress(directive);
   if (!address.ok()) return address.status();
   settings.address = *address;
-  absl::Status status = CheckNoBlock(directive);
-  if (!status.ok()) return status;
+  for (const Directive& line : directive.block) {
+    if (line.name.text == "tls") {
+      return line.name.Error("/metrics is served without TLS here: leave tls out to have it so");
+    }
+    if (line.name.text != "runtime_metrics") return UnknownOption(line, "prometheus", kOptions);
+    AddNote(notes, line.name, "prometheus", "there is no Go runtime");
+  }
   return settings;
 }
 
@@ -114,7 +121,8 @@ absl::Status LoadReady(const Directive& directive, LoadContext& context) {
 }
 
 absl::Status LoadPrometheus(const Directive& directive, LoadContext& context) {
-  return Keep(directive, ParsePrometheus(directive), context, context.http().prometheus);
+  return Keep(directive, ParsePrometheus(directive, context.notes()), context,
+              context.http().prometheus);
 }
 
 }  // namespace portolan::dns

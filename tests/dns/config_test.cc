@@ -170,7 +170,7 @@ TEST(LoadConfig, ErrorsNameThePlaceAndTheWord) {
       {". {\n health 8080\n}",
        "Corefile:2:9: '8080' is not an address such as :9153 or 127.0.0.1:9153"},
       {". {\n ready a b\n}", "Corefile:2:10: 'b': ready takes one argument"},
-      {". {\n prometheus :9153 {\n  x\n }\n}", "Corefile:3:3: 'x': prometheus has no options"},
+      {". {\n prometheus :9153 {\n  x\n }\n}", "Corefile:3:3: unknown option 'x' of prometheus"},
       {". {\n errors stderr\n}", "Corefile:2:9: 'stderr': the log goes to 'stdout' only"},
       {". {\n forward .\n}", "Corefile:2:2: forward needs a zone and at least one server"},
       {". {\n forward . https://9.9.9.9\n}", "Corefile:2:12: 'https://9.9.9.9': https:// is not"},

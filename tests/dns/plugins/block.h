@@ -122,13 +122,14 @@ class Block {
   // Read when the block is loaded.
   std::vector<std::string> search;
   std::string pod_namespace;
+  std::string zone = ".";
   Cluster cluster;
 
   std::vector<std::string> notes;
   Bytes reply;
   SocketAddress client{Ip("10.42.0.9"), 5353};
 
-  // `directives` are the lines of a block of all names. The message of the error, or "".
+  // `directives` are the lines of a block of `zone`. The message of the error, or "".
   std::string Load(std::string_view directives) {
     auto corefile =
         corefile::ParseCorefile(". {\n" + std::string(directives) + "\n}", "Corefile", {});
@@ -136,7 +137,7 @@ class Block {
     HttpSettings http;
     LoadOptions options;
     FollowedFiles followed;
-    LoadContext context(options, {*wire::Zone::Parse(".")}, notes, http, followed);
+    LoadContext context(options, {*wire::Zone::Parse(zone)}, notes, http, followed);
     for (const corefile::Directive& directive : corefile->blocks[0].directives) {
       const DirectiveInfo* info = FindDirective(directive.name.text);
       EXPECT_NE(info->load, nullptr) << directive.name.text;
