@@ -1,5 +1,5 @@
-// The examples of CoreDNS's manual (plugin/*/README.md, CoreDNS 1.14) for the directives that are
-// active here: each loads, and those of `rewrite` and `template` do what the manual says of them.
+// The examples of CoreDNS's manual (plugin/*/README.md, CoreDNS 1.14 and later) for the directives
+// that are active here: each loads, and those of `rewrite` and `template` do what the manual says.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 

@@ -84,7 +84,7 @@ def _asked_for_one_name(cluster, pod, command):
 
 def _learn_that_the_domain_does_not_exist(cluster, pod):
     """By every worker: each has a cache of its own, and the kernel chooses who is asked."""
-    # A Corefile that arrives empties the caches.
+    # A Corefile that arrives may empty the caches.
     wait_until(lambda: dump(pod)["corefileSource"] == "control plane", "the cluster's Corefile is in force")
     wait_until(lambda: not any(_asked_for_one_name(cluster, pod, "dig {name}.eu-west-1.compute.internal")
                                for _ in range(_IN_A_ROW)), "the search domain is known not to exist", timeout=5)
