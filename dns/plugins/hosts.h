@@ -10,8 +10,8 @@
 //   }
 //
 // A, AAAA and PTR, as CoreDNS answers them (https://coredns.io/plugins/hosts/): a name that is
-// there without an address of the type asked is NODATA without SOA; one that is not there goes on
-// with `fallthrough` and is SERVFAIL without; a PTR that is not there always goes on. With
+// there without an address of the type asked is NODATA; one that is not there goes on with
+// `fallthrough` and is SERVFAIL without; a PTR that is not there always goes on. With
 // `fallthrough_unsupported` so do other types than A and AAAA of names that are there, where
 // `fallthrough` holds. "*.example" stands for every name one label below example that is not there
 // itself, and gives no PTR. The table is immutable and shared by all workers; when the file changes

@@ -53,11 +53,11 @@ absl::Status ReadPolicy(const Directive& directive, LoadbalanceConfig& config) {
 absl::Status ReadWeights(const Token& file, std::vector<std::string>* notes,
                          LoadbalanceConfig& config) {
   auto text = ReadFile(file.text, kMaxWeightFileBytes);
-  if (!text.ok() && config.reload == absl::ZeroDuration())
-    return file.Error(Message(text.status()));
   if (!text.ok()) {
+    const std::string_view why = Message(text.status());
+    if (config.reload == absl::ZeroDuration()) return file.Error(why);
     AddNote(notes, file, "loadbalance",
-            fmt::format("all weights are 1 until it is there: {}", Message(text.status())));
+            fmt::format("all weights are 1 until it is there: {}", why));
   }
   auto weights = Weights::Parse(text.ok() ? *text : "", file.text);
   if (!weights.ok()) return file.Error(Message(weights.status()));

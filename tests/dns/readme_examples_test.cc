@@ -341,7 +341,7 @@ TEST_F(TemplateReadme, ADynamicDomainHasSoaAndNs) {
       fallthrough
     }
     template IN SOA {
-      authority "{{ .Zone }} 3600 IN SOA h.{{ .Zone }} engineering.coredns.io. (1 60 120 86400 3600)"
+      authority "{{ .Zone }} 3600 IN SOA h.{{ .Zone }} {{ .Zone }} (1 60 120 86400 3600)"
     }
     template IN NS {
       match ^engineering\.coredns\.io\.$
@@ -350,7 +350,7 @@ TEST_F(TemplateReadme, ADynamicDomainHasSoaAndNs) {
       fallthrough
     }
     template IN NS {
-      authority "{{ .Zone }} 3600 IN SOA h.{{ .Zone }} engineering.coredns.io. (1 60 120 86400 3600)"
+      authority "{{ .Zone }} 3600 IN SOA h.{{ .Zone }} {{ .Zone }} (1 60 120 86400 3600)"
     })x");
   EXPECT_THAT(Ask("engineering.coredns.io", kSoa),
               HasSubstr("0\nengineering.coredns.io. 3600 SOA ns1.engineering.coredns.io. "

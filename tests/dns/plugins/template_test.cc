@@ -109,7 +109,7 @@ TEST_F(TemplateTest, ARecordMayDependOnTheQuestion) {
       match ^v(?P<v>[0-9]+)[.]
       answer "{{ if eq .Type `A` }}{{ .Name }} 60 IN A 10.0.0.{{ .Group.v }}{{ end }}"
       answer "{{ if eq .Type `AAAA` }}{{ .Name }} 60 IN AAAA fd00::{{ .Group.v }}{{ end }}"
-      answer "{{ if ne .Question.Qtype 28 }}{{ .Question.Name }} 5 IN TXT {{ .Message.Id }}{{ end }}"
+      answer "{{ if ne .Question.Qtype 28 }}{{ .Name }} 5 IN TXT {{ .Message.Id }}{{ end }}"
     })x");
   EXPECT_EQ(block_.Ask("v7.example", kAaaa), "0\nv7.example. 60 AAAA fd00::7");
   EXPECT_THAT(block_.Ask("v7.example", kA),
