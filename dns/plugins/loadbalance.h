@@ -73,6 +73,7 @@ class Loadbalance : public Plugin {
   uint64_t Random();
   // From 0 to `below` - 1.
   size_t Pick(size_t below) { return (Random() >> 32) * below >> 32; }
+  bool OrderPlain(std::span<uint8_t> reply);
   void Order(const Run& run, const wire::MessageRecord& first);
   void Shuffle(const Run& run);
   void PutOneFirst(const Run& run, const Weights::OfName& weights);

@@ -1,5 +1,6 @@
 #include "dns/plugins/loadbalance.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <array>
@@ -51,6 +52,22 @@ class LoadbalanceReply : public testing::Test {
     return RecordsOf(exchange.reply(), Section::kAnswer);
   }
 
+  // `addresses` records of the name that was asked, and nothing else.
+  std::vector<std::string> PlainReply(uint16_t type, uint8_t addresses) {
+    wire::ReplyWriter writer(query_, room_, 4096);
+    for (uint8_t i = 0; i < addresses; ++i) {
+      auto rdata = writer.Add(Section::kAnswer, wire::kQuestionName, type, 5,
+                              type == wire::type::kA ? 4 : 16);
+      std::fill(rdata.begin(), rdata.end(), uint8_t{10});
+      rdata.back() = i;
+    }
+    Exchange exchange(query_, SocketAddress(), Transport::kUdp, room_, pool_);
+    exchange.set_reply_bytes(writer.Finish(wire::Rcode::kNoError, 0));
+    if (!plugin_.has_value()) plugin_.emplace(1, config_);
+    plugin_->OnReply(exchange);
+    return RecordsOf(exchange.reply(), Section::kAnswer);
+  }
+
   Bytes message_;
   wire::Query query_;
   std::array<uint8_t, 4096> room_;
@@ -84,6 +101,24 @@ TEST_F(LoadbalanceReply, EveryOrderIsAsLikelyAsAnyOther) {
   for (int i = 0; i < 6000; ++i) ++orders[Reply(3)];
   ASSERT_EQ(orders.size(), 6u);
   for (const auto& [order, times] : orders) EXPECT_NEAR(times, 1000, 150);
+}
+
+TEST_F(LoadbalanceReply, AnswersOfAddressesAloneAreShuffledToo) {
+  for (const uint16_t type : {wire::type::kA, wire::type::kAaaa}) {
+    std::set<std::vector<std::string>> orders;
+    for (int i = 0; i < 200; ++i) orders.insert(PlainReply(type, 3));
+    EXPECT_EQ(orders.size(), 6u);
+    std::set<std::string> sorted;
+    for (const auto& order : orders) sorted.insert(order.begin(), order.end());
+    EXPECT_EQ(sorted.size(), 3u) << "each is there in every order";
+  }
+}
+
+TEST_F(LoadbalanceReply, AnswersOfAddressesAloneHeedPreferredBlocks) {
+  config_.prefer = {*Cidr::Parse("10.10.10.2/32")};
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_THAT(PlainReply(wire::type::kA, 3).front(), testing::HasSubstr("10.10.10.2"));
+  }
 }
 
 TEST_F(LoadbalanceReply, WeightsSayHowOftenEachComesFirst) {
