@@ -12,7 +12,7 @@ namespace portolan::dns {
 namespace {
 
 // After this many batches the loop's other events get their turn.
-constexpr int kBatchesPerTurn = 16;
+constexpr int kBatchesPerTurn = 8;
 // So many queries at once are load, which is worth the two system calls that its relief costs.
 constexpr int kLoad = 16;
 constexpr size_t kCacheLine = 64;
