@@ -176,8 +176,9 @@ ClusterName FindImport(const LabelledName& name, size_t left, const ServedZone& 
 
 ClusterName FindService(const LabelledName& name, size_t left, const ServedZone& zone,
                         const KubernetesConfig& config, const ClusterData& data) {
-  const ServiceKey key(name.label(left - 1), name.label(left - 2));
-  const Service* service = data.snapshot->FindService(key.view());
+  const std::string_view ns = name.label(left - 1);
+  const ServiceKey key(ns, name.label(left - 2));
+  const Service* service = data.snapshot->FindService(ns, name.label(left - 2));
   if (service == nullptr || !IsShown(*service, config, data)) return {};
   const size_t in_front = left - 2;
   if (service->type == ServiceType::kExternalName) {
