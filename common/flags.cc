@@ -53,6 +53,12 @@ std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv) 
   }
 }
 
+std::optional<int> WrongUsage(std::string_view fault) {
+  if (fault.empty()) return std::nullopt;
+  std::cerr << fault << "\nRun with --help for more information.\n";
+  return kExitUsage;
+}
+
 CLI::Option* AddFlag(CLI::App& app, const std::string& name, absl::Duration& out,
                      const std::string& help) {
   return app

@@ -6,6 +6,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -26,6 +27,10 @@ void AddCommonFlags(CLI::App& app, const std::string& version);
 // The exit status if the program should end here (help was printed, or an error that names the flag
 // or the file), nothing if it should go on.
 std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv);
+
+// For what CLI11 cannot say of a single flag: prints `fault` as CLI11 prints its own and gives the
+// exit status; nothing if it is empty.
+std::optional<int> WrongUsage(std::string_view fault);
 
 // Flags whose values are read by a Parse(text) -> StatusOr<T> of their own: IpAddress,
 // SocketAddress, Cidr. The vector form may be given more than once; what is given replaces the

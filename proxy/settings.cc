@@ -1,6 +1,5 @@
 #include "proxy/settings.h"
 
-#include <iostream>
 #include <string_view>
 
 #include "common/flags.h"
@@ -14,8 +13,13 @@ SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
   if (settings.node.find('/') == std::string::npos) return "--node: expected NAMESPACE/POD";
-  if (!settings.control.empty() && !settings.control_insecure) {
-    return "--control: this version speaks plaintext only; say --control-insecure to accept that";
+  const bool tls_asked = !settings.control_ca.empty() || !settings.control_server_name.empty();
+  if (settings.control_insecure && tls_asked) {
+    return "--control-insecure is plaintext: --control-ca and --control-server-name are of no use";
+  }
+  if (!settings.control.empty() && !settings.control_insecure && settings.control_ca.empty()) {
+    return "--control: --control-ca must say which CAs it is known by (TLS), or --control-insecure "
+           "that plaintext will do";
   }
   if (settings.control.empty() && settings.state_dir.empty()) {
     return "--control or --state-dir: one of them must say where the directory comes from";
@@ -42,6 +46,10 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddCommonFlags(app, PORTOLAN_VERSION);
   app.add_option("--control", out.control,
                  "control plane, HOST:PORT; more than one is tried in turn");
+  app.add_option("--control-ca", out.control_ca,
+                 "CAs that the control plane is known by, PEM; read again when it connects anew");
+  app.add_option("--control-server-name", out.control_server_name,
+                 "what the control plane's certificate is for; default: the host of --control");
   app.add_flag("--control-insecure", out.control_insecure, "plaintext to the control plane");
   app.add_option("--node", out.node, "who this sidecar is: NAMESPACE/POD")->required();
   AddFlag(app, "--pod-ip", out.pod_ips, "address of the pod; twice for dual stack");
@@ -69,13 +77,8 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--connect-timeout", out.connect_timeout, "before another endpoint is tried");
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;
-  std::string fault = Fault(out);
-  if (auto level = log::SetLevel(out.log_level); fault.empty() && !level.ok()) {
-    fault = Message(level);
-  }
-  if (fault.empty()) return std::nullopt;
-  std::cerr << fault << "\nRun with --help for more information.\n";
-  return kExitUsage;
+  if (auto status = WrongUsage(Fault(out))) return status;
+  return WrongUsage(Message(log::SetLevel(out.log_level)));
 }
 
 }  // namespace portolan::proxy

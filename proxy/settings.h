@@ -15,7 +15,11 @@ namespace portolan::proxy {
 struct Settings {
   // Control plane addresses, HOST:PORT, tried in turn. Empty: no feed, state from disk only.
   std::vector<std::string> control;
-  bool control_insecure = false;
+  // Over TLS: the file of the CAs that it is known by, and what its certificate has to be for if
+  // that is not the host of the address.
+  std::string control_ca;
+  std::string control_server_name;
+  bool control_insecure = false;  // plaintext
 
   // NAMESPACE/POD, the identity shown to the control plane.
   std::string node;

@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Setting
   if (auto status = sidecar->OpenWorkers(); !status.ok()) return status;
   if (auto status = sidecar->dns_config_.UseOwn(); !status.ok()) return status;
   if (auto status = sidecar->OpenPages(); !status.ok()) return status;
-  sidecar->StartFeed();
+  if (auto status = sidecar->StartFeed(); !status.ok()) return status;
   for (const auto& worker : sidecar->workers_) worker->Run();
   return sidecar;
 }
@@ -183,8 +183,14 @@ absl::Status Sidecar::OpenPages() {
   return absl::OkStatus();
 }
 
-void Sidecar::StartFeed() {
+absl::Status Sidecar::StartFeed() {
   FeedOptions options;
+  if (!settings_.control_ca.empty()) {
+    auto trust = ControlTrust::Load(settings_.control_ca);
+    if (!trust.ok()) return trust.status();
+    options.trust = *std::move(trust);
+  }
+  options.server_name = settings_.control_server_name;
   options.control_planes = settings_.control;
   options.node_id = settings_.node;
   options.version = PORTOLAN_VERSION;
@@ -194,6 +200,7 @@ void Sidecar::StartFeed() {
   feed_ = std::make_unique<Feed>(loop_, std::move(options), delegate);
   feed_->AddMetrics(metrics_);
   feed_->Start();
+  return absl::OkStatus();
 }
 
 void Sidecar::OnDirectory(const Directory::Committed& committed) {
@@ -292,6 +299,7 @@ nlohmann::json Sidecar::ConfigDump() {
   dump["feed"] = {{"source", SourceName(status.source)},
                   {"controlPlane", status.control_plane},
                   {"connected", status.connected},
+                  {"lastFailure", status.last_failure},
                   {"inSync", status.in_sync},
                   {"age", DescribeAge(status)},
                   {"stateFault", status.state_fault},

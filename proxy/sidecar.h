@@ -28,7 +28,8 @@ namespace portolan::proxy {
 
 class Sidecar : private FeedDelegate, private AdminSource {
  public:
-  // Opens all sockets and reads the Corefile and the state on disk. An error names what failed.
+  // Opens all sockets and reads the Corefile, the CAs and the state on disk. An error names what
+  // failed.
   static absl::StatusOr<std::unique_ptr<Sidecar>> Start(EventLoop& loop, Settings settings);
   ~Sidecar() override;
 
@@ -37,7 +38,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
 
   absl::Status OpenWorkers();
   absl::Status OpenPages();
-  void StartFeed();
+  absl::Status StartFeed();
 
   void OnDnsConfig();
   void OnPodResolvers();

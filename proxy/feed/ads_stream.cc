@@ -1,15 +1,15 @@
 #include "proxy/feed/ads_stream.h"
 
-#include <grpc/support/log.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/client_callback.h>
 
+#include <array>
 #include <semaphore>
 #include <string_view>
 #include <utility>
 
-#include "common/log.h"
+#include "common/status.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
 
 namespace portolan::proxy {
@@ -23,11 +23,27 @@ constexpr int kConnectTimeoutMs = 5000;
 constexpr int kKeepaliveTimeMs = 3000;
 constexpr int kKeepaliveTimeoutMs = 5000;
 
-void LogAtDebug(gpr_log_func_args* args) { log::debug("grpc: {}", args->message); }
+// What gRPC says of a failed TLS handshake names no setting; the rest is clear.
+constexpr std::array<std::array<std::string_view, 2>, 3> kHints = {{
+    {"certificate verify failed",
+     "its certificate has expired or is signed by none of the CAs in --control-ca"},
+    {"is not in peer certificate", "--control-server-name says what its certificate is for"},
+    {"wrong version number", "what it speaks is not TLS"},
+}};
+
+std::string Explain(const grpc::Status& status) {
+  if (status.ok()) return "the control plane closed the stream";
+  std::string reason = status.error_message();
+  for (const auto& [said, hint] : kHints) {
+    if (reason.find(said) != std::string::npos) return fmt::format("{} ({})", reason, hint);
+  }
+  return reason;
+}
 
 }  // namespace
 
-std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport) {
+std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
+                                                  const Transport& transport) {
   grpc::ChannelArguments args;
   args.SetMaxReceiveMessageSize(kMaxResponseBytes);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
@@ -41,16 +57,15 @@ std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Tr
   // The application's environment and its DNS are not ours.
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   args.SetInt(GRPC_ARG_SERVICE_CONFIG_DISABLE_RESOLUTION, 1);
-  std::shared_ptr<grpc::ChannelCredentials> credentials;
-  switch (transport) {
-    case Transport::kPlaintext:
-      credentials = grpc::InsecureChannelCredentials();
-      break;
+  if (transport.roots.empty()) {
+    return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), args);
   }
-  return grpc::CreateCustomChannel(address, credentials, args);
+  // What gRPC takes for the authority is what it looks for in the certificate.
+  if (!transport.server_name.empty()) {
+    args.SetString(GRPC_ARG_DEFAULT_AUTHORITY, transport.server_name);
+  }
+  return grpc::CreateCustomChannel(address, grpc::SslCredentials({transport.roots, {}, {}}), args);
 }
-
-void QuietGrpcLog() { gpr_set_log_function(LogAtDebug); }
 
 // What gRPC's threads see of a stream. The loop touches `response` and `request` only while no read
 // or write is under way. Made and destroyed on the loop: the context and the stub hold the channel,
@@ -163,10 +178,6 @@ void AdsStream::HandleWritten() {
   if (!std::exchange(written_, true)) listener_.OnStreamOpen();
 }
 
-void AdsStream::HandleDone() {
-  const std::string reason =
-      call_->status.ok() ? "the control plane closed the stream" : call_->status.error_message();
-  listener_.OnStreamClosed(reason);
-}
+void AdsStream::HandleDone() { listener_.OnStreamClosed(Explain(call_->status)); }
 
 }  // namespace portolan::proxy

@@ -16,17 +16,19 @@
 
 namespace portolan::proxy {
 
-// How the control plane is reached.
-enum class Transport { kPlaintext };
+// How the control plane is reached: over TLS 1.2 or 1.3, or in plaintext.
+struct Transport {
+  // PEM of the CAs; the control plane's certificate has to lead to one of them. Empty: plaintext.
+  std::string roots;
+  // The name or address that the certificate has to be for. Empty: the host of the address dialled.
+  std::string server_name;
+};
 
 // A channel of its own connection, which is pinged every 3 s and dropped when a ping is not
 // answered for 5 s; the server has to allow pings that often. Connects when the first stream is
 // opened on it.
-std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address, Transport transport);
-
-// Sends what gRPC logs to our log, at debug: it repeats, for every attempt to connect, what the
-// stream's status says. Process-wide.
-void QuietGrpcLog();
+std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
+                                                  const Transport& transport);
 
 class AdsStream {
  public:

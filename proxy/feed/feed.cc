@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
+#include "xds/api/grpc_log.h"
 
 namespace portolan::proxy {
 namespace {
@@ -66,6 +67,7 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
       random_(std::random_device{}()),
       replica_(std::make_unique<Replica>()),
       published_(replica_->snapshot()),
+      trust_(options_.trust),
       retry_delay_(options_.first_retry),
       retry_timer_(loop.AddTimer([this] { Connect(); })),
       refused_timer_(loop.AddTimer([this] {
@@ -78,7 +80,7 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
 Feed::~Feed() { Stop(); }
 
 void Feed::Start() {
-  QuietGrpcLog();
+  api::QuietGrpcLog();
   if (!options_.state_dir.empty()) {
     const std::string path = options_.state_dir + "/directory.state";
     LoadFromDisk(path);
@@ -150,12 +152,17 @@ void Feed::StateChanged() {
 void Feed::Connect() {
   if (options_.control_planes.empty()) return;
   metrics_->connects.Add();
-  auto channel = MakeControlChannel(options_.control_planes[control_plane_], options_.transport);
+  auto channel = MakeControlChannel(options_.control_planes[control_plane_], CurrentTransport());
   AdsStream::Listener& listener = *this;
   stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener);
   // What is held may be a long list: it is made only when there is a connection.
   Subscribe(kFeedTypes.front());
   Heard();
+}
+
+Transport Feed::CurrentTransport() {
+  if (!trust_) return {};
+  return {trust_->Roots(metrics_->unusable_cas), options_.server_name};
 }
 
 void Feed::Subscribe(const FeedType& type) {
@@ -191,6 +198,7 @@ void Feed::AddNames(const FeedType& type, Request& request) const {
 
 void Feed::OnStreamOpen() {
   connected_ = true;
+  last_failure_.clear();
   newly_wanted_.clear();
   for (size_t i = 1; i < kFeedTypes.size(); ++i) Subscribe(kFeedTypes[i]);
   PublishStatus();
@@ -219,6 +227,7 @@ void Feed::RetryLater(std::string_view reason) {
               published_->service_count());
   }
   outage_logged_ = true;
+  last_failure_ = std::string(reason);
   Disconnect();
   control_plane_ = (control_plane_ + 1) % options_.control_planes.size();
   std::uniform_real_distribution<double> part(0.5, 1.0);
@@ -440,6 +449,7 @@ FeedStatus Feed::status() const {
   if (!options_.control_planes.empty()) {
     status.control_plane = options_.control_planes[control_plane_];
   }
+  status.last_failure = last_failure_;
   status.last_sync = status.in_sync ? Monotonic() : last_sync_;
   status.state_fault = StateFault();
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {

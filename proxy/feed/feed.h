@@ -32,6 +32,7 @@
 #include "portolan/v1/config.pb.h"
 #include "proxy/feed/address_demand.h"
 #include "proxy/feed/ads_stream.h"
+#include "proxy/feed/control_trust.h"
 #include "proxy/feed/feed_metrics.h"
 #include "proxy/feed/replica.h"
 #include "proxy/feed/state_file.h"
@@ -42,7 +43,10 @@ namespace portolan::proxy {
 struct FeedOptions {
   // "HOST:PORT" as gRPC reads it, tried in turn. Empty: only what is on disk.
   std::vector<std::string> control_planes;
-  Transport transport = Transport::kPlaintext;
+  // Nothing: plaintext.
+  std::optional<ControlTrust> trust;
+  // What the control plane's certificate has to be for. Empty: the host of the address dialled.
+  std::string server_name;
   // NAMESPACE/POD.
   std::string node_id;
   // Of this program.
@@ -84,6 +88,8 @@ struct FeedStatus {
   bool in_sync = false;
   // The address of the current or next attempt.
   std::string control_plane;
+  // Why there is no connection; empty while there is one, and before the first attempt failed.
+  std::string last_failure;
   // As Monotonic() has it, so that setting the wall clock makes nothing older or younger. While in
   // sync: now. Minus infinity: never.
   absl::Duration last_sync = -absl::InfiniteDuration();
@@ -105,8 +111,8 @@ class FeedDelegate {
   virtual absl::Status OnProxyConfig(const v1::ProxyConfig& config) = 0;
   // The control plane has none any more: back to what the sidecar was started with.
   virtual void OnProxyConfigWithdrawn() = 0;
-  // Something but last_sync, state_fault and the counts changed. Comes after OnDirectory: who is
-  // told "in sync" has the directory that is in sync.
+  // Something but last_failure, last_sync, state_fault and the counts changed. Comes after
+  // OnDirectory: who is told "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
 };
 
@@ -160,6 +166,7 @@ class Feed : private AdsStream::Listener {
   std::string StateFault() const;
 
   void Connect();
+  Transport CurrentTransport();
   void Disconnect();
   void RetryLater(std::string_view reason);
   void Subscribe(const FeedType& type);
@@ -213,9 +220,11 @@ class Feed : private AdsStream::Listener {
   // Of those, the ones that the control plane was not told of.
   std::vector<IpAddress> newly_wanted_;
 
+  std::optional<ControlTrust> trust_;
   std::unique_ptr<AdsStream> stream_;
   std::array<Progress, kFeedTypeCount> progress_;
   bool connected_ = false;
+  std::string last_failure_;
   // An outage is logged when it begins and when it ends.
   bool outage_logged_ = false;
   size_t control_plane_ = 0;

@@ -38,6 +38,9 @@ void FeedMetrics::AddSamples(MetricFamilies& families) const {
   AddCounterSample(families, "portolan_feed_connects_total",
                    "Streams opened to a control plane, the first one included.", {},
                    static_cast<double>(connects.value()));
+  AddCounterSample(families, "portolan_feed_unusable_ca_total",
+                   "Of those, when the CA file could not be used and its last content was.", {},
+                   static_cast<double>(unusable_cas.value()));
   AddCounterSample(families, "portolan_feed_probes_total",
                    "Requests sent only to see that a silent control plane answers.", {},
                    static_cast<double>(probes.value()));

@@ -27,6 +27,7 @@ struct FeedMetrics {
   std::array<OfType, kFeedTypeCount> types;
   Counter unknown_type_responses;
   Counter connects;
+  Counter unusable_cas;
   Counter probes;
   Counter received_bytes;
   Counter state_writes;

@@ -117,7 +117,7 @@ class Cluster:
         if shape.sidecar:
             pod.capture = Capture(sandbox, shape.capture)
             pod.capture.run("apply", check=True)
-            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.corefile))
+            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.control.ca.file, self.corefile))
         for container in template["spec"]["containers"]:
             self._start_container(pod, container)
         if listed:

@@ -1,12 +1,13 @@
-"""portolan-control on the node, watching the lab's folder of manifests."""
+"""portolan-control on the node, watching the lab's folder of manifests and its certificate."""
 
 import socket
 from pathlib import Path
 
+from .certificates import CertificateAuthority, Secret
 from .network import POD_GATEWAY4, POD_GATEWAY6
 from .tools import Daemon, portolan
 
-XDS_PORT = 15010
+XDS_PORT = 15012
 ADDRESS4 = f"{POD_GATEWAY4}:{XDS_PORT}"
 ADDRESS6 = f"[{POD_GATEWAY6}]:{XDS_PORT}"
 HTTP = "127.0.0.1:15080"
@@ -15,10 +16,13 @@ HTTP = "127.0.0.1:15080"
 class ControlPlane:
     def __init__(self, manifests: Path, corefile: Path, folder: Path):
         folder.mkdir(parents=True)
+        self.ca = CertificateAuthority(folder / "ca")
+        self.secret = Secret(folder / "tls", self.ca, f"IP:{POD_GATEWAY4},IP:{POD_GATEWAY6}")
         self._log = folder / "portolan-control.log"
         self._argv = [portolan("portolan-control"), "--source", f"files:{manifests}",
                       # Both families of the bridge: IPv6-only pods have no other way to it.
-                      "--xds-listen", f"[::]:{XDS_PORT}", "--xds-insecure", "--http-listen", HTTP,
+                      "--xds-listen", f"[::]:{XDS_PORT}", "--tls-cert", str(self.secret.certificate),
+                      "--tls-key", str(self.secret.key), "--http-listen", HTTP,
                       "--corefile", str(corefile)]
         self.daemon: Daemon
         self.start()

@@ -25,6 +25,7 @@ class Settings:
 
     control4: str
     control6: str
+    control_ca: Path
     corefile: Path
 
 
@@ -76,8 +77,8 @@ class Sidecar:
         # The folder is the container's emptyDir, which fsGroup gives to the sidecar.
         run(["chown", f"{UID}:{UID}", str(self.state_dir)])
         families = sandbox.shape.families
-        self._argv = ["--control", settings.control4 if families.ipv4 else settings.control6, "--control-insecure",
-                      "--node", f"{sandbox.namespace}/{sandbox.name}",
+        self._argv = ["--control", settings.control4 if families.ipv4 else settings.control6,
+                      "--control-ca", str(settings.control_ca), "--node", f"{sandbox.namespace}/{sandbox.name}",
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
                       "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]
         for ip in sandbox.ips:

@@ -42,12 +42,30 @@ TEST(Settings, PortsOfTheApplicationAreAList) {
   EXPECT_EQ(settings.app_ports, (std::vector<uint16_t>{8080, 9153, 53, 80}));
 }
 
+TEST(Settings, TheControlPlaneIsReachedOverTlsOrOnRequestInPlaintext) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--control", "10.0.0.1:15012", "--control-ca", "/ca",
+                   "--control-server-name", "control"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.control_ca, "/ca");
+  EXPECT_EQ(settings.control_server_name, "control");
+  Settings plaintext;
+  EXPECT_EQ(Parse({"--node", "default/a", "--control", "10.0.0.1:15010", "--control-insecure"},
+                  plaintext),
+            std::nullopt);
+  EXPECT_TRUE(plaintext.control_ca.empty());
+}
+
 TEST(Settings, WhatCannotWorkIsWrongUsage) {
   const std::vector<std::vector<const char*>> wrong = {
       {},                                                      // no --node
       {"--node", "default/a"},                                 // nothing to learn from
       {"--node", "frontend", "--state-dir", "/state"},         // not NAMESPACE/POD
-      {"--node", "default/a", "--control", "10.0.0.1:15010"},  // plaintext not accepted
+      {"--node", "default/a", "--control", "10.0.0.1:15010"},  // known by nothing, nor plaintext
+      {"--node", "default/a", "--control", "a:1", "--control-insecure", "--control-ca", "/ca"},
+      {"--node", "default/a", "--control", "a:1", "--control-insecure", "--control-server-name",
+       "a"},
       {"--node", "default/a", "--state-dir", "/s", "--concurrency", "0"},
       {"--node", "default/a", "--state-dir", "/s", "--log-level", "loud"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints", "on-demand"},

@@ -12,6 +12,7 @@
 #include "common/status.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
 #include "xds/serving/delta_stream.h"
+#include "xds/serving/server_identity.h"
 
 namespace portolan::xds {
 namespace {
@@ -26,6 +27,8 @@ using RawService = AggregatedDiscoveryService::WithRawCallbackMethod_DeltaAggreg
 
 // A client that comes back lists what it holds: 100,000 names with their versions are some 7 MB.
 constexpr int kMaxRequestBytes = 16 << 20;
+// TLS and HTTP/2 included. Who connects and says nothing holds memory.
+constexpr int kHandshakeTimeoutMs = 10'000;
 
 void SetTransport(grpc::ServerBuilder& builder) {
   // A sidecar finds out within seconds that its control plane is gone by pinging every 3 s, also
@@ -38,6 +41,7 @@ void SetTransport(grpc::ServerBuilder& builder) {
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   // Else a second control plane on the same port is no error but takes half of the clients.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
 }
 
@@ -45,8 +49,9 @@ void SetTransport(grpc::ServerBuilder& builder) {
 
 class Server::Implementation : public RawService {
  public:
-  Implementation(std::string identifier, std::shared_ptr<const ResourceSet> first)
-      : identifier_(std::move(identifier)) {
+  Implementation(const Options& options, std::shared_ptr<const ResourceSet> first)
+      : identifier_(options.identifier) {
+    if (options.identity) identity_.emplace(*options.identity);
     shared_.With([&](Shared& shared) { shared.set = std::move(first); });
   }
 
@@ -64,7 +69,7 @@ class Server::Implementation : public RawService {
     SetTransport(builder);
     std::vector<int> ports(listen.size(), 0);
     for (size_t i = 0; i < listen.size(); ++i) {
-      builder.AddListeningPort(listen[i].ToString(), grpc::InsecureServerCredentials(), &ports[i]);
+      builder.AddListeningPort(listen[i].ToString(), Credentials(), &ports[i]);
     }
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
@@ -77,6 +82,8 @@ class Server::Implementation : public RawService {
   }
 
   const std::vector<SocketAddress>& listening() const { return listening_; }
+
+  void SetIdentity(TlsIdentity identity) { identity_->Set(std::move(identity)); }
 
   void Publish(const ResourceCache::Published& published) {
     // Swapped and listed under one lock: a stream begins with either set, and with the earlier one
@@ -113,6 +120,10 @@ class Server::Implementation : public RawService {
     absl::flat_hash_map<DeltaStream*, std::shared_ptr<DeltaStream>> streams;
   };
 
+  std::shared_ptr<grpc::ServerCredentials> Credentials() {
+    return identity_ ? identity_->CredentialsOfPort() : grpc::InsecureServerCredentials();
+  }
+
   static std::vector<std::shared_ptr<DeltaStream>> ListOf(const Shared& shared) {
     std::vector<std::shared_ptr<DeltaStream>> list;
     list.reserve(shared.streams.size());
@@ -133,6 +144,7 @@ class Server::Implementation : public RawService {
   ServingCounts counts_;
   Guarded<Shared> shared_;
   std::vector<SocketAddress> listening_;
+  std::optional<ServerIdentity> identity_;  // outlives server_
   std::unique_ptr<grpc::Server> server_;
 };
 
@@ -142,7 +154,7 @@ Server::~Server() = default;
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
                                                       std::shared_ptr<const ResourceSet> first) {
-  auto implementation = std::make_unique<Implementation>(options.identifier, std::move(first));
+  auto implementation = std::make_unique<Implementation>(options, std::move(first));
   if (absl::Status status = implementation->Start(options.listen); !status.ok()) return status;
   return std::unique_ptr<Server>(new Server(std::move(implementation)));
 }
@@ -151,6 +163,10 @@ const std::vector<SocketAddress>& Server::listening() const { return implementat
 
 void Server::Publish(const ResourceCache::Published& published) {
   implementation_->Publish(published);
+}
+
+void Server::SetIdentity(TlsIdentity identity) {
+  implementation_->SetIdentity(std::move(identity));
 }
 
 std::vector<ClientStatus> Server::Clients() const {

@@ -5,12 +5,14 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "common/tls_files.h"
 #include "xds/serving/client_status.h"
 #include "xds/serving/resource_cache.h"
 
@@ -22,9 +24,11 @@ class Server {
     std::vector<SocketAddress> listen;  // port 0: the kernel chooses
     // Sent to clients as ControlPlane.identifier: which replica this is.
     std::string identifier;
+    // Shown to clients over TLS. Nothing: plaintext.
+    std::optional<TlsIdentity> identity = std::nullopt;
   };
 
-  // Serves from now on, in plaintext. `first` should be complete: a client takes what it does not
+  // Serves from now on. `first` should be complete: a client takes what it does not
   // hold for what does not exist. An error names the address that cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options,
                                                        std::shared_ptr<const ResourceSet> first);
@@ -38,6 +42,10 @@ class Server {
 
   // One thread. Returns when every stream that is not busy has been handed what changed.
   void Publish(const ResourceCache::Published& published);
+
+  // Any thread. Connections from now on see this certificate; those that are up stay.
+  // REQUIRES: the server was started with one.
+  void SetIdentity(TlsIdentity identity);
 
   // Any thread.
   std::vector<ClientStatus> Clients() const;

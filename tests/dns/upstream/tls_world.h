@@ -1,16 +1,10 @@
-// DNS over TLS servers for tests: a CA made on the spot, and a server on loopback whose certificate
-// it signed.
+// DNS over TLS servers for tests, on loopback.
 #pragma once
 
 #include <gtest/gtest.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -18,80 +12,14 @@
 #include "dns/upstream/framing.h"
 #include "dns/upstream/server.h"
 #include "dns/upstream/tls.h"
+#include "tests/common/certificates.h"
 #include "tests/dns/upstream/world.h"
 
 namespace portolan::dns::test {
 
-struct X509Free {
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-
-struct Identity {
-  std::unique_ptr<EVP_PKEY, X509Free> key{EVP_EC_gen("P-256")};
-  std::unique_ptr<X509, X509Free> certificate{X509_new()};
-};
-
-// Valid from a day ago for `days`, for the names of `alternative` ("DNS:a.example,IP:127.0.0.1");
-// signed by `issuer`, or by itself as a CA.
-inline Identity MakeIdentity(const char* name, const Identity* issuer, const char* alternative = "",
-                             long days = 2) {
-  constexpr long kDay = 24 * 3600;
-  Identity made;
-  X509* x = made.certificate.get();
-  static long serial = 1;
-  X509_set_version(x, 2);
-  ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
-  X509_gmtime_adj(X509_getm_notBefore(x), -10 * kDay);
-  X509_gmtime_adj(X509_getm_notAfter(x), (days - 1) * kDay);
-  X509_set_pubkey(x, made.key.get());
-  X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC,
-                             reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
-  const Identity& signer = issuer != nullptr ? *issuer : made;
-  X509_set_issuer_name(x, X509_get_subject_name(signer.certificate.get()));
-  const auto extend = [x](int nid, const char* value) {
-    X509_EXTENSION* extension = X509V3_EXT_nconf_nid(nullptr, nullptr, nid, value);
-    X509_add_ext(x, extension, -1);
-    X509_EXTENSION_free(extension);
-  };
-  if (issuer == nullptr) extend(NID_basic_constraints, "critical,CA:TRUE");
-  if (*alternative != '\0') extend(NID_subject_alt_name, alternative);
-  EXPECT_GT(X509_sign(x, signer.key.get(), EVP_sha256()), 0);
-  return made;
-}
-
-// Files that last as long as the test.
-class PemFiles {
- public:
-  PemFiles() {
-    char path[] = "/tmp/portolan_tls_XXXXXX";
-    folder_ = mkdtemp(path);
-  }
-  ~PemFiles() { std::filesystem::remove_all(folder_); }
-
-  std::string Write(const std::string& name, const Identity& identity) {
-    const std::string path = folder_ + "/" + name;
-    FILE* file = fopen(path.c_str(), "w");
-    PEM_write_X509(file, identity.certificate.get());
-    fclose(file);
-    return path;
-  }
-  std::string WriteKey(const std::string& name, const Identity& identity) {
-    const std::string path = folder_ + "/" + name;
-    FILE* file = fopen(path.c_str(), "w");
-    PEM_write_PrivateKey(file, identity.key.get(), nullptr, nullptr, 0, nullptr, nullptr);
-    fclose(file);
-    return path;
-  }
-  std::string WriteText(const std::string& name, const std::string& text) {
-    const std::string path = folder_ + "/" + name;
-    std::ofstream(path) << text;
-    return path;
-  }
-
- private:
-  std::string folder_;
-};
+using portolan::test::Identity;
+using portolan::test::MakeIdentity;
+using portolan::test::PemFiles;
 
 // Answers every question with one address.
 class TlsServer {

@@ -1,0 +1,65 @@
+#include "xds/settings.h"
+
+#include <gmock/gmock.h>
+
+#include "common/flags.h"
+
+namespace portolan::xds {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::optional<int> Parse(std::vector<const char*> arguments, Settings& out) {
+  arguments.insert(arguments.begin(), {"portolan-control", "--source", "files:/cluster"});
+  return ParseSettings(static_cast<int>(arguments.size()), arguments.data(), out);
+}
+
+std::vector<std::string> Listening(const Settings& settings) {
+  std::vector<std::string> all;
+  for (const SocketAddress& address : settings.xds_listen) all.push_back(address.ToString());
+  return all;
+}
+
+TEST(ControlSettings, OverTlsEverySidecarMayConnect) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--tls-cert", "/tls/tls.crt", "--tls-key", "/tls/tls.key"}, settings),
+            std::nullopt);
+  EXPECT_THAT(Listening(settings), ElementsAre("0.0.0.0:15012"));
+  EXPECT_EQ(settings.folder(), "/cluster");
+}
+
+TEST(ControlSettings, PlaintextStaysOnLoopback) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--xds-insecure"}, settings), std::nullopt);
+  EXPECT_THAT(Listening(settings), ElementsAre("127.0.0.1:15010"));
+  Settings both;
+  EXPECT_EQ(
+      Parse({"--xds-insecure", "--xds-listen", "127.0.0.2:1", "--xds-listen", "[::1]:1"}, both),
+      std::nullopt);
+  for (const char* open : {"0.0.0.0:15010", "[::]:15010", "10.0.0.1:15010"}) {
+    Settings refused;
+    EXPECT_EQ(
+        Parse({"--xds-insecure", "--xds-listen", "127.0.0.1:1", "--xds-listen", open}, refused),
+        kExitUsage)
+        << open;
+  }
+}
+
+TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {
+  const std::vector<std::vector<const char*>> wrong = {
+      {},
+      {"--tls-cert", "/c"},
+      {"--tls-key", "/k"},
+      {"--xds-insecure", "--tls-cert", "/c", "--tls-key", "/k"},
+      {"--xds-insecure", "--tls-key", "/k"},
+      {"--xds-insecure", "--log-level", "loud"},
+      {"--xds-insecure", "--source", "kubernetes"},
+  };
+  for (const auto& arguments : wrong) {
+    Settings settings;
+    EXPECT_EQ(Parse(arguments, settings), kExitUsage) << testing::PrintToString(arguments.size());
+  }
+}
+
+}  // namespace
+}  // namespace portolan::xds

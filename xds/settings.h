@@ -1,0 +1,35 @@
+// What the control plane is told at its start: flags, or the same names in the YAML file given by
+// --config.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/tls_files.h"
+
+namespace portolan::xds {
+
+struct Settings {
+  std::string source;  // files:DIR
+  // Empty when read: 0.0.0.0:15012 over TLS, 127.0.0.1:15010 in plaintext.
+  std::vector<SocketAddress> xds_listen;
+  TlsIdentityFiles tls;       // both or none
+  bool xds_insecure = false;  // plaintext, on loopback alone
+  SocketAddress http_listen;
+  SocketAddress status_listen;
+  std::string corefile;  // path; empty: sidecars use their own
+  std::string log_level = "info";
+
+  Settings();
+
+  // The folder of files:DIR.
+  std::string folder() const;
+};
+
+// Reads the command line into `out`. The exit status if the program should end (--help, an error
+// that names the flag), nothing if it should go on.
+std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& out);
+
+}  // namespace portolan::xds
