@@ -222,25 +222,38 @@ class Server:
         self.program.stop()
 
 
+def make_certificate(certificate, key):
+    """For 127.0.0.1, by no CA but itself."""
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                    "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2", "-keyout", key,
+                    "-out", certificate], check=True, capture_output=True)
+
+
 class ControlPlane(Program):
     """Feeds the sidecar out of FOLDER/manifests; idle while the load runs, and not counted."""
 
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, tls=False):
         self.xds, self.manifests = free_port(socket.SOCK_STREAM), f"{folder}/manifests"
-        super().__init__([f"{build}/bin/portolan-control", "--source", f"files:{self.manifests}", "--xds-insecure",
+        self.ca = f"{folder}/tls.crt" if tls else None
+        transport = ["--xds-insecure"]
+        if tls:
+            make_certificate(self.ca, f"{folder}/tls.key")
+            transport = ["--tls-cert", self.ca, "--tls-key", f"{folder}/tls.key"]
+        super().__init__([f"{build}/bin/portolan-control", "--source", f"files:{self.manifests}", *transport,
                           "--xds-listen", f"127.0.0.1:{self.xds}", "--http-listen", "127.0.0.1:0",
                           "--status-listen", "127.0.0.1:0"], folder)
 
 
-def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0"):
-    """The sidecar under the seed's Corefile; `upstream` adds a line to forward there."""
+def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None):
+    """The sidecar under the seed's Corefile; `upstream` adds a line to forward there; `ca`: fed over TLS."""
     write(f"{folder}/resolv.conf", "nameserver 127.0.0.1\n")
     forward = f"    forward . 127.0.0.1:{upstream}\n}}\n" if upstream is not None else "}\n"
     write(f"{folder}/Corefile", world.COREFILE.removesuffix("}\n") + forward)
+    transport = ["--control-ca", ca] if ca else ["--control-insecure"]
     return [f"{build}/bin/portolan-proxy", "--node", "bench/client", "--concurrency", "1",
-            "--corefile", f"{folder}/Corefile", "--control", f"127.0.0.1:{xds}", "--control-insecure",
-            "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen", f"127.0.0.1:{port}",
-            "--forward-listen", "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0"]
+            "--corefile", f"{folder}/Corefile", "--control", f"127.0.0.1:{xds}", *transport,
+            "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen", f"127.0.0.1:{port}", "--forward-listen",
+            "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0"]
 
 
 class Bench:
@@ -270,13 +283,14 @@ class Bench:
         return self.server("floor", lambda _, port: [f"{self.build}/bin/dns_bench_floor", f"127.0.0.1:{port}",
                                                      str(extra_bytes)])
 
-    def control(self, services, headless_services=0):
+    def control(self, services, headless_services=0, tls=False):
         folder = self.folder("control")
         world.write_manifests(f"{folder}/manifests", services, headless_services)
-        return self.keep(ControlPlane(self.build, folder))
+        return self.keep(ControlPlane(self.build, folder, tls))
 
     def portolan(self, control, upstream=None, label="portolan"):
-        return self.server(label, lambda folder, port: portolan_command(self.build, folder, port, control.xds, upstream))
+        return self.server(label, lambda folder, port: portolan_command(self.build, folder, port, control.xds, upstream,
+                                                                        ca=control.ca))
 
     def peer(self, label, names, upstream=None):
         return self.server(label, lambda folder, port: PEERS[label](folder, port, names, upstream))
