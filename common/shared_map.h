@@ -1,15 +1,17 @@
 // Immutable hash maps and sets that are cheap to derive the next version from.
 //
 // Snapshots of a cluster hold up to 100,000 entries of which a change touches one. A SharedMap or
-// SharedSet is cut into shards, each behind a shared_ptr; Edit copies the shards it writes to and
-// shares the rest with the version it came from. Cost of a version with k changes: one vector of
-// kShards pointers plus at most k shards. Reading a finished one needs no lock and is safe from any
-// thread; an Edit belongs to one thread.
+// SharedSet is cut into groups of shards, each behind a shared_ptr; Edit copies the shards it
+// writes to, with the pointers of their groups, and shares the rest with the version it came from.
+// Each pointer that is copied, and let go later, is a wait for memory that nobody touched in
+// between: hence the two levels. Reading a finished one needs no lock and is safe from any thread;
+// an Edit belongs to one thread.
 //
 // `Hash` and `Eq` may be transparent; Find then takes any type that they take.
 #pragma once
 
 #include <array>
+#include <bitset>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -24,10 +26,15 @@ namespace portolan {
 // What the two have in common. `Shard` is a hash container, `KeyOf` takes one of its entries.
 template <typename Shard, typename KeyOf>
 class SharedTable {
+  // Null stands for empty, at each level. Written to only by the Edit that made it.
+  static constexpr size_t kGroups = 32;
+  static constexpr size_t kShardsInGroup = 16;
+  using Group = std::array<std::shared_ptr<Shard>, kShardsInGroup>;
+  using Groups = std::array<std::shared_ptr<Group>, kGroups>;
+
  public:
-  static constexpr size_t kShards = 256;
+  static constexpr size_t kShards = kGroups * kShardsInGroup;
   using Entry = typename Shard::value_type;
-  using Shards = std::array<std::shared_ptr<const Shard>, kShards>;
 
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
@@ -35,14 +42,14 @@ class SharedTable {
   // The entry, or null. Valid as long as this version of the table lives.
   template <typename Q>
   const Entry* FindEntry(const Q& key) const {
-    return FindIn(shards_.get(), key);
+    return FindIn(groups_.get(), key);
   }
 
   // Calls visit(entry) for each, in no order.
   template <typename F>
   void ForEachEntry(F&& visit) const {
-    if (shards_ == nullptr) return;
-    for (const auto& shard : *shards_) {
+    for (size_t at = 0; at < kShards; ++at) {
+      const Shard* shard = ShardAt(groups_.get(), at);
       if (shard == nullptr) continue;
       for (const Entry& entry : *shard) visit(entry);
     }
@@ -52,12 +59,12 @@ class SharedTable {
   class Cursor {
    public:
     // The version it goes through stays as it is, and alive as long as the cursor.
-    explicit Cursor(const SharedTable& table) : shards_(table.shards_) {}
+    explicit Cursor(const SharedTable& table) : groups_(table.groups_) {}
 
     // Null after the last.
     const Entry* Next() {
-      while (shards_ != nullptr && shard_ < kShards) {
-        const Shard* shard = (*shards_)[shard_].get();
+      while (shard_ < kShards) {
+        const Shard* shard = ShardAt(groups_.get(), shard_);
         if (shard != nullptr && !entered_) at_ = shard->begin();
         entered_ = shard != nullptr;
         if (entered_ && at_ != shard->end()) return &*at_++;
@@ -68,7 +75,7 @@ class SharedTable {
     }
 
    private:
-    std::shared_ptr<const Shards> shards_;
+    std::shared_ptr<const Groups> groups_;
     size_t shard_ = 0;
     bool entered_ = false;
     typename Shard::const_iterator at_;
@@ -82,7 +89,7 @@ class SharedTable {
     template <typename Q>
     bool Erase(const Q& key) {
       if (FindEntry(key) == nullptr) return false;
-      Shard& shard = Writable(ShardOf(key));
+      Shard& shard = Writable(PlaceOf(key));
       shard.erase(shard.find(key));
       --size_;
       return true;
@@ -90,17 +97,17 @@ class SharedTable {
 
     template <typename Q>
     const Entry* FindEntry(const Q& key) const {
-      return FindIn(shards_.get(), key);
+      return FindIn(groups_.get(), key);
     }
 
    protected:
     // Costs nothing until the first change.
-    explicit EditBase(const SharedTable& from) : shards_(from.shards_), size_(from.size_) {}
+    explicit EditBase(const SharedTable& from) : groups_(from.groups_), size_(from.size_) {}
 
     // In the place of the entry with an equal key.
     template <typename NewEntry>
     void Put(NewEntry entry) {
-      Shard& shard = Writable(ShardOf(KeyOf()(entry)));
+      Shard& shard = Writable(PlaceOf(KeyOf()(entry)));
       const auto old = shard.find(KeyOf()(entry));
       if (old != shard.end()) {
         shard.erase(old);
@@ -111,55 +118,59 @@ class SharedTable {
     }
 
     void FinishInto(SharedTable& table) {
-      table.shards_ = std::move(shards_);
+      table.groups_ = std::move(groups_);
       table.size_ = size_;
     }
 
    private:
-    // What this edit may write to, since it made it.
-    struct Owned {
-      std::shared_ptr<Shards> shards;
-      std::array<Shard*, kShards> each{};
-    };
-
     Shard& Writable(size_t at) {
-      if (owned_ == nullptr) {
-        owned_ = std::make_unique<Owned>();
-        owned_->shards =
-            shards_ == nullptr ? std::make_shared<Shards>() : std::make_shared<Shards>(*shards_);
-        shards_ = owned_->shards;
-      }
-      if (owned_->each[at] == nullptr) {
-        auto& shard = (*owned_->shards)[at];
-        auto copy = shard == nullptr ? std::make_shared<Shard>() : std::make_shared<Shard>(*shard);
-        owned_->each[at] = copy.get();
-        shard = std::move(copy);
-      }
-      return *owned_->each[at];
+      const size_t group_at = at / kShardsInGroup;
+      if (!own_groups_) groups_ = CopyOf(groups_);
+      own_groups_ = true;
+      std::shared_ptr<Group>& group = (*groups_)[group_at];
+      if (!own_group_[group_at]) group = CopyOf(group);
+      own_group_.set(group_at);
+      std::shared_ptr<Shard>& shard = (*group)[at % kShardsInGroup];
+      if (!own_shard_[at]) shard = CopyOf(shard);
+      own_shard_.set(at);
+      return *shard;
     }
 
-    std::shared_ptr<const Shards> shards_;
-    std::unique_ptr<Owned> owned_;
+    template <typename T>
+    static std::shared_ptr<T> CopyOf(const std::shared_ptr<T>& from) {
+      return from == nullptr ? std::make_shared<T>() : std::make_shared<T>(*from);
+    }
+
+    std::shared_ptr<Groups> groups_;
+    // What this edit may write to, since it made it.
+    bool own_groups_ = false;
+    std::bitset<kGroups> own_group_;
+    std::bitset<kShards> own_shard_;
     size_t size_;
   };
 
  private:
   template <typename Q>
-  static size_t ShardOf(const Q& key) {
+  static size_t PlaceOf(const Q& key) {
     // The low bits choose the slot within a shard; take others here.
     return (typename Shard::hasher()(key) >> 40) % kShards;
   }
 
+  static const Shard* ShardAt(const Groups* groups, size_t at) {
+    if (groups == nullptr) return nullptr;
+    const Group* group = (*groups)[at / kShardsInGroup].get();
+    return group == nullptr ? nullptr : (*group)[at % kShardsInGroup].get();
+  }
+
   template <typename Q>
-  static const Entry* FindIn(const Shards* shards, const Q& key) {
-    if (shards == nullptr) return nullptr;
-    const auto& shard = (*shards)[ShardOf(key)];
+  static const Entry* FindIn(const Groups* groups, const Q& key) {
+    const Shard* shard = ShardAt(groups, PlaceOf(key));
     if (shard == nullptr) return nullptr;
     const auto it = shard->find(key);
     return it == shard->end() ? nullptr : &*it;
   }
 
-  std::shared_ptr<const Shards> shards_;  // null: empty
+  std::shared_ptr<Groups> groups_;
   size_t size_ = 0;
 };
 

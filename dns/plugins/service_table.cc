@@ -104,7 +104,7 @@ ServiceTable::ServiceTable() : shards_(std::make_shared<const Shards>()) {}
 const Entry* ServiceTable::Find(std::span<const uint8_t> labels) const {
   if (labels.size() > Entry::kBytes) return &kTooLong;
   const uint64_t hash = HashOf(labels);
-  const Shard& shard = (*shards_)[ShardOf(hash)];
+  const Shard& shard = shards_->each[ShardOf(hash)];
   if (shard.size == 0) return nullptr;
   size_t at = PlaceOf(hash, shard.size);
   while (shard.places[at].kind != Kind::kNone) {
@@ -116,12 +116,12 @@ const Entry* ServiceTable::Find(std::span<const uint8_t> labels) const {
 
 void ServiceTable::Prefetch(std::span<const uint8_t> labels) const {
   const uint64_t hash = HashOf(labels);
-  const Shard& shard = (*shards_)[ShardOf(hash)];
+  const Shard& shard = shards_->each[ShardOf(hash)];
   if (shard.size > 0) __builtin_prefetch(&shard.places[PlaceOf(hash, shard.size)]);
 }
 
 void ServiceTable::Edit::Put(const Service& service, const EndpointRecords* endpoints) {
-  Change change;
+  EntryChange change;
   Entry& entry = change.entry;
   if (!SetKey(service.name, entry)) return;
   entry.kind = Kind::kElsewhere;
@@ -138,11 +138,11 @@ void ServiceTable::Edit::Put(const Service& service, const EndpointRecords* endp
 }
 
 void ServiceTable::Edit::Remove(const ObjectName& name) {
-  Change change;
+  EntryChange change;
   if (SetKey(name, change.entry)) Add(std::move(change));
 }
 
-void ServiceTable::Edit::Add(Change change) {
+void ServiceTable::Edit::Add(EntryChange change) {
   changes_[ShardOf(HashOf(change.entry.key()))].push_back(std::move(change));
 }
 
@@ -150,31 +150,40 @@ ServiceTable ServiceTable::Edit::Finish() && {
   ServiceTable next = from_;
   if (changes_.empty()) return next;
   auto shards = std::make_shared<Shards>(*from_.shards_);
-  for (const auto& [at, changes] : changes_) {
-    (*shards)[at] = Changed((*shards)[at], changes);
-  }
+  for (const auto& [at, changes] : changes_) Replace(*shards, at, changes);
   next.shards_ = std::move(shards);
   return next;
 }
 
-ServiceTable::Shard ServiceTable::Changed(const Shard& from, const std::vector<Change>& changes) {
-  absl::flat_hash_map<std::string_view, const Change*, StringHash, std::equal_to<>> last;
-  for (const Change& change : changes) last[KeyText(change.entry)] = &change;
+void ServiceTable::Replace(Shards& shards, size_t at, const std::vector<EntryChange>& changes) {
+  auto& held = shards.groups[at / kBlocksInGroup];
+  auto group = held == nullptr ? std::make_shared<Group>() : std::make_shared<Group>(*held);
+  std::shared_ptr<const Block>& block = (*group)[at % kBlocksInGroup];
+  block = Changed(block.get(), changes);
+  shards.each[at] = block == nullptr ? Shard() : Shard{block->places.data(), block->places.size()};
+  held = std::move(group);
+}
+
+std::shared_ptr<const ServiceTable::Block> ServiceTable::Changed(
+    const Block* from, const std::vector<EntryChange>& changes) {
+  absl::flat_hash_map<std::string_view, const EntryChange*, StringHash, std::equal_to<>> last;
+  for (const EntryChange& change : changes) last[KeyText(change.entry)] = &change;
   std::vector<Entry> entries;
-  for (const Entry& entry : std::span(from.places, from.size)) {
-    if (entry.kind != Kind::kNone && !last.contains(KeyText(entry))) entries.push_back(entry);
+  auto next = std::make_shared<Block>();
+  if (from != nullptr) {
+    for (const Entry& entry : from->places) {
+      if (entry.kind != Kind::kNone && !last.contains(KeyText(entry))) entries.push_back(entry);
+    }
+    next->ports = from->ports;
   }
-  Block block;
-  if (from.block != nullptr) block.ports = from.block->ports;
   for (const auto& [key, change] : last) {
     if (change->entry.kind != Kind::kNone) entries.push_back(change->entry);
-    if (change->ports != nullptr) block.ports.push_back(change->ports);
+    if (change->ports != nullptr) next->ports.push_back(change->ports);
   }
-  if (entries.empty()) return {};
-  KeepUsed(entries, block.ports);
-  block.places = Placed(entries);
-  auto shared = std::make_shared<const Block>(std::move(block));
-  return {shared->places.data(), shared->places.size(), shared};
+  if (entries.empty()) return nullptr;
+  KeepUsed(entries, next->ports);
+  next->places = Placed(entries);
+  return next;
 }
 
 std::vector<Entry> ServiceTable::Placed(const std::vector<Entry>& entries) {

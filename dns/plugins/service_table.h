@@ -78,7 +78,7 @@ class ServiceTable {
 
  private:
   // kNone takes the key away.
-  struct Change {
+  struct EntryChange {
     Entry entry;
     std::shared_ptr<const Ports> ports;
   };
@@ -96,10 +96,10 @@ class ServiceTable {
     ServiceTable Finish() &&;
 
    private:
-    void Add(Change change);
+    void Add(EntryChange change);
 
     // By shard; the last change of a key wins.
-    absl::flat_hash_map<size_t, std::vector<Change>> changes_;
+    absl::flat_hash_map<size_t, std::vector<EntryChange>> changes_;
     const ServiceTable& from_;
     SharedValues<Ports>& ports_;
   };
@@ -111,15 +111,22 @@ class ServiceTable {
     // What entries point at. Services in their thousands have the same ports.
     std::vector<std::shared_ptr<const Ports>> ports;
   };
-  // The block's places once more, one step nearer: each is a wait for memory.
+  // A block's places once more, one step nearer: each is a wait for memory.
   struct Shard {
     const Entry* places = nullptr;
     size_t size = 0;
-    std::shared_ptr<const Block> block;
   };
-  using Shards = std::array<Shard, kShards>;
+  // Owns blocks in groups, since a version copies, and lets go of, each pointer on the first level.
+  static constexpr size_t kBlocksInGroup = 16;
+  using Group = std::array<std::shared_ptr<const Block>, kBlocksInGroup>;
+  struct Shards {
+    std::array<Shard, kShards> each;
+    std::array<std::shared_ptr<const Group>, kShards / kBlocksInGroup> groups;
+  };
 
-  static Shard Changed(const Shard& from, const std::vector<Change>& changes);
+  static void Replace(Shards& shards, size_t at, const std::vector<EntryChange>& changes);
+  static std::shared_ptr<const Block> Changed(const Block* from,
+                                              const std::vector<EntryChange>& changes);
   static std::vector<Entry> Placed(const std::vector<Entry>& entries);
   static void KeepUsed(const std::vector<Entry>& entries,
                        std::vector<std::shared_ptr<const Ports>>& ports);
