@@ -86,7 +86,12 @@ void EventLoop::Run() {
 }
 
 void EventLoop::Post(Task task) {
-  posted_.With([&](auto& tasks) { tasks.push_back(std::move(task)); });
+  const bool first = posted_.With([&](auto& tasks) {
+    tasks.push_back(std::move(task));
+    return tasks.size() == 1;
+  });
+  // Whoever posted the first has woken the loop, which takes them all at once.
+  if (!first) return;
   const uint64_t one = 1;
   // Fails only when the counter is full, and then a wake-up is already due.
   [[maybe_unused]] ssize_t n = write(wake_fd_, &one, sizeof one);

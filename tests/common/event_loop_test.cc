@@ -3,9 +3,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "common/fd.h"
 
@@ -27,6 +29,31 @@ TEST(EventLoop, RunsPostedTasksInOrderOnItsThread) {
   runner.join();
   EXPECT_EQ(order, "ab");
   EXPECT_EQ(ran_on, expected);
+}
+
+TEST(EventLoop, SleepsThroughNoTaskHoweverManyThreadsPost) {
+  constexpr int kThreads = 4, kTasks = 2000;
+  EventLoop loop;
+  int run = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < kTasks; ++i) {
+        // Each posts another from the loop itself.
+        loop.Post([&] {
+          if (++run == kThreads * kTasks * 2) loop.Stop();
+          loop.Post([&] {
+            if (++run == kThreads * kTasks * 2) loop.Stop();
+          });
+        });
+        // Now and then the loop has nothing to do and waits.
+        if (i % 100 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+    });
+  }
+  loop.Run();
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(run, kThreads * kTasks * 2);
 }
 
 TEST(EventLoop, TimersFireOnceAndCanBeCancelled) {
