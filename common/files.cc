@@ -6,8 +6,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
-#include "common/fd.h"
 #include "common/status.h"
 
 namespace portolan {
@@ -31,20 +31,47 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, size_t max_bytes) 
   }
 }
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content) {
-  const std::string next = path + ".next";
-  Fd fd(open(next.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640));
-  if (!fd.valid()) return ErrnoError(errno, next);
-  absl::Status status = absl::OkStatus();
-  while (!content.empty() && status.ok()) {
-    const ssize_t n = write(fd.get(), content.data(), content.size());
-    if (n < 0 && errno != EINTR) status = ErrnoError(errno, next);
-    if (n > 0) content.remove_prefix(static_cast<size_t>(n));
+ReplacingFile::ReplacingFile(std::string path)
+    : path_(std::move(path)),
+      next_(path_ + ".next"),
+      fd_(open(next_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0640)) {
+  if (!fd_.valid()) status_ = ErrnoError(errno, next_);
+}
+
+ReplacingFile::~ReplacingFile() {
+  if (fd_.valid() && !committed_) unlink(next_.c_str());
+}
+
+bool ReplacingFile::Append(std::string_view bytes) {
+  const size_t at = size_;
+  size_ += bytes.size();
+  return WriteAt(at, bytes);
+}
+
+bool ReplacingFile::Overwrite(std::string_view bytes) { return WriteAt(0, bytes); }
+
+bool ReplacingFile::WriteAt(size_t offset, std::string_view bytes) {
+  while (!bytes.empty() && status_.ok()) {
+    const ssize_t n = pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (n < 0 && errno != EINTR) status_ = ErrnoError(errno, next_);
+    if (n <= 0) continue;
+    bytes.remove_prefix(static_cast<size_t>(n));
+    offset += static_cast<size_t>(n);
   }
-  if (status.ok() && fdatasync(fd.get()) != 0) status = ErrnoError(errno, next);
-  if (status.ok() && rename(next.c_str(), path.c_str()) != 0) status = ErrnoError(errno, path);
-  if (!status.ok()) unlink(next.c_str());
-  return status;
+  return status_.ok();
+}
+
+absl::Status ReplacingFile::Commit() {
+  if (status_.ok() && fdatasync(fd_.get()) != 0) status_ = ErrnoError(errno, next_);
+  if (status_.ok() && rename(next_.c_str(), path_.c_str()) != 0) status_ = ErrnoError(errno, path_);
+  committed_ = status_.ok();
+  return status_;
+}
+
+absl::Status WriteFileAtomically(const std::string& path, std::string_view content) {
+  ReplacingFile file(path);
+  file.Append(content);
+  return file.Commit();
 }
 
 }  // namespace portolan

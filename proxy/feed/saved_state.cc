@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "common/files.h"
 #include "common/status.h"
 #include "xds/api/codec.h"
 
@@ -17,7 +18,8 @@ namespace {
 using envoy::service::discovery::v3::DeltaDiscoveryResponse;
 using google::protobuf::io::CodedInputStream;
 using google::protobuf::io::CodedOutputStream;
-using google::protobuf::io::StringOutputStream;
+using google::protobuf::io::CopyingOutputStreamAdaptor;
+using google::protobuf::io::ZeroCopyOutputStream;
 
 constexpr std::string_view kMagic = "PORTOLAN";
 constexpr size_t kHeaderBytes = kMagic.size() + 4 + 8 + 8;
@@ -31,8 +33,12 @@ constexpr uint32_t kWrittenByTag = v1::SavedState::kWrittenByFieldNumber << 3 | 
 // Resources of a state file are applied in pieces of about the size of a response.
 constexpr int kResourcesPerPiece = 256;
 
-uint64_t Fnv1a(std::string_view bytes) {
-  uint64_t hash = 0xcbf29ce484222325u;
+constexpr int kPieceBytes = 64 << 10;
+
+constexpr uint64_t kFnv1aStart = 0xcbf29ce484222325u;
+
+// Of what `hash` is of and then `bytes`.
+uint64_t Fnv1a(std::string_view bytes, uint64_t hash = kFnv1aStart) {
   for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
   return hash;
 }
@@ -118,17 +124,34 @@ void AddReplica(const Replica::Image& image, BodyWriter& body) {
   });
 }
 
-// Into the first kHeaderBytes of `file`; the body is behind them.
-void WriteHeader(std::string& file) {
-  const std::string_view body = std::string_view(file).substr(kHeaderBytes);
-  const uint64_t length = body.size();
-  const uint64_t checksum = Fnv1a(body);
-  char* at = file.data();
+std::string Header(uint64_t length, uint64_t checksum) {
+  std::string header(kHeaderBytes, '\0');
+  char* at = header.data();
   std::memcpy(at, kMagic.data(), kMagic.size());
   StoreLittleEndian(kStateFormat, at + kMagic.size());
   StoreLittleEndian(length, at + kMagic.size() + 4);
   StoreLittleEndian(checksum, at + kMagic.size() + 12);
+  return header;
 }
+
+// Takes the body down in a file, and what its header says of it.
+class BodyOutput : public google::protobuf::io::CopyingOutputStream {
+ public:
+  explicit BodyOutput(ReplacingFile& file) : file_(file) {}
+
+  bool Write(const void* buffer, int size) override {
+    const std::string_view bytes(static_cast<const char*>(buffer), static_cast<size_t>(size));
+    length_ += bytes.size();
+    checksum_ = Fnv1a(bytes, checksum_);
+    return file_.Append(bytes);
+  }
+  std::string MakeHeader() const { return Header(length_, checksum_); }
+
+ private:
+  ReplacingFile& file_;
+  uint64_t length_ = 0;
+  uint64_t checksum_ = kFnv1aStart;
+};
 
 absl::StatusOr<std::string_view> CheckedBody(std::string_view file) {
   if (file.size() < kHeaderBytes || file.substr(0, kMagic.size()) != kMagic) {
@@ -207,30 +230,33 @@ class Restorer {
 
 }  // namespace
 
-std::string EncodeState(const StateImage& image) {
-  std::string file(kHeaderBytes, '\0');
+void EncodeState(const StateImage& image, ZeroCopyOutputStream& body) {
+  CodedOutputStream out(&body);
+  out.WriteTag(kSyncedTag);
+  out.WriteVarint64(static_cast<uint64_t>(absl::ToUnixMillis(image.synced)));
+  // Before the resources: a reader decides by it what to believe of them.
+  out.WriteTag(kWrittenByTag);
+  out.WriteVarint32(static_cast<uint32_t>(image.written_by.size()));
+  out.WriteString(image.written_by);
+  BodyWriter resources(out);
+  AddReplica(image.replica, resources);
+  if (image.proxy_config) resources.Add(*image.proxy_config);
+}
+
+absl::Status WriteState(const StateImage& image, const std::string& path) {
+  ReplacingFile file(path);
+  file.Append(std::string(kHeaderBytes, '\0'));
+  BodyOutput output(file);
   {
-    StringOutputStream stream(&file);
-    CodedOutputStream out(&stream);
-    out.WriteTag(kSyncedTag);
-    out.WriteVarint64(static_cast<uint64_t>(absl::ToUnixMillis(image.synced)));
-    // Before the resources: a reader decides by it what to believe of them.
-    out.WriteTag(kWrittenByTag);
-    out.WriteVarint32(static_cast<uint32_t>(image.written_by.size()));
-    out.WriteString(image.written_by);
-    BodyWriter body(out);
-    AddReplica(image.replica, body);
-    if (image.proxy_config) body.Add(*image.proxy_config);
+    CopyingOutputStreamAdaptor body(&output, kPieceBytes);
+    EncodeState(image, body);
   }
-  WriteHeader(file);
-  return file;
+  file.Overwrite(output.MakeHeader());
+  return file.Commit();
 }
 
 std::string SealState(std::string_view body) {
-  std::string file(kHeaderBytes, '\0');
-  file += body;
-  WriteHeader(file);
-  return file;
+  return Header(body.size(), Fnv1a(body)).append(body);
 }
 
 absl::StatusOr<StateHeader> DecodeState(std::string_view file, const StateVisitor& visit) {

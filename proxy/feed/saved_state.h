@@ -8,8 +8,10 @@
 // Who has an address is not saved: it is asked for anew within a round trip, and by the time of the
 // next start another pod may have it.
 //
-// EncodeState and DecodeState are pure and for any thread.
+// For any thread.
 #pragma once
+
+#include <google/protobuf/io/zero_copy_stream.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +21,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
@@ -41,11 +44,15 @@ struct StateImage {
   std::string written_by;
 };
 
-// The whole file. A Service whose endpoints are in transit is saved as it is shown, without
-// versions, so that the control plane sends it again.
-std::string EncodeState(const StateImage& image);
+// The body. A Service whose endpoints are in transit is saved as it is shown, without versions, so
+// that the control plane sends it again.
+void EncodeState(const StateImage& image, google::protobuf::io::ZeroCopyOutputStream& body);
 
-// The file around a serialized portolan.v1.SavedState.
+// Writes the whole file in the place of `path`, as ReplacingFile does, and holds no more of it in
+// memory than 64 KB.
+absl::Status WriteState(const StateImage& image, const std::string& path);
+
+// The file around a body.
 std::string SealState(std::string_view body);
 
 struct StateHeader {

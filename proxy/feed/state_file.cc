@@ -93,9 +93,9 @@ void StateWriter::BeginWrite() {
 
 // On the disk's thread.
 void StateWriter::Write(const StateImage& image) {
-  std::error_code ignored;  // WriteFileAtomically says it better.
+  std::error_code ignored;  // WriteState says it better.
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
-  const absl::Status status = WriteFileAtomically(path_, EncodeState(image));
+  const absl::Status status = WriteState(image, path_);
   results_.With([&](auto& results) { results.push_back(status); });
   loop_.Post([weak = std::weak_ptr(self_)] {
     if (const auto self = weak.lock()) (*self)->TakeResults();

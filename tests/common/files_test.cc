@@ -38,5 +38,25 @@ TEST_F(Files, AFailedWriteLeavesTheOldContent) {
   EXPECT_EQ(*ReadFile(path, 10), "old");
 }
 
+TEST_F(Files, AFileInPiecesTakesThePlaceOfTheOldOneAsAWhole) {
+  const std::string path = folder_ + "/pieces";
+  ASSERT_TRUE(WriteFileAtomically(path, "old").ok());
+  ReplacingFile file(path);
+  EXPECT_TRUE(file.Append("????, "));
+  EXPECT_TRUE(file.Append("world"));
+  EXPECT_TRUE(file.Overwrite("hell"));
+  EXPECT_EQ(*ReadFile(path, 100), "old");
+  ASSERT_TRUE(file.Commit().ok());
+  EXPECT_EQ(*ReadFile(path, 100), "hell, world");
+}
+
+TEST_F(Files, AFileThatIsNotFinishedLeavesNothing) {
+  const std::string path = folder_ + "/unfinished";
+  ASSERT_TRUE(WriteFileAtomically(path, "old").ok());
+  EXPECT_TRUE(ReplacingFile(path).Append("half"));
+  EXPECT_EQ(*ReadFile(path, 100), "old");
+  EXPECT_FALSE(std::filesystem::exists(path + ".next"));
+}
+
 }  // namespace
 }  // namespace portolan

@@ -1,5 +1,5 @@
-"""Memory of the sidecar with 10,000 ClusterIP Services, fed over TLS: at rest, and at most while the first feed
-loads; and what its resident pages are."""
+"""Memory of the sidecar with 10,000 ClusterIP Services, fed over TLS and saving its state: at rest, and at most while
+the first feed loads; and what its resident pages are."""
 import collections, os, time
 
 from servers import expect
@@ -50,7 +50,7 @@ def run(bench, args, verdicts):
     os.sync()  # or pages of a program just built count as dirty
     control = bench.control(SERVICES, tls=True)
     time.sleep(2)  # so that the feed comes at once
-    sidecar = bench.portolan(control)
+    sidecar = bench.portolan(control, saves=True)
     pid, peak = sidecar.program.pid, 0.0  # taskset becomes what it starts
     until = time.monotonic() + LOADING_SECONDS
     while time.monotonic() < until and sidecar.program.running():

@@ -244,8 +244,9 @@ class ControlPlane(Program):
                           "--status-listen", "127.0.0.1:0"], folder)
 
 
-def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None):
-    """The sidecar under the seed's Corefile; `upstream` adds a line to forward there; `ca`: fed over TLS."""
+def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None, saves=False):
+    """The sidecar under the seed's Corefile; `upstream` adds a line to forward there; `ca`: fed over TLS; `saves`:
+    keeps its state on disk."""
     write(f"{folder}/resolv.conf", "nameserver 127.0.0.1\n")
     forward = f"    forward . 127.0.0.1:{upstream}\n}}\n" if upstream is not None else "}\n"
     write(f"{folder}/Corefile", world.COREFILE.removesuffix("}\n") + forward)
@@ -253,7 +254,8 @@ def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0
     return [f"{build}/bin/portolan-proxy", "--node", "bench/client", "--concurrency", "1",
             "--corefile", f"{folder}/Corefile", "--control", f"127.0.0.1:{xds}", *transport,
             "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen", f"127.0.0.1:{port}", "--forward-listen",
-            "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0"]
+            "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0",
+            *(["--state-dir", f"{folder}/state"] if saves else [])]
 
 
 class Bench:
@@ -288,9 +290,9 @@ class Bench:
         world.write_manifests(f"{folder}/manifests", services, headless_services)
         return self.keep(ControlPlane(self.build, folder, tls))
 
-    def portolan(self, control, upstream=None, label="portolan"):
+    def portolan(self, control, upstream=None, label="portolan", saves=False):
         return self.server(label, lambda folder, port: portolan_command(self.build, folder, port, control.xds, upstream,
-                                                                        ca=control.ca))
+                                                                        ca=control.ca, saves=saves))
 
     def peer(self, label, names, upstream=None):
         return self.server(label, lambda folder, port: PEERS[label](folder, port, names, upstream))

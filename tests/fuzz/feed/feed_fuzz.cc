@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "proxy/feed/replica.h"
 #include "proxy/feed/saved_state.h"
+#include "tests/proxy/feed/state_bytes.h"
 
 namespace portolan::proxy {
 namespace {
@@ -19,7 +20,7 @@ void Require(bool holds) {
 
 void SaveAndRestore(const Replica& replica) {
   const std::string file =
-      EncodeState({replica.image(), std::nullopt, absl::FromUnixSeconds(1), "fuzz"});
+      StateBytes({replica.image(), std::nullopt, absl::FromUnixSeconds(1), "fuzz"});
   const auto restored = RestoreState(file, "fuzz");
   Require(restored.ok());
   const Snapshot& before = *replica.snapshot();

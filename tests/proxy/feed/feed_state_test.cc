@@ -167,9 +167,8 @@ TEST_F(FeedState, AConfigurationThatIsRefusedAtAStartIsNotClaimed) {
   v1::ProxyConfig bad;
   bad.set_corefile("bad");
   state->proxy_config->mutable_resource()->PackFrom(bad);
-  ASSERT_TRUE(WriteFileAtomically(file(), EncodeState({state->replica->image(), state->proxy_config,
-                                                       absl::Now(), "test"}))
-                  .ok());
+  ASSERT_TRUE(
+      WriteState({state->replica->image(), state->proxy_config, absl::Now(), "test"}, file()).ok());
   StartFeed(OptionsWithState());
   EXPECT_EQ(delegate.corefile, "");
   EXPECT_NE(FindService("backend"), nullptr);

@@ -7,6 +7,7 @@
 
 #include "common/status.h"
 #include "tests/proxy/feed/held.h"
+#include "tests/proxy/feed/state_bytes.h"
 #include "tests/xds/api/samples.h"
 
 namespace portolan::proxy {
@@ -43,7 +44,7 @@ Replica& Filled(Replica& replica) {
 
 std::string SampleFile() {
   Replica replica;
-  return EncodeState(
+  return StateBytes(
       {Filled(replica).image(), std::nullopt, absl::FromUnixSeconds(1700000000), "1.0"});
 }
 

@@ -91,7 +91,7 @@ TEST(StateFile, AFullDiskKeepsTheOldFile) {
   // /dev/full takes the open and refuses the data.
   TempDir dir;
   const std::string path = dir.path() + "/directory.state";
-  ASSERT_TRUE(WriteFileAtomically(path, EncodeState(EmptyImage())).ok());
+  ASSERT_TRUE(WriteState(EmptyImage(), path).ok());
   ASSERT_EQ(symlink("/dev/full", (path + ".next").c_str()), 0);
   EventLoop loop;
   FeedMetrics metrics;
