@@ -23,7 +23,7 @@ endfunction()
 if(PORTOLAN_SANITIZER STREQUAL "tsan")
   set(PORTOLAN_TEST_ENVIRONMENT
     "TSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan.supp \
-ignore_noninstrumented_modules=1 history_size=7 hard_rss_limit_mb=4096")
+history_size=7 hard_rss_limit_mb=4096")
 endif()
 
 # portolan_test(NAME SOURCES ... LINK ...): a GoogleTest binary, labelled "unit".

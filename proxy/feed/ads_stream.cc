@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "common/handover.h"
 #include "common/status.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
 
@@ -82,6 +83,7 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
     // Reads and writes are started from the loop, not from gRPC's callbacks; the hold keeps the
     // call from ending between them.
     AddHold();
+    HandOver(this);
     StartRead(&response);
     StartCall();
   }
@@ -95,13 +97,16 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
 
  private:
   void OnReadDone(bool ok) override {
+    const Reaction reaction(this);
     Post(ok ? &AdsStream::HandleResponse : &AdsStream::HandleReadFailed);
   }
   // A write that fails is followed by a read that does.
   void OnWriteDone(bool ok) override {
+    const Reaction reaction(this);
     if (ok) Post(&AdsStream::HandleWritten);
   }
   void OnDone(const grpc::Status& final_status) override {
+    TakeOver(this);
     status = final_status;
     Post(&AdsStream::HandleDone);
     const auto done = done_;  // the call may be destroyed before release() returns

@@ -95,8 +95,8 @@ void StateWriter::BeginWrite() {
 void StateWriter::Write(const StateImage& image) {
   std::error_code ignored;  // WriteState says it better.
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
-  const absl::Status status = WriteState(image, path_);
-  results_.With([&](auto& results) { results.push_back(status); });
+  absl::Status status = WriteState(image, path_);
+  results_.With([&](auto& results) { results.push_back(std::move(status)); });
   loop_.Post([weak = std::weak_ptr(self_)] {
     if (const auto self = weak.lock()) (*self)->TakeResults();
   });

@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include "common/handover.h"
 #include "common/log.h"
 #include "common/status.h"
 
@@ -19,7 +20,10 @@ DeltaStream::DeltaStream(grpc::CallbackServerContext* context,
   ++counts_.streams;
 }
 
-void DeltaStream::Start() { StartRead(&read_); }
+void DeltaStream::Start() {
+  HandOver(this);
+  StartRead(&read_);
+}
 
 void DeltaStream::OnPublish(const std::shared_ptr<const ResourceSet>& set,
                             const ChangedResources& changed) {
@@ -51,6 +55,7 @@ ClientStatus DeltaStream::Status() const {
 }
 
 void DeltaStream::OnReadDone(bool ok) {
+  const Reaction reaction(this);
   // The client closed its side, or the stream broke.
   if (!ok) return End(grpc::Status::OK);
   ++counts_.requests;
@@ -111,6 +116,7 @@ void DeltaStream::Proceed(State& state) {
 }
 
 void DeltaStream::OnWriteDone(bool ok) {
+  const Reaction reaction(this);
   state_.With([&](auto& state) {
     state->writing_since.reset();
     if (!ok && !state->ending.has_value()) {
@@ -120,9 +126,13 @@ void DeltaStream::OnWriteDone(bool ok) {
   });
 }
 
-void DeltaStream::OnCancel() { End(grpc::Status::CANCELLED); }
+void DeltaStream::OnCancel() {
+  const Reaction reaction(this);
+  End(grpc::Status::CANCELLED);
+}
 
 void DeltaStream::OnDone() {
+  TakeOver(this);
   state_.With([](auto& state) {
     state->done = true;
     const ClientStatus& client = state->session.client();

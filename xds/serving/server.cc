@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "common/guarded.h"
+#include "common/handover.h"
 #include "common/status.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
 #include "xds/serving/delta_stream.h"
@@ -62,6 +63,7 @@ class Server::Implementation : public RawService {
     }
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
+    TakeOver(this);
   }
 
   absl::Status Start(const std::vector<SocketAddress>& listen) {
@@ -138,6 +140,8 @@ class Server::Implementation : public RawService {
       last = std::move(found->second);
       shared.streams.erase(found);
     });
+    last.reset();
+    HandOver(this);
   }
 
   const std::string identifier_;
