@@ -8,13 +8,13 @@ import socket
 from pathlib import Path
 from typing import Optional
 
-from . import endpoints, images, manifests, network
+from . import endpoints, images, manifests, network, sanitizers
 from .cluster_dns import ClusterDns
 from .control_plane import ADDRESS4, ADDRESS6, ControlPlane
 from .namespaces import RUN
 from .pods import Sandbox, Shape
 from .sidecar import Capture, Settings, Sidecar
-from .tools import Daemon, wait_until
+from .tools import Daemon, LabError, wait_until
 
 _NODES = ("node-a", "node-b")
 
@@ -50,6 +50,7 @@ class Cluster:
         self._services: dict[tuple, dict] = {}
         self._count = 0
         network.set_up()
+        sanitizers.set_up()
         self.dns = ClusterDns(RUN / "cluster-dns")
         self.outside = _OutsideHost()
         self.api = endpoints.Api(RUN / "api")
@@ -68,6 +69,8 @@ class Cluster:
         keep = os.environ.get("PORTOLAN_LAB_LOGS")
         if keep:
             shutil.copytree(RUN, keep, ignore=shutil.ignore_patterns("etc", "*.socket"), dirs_exist_ok=True)
+        if found := sanitizers.new_reports():
+            raise LabError(found)
 
     def apply(self, obj: dict) -> float:
         """As `kubectl apply`. A Service with a selector gets its EndpointSlices, as the controller makes them."""

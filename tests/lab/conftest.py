@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from . import namespaces, network
+from . import namespaces, network, sanitizers
 from .cluster import Cluster, Pod
 from .corefiles import dump, replace
 from .manifests import read
@@ -67,6 +67,13 @@ def shaped(cluster):
         return cluster.pods[name]
 
     return pod
+
+
+@pytest.fixture(autouse=True)
+def no_sanitizer_reports():
+    yield
+    if found := sanitizers.new_reports():
+        pytest.fail(found, pytrace=False)
 
 
 @pytest.fixture

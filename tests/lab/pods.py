@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Sequence
 
-from . import network
+from . import network, sanitizers
 from .namespaces import host_pid
 from .tools import Daemon, run
 
@@ -87,7 +87,8 @@ class Sandbox:
 
     def start(self, container: str, argv: Sequence[str], environment: Optional[dict] = None) -> Daemon:
         daemon = Daemon(f"{self.name}/{container}", self.command(argv), self.folder / f"{container}.log",
-                        {"PATH": os.environ["PATH"], "HOSTNAME": self.name, **(environment or {})})
+                        {"PATH": os.environ["PATH"], "HOSTNAME": self.name, **sanitizers.environment(),
+                         **(environment or {})})
         self._daemons.append(daemon)
         return daemon
 
