@@ -21,6 +21,7 @@
 #include "common/event_loop.h"
 #include "common/fd.h"
 #include "common/guarded.h"
+#include "common/log.h"
 #include "proxy/forwarder/forwarder.h"
 
 namespace portolan::proxy {
@@ -222,6 +223,7 @@ class ForwarderTest : public testing::Test {
     forwarder_ = *std::move(started);
     address_ = forwarder_->addresses().front();
     counters_ = forwarder_->counters();
+    spdlog::default_logger();  // made before there is a second thread, as main does
     thread_ = std::thread([this] { loop_.Run(); });
   }
 
