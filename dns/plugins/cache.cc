@@ -45,6 +45,7 @@ std::array<size_t, kCacheKinds> Shares(const CacheConfig& config, size_t workers
 
 std::string ZonesLabel(const std::vector<wire::Zone>& zones) {
   std::vector<std::string> texts;
+  texts.reserve(zones.size());
   for (const wire::Zone& zone : zones) texts.push_back(zone.text);
   return absl::StrJoin(texts, ",");
 }

@@ -40,7 +40,7 @@ absl::Status LoadReload(const corefile::Directive& directive, LoadContext& conte
   auto& kept = context.followed().reload;
   if (!kept.has_value()) {
     kept = *settings;
-  } else if (directive.arguments.size() > 0) {
+  } else if (!directive.arguments.empty()) {
     AddNote(context.notes(), directive.name, "reload",
             "an earlier server block's settings hold for the sidecar");
   }

@@ -49,6 +49,7 @@ class ZoneTransfer::Writer {
   Writer(wire::ReplyWriter& reply, uint32_t ttl, size_t skip)
       : reply_(reply), ttl_(ttl), skip_(skip) {}
 
+  // `names` is kept, for what is added from then on.
   void set_names(const ServiceNames& names) { names_ = &names; }
 
   void AddAddress(Bytes labels, const IpAddress& ip) {
@@ -163,7 +164,9 @@ bool ZoneTransfer::WriteServices(wire::ReplyWriter& reply) {
       if (next == nullptr) return true;
       service_ = next->get();
     }
+    const ServiceNames names(service_->name, AsBytes(zone_.zone.wire));
     Writer writer(reply, config_.ttl, written_);
+    writer.set_names(names);
     AddService(writer, *service_);
     written_ = writer.written();
     if (writer.full()) return false;
@@ -190,8 +193,6 @@ void ZoneTransfer::AddNameServers(Writer& writer) const {
 
 void ZoneTransfer::AddService(Writer& writer, const Service& service) const {
   if (!IsShown(service, config_, data_)) return;
-  const ServiceNames names(service.name, AsBytes(zone_.zone.wire));
-  writer.set_names(names);
   if (service.type == ServiceType::kExternalName) {
     const auto target = wire::NameToWire(service.extras->external_name);
     if (target.ok() && !IsIpv4Text(service.extras->external_name))

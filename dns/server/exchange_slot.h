@@ -37,7 +37,7 @@ class ReplySink {
   // The exchange ended without a reply.
   virtual void Forget(const ReplyTo& to) = 0;
   // Over UDP there are no streams.
-  virtual void SendStream(const ReplyTo& to, std::shared_ptr<ReplyStream>) { Forget(to); }
+  virtual void SendStream(const ReplyTo& to, const std::shared_ptr<ReplyStream>&) { Forget(to); }
 };
 
 // The longest query that can be suspended; a longer one is answered SERVFAIL.

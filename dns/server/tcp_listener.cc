@@ -253,12 +253,12 @@ void TcpListener::SendReply(const ReplyTo& to, const SocketAddress&,
   if (!c->closed && c->read_bytes >= kLengthBytes) c->writable.Enable();
 }
 
-void TcpListener::SendStream(const ReplyTo& to, std::shared_ptr<ReplyStream> stream) {
+void TcpListener::SendStream(const ReplyTo& to, const std::shared_ptr<ReplyStream>& stream) {
   Connection* c = Find(to.connection);
   if (c == nullptr) return counters_.lost.Add();
   // One at a time: a second one that was asked for meanwhile ends the connection.
   if (c->stream != nullptr) return Close(*c);
-  c->stream = std::move(stream);
+  c->stream = stream;
   c->last_active = seconds_;
   Pump(*c);
   if (c->closed) return;

@@ -40,7 +40,7 @@ class TcpListener : public ReplySink {
 
   void SendReply(const ReplyTo& to, const SocketAddress& client,
                  std::span<const uint8_t> reply) override;
-  void SendStream(const ReplyTo& to, std::shared_ptr<ReplyStream> stream) override;
+  void SendStream(const ReplyTo& to, const std::shared_ptr<ReplyStream>& stream) override;
   void Forget(const ReplyTo& to) override;
 
   void Collect(MetricFamilies& families) const;  // any thread

@@ -82,7 +82,7 @@ absl::Status DeltaStream::TakeRequest(State& state) {
     return absl::InvalidArgumentError("the request is no DeltaDiscoveryRequest");
   }
   const bool is_new = state.session.client().node_id.empty();
-  const absl::Status taken = state.session.OnRequest(request);
+  absl::Status taken = state.session.OnRequest(request);
   const ClientStatus& client = state.session.client();
   if (is_new && !client.node_id.empty())
     log::info("{} connected from {}", client.node_id, client.peer);
@@ -108,7 +108,7 @@ void DeltaStream::Proceed(State& state) {
   }
   auto response = state.session.NextResponse();
   if (!response.has_value()) return;
-  write_ = std::move(*response);
+  write_.Swap(&*response);
   ++counts_.responses;
   counts_.response_bytes += write_.Length();
   state.writing_since = absl::Now();

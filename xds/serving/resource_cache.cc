@@ -29,7 +29,7 @@ struct ResourceCache::Edit {
   explicit Edit(const ResourceSet& set)
       : from(set), slices(set.slices_), addresses(set.addresses_) {}
 
-  bool Set(ResourceType type, ResourcePtr resource) {
+  bool Set(ResourceType type, const ResourcePtr& resource) {
     auto& map = of(type);
     const auto* old = map.Find(resource->name);
     if (old != nullptr && (*old)->version == resource->version) return false;

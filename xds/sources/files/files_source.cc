@@ -204,7 +204,7 @@ void FilesSource::ParseElsewhere(const std::string& name, uint64_t read, absl::T
           FilesSource& source = **alive;
           const auto file = source.files_.find(name);
           if (file == source.files_.end() || file->second.applied_read > read) return;
-          source.Apply(name, read, *std::move(parsed));
+          source.Apply(name, read, std::move(*parsed));
           source.Schedule();
         });
       });
