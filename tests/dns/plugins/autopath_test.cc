@@ -13,7 +13,7 @@ namespace {
 using test::AddressBytes;
 using test::Below;
 using test::NameBytes;
-using test::operator+;
+using test::operator+;  // NOLINT(misc-unused-using-decls): it does not see this use
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;

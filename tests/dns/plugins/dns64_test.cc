@@ -10,7 +10,7 @@ namespace {
 
 using test::AddressBytes;
 using test::NameBytes;
-using test::operator+;
+using test::operator+;  // NOLINT(misc-unused-using-decls): it does not see this use
 using ::testing::HasSubstr;
 using wire::Rcode;
 using wire::Section;

@@ -9,10 +9,9 @@ namespace portolan::dns {
 namespace {
 
 using test::AddressBytes;
-using test::Below;
 using test::Bytes;
 using test::NameBytes;
-using test::operator+;
+using test::operator+;  // NOLINT(misc-unused-using-decls): it does not see this use
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using wire::Rcode;

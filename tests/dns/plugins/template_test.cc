@@ -15,7 +15,6 @@ using wire::Section;
 using wire::type::kA;
 using wire::type::kAaaa;
 using wire::type::kPtr;
-using wire::type::kSoa;
 using wire::type::kTxt;
 
 class TemplateTest : public ::testing::Test {
