@@ -68,10 +68,4 @@ absl::Status ReplacingFile::Commit() {
   return status_;
 }
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content) {
-  ReplacingFile file(path);
-  file.Append(content);
-  return file.Commit();
-}
-
 }  // namespace portolan

@@ -41,6 +41,4 @@ class ReplacingFile {
   bool committed_ = false;
 };
 
-absl::Status WriteFileAtomically(const std::string& path, std::string_view content);
-
 }  // namespace portolan

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "common/files.h"
+#include "tests/common/write_file.h"
 
 namespace portolan {
 namespace {
@@ -46,14 +47,14 @@ TEST(Flags, WrongUsageIsExitStatusTwo) {
 
 TEST(Flags, ReadsTheSameSettingsFromYaml) {
   const std::string path = testing::TempDir() + "/portolan_flags_test.yaml";
-  ASSERT_TRUE(WriteFileAtomically(path, "pod-ip: [10.0.0.1, 10.0.0.2]\nready-wait: 1s\n").ok());
+  ASSERT_TRUE(WriteFile(path, "pod-ip: [10.0.0.1, 10.0.0.2]\nready-wait: 1s\n").ok());
   const Parsed p = Parse({"--config", path.c_str(), "--ready-wait", "2s"});
   EXPECT_FALSE(p.exit_status.has_value());
   EXPECT_EQ(p.pod_ips.size(), 2u);
   EXPECT_EQ(p.wait, absl::Seconds(2)) << "the command line wins";
-  ASSERT_TRUE(WriteFileAtomically(path, "no-such-setting: 1\n").ok());
+  ASSERT_TRUE(WriteFile(path, "no-such-setting: 1\n").ok());
   EXPECT_EQ(Parse({"--config", path.c_str()}).exit_status, kExitUsage);
-  ASSERT_TRUE(WriteFileAtomically(path, "pod-ip: [\n").ok());
+  ASSERT_TRUE(WriteFile(path, "pod-ip: [\n").ok());
   EXPECT_EQ(Parse({"--config", path.c_str()}).exit_status, kExitUsage);
 }
 

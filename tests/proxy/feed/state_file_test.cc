@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "common/files.h"
+#include "tests/common/write_file.h"
 #include "tests/proxy/feed/temp_dir.h"
 
 namespace portolan::proxy {
@@ -31,7 +32,7 @@ TEST(StateFile, AMissingFileIsNoEvent) {
 TEST(StateFile, ADamagedFileIsRenamedForInspection) {
   TempDir dir;
   const std::string path = dir.path() + "/directory.state";
-  ASSERT_TRUE(WriteFileAtomically(path, "not ours").ok());
+  ASSERT_TRUE(WriteFile(path, "not ours").ok());
   EXPECT_FALSE(LoadState(path, "1.0").ok());
   EXPECT_THAT(FilesIn(dir.path()),
               testing::ElementsAre(testing::StartsWith("directory.state.bad-")));
@@ -41,10 +42,10 @@ TEST(StateFile, FilesSetAsideAreBoundedAndTheNewestKept) {
   TempDir dir;
   const std::string path = dir.path() + "/directory.state";
   for (const char* time : {"20200101T000000Z", "20200102T000000Z", "20200103T000000Z"}) {
-    ASSERT_TRUE(WriteFileAtomically(path + ".bad-" + time, "old").ok());
+    ASSERT_TRUE(WriteFile(path + ".bad-" + time, "old").ok());
   }
-  ASSERT_TRUE(WriteFileAtomically(dir.path() + "/other.bad-1", "not ours").ok());
-  ASSERT_TRUE(WriteFileAtomically(path, "not ours").ok());
+  ASSERT_TRUE(WriteFile(dir.path() + "/other.bad-1", "not ours").ok());
+  ASSERT_TRUE(WriteFile(path, "not ours").ok());
   EXPECT_FALSE(LoadState(path, "1.0").ok());
   EXPECT_THAT(FilesIn(dir.path()),
               testing::UnorderedElementsAre("other.bad-1", "directory.state.bad-20200102T000000Z",
@@ -73,7 +74,7 @@ TEST(StateFile, ManyChangesAreOneWrite) {
 TEST(StateFile, AFailedWriteIsCountedAndHoldsNobodyUp) {
   TempDir dir;
   const std::string in_the_way = dir.path() + "/file";
-  ASSERT_TRUE(WriteFileAtomically(in_the_way, "x").ok());
+  ASSERT_TRUE(WriteFile(in_the_way, "x").ok());
   EventLoop loop;
   FeedMetrics metrics;
   StateWriter writer(loop, in_the_way + "/directory.state", absl::Milliseconds(5), EmptyImage,
