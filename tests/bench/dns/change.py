@@ -1,9 +1,11 @@
 """One Service changed among 50,000 while the sidecar answers as fast as it can.
 
 The control plane's stream goes through a relay of ours, so that it is known when the sidecar was
-sent the message. From then on is counted: the time to the first answer with the new address, the
+sent the message, and the message is held back until the control plane has done its own work: there are
+two cores. From then on is counted: the time to the first answer with the new address, the
 CPU of all threads but the worker beyond what they spent in as long a time just before, and the longest
-wait of a query beside that of the rest of the run.
+wait of a query beside that of the rest of the run. All threads share one core, so queries wait as long as
+the change's work takes there; if they wait longer, something keeps the worker from answering.
 """
 import os, select, socket, statistics, threading, time
 
@@ -16,7 +18,8 @@ LIVE_LIMIT_MS, CPU_LIMIT_MS = 5.0, 1.0
 OLD, NEW = "10.43.250.1", "10.43.250.2"
 # Keepalives and acknowledgements are shorter; the message with a Service is not.
 MESSAGE_BYTES = 100
-# Around a change, for waits and CPU.
+HOLD_SECONDS = 0.1
+# Around a change, for waits.
 WINDOW_MS = 20
 
 
@@ -24,7 +27,7 @@ class Relay:
     """Passes one connection at a time on to the control plane, noting when it speaks."""
 
     def __init__(self, to):
-        self.to, self.port, self.heard = to, free_port(socket.SOCK_STREAM), []
+        self.to, self.port, self.heard, self.holds = to, free_port(socket.SOCK_STREAM), [], False
         self.listener = socket.create_server(("127.0.0.1", self.port))
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
@@ -55,6 +58,8 @@ class Relay:
                 if not data:
                     return
                 if ready is up:
+                    if self.holds and len(data) >= MESSAGE_BYTES:
+                        time.sleep(HOLD_SECONDS)
                     self.heard.append((time.monotonic_ns(), len(data)))
                     down.sendall(data)
                 else:
@@ -96,6 +101,7 @@ def one_change(sidecar, relay, folder, addresses):
         result["load"] = sidecar.load("a", SERVICES, 10**9, 128, "--seconds", 2, "--watch",
                                       f"changing.{world.DOMAIN}")
 
+    relay.holds = True
     thread = threading.Thread(target=load)
     thread.start()
     time.sleep(0.5)
@@ -135,7 +141,8 @@ def run(bench, args, verdicts):
         return verdicts.add("change: message to new answer, ms", None, LIVE_LIMIT_MS)
     print(f"\nchange: one of {SERVICES} Services, {len(seen)} of {len(changes)} changes seen, under full load; ms")
     print(f"{'':<50}{'median':>9}{'worst':>9}")
-    for what, key in (("rename of the manifest to xDS message", "message"), ("xDS message to first new answer", "live"),
+    for what, key in ((f"rename of the manifest to xDS message, held {HOLD_SECONDS} s", "message"),
+                      ("xDS message to first new answer", "live"),
                       ("CPU of all threads but the worker, of the change", "cpu"),
                       ("what they spend in half a second anyway", "anyway"),
                       (f"longest wait of a query, {WINDOW_MS} ms from the message", "worst"),
@@ -144,5 +151,5 @@ def run(bench, args, verdicts):
         print(f"{what:<50}{statistics.median(values):>9.2f}{max(values):>9.2f}")
     verdicts.add("change: message to new answer, ms", statistics.median(c["live"] for c in seen), LIVE_LIMIT_MS)
     verdicts.add("change: CPU beside the worker's, ms", statistics.median(c["cpu"] for c in seen), CPU_LIMIT_MS)
-    verdicts.add("change: longest wait meanwhile / otherwise (p99)",
-                 statistics.median(c["worst"] / c["otherwise"] for c in seen), 2)
+    verdicts.add("change: longest wait beyond the p99 of otherwise, ms",
+                 statistics.median(c["worst"] - c["otherwise"] for c in seen), CPU_LIMIT_MS)
