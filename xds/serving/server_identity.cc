@@ -7,6 +7,8 @@
 #include <string>
 #include <utility>
 
+#include "common/handover.h"
+
 namespace portolan::xds {
 namespace {
 
@@ -39,6 +41,7 @@ class ServerIdentity::Port {
   // At every connection of the port, one at a time, on one of gRPC's threads.
   static grpc_ssl_certificate_config_reload_status Fetch(void* port,
                                                          grpc_ssl_server_certificate_config** out) {
+    const Reaction reaction(port);
     return static_cast<Port*>(port)->FetchNewer(out);
   }
 
@@ -62,7 +65,11 @@ class ServerIdentity::Port {
 };
 
 ServerIdentity::ServerIdentity(TlsIdentity first) : shown_(Shown{std::move(first), 1}) {}
-ServerIdentity::~ServerIdentity() = default;
+
+ServerIdentity::~ServerIdentity() {
+  // The server is gone, and no connection asks any more.
+  for (const auto& port : ports_) TakeOver(port.get());
+}
 
 void ServerIdentity::Set(TlsIdentity identity) {
   shown_.With([&](Shown& shown) {
@@ -73,6 +80,7 @@ void ServerIdentity::Set(TlsIdentity identity) {
 
 std::shared_ptr<grpc::ServerCredentials> ServerIdentity::CredentialsOfPort() {
   ports_.push_back(std::make_unique<Port>(shown_));
+  HandOver(ports_.back().get());
   return std::make_shared<CoreCredentials>(
       grpc_ssl_server_credentials_create_options_using_config_fetcher(
           GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE, Port::Fetch, ports_.back().get()));
