@@ -28,8 +28,8 @@ class Server {
     std::optional<TlsIdentity> identity = std::nullopt;
   };
 
-  // Serves from now on. `first` should be complete: a client takes what it does not
-  // hold for what does not exist. An error names the address that cannot be listened on.
+  // Serves from now on. `first` should be complete: a client takes what it does not hold for what
+  // does not exist. An error names the address that cannot be listened on.
   static absl::StatusOr<std::unique_ptr<Server>> Start(const Options& options,
                                                        std::shared_ptr<const ResourceSet> first);
   // Ends all streams (UNAVAILABLE, so clients go elsewhere), within about a second.
