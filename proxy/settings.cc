@@ -53,6 +53,9 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_flag("--control-insecure", out.control_insecure, "plaintext to the control plane");
   app.add_option("--node", out.node, "who this sidecar is: NAMESPACE/POD")->required();
   AddFlag(app, "--pod-ip", out.pod_ips, "address of the pod; twice for dual stack");
+  app.add_option("--node-name", out.node_name,
+                 "the Kubernetes node it runs on, for internalTrafficPolicy Local and node hints");
+  app.add_option("--zone", out.zone, "the node's topology.kubernetes.io/zone, for zone hints");
   app.add_option("--corefile", out.corefile,
                  "Corefile that serves until the control plane sends one");
   app.add_option("--resolv-conf", out.resolv_conf, "the pod's resolvers")->capture_default_str();
@@ -75,6 +78,11 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--ready-wait", out.ready_wait, "how long /ready waits for a first sync");
   AddFlag(app, "--drain-time", out.drain_time, "how long connections go on after SIGTERM");
   AddFlag(app, "--connect-timeout", out.connect_timeout, "before another endpoint is tried");
+  app.add_option("--eject-after", out.eject_after,
+                 "failures to connect in a row after which an endpoint is passed over; 0: never")
+      ->capture_default_str();
+  AddFlag(app, "--eject-for", out.eject_for,
+          "for how long at first; twice as long each time a trial fails, 5 minutes at most");
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (auto status = WrongUsage(Fault(out))) return status;

@@ -24,6 +24,10 @@ struct Settings {
   // NAMESPACE/POD, the identity shown to the control plane.
   std::string node;
   std::vector<IpAddress> pod_ips;
+  // Where the pod runs, for internalTrafficPolicy and hints: the Node's name and its
+  // topology.kubernetes.io/zone. Empty: not known.
+  std::string node_name;
+  std::string zone;
 
   std::string corefile;  // path; empty: the built-in one (kubernetes cluster.local, loadbalance)
   std::string resolv_conf = "/etc/resolv.conf";
@@ -50,6 +54,9 @@ struct Settings {
   // How long connections may go on after SIGTERM.
   absl::Duration drain_time = absl::Seconds(5);
   absl::Duration connect_timeout = absl::Seconds(1);
+  // Failures in a row after which an endpoint is passed over (0: never), and for how long at first.
+  uint32_t eject_after = 3;
+  absl::Duration eject_for = absl::Seconds(5);
   std::string log_level = "info";
 
   Settings();

@@ -85,6 +85,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
       pod_resolvers_(loop, settings_.resolv_conf, [this] { OnPodResolvers(); }),
       corefile_pages_(loop, settings_.app_ports),
       conntrack_(loop, kConntrackFolder),
+      routes_({.node = settings_.node_name, .zone = settings_.zone}),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
         Trim();
@@ -125,6 +126,8 @@ absl::Status Sidecar::OpenWorkers() {
   options.workers = workers;
   options.forwarder.listen = Usable(settings_.forward_listen);
   options.forwarder.connect_timeout = settings_.connect_timeout;
+  options.forwarder.balancer.eject_after = settings_.eject_after;
+  options.forwarder.balancer.eject_for = settings_.eject_for;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);
   options.want_address = [this](const IpAddress& ip) {
     loop_.Post([this, ip] { feed_->WantAddress(ip); });

@@ -12,6 +12,7 @@
 
 #include "common/fd.h"
 #include "common/ip.h"
+#include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/relay.h"
 #include "proxy/forwarder/routes.h"
 
@@ -44,6 +45,7 @@ struct Connection {
   // old set of endpoints in memory. Null when passed through.
   std::shared_ptr<const Route> route;
   std::shared_ptr<const RouteTarget> target;
+  UsedEndpoint* used = nullptr;  // the endpoint being tried or joined; null when passed through
   std::chrono::steady_clock::time_point accepted_at;
 };
 

@@ -18,6 +18,8 @@ constexpr Labelled kOutcomes[] = {
     {"forwarded", &ForwarderCounters::forwarded},
     {"passed_through", &ForwarderCounters::passed_through},
     {"no_endpoints", &ForwarderCounters::no_endpoints},
+    {"no_local_endpoints", &ForwarderCounters::no_local_endpoints},
+    {"over_limit", &ForwarderCounters::over_limit},
     {"no_port", &ForwarderCounters::no_port},
     {"loop_refused", &ForwarderCounters::loop_refused},
     {"no_destination", &ForwarderCounters::no_destination},
@@ -39,6 +41,12 @@ constexpr Labelled kEnds[] = {
 constexpr Labelled kPauses[] = {
     {"descriptors", &ForwarderCounters::paused_on_descriptors},
     {"limit", &ForwarderCounters::paused_on_limit},
+};
+
+constexpr Labelled kEjections[] = {
+    {"ejected", &ForwarderCounters::ejected},
+    {"returned", &ForwarderCounters::returned},
+    {"spared", &ForwarderCounters::spared},
 };
 
 constexpr Labelled kBytes[] = {
@@ -83,6 +91,22 @@ void Collect(const Workers& workers, MetricFamilies& families) {
                      "Bytes carried; up is from client to endpoint.", {{"direction", direction}},
                      Sum(workers, field));
   }
+  for (const auto& [event, field] : kEjections) {
+    AddCounterSample(families, "portolan_forwarder_ejections_total",
+                     "What became of endpoints that kept failing to be connected to.",
+                     {{"event", event}}, Sum(workers, field));
+  }
+  AddCounterSample(families, "portolan_forwarder_affinity_total",
+                   "Connections that session affinity sent where the one before went.", {},
+                   Sum(workers, &ForwarderCounters::affine));
+  // In this order, so that never more have ended than there were.
+  const double ended = Sum(workers, &ForwarderCounters::endpoint_deleted_ended);
+  const double deleted = Sum(workers, &ForwarderCounters::endpoint_deleted);
+  AddGaugeSample(families, "portolan_forwarder_connections_to_deleted_endpoints",
+                 "Open connections whose endpoint is no longer in the directory.", {},
+                 deleted - ended);
+  AddCounterSample(families, "portolan_forwarder_endpoint_deleted_total",
+                   "Connections whose endpoint was deleted while they were open.", {}, deleted);
   uint64_t active = 0;
   for (const auto& worker : workers) active += worker->active();
   AddGaugeSample(families, "portolan_forwarder_active_connections",

@@ -15,17 +15,19 @@ struct ForwarderCounters {
   Counter accepted;
 
   // Outcomes of admission. The first two are joined, the others were reset.
-  Counter forwarded;        // to an endpoint of a Service
-  Counter passed_through;   // to the dialled address
-  Counter no_endpoints;     // of a Service whose endpoints are known to be none
-  Counter no_port;          // a ClusterIP dialled on a port it has not
-  Counter loop_refused;     // the forwarder's own listener was dialled
-  Counter no_destination;   // the kernel could not say what was dialled
-  Counter connect_failed;   // refused or unreachable, the last attempt
-  Counter connect_timeout;  // no answer in time, the last attempt
-  Counter no_descriptor;    // no socket to be had
-  Counter client_gone;      // the client reset it before it was joined
-  Counter stopped;          // the forwarder ended before it was joined
+  Counter forwarded;           // to an endpoint of a Service
+  Counter passed_through;      // to the dialled address
+  Counter no_endpoints;        // of a Service whose endpoints are known to be none
+  Counter no_local_endpoints;  // internalTrafficPolicy Local, and other nodes have some
+  Counter over_limit;          // the Service has as many connections as it is to have
+  Counter no_port;             // a ClusterIP dialled on a port it has not
+  Counter loop_refused;        // the forwarder's own listener was dialled
+  Counter no_destination;      // the kernel could not say what was dialled
+  Counter connect_failed;      // refused or unreachable, the last attempt
+  Counter connect_timeout;     // no answer in time, the last attempt
+  Counter no_descriptor;       // no socket to be had
+  Counter client_gone;         // the client reset it before it was joined
+  Counter stopped;             // the forwarder ended before it was joined
 
   // How joined connections ended.
   Counter closed;  // both sides were through
@@ -33,6 +35,16 @@ struct ForwarderCounters {
   Counter reset_by_endpoint;
   Counter timed_out;  // keep-alive or retransmissions found a side gone
   Counter cut;        // the forwarder ended
+
+  // Choice of endpoints (balancer.h).
+  Counter ejected;   // times that an endpoint was passed over from then on
+  Counter returned;  // endpoints let back after a trial
+  Counter spared;    // failing endpoints not ejected, as half of them are already
+  Counter affine;    // connections that session affinity sent where the one before went
+  // Connections whose endpoint was deleted while they were open, and those of them that ended or
+  // whose endpoint came back.
+  Counter endpoint_deleted;
+  Counter endpoint_deleted_ended;
 
   Counter retried;                // attempts to connect after the first
   Counter endpoints_unknown;      // passed through as the Service's endpoints are not held

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/status.h"
 
 namespace portolan::proxy {
@@ -19,6 +20,8 @@ namespace {
 // Connections taken from one listener before other events have their turn.
 constexpr int kAcceptsPerTurn = 64;
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
+// What became of the endpoints in use is looked at once for the changes of so long.
+constexpr absl::Duration kReviewAfter = absl::Seconds(1);
 constexpr auto kPauseLoggedEvery = std::chrono::minutes(1);
 
 // A client's own keep-alive ends here: the kernel answers for the forwarder. So the leg to the
@@ -87,7 +90,11 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       workspace_(new RelayWorkspace{
           .scratch = {}, .buffers = BufferPool(options_.max_buffers), .counters = *counters_}),
       routes_(std::make_shared<const RouteTable>()),
-      chooser_(std::random_device{}()),
+      balancer_(options_.balancer, *counters_, std::random_device{}()),
+      review_(loop.AddTimer([this] {
+        review_due_ = false;
+        balancer_.Review(routes_->snapshot());
+      })),
       next_turn_(loop.AddTimer([this] { RunQueued(); })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
   const timeval timeout = absl::ToTimeval(options_.connect_timeout);
@@ -102,7 +109,10 @@ Forwarder::~Forwarder() {
   });
 }
 
-void Forwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) { routes_ = std::move(routes); }
+void Forwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
+  routes_ = std::move(routes);
+  if (!std::exchange(review_due_, true)) review_.Start(kReviewAfter);
+}
 
 void Forwarder::BeginDrain() {
   for (const auto& listener : listeners_) {
@@ -171,16 +181,23 @@ void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
   const RouteTable::Lookup found = routes_->Find(*dialled, Protocol::kTcp);
   if (found.match == RouteTable::Match::kNoSuchPort) return refuse(counters_->no_port);
   if (found.match == RouteTable::Match::kNoEndpoints) return refuse(counters_->no_endpoints);
+  if (found.match == RouteTable::Match::kNoLocalEndpoints) {
+    return refuse(counters_->no_local_endpoints);
+  }
+  const Route* route = found.route == nullptr ? nullptr : found.route->get();
+  if (route != nullptr && !route->target->Enter(route->policy.max_connections)) {
+    return refuse(counters_->over_limit);
+  }
 
   Connection& c = connections_.Take();
   c.client_address = client_address;
   c.dialled = *dialled;
-  if (!Open(c, std::move(client))) return;
-  if (found.match == RouteTable::Match::kEndpoints) {
+  if (route != nullptr) {
     c.route = *found.route;
     c.target = c.route->target;
-    return ConnectToEndpoint(c, nullptr);
   }
+  if (!Open(c, std::move(client))) return;
+  if (route != nullptr) return ConnectToEndpoint(c, nullptr);
   if (found.match == RouteTable::Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
   PassThrough(c);
 }
@@ -234,15 +251,16 @@ void Forwarder::PassThrough(Connection& c) {
 
 void Forwarder::ConnectToEndpoint(Connection& c, Counter* last_failure) {
   while (c.attempts < options_.max_attempts) {
-    const RouteEndpoint* endpoint = chooser_.Choose(*c.route, c.Tried());
-    if (endpoint == nullptr) break;
+    c.used = balancer_.Take(*c.route, c.Tried(), Monotonic());
+    if (c.used == nullptr) break;
     if (c.attempts > 0) counters_->retried.Add();
-    c.tried[c.attempts++] = endpoint->address;
-    switch (Dial(c, endpoint->address, connect_timeout_)) {
+    c.tried[c.attempts++] = c.used->address;
+    switch (Dial(c, c.used->address, connect_timeout_)) {
       case Dialling::kPending:
         return;
       case Dialling::kFailed:
         last_failure = &counters_->connect_failed;
+        balancer_.Failed(*std::exchange(c.used, nullptr), Monotonic());
         break;
       case Dialling::kNoDescriptor:
         return Finish(c, counters_->no_descriptor, Ending::kReset);
@@ -308,12 +326,14 @@ void Forwarder::OnConnectResult(Connection& c, short what) {
   Counter& failure = error == ETIMEDOUT ? counters_->connect_timeout : counters_->connect_failed;
   DropEndpoint(c);
   if (c.route == nullptr) return Finish(c, failure, Ending::kReset);
+  balancer_.Failed(*std::exchange(c.used, nullptr), Monotonic());
   ConnectToEndpoint(c, &failure);
 }
 
 void Forwarder::Join(Connection& c) {
   event_remove_timer(&c.endpoint_event);
   (c.target == nullptr ? counters_->passed_through : counters_->forwarded).Add();
+  if (c.used != nullptr) balancer_.Succeeded(*c.used);
   c.route.reset();
   c.state = Connection::State::kJoined;
   c.relay.Start(c.client.get(), c.endpoint.get());
@@ -366,6 +386,8 @@ void Forwarder::Finish(Connection& c, Counter& how, Ending ending) {
   c.client.Reset();
   c.endpoint.Reset();
   c.route.reset();
+  if (c.used != nullptr) balancer_.Release(*std::exchange(c.used, nullptr));
+  if (c.target != nullptr) c.target->Leave();
   c.target.reset();
   c.state = Connection::State::kFinished;
   if (!c.queued) connections_.Release(c);

@@ -2,9 +2,14 @@
 // each to an endpoint of the Service that was dialled, or to the dialled address itself.
 //
 //   destination                              what happens
-//   a Service's address and port             joined to an eligible endpoint; where connecting fails
-//                                            or takes too long, another one is tried
+//   a Service's address and port             joined to an eligible endpoint (balancer.h); where
+//                                            connecting fails or takes too long, another one is
+//                                            tried
 //   a Service without endpoints              reset at once
+//   a Service of which all endpoints are     reset at once
+//   elsewhere, that asks for local ones
+//   a Service with as many connections as    reset at once
+//   it is to have
 //   a ClusterIP on a port it has not         reset at once, as kube-proxy rejects it
 //   a Service whose endpoints are not known  passed through to the dialled address
 //   any other address                        passed through
@@ -26,9 +31,9 @@
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/ip.h"
+#include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/connection.h"
 #include "proxy/forwarder/counters.h"
-#include "proxy/forwarder/endpoint_chooser.h"
 #include "proxy/forwarder/listener.h"
 #include "proxy/forwarder/original_destination.h"
 #include "proxy/forwarder/relay.h"
@@ -50,6 +55,7 @@ struct ForwarderOptions {
   size_t max_connections = 10'000;
   // Of 32 KB each, for what slow readers have not taken yet.
   size_t max_buffers = 1024;
+  BalancerOptions balancer = {};
   OriginalDestination original_destination = KernelOriginalDestination;
 };
 
@@ -125,7 +131,9 @@ class Forwarder {
   const std::unique_ptr<RelayWorkspace> workspace_;
   const timeval* connect_timeout_;  // the loop's own; one queue for all of this length
   std::shared_ptr<const RouteTable> routes_;
-  EndpointChooser chooser_;
+  Balancer balancer_;
+  EventLoop::Timer review_;
+  bool review_due_ = false;
   Slab<Connection> connections_;
 
   // Joined connections with more to do than one turn allows.

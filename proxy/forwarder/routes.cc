@@ -6,6 +6,8 @@
 #include <tuple>
 #include <utility>
 
+#include "common/log.h"
+
 namespace portolan::proxy {
 namespace {
 
@@ -20,50 +22,28 @@ bool HasClusterIp(const Service& service, const IpAddress& ip) {
          service.cluster_ips.end();
 }
 
-uint16_t PortOf(const EndpointSlice& slice, const RouteTarget& target) {
-  for (const EndpointPort& port : slice.ports) {
-    if (port.name == target.port_name && port.protocol == target.protocol) return port.port;
-  }
-  return 0;
-}
-
-// Slices overlap while the control plane moves endpoints between them.
-void AddEndpoints(const EndpointSlice& slice, uint16_t port, bool (*eligible)(const Endpoint&),
-                  Route& route, absl::flat_hash_set<SocketAddress>& seen) {
-  for (const Endpoint& endpoint : slice.endpoints) {
-    if (endpoint.addresses.empty() || !eligible(endpoint)) continue;
-    const SocketAddress address{endpoint.addresses.front(), port};
-    if (address.ip.family() != slice.family || !seen.insert(address).second) continue;
-    route.endpoints.push_back({address, &endpoint});
-  }
-}
-
-void AddEndpoints(const RouteTarget& target, bool (*eligible)(const Endpoint&), Route& route) {
-  absl::flat_hash_set<SocketAddress> seen;
-  for (const auto& slice : route.slices) {
-    const uint16_t port = PortOf(*slice, target);
-    if (port != 0) AddEndpoints(*slice, port, eligible, route, seen);
-  }
-}
-
-bool IsReady(const Endpoint& endpoint) { return endpoint.conditions.ready; }
-bool ServesUntilItEnds(const Endpoint& endpoint) {
-  return endpoint.conditions.serving && endpoint.conditions.terminating;
-}
-
 std::shared_ptr<const Route> MakeRoute(std::shared_ptr<const RouteTarget> target,
-                                       const SliceSet* slices, IpFamily family) {
+                                       const SliceSet* slices, IpFamily family,
+                                       const RoutePolicy& policy, TrafficPolicy traffic_policy,
+                                       const Place& here) {
   auto route = std::make_shared<Route>();
   route->target = std::move(target);
-  if (slices != nullptr) {
-    route->slices_held = true;
-    for (const auto& [name, slice] : *slices) {
-      if (slice->family == family) route->slices.push_back(slice);
-    }
-    AddEndpoints(*route->target, IsReady, *route);
-    if (route->endpoints.empty()) AddEndpoints(*route->target, ServesUntilItEnds, *route);
+  route->policy = policy;
+  if (slices == nullptr) return route;
+  route->slices_held = true;
+  for (const auto& [name, slice] : *slices) {
+    if (slice->family == family) route->slices.push_back(slice);
   }
+  const std::vector<RouteEndpoint> all =
+      EndpointsForPort(route->slices, route->target->port_name, route->target->protocol);
+  route->endpoints = EligibleEndpoints(all, traffic_policy, here);
+  route->elsewhere_only =
+      route->endpoints.empty() && !EligibleEndpoints(all, TrafficPolicy::kCluster, here).empty();
   return route;
+}
+
+void Log(const std::vector<std::string>& faults) {
+  for (const std::string& fault : faults) log::warn("{}", fault);
 }
 
 bool IsFirstOfItsKind(const Service& service, const ServicePort& port) {
@@ -113,6 +93,7 @@ RouteTable::Lookup RouteTable::Find(const SocketAddress& dialled, Protocol proto
   }
   if (route == nullptr) return {Match::kNotAService, nullptr};
   if (!(*route)->endpoints.empty()) return {Match::kEndpoints, route};
+  if ((*route)->elsewhere_only) return {Match::kNoLocalEndpoints, nullptr};
   return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(), nullptr};
 }
 
@@ -128,17 +109,22 @@ RouteTable::Match RouteTable::WithoutSlices() const {
 
 // One call of Apply: the maps under edit, and what must be looked at again at the end.
 struct RouteTableBuilder::Update {
-  Update(const RouteTable& table, const Snapshot& after)
-      : before(table), snapshot(after), routes(table.routes_) {}
+  Update(const RouteTable& table, const Snapshot& after, const Place& place)
+      : before(table), snapshot(after), here(place), routes(table.routes_) {}
 
-  // The Route of a Service's port, made once for all addresses of a family.
+  // The Route of a Service's port, made once for all addresses of a family that are treated alike:
+  // internalTrafficPolicy is for cluster IPs alone, and what pods send to an external address
+  // kube-proxy spreads over the cluster.
   const std::shared_ptr<const Route>& RouteOf(const Service& service, const ServicePort& port,
                                               const Key& key) {
+    const TrafficPolicy traffic_policy = HasClusterIp(service, key.address.ip)
+                                             ? service.internal_traffic_policy
+                                             : TrafficPolicy::kCluster;
     auto& made = routes_made[std::tuple(service.name.ToString(), port.port, port.protocol,
-                                        key.address.ip.family())];
+                                        key.address.ip.family(), traffic_policy)];
     if (made == nullptr) {
       made = MakeRoute(TargetOf(service, port, key), snapshot.FindSlices(service.name.ToString()),
-                       key.address.ip.family());
+                       key.address.ip.family(), PolicyOf(service), traffic_policy, here);
     }
     return made;
   }
@@ -152,22 +138,24 @@ struct RouteTableBuilder::Update {
       if (known.service == service.name && known.port_name == port.name) target = (*old)->target;
     }
     if (target == nullptr) {
-      target = std::make_shared<const RouteTarget>(
-          RouteTarget{service.name, port.name, port.port, port.protocol});
+      target.reset(new RouteTarget{service.name, port.name, port.port, port.protocol});
     }
     return target;
   }
 
   const RouteTable& before;
   const Snapshot& snapshot;
+  const Place& here;
   RouteTable::Routes::Edit routes;
   absl::btree_set<Key> disputed;
-  std::map<std::tuple<std::string, uint16_t, Protocol, IpFamily>, std::shared_ptr<const Route>>
+  std::map<std::tuple<std::string, uint16_t, Protocol, IpFamily, TrafficPolicy>,
+           std::shared_ptr<const Route>>
       routes_made;
   std::map<std::tuple<std::string, uint16_t, Protocol>, std::shared_ptr<const RouteTarget>> targets;
 };
 
-RouteTableBuilder::RouteTableBuilder() : table_(std::make_shared<const RouteTable>()) {}
+RouteTableBuilder::RouteTableBuilder(Place here)
+    : here_(std::move(here)), table_(std::make_shared<const RouteTable>()) {}
 
 std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Committed& committed,
                                                            EndpointsHeld held) {
@@ -176,7 +164,8 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
   affected.insert(committed.changes.endpoints.begin(), committed.changes.endpoints.end());
   const bool same = snapshot_ == committed.snapshot;
   const bool follows = snapshot_ != nullptr && next.generation() == snapshot_->generation() + 1;
-  if (!same && !follows) {
+  const bool rebuilt = !same && !follows;
+  if (rebuilt) {
     snapshot_ = std::make_shared<const Snapshot>();
     table_ = std::make_shared<const RouteTable>();
     contested_.clear();
@@ -184,13 +173,17 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
     next.ForEachService([&](const Service& service) { affected.insert(service.name.ToString()); });
   }
 
-  Update update(*table_, next);
+  Update update(*table_, next, here_);
   for (const std::string& key : affected) {
     const Service* old = snapshot_->FindService(key);
     if (old != nullptr) Withdraw(update, *old, snapshot_->FindSlices(key));
   }
   for (const std::string& key : affected) {
-    if (const Service* service = next.FindService(key)) Announce(update, *service);
+    const Service* service = next.FindService(key);
+    if (service == nullptr) continue;
+    Announce(update, *service);
+    const bool is_new = rebuilt || committed.changes.services.contains(key);
+    if (is_new) Log(PolicyFaults(*service));
   }
   Settle(update);
 

@@ -6,13 +6,12 @@
 // 50,000 costs microseconds, as what did not change is shared between versions. A Service of which
 // no slice is held costs nothing here: that its cluster IP leads nowhere is read off the snapshot.
 //
-// Which endpoints are eligible follows kube-proxy
-// (https://kubernetes.io/docs/reference/networking/virtual-ips/): a slice's port is matched to the
-// Service's by name and protocol, families are kept apart, and where no endpoint is ready those
-// that serve while they terminate are used. publishNotReadyAddresses needs no care here: the API
-// already reports such endpoints as ready.
+// Which endpoints are eligible is in eligible_endpoints.h, what else a Service asks in
+// route_policy.h.
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <compare>
 #include <cstdint>
 #include <memory>
@@ -23,6 +22,9 @@
 #include "common/shared_map.h"
 #include "directory/directory.h"
 #include "directory/model.h"
+#include "proxy/forwarder/affinity.h"
+#include "proxy/forwarder/eligible_endpoints.h"
+#include "proxy/forwarder/route_policy.h"
 
 namespace portolan::proxy {
 
@@ -33,19 +35,32 @@ struct RouteTarget {
   std::string port_name;
   uint16_t port = 0;
   Protocol protocol = Protocol::kTcp;
+
+  // What all workers share, without a lock.
+  struct Shared {
+    std::atomic<uint32_t> connections{0};  // and UDP flows that are open
+    std::array<Affinity, 2> affinity;      // of IPv4, of IPv6
+  };
+  const std::unique_ptr<Shared> shared = std::make_unique<Shared>();
+
+  // Counts a connection; false, and nothing is counted, where `most` (0: any number) are open.
+  bool Enter(uint32_t most) const {
+    const uint32_t before = shared->connections.fetch_add(1, std::memory_order_relaxed);
+    if (most == 0 || before < most) return true;
+    Leave();
+    return false;
+  }
+  void Leave() const { shared->connections.fetch_sub(1, std::memory_order_relaxed); }
 };
 
-struct RouteEndpoint {
-  SocketAddress address;
-  // Node, zone, hints and pod. Belongs to one of the Route's slices; lives as long as the Route.
-  const Endpoint* endpoint = nullptr;
-};
-
-// A Service port in one address family.
+// A Service port in one address family, dialled at a cluster IP or at an external address.
 struct Route {
   std::shared_ptr<const RouteTarget> target;
+  RoutePolicy policy;
   // Eligible ones in order of slice name, each address once.
   std::vector<RouteEndpoint> endpoints;
+  // None is eligible here because of internalTrafficPolicy Local, and other nodes have some.
+  bool elsewhere_only = false;
   // Whether the directory holds any slice of the Service; see EndpointsHeld.
   bool slices_held = false;
   std::vector<std::shared_ptr<const EndpointSlice>> slices;
@@ -64,6 +79,7 @@ class RouteTable {
     kNoSuchPort,        // a ClusterIP, but none of its ports
     kEndpointsUnknown,  // a Service whose endpoints are not held: pass through
     kNoEndpoints,       // the control plane said that there is none to connect to
+    kNoLocalEndpoints,  // internalTrafficPolicy Local, and there are some on other nodes alone
     kEndpoints,
   };
   struct Lookup {
@@ -77,6 +93,9 @@ class RouteTable {
   // An unknown port is kNoSuchPort on a ClusterIP only, as in kube-proxy: external and
   // load-balancer addresses may be those of a machine that serves other ports itself.
   Lookup Find(const SocketAddress& dialled, Protocol protocol) const;
+
+  // What it was made from.
+  const Snapshot& snapshot() const { return *snapshot_; }
 
  private:
   friend class RouteTableBuilder;
@@ -106,7 +125,8 @@ class RouteTable {
 // Main thread only.
 class RouteTableBuilder {
  public:
-  RouteTableBuilder();
+  // For a sidecar that runs `here`.
+  explicit RouteTableBuilder(Place here = {});
 
   // The table for `committed`. Takes the changes alone if `committed` is the commit after the one
   // applied last, else builds all anew. Where two Services claim one address and port, a ClusterIP
@@ -123,6 +143,7 @@ class RouteTableBuilder {
   void Announce(Update& update, const Service& service);
   void Settle(Update& update);
 
+  const Place here_;
   std::shared_ptr<const Snapshot> snapshot_;  // applied last; null at first
   std::shared_ptr<const RouteTable> table_;
   // Keys that more than one Service claims, with the keys of those Services. Usually empty.

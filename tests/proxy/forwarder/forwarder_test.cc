@@ -117,6 +117,57 @@ TEST_F(ForwarderTest, AServiceWithoutEndpointsIsResetAtOnce) {
   EXPECT_EQ(counters_->active(), 0u);
 }
 
+TEST_F(ForwarderTest, AConnectionOverTheLimitOfTheServiceIsResetAtOnce) {
+  Endpoint endpoint;
+  StartForwarder();
+  SetRoutes(RoutesTo(At(kService), {endpoint.address()},
+                     [](Service& service) { service.extras = MaxConnections("2"); }));
+  Fd first = Call();
+  const Fd second = Call();
+  EXPECT_EQ(ReceiveAll(Call()).error, ECONNRESET);
+  EXPECT_EQ(counters_->over_limit.value(), 1u);
+  ResetAndClose(first);
+  ASSERT_TRUE(Eventually([&] { return counters_->active() == 1; }));
+  Call();
+  EXPECT_TRUE(Eventually([&] { return counters_->forwarded.value() == 3; }));
+}
+
+TEST_F(ForwarderTest, AServiceWhoseEndpointsAreAllOnOtherNodesIsResetAtOnce) {
+  Endpoint endpoint;
+  StartForwarder();
+  SetRoutes(RoutesTo(At(kService), {endpoint.address()}, [](Service& service) {
+    service.internal_traffic_policy = TrafficPolicy::kLocal;
+  }));
+  EXPECT_EQ(ReceiveAll(Call()).error, ECONNRESET);
+  EXPECT_EQ(counters_->no_local_endpoints.value(), 1u);
+  EXPECT_EQ(counters_->no_endpoints.value(), 0u);
+}
+
+TEST_F(ForwarderTest, AnEndpointThatKeepsRefusingIsNotAskedAnyMore) {
+  Refusing dead;
+  Endpoint alive;
+  StartForwarder();
+  Serve({dead.address(), alive.address()});
+  for (uint64_t i = 1; i <= 20; ++i) {
+    Call();
+    ASSERT_TRUE(Eventually([&] { return counters_->forwarded.value() == i; }));
+  }
+  EXPECT_EQ(counters_->retried.value(), 3u);
+  EXPECT_EQ(counters_->ejected.value(), 1u);
+}
+
+TEST_F(ForwarderTest, AConnectionGoesOnWhenItsEndpointIsDeletedAndCounts) {
+  Endpoint endpoint;
+  StartForwarder();
+  Serve({endpoint.address()});
+  const Fd client = Call();
+  const Fd server = endpoint.Accept();
+  Serve({});
+  EXPECT_TRUE(Eventually([&] { return counters_->endpoint_deleted.value() == 1; }));
+  EXPECT_TRUE(SendAll(client, "still here"));
+  EXPECT_EQ(Receive(server, 10), "still here");
+}
+
 TEST_F(ForwarderTest, AClusterIpOnAPortItHasNotIsResetAtOnce) {
   StartForwarder();
   Serve({});

@@ -179,15 +179,24 @@ class Refusing {
   SocketAddress address_;
 };
 
+inline ServiceExtras MaxConnections(std::string value) {
+  ServiceExtras extras;
+  extras.annotations = {{"portolan.dev/max-connections", std::move(value)}};
+  return extras;
+}
+
 // A table with the Service default/backend at `service`, port by port of the endpoints in slices of
-// their own. No endpoints: one empty slice, so that they are known to be none.
-inline std::shared_ptr<const RouteTable> RoutesTo(const SocketAddress& service,
-                                                  const std::vector<SocketAddress>& endpoints) {
+// their own. No endpoints: one empty slice, so that they are known to be none. `change` is made
+// to the Service.
+inline std::shared_ptr<const RouteTable> RoutesTo(
+    const SocketAddress& service, const std::vector<SocketAddress>& endpoints,
+    const std::function<void(Service&)>& change = [](Service&) {}) {
   Directory directory;
   Service object;
   object.name = {"default", "backend"};
   object.cluster_ips = {service.ip};
   object.ports = {{"", Protocol::kTcp, service.port}};
+  change(object);
   directory.Put(object);
   EndpointSlice empty;
   empty.name = {"default", "backend-0"};

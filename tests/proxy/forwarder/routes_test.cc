@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "common/status.h"
-#include "proxy/forwarder/endpoint_chooser.h"
 
 namespace portolan::proxy {
 namespace {
@@ -333,6 +332,69 @@ TEST(RouteTableBuilder, AChangedTableEqualsOneBuiltFromScratch) {
   }
 }
 
+Endpoint OnNode(Endpoint endpoint, std::string node) {
+  endpoint.node_name = std::move(node);
+  return endpoint;
+}
+
+TEST(RoutesHere, InternalTrafficPolicyLocalIsForClusterIpsAlone) {
+  Directory directory;
+  Service service = MakeService("agent", {"10.43.0.1"});
+  service.extras = WithExternalIp("192.0.2.1");
+  service.internal_traffic_policy = TrafficPolicy::kLocal;
+  directory.Put(service);
+  directory.Put(MakeSlice(
+      "a-1", "agent",
+      {OnNode(MakeEndpoint("10.42.0.1"), "n1"), OnNode(MakeEndpoint("10.42.0.2"), "n2")}));
+  const auto committed = directory.Commit();
+  const auto count = [&](const char* node, const char* dialled) {
+    const auto table =
+        RouteTableBuilder({.node = node, .zone = ""}).Apply(committed, EndpointsHeld::kAll);
+    const auto found = table->Find(At(dialled), Protocol::kTcp);
+    return std::pair(found.match, found.route == nullptr ? 0 : (*found.route)->endpoints.size());
+  };
+  EXPECT_EQ(count("n1", "10.43.0.1:80"), std::pair(Match::kEndpoints, size_t{1}));
+  EXPECT_EQ(count("n1", "192.0.2.1:80"), std::pair(Match::kEndpoints, size_t{2}));
+  EXPECT_EQ(count("n3", "10.43.0.1:80"), std::pair(Match::kNoLocalEndpoints, size_t{0}));
+  EXPECT_EQ(count("n3", "192.0.2.1:80"), std::pair(Match::kEndpoints, size_t{2}));
+}
+
+TEST(RoutesHere, WithoutAnyEndpointPolicyLocalIsNotToBlame) {
+  Directory directory;
+  Service service = MakeService("agent", {"10.43.0.1"});
+  service.internal_traffic_policy = TrafficPolicy::kLocal;
+  directory.Put(service);
+  directory.Put(MakeSlice("a-1", "agent", {OnNode(MakeEndpoint("10.42.0.2", kNotReady), "n2")}));
+  const auto table =
+      RouteTableBuilder({.node = "n1", .zone = ""}).Apply(directory.Commit(), EndpointsHeld::kAll);
+  EXPECT_EQ(table->Find(At("10.43.0.1:80"), Protocol::kTcp).match, Match::kNoEndpoints);
+}
+
+TEST_F(Routes, APolicyThatChangesKeepsTheTarget) {
+  directory_.Put(MakeService("backend", {"10.43.0.1"}));
+  directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1")}));
+  Commit();
+  const auto before = *table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route;
+  Service service = MakeService("backend", {"10.43.0.1"});
+  service.session_affinity = SessionAffinity::kClientIp;
+  directory_.Put(service);
+  Commit();
+  const auto after = *table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route;
+  EXPECT_EQ(before->policy.affinity_seconds, 0u);
+  EXPECT_EQ(after->policy.affinity_seconds, 10800u);
+  EXPECT_EQ(before->target, after->target);
+}
+
+TEST(RouteTarget, CountsNoMoreConnectionsThanItIsToHave) {
+  const RouteTarget target;
+  EXPECT_TRUE(target.Enter(2));
+  EXPECT_TRUE(target.Enter(2));
+  EXPECT_FALSE(target.Enter(2));
+  target.Leave();
+  EXPECT_TRUE(target.Enter(2));
+  EXPECT_TRUE(target.Enter(0));
+}
+
 TEST(RouteTableBuilder, OneChangeAmong50000ServicesCostsMicroseconds) {
   Directory directory;
   for (int i = 0; i < 50'000; ++i) {
@@ -360,39 +422,6 @@ TEST(RouteTableBuilder, OneChangeAmong50000ServicesCostsMicroseconds) {
   std::nth_element(micros.begin(), micros.begin() + 50, micros.end());
   std::printf("one changed Service of 50,000: median %.0f us; all: %.0f us\n", micros[50], whole);
   EXPECT_LT(micros[50], whole / 100);
-}
-
-TEST(EndpointChooser, GoesRoundAndSkipsWhatWasTried) {
-  Route route;
-  route.target = std::make_shared<const RouteTarget>();
-  for (const char* address : {"10.42.0.1:80", "10.42.0.2:80", "10.42.0.3:80"}) {
-    route.endpoints.push_back({At(address), nullptr});
-  }
-  EndpointChooser chooser(1);
-  std::map<std::string, int> chosen;
-  for (int i = 0; i < 30; ++i) ++chosen[chooser.Choose(route, {})->address.ToString()];
-  for (const auto& [address, times] : chosen) EXPECT_EQ(times, 10) << address;
-  EXPECT_EQ(chosen.size(), 3u);
-
-  std::vector<SocketAddress> tried;
-  for (int i = 0; i < 3; ++i) tried.push_back(chooser.Choose(route, tried)->address);
-  EXPECT_THAT(tried,
-              UnorderedElementsAre(At("10.42.0.1:80"), At("10.42.0.2:80"), At("10.42.0.3:80")));
-  EXPECT_EQ(chooser.Choose(route, tried), nullptr);
-}
-
-TEST(EndpointChooser, DoesNotStartAtTheFirstEndpointEverywhere) {
-  Route route;
-  route.target = std::make_shared<const RouteTarget>();
-  for (int i = 1; i <= 10; ++i) {
-    route.endpoints.push_back({At(fmt::format("10.42.0.{}:80", i)), nullptr});
-  }
-  std::map<SocketAddress, int> first;
-  for (uint32_t seed = 1; seed <= 1000; ++seed) {
-    ++first[EndpointChooser(seed * 7919).Choose(route, {})->address];
-  }
-  EXPECT_EQ(first.size(), 10u);
-  for (const auto& [address, times] : first) EXPECT_LT(times, 300) << address.ToString();
 }
 
 }  // namespace

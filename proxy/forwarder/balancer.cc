@@ -1,0 +1,249 @@
+#include "proxy/forwarder/balancer.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
+
+namespace portolan::proxy {
+namespace {
+
+size_t IndexOf(IpFamily family) { return family == IpFamily::kIpv4 ? 0 : 1; }
+
+bool IsEjected(const UsedEndpoint& endpoint, absl::Duration now) {
+  return endpoint.ejections > 0 && (endpoint.on_trial || now < endpoint.ejected_until);
+}
+
+Affinity::Tag TagOf(const SocketAddress& address) {
+  return static_cast<Affinity::Tag>(absl::HashOf(address));
+}
+
+absl::flat_hash_set<IpAddress> AddressesOf(const SliceSet* slices) {
+  absl::flat_hash_set<IpAddress> addresses;
+  if (slices == nullptr) return addresses;
+  for (const auto& [name, slice] : *slices) {
+    for (const Endpoint& endpoint : slice->endpoints) {
+      if (!endpoint.addresses.empty()) addresses.insert(endpoint.addresses.front());
+    }
+  }
+  return addresses;
+}
+
+}  // namespace
+
+struct UsedTarget {
+  std::weak_ptr<const RouteTarget> target;  // tells a target from a later one at its address
+  // By family. Whose turn it is, and where the endpoint of affinity was found last.
+  std::array<size_t, 2> turn{};
+  std::array<size_t, 2> affine{};
+  absl::flat_hash_map<SocketAddress, std::unique_ptr<UsedEndpoint>> endpoints;
+
+  const UsedEndpoint* Find(const SocketAddress& address) const {
+    const auto found = endpoints.find(address);
+    return found == endpoints.end() ? nullptr : found->second.get();
+  }
+};
+
+// One choice among the endpoints of a route. Endpoints go by their index; kNone is none.
+class Balancer::Round {
+ public:
+  static constexpr size_t kNone = SIZE_MAX;
+
+  Round(const Route& route, const UsedTarget& target, std::span<const SocketAddress> tried,
+        absl::Duration now)
+      : route_(route), target_(target), tried_(tried), now_(now) {}
+
+  const Route& route() const { return route_; }
+  size_t size() const { return route_.endpoints.size(); }
+  absl::Duration now() const { return now_; }
+  const SocketAddress& address(size_t i) const { return route_.endpoints[i].address; }
+  size_t family() const { return IndexOf(address(0).ip.family()); }
+
+  uint32_t Load(size_t i) const {
+    const UsedEndpoint* used = target_.Find(address(i));
+    return used == nullptr ? 0 : used->active;
+  }
+  bool IsUntried(size_t i) const {
+    return std::find(tried_.begin(), tried_.end(), address(i)) == tried_.end();
+  }
+  bool IsUsable(size_t i) const {
+    if (!IsUntried(i)) return false;
+    const UsedEndpoint* used = target_.Find(address(i));
+    return used == nullptr || !IsEjected(*used, now_);
+  }
+
+  // The first one from `start` on, round the end, that is usable; else the first untried.
+  size_t FirstFrom(size_t start) const {
+    const size_t usable = FirstFrom(start, [this](size_t i) { return IsUsable(i); });
+    return usable != kNone ? usable : FirstFrom(start, [this](size_t i) { return IsUntried(i); });
+  }
+
+ private:
+  template <typename Holds>
+  size_t FirstFrom(size_t start, Holds&& holds) const {
+    for (size_t i = 0; i < size(); ++i) {
+      const size_t at = (start + i) % size();
+      if (holds(at)) return at;
+    }
+    return kNone;
+  }
+
+  const Route& route_;
+  const UsedTarget& target_;
+  const std::span<const SocketAddress> tried_;
+  const absl::Duration now_;
+};
+
+Balancer::Balancer(BalancerOptions options, ForwarderCounters& counters, uint32_t seed)
+    : options_(options), counters_(counters), random_(seed) {}
+Balancer::~Balancer() = default;
+
+UsedEndpoint* Balancer::Take(const Route& route, std::span<const SocketAddress> tried,
+                             absl::Duration now) {
+  if (route.endpoints.empty()) return nullptr;
+  UsedTarget& target = TargetOf(route);
+  const Round round(route, target, tried, now);
+  const size_t picked =
+      route.policy.affinity_seconds > 0 ? PickAffine(round, target) : Pick(round, target);
+  if (picked == Round::kNone) return nullptr;
+  auto& endpoint = target.endpoints[round.address(picked)];
+  if (endpoint == nullptr) {
+    endpoint = std::make_unique<UsedEndpoint>();
+    endpoint->address = round.address(picked);
+    endpoint->target = &target;
+  }
+  ++endpoint->active;
+  endpoint->among = static_cast<uint32_t>(round.size());
+  endpoint->on_trial = endpoint->ejections > 0;
+  return endpoint.get();
+}
+
+UsedTarget& Balancer::TargetOf(const Route& route) {
+  auto& target = targets_[route.target.get()];
+  if (target == nullptr || target->target.expired()) {
+    target = std::make_unique<UsedTarget>();
+    target->target = route.target;
+    for (size_t& turn : target->turn) turn = random_();
+  }
+  return *target;
+}
+
+size_t Balancer::Pick(const Round& round, UsedTarget& target) {
+  const LoadBalancing how = round.route().policy.load_balancing;
+  if (how == LoadBalancing::kRandom) return round.FirstFrom(random_() % round.size());
+  size_t& turn = target.turn[round.family()];
+  size_t picked = round.FirstFrom(turn % round.size());
+  if (picked == Round::kNone) return picked;
+  turn = picked + 1;
+  if (how == LoadBalancing::kRoundRobin || round.Load(picked) == 0) return picked;
+  const size_t other = round.FirstFrom(random_() % round.size());
+  return round.Load(other) < round.Load(picked) ? other : picked;
+}
+
+size_t Balancer::PickAffine(const Round& round, UsedTarget& target) {
+  const Route& route = round.route();
+  Affinity& affinity = route.target->shared->affinity[round.family()];
+  const absl::Duration timeout = absl::Seconds(route.policy.affinity_seconds);
+  size_t& last = target.affine[round.family()];
+  const auto has_tag = [&](size_t i, Affinity::Tag tag) {
+    return i < round.size() && TagOf(round.address(i)) == tag;
+  };
+  size_t picked = Round::kNone;
+  // Again where another worker kept one meanwhile: both are to send to the same.
+  constexpr int kAttempts = 3;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    const Affinity::Kept kept = affinity.Look(round.now(), timeout);
+    bool same = false;
+    if (kept.endpoint.has_value()) {
+      if (!has_tag(last, *kept.endpoint)) {
+        last = 0;
+        while (last < round.size() && !has_tag(last, *kept.endpoint)) ++last;
+      }
+      same = last < round.size() && round.IsUsable(last);
+    }
+    if (same) {
+      picked = last;
+    } else if (picked == Round::kNone) {
+      picked = Pick(round, target);
+    }
+    if (picked == Round::kNone) return picked;
+    if (!affinity.Keep(kept, TagOf(round.address(picked)), round.now())) continue;
+    if (same) counters_.affine.Add();
+    break;
+  }
+  last = picked;
+  return picked;
+}
+
+void Balancer::Succeeded(UsedEndpoint& endpoint) {
+  if (endpoint.ejections > 0) counters_.returned.Add();
+  endpoint.failures = 0;
+  endpoint.ejections = 0;
+  endpoint.on_trial = false;
+}
+
+void Balancer::Failed(UsedEndpoint& endpoint, absl::Duration now) {
+  ++endpoint.failures;
+  if (endpoint.ejections > 0) {
+    // Others that were under way when it was ejected fail without a consequence.
+    if (endpoint.on_trial) Eject(endpoint, now);
+  } else if (options_.eject_after > 0 && endpoint.failures >= options_.eject_after) {
+    if (MayEject(endpoint)) {
+      Eject(endpoint, now);
+    } else {
+      counters_.spared.Add();
+    }
+  }
+  Release(endpoint);
+}
+
+bool Balancer::MayEject(const UsedEndpoint& endpoint) const {
+  uint32_t ejected = 1;
+  for (const auto& [address, other] : endpoint.target->endpoints) {
+    const bool counts = other->ejections > 0 && !other->deleted &&
+                        address.ip.family() == endpoint.address.ip.family();
+    if (counts) ++ejected;
+  }
+  return ejected <= endpoint.among / 2;
+}
+
+void Balancer::Eject(UsedEndpoint& endpoint, absl::Duration now) {
+  constexpr uint32_t kMostDoublings = 20;
+  const absl::Duration time =
+      options_.eject_for * (1 << std::min(endpoint.ejections, kMostDoublings));
+  endpoint.ejected_until = now + std::min(time, options_.eject_at_most);
+  ++endpoint.ejections;
+  endpoint.on_trial = false;
+  counters_.ejected.Add();
+}
+
+void Balancer::Release(UsedEndpoint& endpoint) {
+  --endpoint.active;
+  // A trial that was given up has shown nothing.
+  endpoint.on_trial = false;
+  if (endpoint.deleted) counters_.endpoint_deleted_ended.Add();
+}
+
+void Balancer::Review(const Snapshot& snapshot) {
+  absl::erase_if(targets_, [&](auto& entry) {
+    UsedTarget& used = *entry.second;
+    const auto target = used.target.lock();
+    const SliceSet* slices =
+        target == nullptr ? nullptr : snapshot.FindSlices(target->service.ToString());
+    const absl::flat_hash_set<IpAddress> addresses = AddressesOf(slices);
+    absl::erase_if(used.endpoints, [&](auto& one) {
+      UsedEndpoint& endpoint = *one.second;
+      const bool deleted = !addresses.contains(endpoint.address.ip);
+      if (deleted != endpoint.deleted) {
+        (deleted ? counters_.endpoint_deleted : counters_.endpoint_deleted_ended)
+            .Add(endpoint.active);
+        endpoint.deleted = deleted;
+      }
+      return deleted && endpoint.active == 0;
+    });
+    return target == nullptr && used.endpoints.empty();
+  });
+}
+
+}  // namespace portolan::proxy
