@@ -1,7 +1,7 @@
 #include "proxy/forwarder/balancer.h"
 
 #include <algorithm>
-#include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/hash/hash.h"
@@ -19,13 +19,16 @@ Affinity::Tag TagOf(const SocketAddress& address) {
   return static_cast<Affinity::Tag>(absl::HashOf(address));
 }
 
-absl::flat_hash_set<IpAddress> AddressesOf(const SliceSet* slices) {
-  absl::flat_hash_set<IpAddress> addresses;
-  if (slices == nullptr) return addresses;
-  for (const auto& [name, slice] : *slices) {
-    for (const Endpoint& endpoint : slice->endpoints) {
-      if (!endpoint.addresses.empty()) addresses.insert(endpoint.addresses.front());
-    }
+// Of all endpoints that the directory has for the target, whatever their conditions.
+absl::flat_hash_set<SocketAddress> AddressesOf(const RouteTarget& target,
+                                               const Snapshot& snapshot) {
+  absl::flat_hash_set<SocketAddress> addresses;
+  const SliceSet* set = snapshot.FindSlices(target.service.ToString());
+  if (set == nullptr) return addresses;
+  std::vector<std::shared_ptr<const EndpointSlice>> slices;
+  for (const auto& [name, slice] : *set) slices.push_back(slice);
+  for (const auto& one : EndpointsForPort(slices, target.port_name, target.protocol)) {
+    addresses.insert(one.address);
   }
   return addresses;
 }
@@ -229,12 +232,11 @@ void Balancer::Review(const Snapshot& snapshot) {
   absl::erase_if(targets_, [&](auto& entry) {
     UsedTarget& used = *entry.second;
     const auto target = used.target.lock();
-    const SliceSet* slices =
-        target == nullptr ? nullptr : snapshot.FindSlices(target->service.ToString());
-    const absl::flat_hash_set<IpAddress> addresses = AddressesOf(slices);
+    absl::flat_hash_set<SocketAddress> addresses;
+    if (target != nullptr) addresses = AddressesOf(*target, snapshot);
     absl::erase_if(used.endpoints, [&](auto& one) {
       UsedEndpoint& endpoint = *one.second;
-      const bool deleted = !addresses.contains(endpoint.address.ip);
+      const bool deleted = !addresses.contains(endpoint.address);
       if (deleted != endpoint.deleted) {
         (deleted ? counters_.endpoint_deleted : counters_.endpoint_deleted_ended)
             .Add(endpoint.active);

@@ -26,7 +26,7 @@ class Pod:
         self.obj, self.sandbox = obj, sandbox
         self.capture: Optional[Capture] = None
         self.sidecar: Optional[Sidecar] = None
-        self.exec, self.sh, self.popen = sandbox.exec, sandbox.sh, sandbox.popen
+        self.exec, self.sh, self.popen, self.talk = sandbox.exec, sandbox.sh, sandbox.popen, sandbox.talk
 
     @property
     def name(self) -> str:
@@ -97,10 +97,10 @@ class Cluster:
         template["metadata"]["name"] = f"{deployment_name}-{replica_set}-{digest[:5]}"
         return self.start_pod(template, Shape(host_aliases=tuple(template["spec"].get("hostAliases", ()))), listed)
 
-    def tools_pod(self, name: str, shape: Shape) -> Pod:
+    def tools_pod(self, name: str, shape: Shape, node: str = "") -> Pod:
         """A pod that serves nothing, for running tools in it."""
-        return self.start_pod({"metadata": {"name": name},
-                               "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, shape)
+        spec = {"containers": [{"name": "tools", "image": "lab/tools"}], **({"nodeName": node} if node else {})}
+        return self.start_pod({"metadata": {"name": name}, "spec": spec}, shape)
 
     def start_pod(self, template: dict, shape: Shape, listed: bool = True) -> Pod:
         """Sandbox, init container, sidecar until ready, application until it listens, then Ready and listed."""
@@ -109,7 +109,7 @@ class Cluster:
         sandbox = Sandbox(metadata["namespace"], metadata["name"], number, shape,
                           RUN / "pods" / f"{metadata['name']}.{number}")
         pod = Pod({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-                   "spec": {**template["spec"], "nodeName": _NODES[number % len(_NODES)]},
+                   "spec": {"nodeName": _NODES[number % len(_NODES)], **template["spec"]},
                    "status": {"phase": "Running", "podIP": sandbox.ip,
                               "podIPs": [{"ip": ip} for ip in sandbox.ips], "conditions": []}}, sandbox)
         pod.set_ready(False)
@@ -120,7 +120,8 @@ class Cluster:
         if shape.sidecar:
             pod.capture = Capture(sandbox, shape.capture)
             pod.capture.run("apply", check=True)
-            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.control.ca.file, self.corefile))
+            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.control.ca.file, self.corefile),
+                                  pod.obj["spec"]["nodeName"])
         for container in template["spec"]["containers"]:
             self._start_container(pod, container)
         if listed:
@@ -166,7 +167,7 @@ class Cluster:
         daemon = pod.sandbox.start(container["name"], ["setpriv", "--bounding-set=-net_admin", *argv], environment)
         for port in container.get("ports", []):
             if port.get("protocol", "TCP") == "TCP":
-                daemon.wait_ready(lambda: _accepts(pod.ip, port["containerPort"]),
+                daemon.wait_ready(lambda: accepts(pod.ip, port["containerPort"]),
                                   f"{container['name']} accepts connections on port {port['containerPort']}")
 
     def _own_resolver(self, pod: Pod) -> None:
@@ -186,10 +187,10 @@ class _OutsideHost:
         argv = images.command("lab/http-9090", self.NAME, {}, RUN)
         daemon = Daemon(self.NAME, [*network.in_namespace("outside"), *argv], RUN / "outside.log")
         for ip in (network.OUTSIDE4, network.OUTSIDE6):
-            daemon.wait_ready(lambda ip=ip: _accepts(ip, 9090), f"the outside host accepts on {ip}")
+            daemon.wait_ready(lambda ip=ip: accepts(ip, 9090), f"the outside host accepts on {ip}")
 
 
-def _accepts(ip: str, port: int) -> bool:
+def accepts(ip: str, port: int) -> bool:
     try:
         socket.create_connection((ip, port), timeout=1).close()
         return True

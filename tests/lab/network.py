@@ -29,6 +29,11 @@ class Families:
 DUAL, IPV4_ONLY, IPV6_ONLY = Families(), Families(ipv6=False), Families(ipv4=False)
 
 
+def zone_of(node: str) -> str:
+    """node-a is in zone-a."""
+    return node.replace("node", "zone")
+
+
 def set_up() -> None:
     _sysctl([], {"ipv4/ip_forward": 1, "ipv6/conf/all/forwarding": 1,
                  "ipv6/conf/default/accept_dad": 0, "ipv6/conf/all/accept_dad": 0})

@@ -70,7 +70,7 @@ class Page:
 class Sidecar:
     """portolan-proxy in a pod, as a native sidecar container runs it."""
 
-    def __init__(self, sandbox: Sandbox, settings: Settings):
+    def __init__(self, sandbox: Sandbox, settings: Settings, node: str):
         self._sandbox = sandbox
         self.state_dir = sandbox.folder / "state"
         self.state_dir.mkdir()
@@ -79,6 +79,7 @@ class Sidecar:
         families = sandbox.shape.families
         self._argv = ["--control", settings.control4 if families.ipv4 else settings.control6,
                       "--control-ca", str(settings.control_ca), "--node", f"{sandbox.namespace}/{sandbox.name}",
+                      "--node-name", node, "--zone", network.zone_of(node),
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
                       "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]
         for ip in sandbox.ips:

@@ -55,6 +55,13 @@ def test_a_headless_name_reaches_a_backend(frontend, cluster):
     assert done.stdout.strip() in _names(cluster), done.stderr
 
 
+def test_a_pod_reaches_itself_through_its_own_service(cluster, nothing_dropped):
+    """Hairpin: kube-proxy has to masquerade for it."""
+    pod = cluster.members("backend")[0]
+    script = "for i in $(seq 12); do curl -sS -m 5 http://10.43.0.123:8080/; done"
+    assert set(pod.sh(script).stdout.split()) == _names(cluster)
+
+
 def test_what_is_outside_of_the_cluster_passes(frontend):
     for url in ("http://example.org:9090/", f"http://{network.OUTSIDE4}:9090/", f"http://[{network.OUTSIDE6}]:9090/"):
         assert _curl(frontend, url).stdout.strip() == "outside", url

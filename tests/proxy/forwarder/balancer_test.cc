@@ -278,10 +278,11 @@ TEST_F(BalancerTest, ConnectionsToADeletedEndpointAreCountedUntilTheyEnd) {
   EndpointSlice slice;
   slice.name = {"default", "backend-1"};
   slice.service = "backend";
+  slice.ports = {{"http", Protocol::kTcp, 80}};
   for (int i = 1; i <= 2; ++i) slice.endpoints.emplace_back().addresses = {At(i).ip};
   directory.Put(slice);
   Route route = RouteTo(2);
-  route.target.reset(new RouteTarget{.service = {"default", "backend"}, .port_name = ""});
+  route.target.reset(new RouteTarget{.service = {"default", "backend"}, .port_name = "http"});
   UsedEndpoint* one = Take(route);
   UsedEndpoint* two = Take(route);
   balancer_.Review(*directory.Commit().snapshot);
