@@ -79,11 +79,12 @@ class Service:
                          "ports": [{"name": "http", "port": 80, "protocol": "TCP"}], **self.spec}}
 
     def set_endpoints(self, *endpoints: Endpoint) -> None:
+        """The new ones first: between two sets there is no moment without any."""
         wanted = {e.number: e.slice(self.name, "http", self.servers, ":" in self.ip) for e in endpoints}
-        for number in self.slices.keys() - wanted.keys():
-            self.cluster.api.delete(self.slices[number])
         for obj in wanted.values():
             self.cluster.api.apply_if_changed(obj)
+        for number in self.slices.keys() - wanted.keys():
+            self.cluster.api.delete(self.slices[number])
         self.slices = wanted
 
     def wait_held_by(self, pod: Pod) -> None:

@@ -85,9 +85,11 @@ class Sandbox:
     def popen(self, *argv: str) -> subprocess.Popen:
         return subprocess.Popen(self.command(argv), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
 
-    def talk(self, *argv: str) -> subprocess.Popen:
-        """As popen, and the test writes to its input."""
-        return subprocess.Popen(self.command(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def talk(self, *argv: str, log: Optional[Path] = None) -> subprocess.Popen:
+        """As popen, and the test writes to its input. log: where its stderr goes."""
+        with open(log or os.devnull, "wb") as errors:
+            return subprocess.Popen(self.command(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
+                                    text=True)
 
     def start(self, container: str, argv: Sequence[str], environment: Optional[dict] = None) -> Daemon:
         daemon = Daemon(f"{self.name}/{container}", self.command(argv), self.folder / f"{container}.log",

@@ -1,6 +1,7 @@
 """What the injector adds to a pod: the init container with its rules, and the sidecar."""
 
 import json
+import re
 import shutil
 import urllib.error
 import urllib.request
@@ -123,6 +124,10 @@ class Sidecar:
     def admin(self, path: str) -> str:
         """A page of the admin interface, which listens in the pod's loopback only."""
         return self._sandbox.exec("curl", "-sS", "-m", "5", f"http://127.0.0.1:15000{path}").stdout
+
+    def rss_kb(self) -> int:
+        status = Path(f"/proc/{self.daemon.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status).group(1))
 
     def feed(self) -> dict:
         """What /config_dump says of the feed."""

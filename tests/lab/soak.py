@@ -1,12 +1,14 @@
-"""A sidecar under DNS load for a long time, while endpoints churn and the Corefile is reloaded.
+"""A sidecar under load of queries and connections for a long time, while endpoints churn and the Corefile is reloaded.
 
 usage: /usr/bin/python3 tests/lab/soak.py [SECONDS]
 
-Exit status 0 if no answer was wrong or missing, and if at the end the sidecar has the memory and the descriptors
+Exit status 0 if no answer was wrong or missing, no connection failed and no byte of one was lost or moved, and if at the end the sidecar has the memory and the descriptors
 that it had after a minute (after a third of the time, when that is sooner).
 """
 
+import itertools
 import os
+import random
 import statistics
 import sys
 import threading
@@ -19,14 +21,16 @@ if not __package__:  # run by its path, as ./dev does: start again as the module
     os.execve(sys.executable, [sys.executable, "-B", "-m", "tests.lab.soak", *sys.argv[1:]],
               {**os.environ, "PYTHONPATH": _tree})
 
-from . import namespaces
+from . import by_hand, namespaces
 from .cluster import Cluster, Pod
 from .corefiles import replace
 from .faults import own_pod
 from .resolver_tools import Load
+from .stream_load import ECHO_NUMBERS, Dialler, echo_servers
 from .tools import TREE, LabError
 
 _PER_SECOND = 400
+_STREAMS, _RENEWED = 300, 30
 _GROWTH = 1.1
 _BACKEND, _CHURN = "backend.default.svc.cluster.local", "churn.default.svc.cluster.local"
 _QUESTIONS = (
@@ -65,24 +69,55 @@ class Footprint:
 @dataclass
 class Result:
     load: Load
+    streams: "_Streams"
     early: Footprint
     late: Footprint
     changes: int
     reloads: int
 
     def held(self) -> bool:
-        return self.load.all_answered() and not self.late.has_grown_since(self.early) and self.reloads > 0
+        served = self.load.all_answered() and self.streams.all_whole()
+        return served and not self.late.has_grown_since(self.early) and self.reloads > 0
 
     def __str__(self) -> str:
-        return (f"{self.load}\n{self.changes} changes of endpoints, {self.reloads} of the Corefile\n"
+        return (f"{self.load}\n{self.streams}\n{self.changes} changes of endpoints, {self.reloads} of the Corefile\n"
                 f"early: {self.early}\nlate:  {self.late}")
+
+
+class _Streams(threading.Thread):
+    """Connections to a Service whose endpoints churn: every byte is checked, and a tenth are made anew each time."""
+
+    def __init__(self, dialler: Dialler, service: by_hand.Service):
+        super().__init__(daemon=True)
+        self._dialler = dialler
+        self._ended = threading.Event()
+        self.last = dialler.ask(f"open {_STREAMS} {service.ip} 80")
+        self.rounds = 0
+
+    def run(self) -> None:
+        sizes = itertools.cycle((1, 100, 10_000, 100_000))
+        while not self._ended.is_set() and self.last.get("lost", 0) == 0:
+            self.last = self._dialler.ask(f"round {next(sizes)}")
+            self.last = self._dialler.ask(f"renew {_RENEWED}")
+            self.rounds += 1
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+    def all_whole(self) -> bool:
+        return self.rounds > 0 and self.last == {"whole": _STREAMS, "lost": 0}
+
+    def __str__(self) -> str:
+        return f"streams: {self.rounds} rounds, {self.rounds * _RENEWED} made anew, {self.last} {self._dialler.complaint()}"
 
 
 class _Churn(threading.Thread):
     """Ten changes of endpoints a second, and a new Corefile every five."""
 
-    def __init__(self, cluster: Cluster):
+    def __init__(self, cluster: Cluster, streams_to: by_hand.Service):
         super().__init__(daemon=True)
+        self._streams_to, self._random = streams_to, random.Random(1)
         self._cluster, self._corefile = cluster, cluster.corefile.read_text()
         self._ended = threading.Event()
         self.changes = self.reloads = 0
@@ -93,6 +128,8 @@ class _Churn(threading.Thread):
         while not self._ended.wait(0.1):
             self.changes += 1
             self._slice()
+            listed = self._random.sample(ECHO_NUMBERS, self._random.randint(1, len(ECHO_NUMBERS)))
+            self._streams_to.set_endpoints(*(by_hand.Endpoint(n) for n in listed))
             if self.changes % 50 == 0:
                 self.reloads += 1
                 replace(self._cluster.corefile, self._corefile.replace("ttl 30", f"ttl {20 + self.reloads % 10}"))
@@ -118,18 +155,25 @@ class _Churn(threading.Thread):
 
 def soak(cluster: Cluster, seconds: float) -> Result:
     """In a pod of its own, which goes again; the cluster is left as it was."""
-    churn = _Churn(cluster)
-    try:
-        with own_pod(cluster, "soak") as pod, Load(pod, _PER_SECOND, *_QUESTIONS) as load:
-            begin = time.monotonic()
-            churn.start()
-            time.sleep(min(60, seconds / 3))
-            early = Footprint.of(pod)
-            time.sleep(max(0, begin + seconds - time.monotonic()))
-            late = Footprint.of(pod)
-    finally:
-        churn.end()
-    return Result(load, early, late, churn.changes, churn.reloads)
+    with echo_servers(cluster) as servers, own_pod(cluster, "soak") as pod:
+        services = by_hand.Services(cluster, servers)
+        service = services.make(pod, *(by_hand.Endpoint(n) for n in ECHO_NUMBERS))
+        churn = _Churn(cluster, service)
+        try:
+            with Dialler(pod) as dialler, Load(pod, _PER_SECOND, *_QUESTIONS) as load:
+                begin = time.monotonic()
+                streams = _Streams(dialler, service)
+                churn.start()
+                streams.start()
+                time.sleep(min(60, seconds / 3))
+                early = Footprint.of(pod)
+                time.sleep(max(0, begin + seconds - time.monotonic()))
+                late = Footprint.of(pod)
+                streams.end()
+        finally:
+            churn.end()
+            services.end()
+    return Result(load, streams, early, late, churn.changes, churn.reloads)
 
 
 def main() -> int:
