@@ -10,7 +10,8 @@ the change's work takes there; if they wait longer, something keeps the worker f
 import os, select, socket, statistics, threading, time
 
 import world
-from servers import expect, free_port, thread_cpu_ns
+from programs import free_port, thread_cpu_ns
+from servers import expect
 
 SERVICES = 50000
 CHANGES = 9

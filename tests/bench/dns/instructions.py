@@ -1,7 +1,8 @@
 """Instructions that the sidecar itself spends on an answer, without the kernel's, by callgrind."""
 import glob, re, shutil, subprocess
 
-from servers import Program, Server, free_port, portolan_command
+from programs import Program, free_port
+from servers import Server, portolan_command
 
 SCENARIOS = ("a", "nodata", "nxdomain", "srv", "headless3")
 NAMES = 500

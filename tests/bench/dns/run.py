@@ -19,40 +19,17 @@ under the seed's Corefile (world.py). CoreDNS is not in Debian 12, so it is not 
   memory         10,000 Services: at rest, and while the first feed loads
   instructions   of the sidecar itself for an answer, by callgrind: does not depend on neighbours
 """
-import argparse, shutil, statistics, sys, tempfile
+import argparse, os, shutil, statistics, sys, tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import change, instructions, memory, redirect
+from promises import Verdicts, spread
 from servers import CACHES, PEERS, Bench, expect, installed
 
 LOCAL = ("a", "nodata", "nxdomain", "srv", "headless3")
 NAMES = 2000
 FEW, MANY = 500, 50000
 FLOOR_LIMIT, CACHED_LIMIT, MANY_LIMIT = 1.15, 1.30, 1.10
-
-
-def spread(values):
-    values = sorted(values)
-    return values[int(len(values) * 0.1)], values[min(len(values) - 1, int(len(values) * 0.9))]
-
-
-class Verdicts:
-    """What was promised, and what was measured."""
-
-    def __init__(self):
-        self.rows, self.missed = [], False
-
-    def add(self, what, value, limit, text="{:.2f}"):
-        held = value is not None and value <= limit
-        self.missed |= not held
-        measured = "no answers" if value is None else text.format(value)
-        self.rows.append((what, measured, text.format(limit), "held" if held else "MISSED"))
-
-    def print(self):
-        if not self.rows:
-            return
-        print(f"\n{'promise':<58}{'measured':>12}{'at most':>10}")
-        for what, measured, limit, held in self.rows:
-            print(f"{what:<58}{measured:>12}{limit:>10}  {held}")
 
 
 def rounds_of(servers, ask, count):
