@@ -86,9 +86,31 @@ bool IsIpv6Unusable(IpFamily family, const absl::Status& status) {
   return family == IpFamily::kIpv6 && (absl::IsUnavailable(status) || absl::IsNotFound(status));
 }
 
+// Where it cannot be read (no `ip`, no policy routing) nothing of ours was written, and whoever
+// wants none needs none.
+absl::StatusOr<PolicyRoute> Found(PolicyRouting& routing, IpFamily family,
+                                  const PolicyRoute& wanted) {
+  auto found = ReadPolicyRoute(routing, family);
+  if (!found.ok() && wanted.rules.empty()) return PolicyRoute();
+  return found;
+}
+
+absl::StatusOr<Applied> ApplyPolicyRoute(PolicyRouting& routing, IpFamily family,
+                                         const PolicyRoute& wanted) {
+  auto found = Found(routing, family, wanted);
+  if (!found.ok()) return found.status();
+  const std::vector<std::string> commands = Commands(wanted, *found);
+  for (const std::string& command : commands) {
+    if (auto status = routing.Change(family, command); !status.ok()) return status;
+  }
+  if (commands.empty()) return Applied::kAlreadyThere;
+  log::info("{} policy route {}", Name(family), wanted.rules.empty() ? "removed" : "written");
+  return Applied::kWritten;
+}
+
 }  // namespace
 
-absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
+absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, BackendChoice choice,
                               const CaptureSettings& settings) {
   const Survey survey = LookEverywhere(netfilter);
   const Backend backend = Choose(choice, survey);
@@ -98,6 +120,14 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
 
   Applied applied = Applied::kAlreadyThere;
   for (const auto& [family, own] : holding.own) {
+    // Before the rules, which mark for it.
+    const auto routed = ApplyPolicyRoute(routing, family, WantedPolicyRoute(settings));
+    if (IsIpv6Unusable(family, routed.status())) {
+      log::warn("UDP over IPv6 is not captured: {}", Message(routed.status()));
+    } else if (!routed.ok()) {
+      return routed.status();
+    }
+    if (routed.ok() && *routed == Applied::kWritten) applied = Applied::kWritten;
     const std::string input = RestoreInput(WantedTables(settings, family), own);
     if (input.empty()) continue;
     const absl::Status status = netfilter.Restore(backend, family, input);
@@ -118,7 +148,8 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
   return applied;
 }
 
-absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendChoice choice,
+absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, PolicyRouting& routing,
+                                                BackendChoice choice,
                                                 const CaptureSettings& settings) {
   const Survey survey = LookEverywhere(netfilter);
   const Backend backend = Choose(choice, survey);
@@ -134,6 +165,12 @@ absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendCho
   };
   for (const auto& [family, own] : survey.of(backend).own) {
     compare(backend, family, WantedTables(settings, family), own);
+    const PolicyRoute wanted = WantedPolicyRoute(settings);
+    auto found = Found(routing, family, wanted);
+    if (!found.ok()) return found.status();
+    for (const std::string& difference : Differences(wanted, *found)) {
+      differences.push_back(fmt::format("{} {}", Name(family), difference));
+    }
   }
   for (const auto& [family, own] : survey.of(Other(backend)).own) {
     compare(Other(backend), family, {}, own);
@@ -141,7 +178,7 @@ absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendCho
   return differences;
 }
 
-absl::Status Clean(Netfilter& netfilter) {
+absl::Status Clean(Netfilter& netfilter, PolicyRouting& routing) {
   bool any_works = false;
   absl::Status problem;
   for (Backend backend : kBackends) {
@@ -156,7 +193,12 @@ absl::Status Clean(Netfilter& netfilter) {
     any_works = true;
     if (auto status = RemoveOwn(netfilter, backend, holding); !status.ok()) return status;
   }
-  return any_works ? absl::OkStatus() : problem;
+  if (!any_works) return problem;
+  for (IpFamily family : kFamilies) {
+    const absl::Status status = ApplyPolicyRoute(routing, family, {}).status();
+    if (!status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 std::string Print(const CaptureSettings& settings, Printed what) {
@@ -166,6 +208,11 @@ std::string Print(const CaptureSettings& settings, Printed what) {
     text += fmt::format("# {}: {}-restore --noflush\n", Name(family),
                         family == IpFamily::kIpv4 ? "iptables" : "ip6tables");
     text += what == Printed::kApply ? RestoreInput(tables, {}) : RestoreInput({}, tables);
+    const PolicyRoute route = WantedPolicyRoute(settings);
+    const auto commands = what == Printed::kApply ? Commands(route, {}) : Commands({}, route);
+    for (const std::string& command : commands) {
+      text += fmt::format("# ip {} {}\n", family == IpFamily::kIpv4 ? "-4" : "-6", command);
+    }
   }
   return text;
 }

@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "proxy/capture/netfilter.h"
+#include "proxy/capture/policy_routing.h"
 #include "proxy/capture/settings.h"
 
 namespace portolan::proxy {
@@ -23,18 +24,20 @@ enum class Applied { kWritten, kAlreadyThere };
 // Makes the rules those that `settings` ask for. Where they are already, nothing is written. Rules
 // of ours in the other back end are removed, since both would act. After an error the rules may be
 // partly there; applying again, or Clean, mends that.
-absl::StatusOr<Applied> Apply(Netfilter& netfilter, BackendChoice choice,
+absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, BackendChoice choice,
                               const CaptureSettings& settings);
 
 // What differs from what `settings` ask for, a line each; empty if nothing does.
-absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, BackendChoice choice,
+absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, PolicyRouting& routing,
+                                                BackendChoice choice,
                                                 const CaptureSettings& settings);
 
 // Removes all that is ours, from both families and both back ends, and nothing else.
-absl::Status Clean(Netfilter& netfilter);
+absl::Status Clean(Netfilter& netfilter, PolicyRouting& routing);
 
 // kApply: what Apply writes where nothing of ours is there yet; kClean: what takes that away again.
-// Both families, to be read by a person or by iptables-restore --noflush.
+// Both families, to be read by a person or by iptables-restore --noflush, to which the commands of
+// `ip` are comments.
 enum class Printed { kApply, kClean };
 std::string Print(const CaptureSettings& settings, Printed what);
 

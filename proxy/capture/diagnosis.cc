@@ -77,7 +77,10 @@ std::string ModulesOf(std::string_view rule) {
     if (previous == "-m") {
       add(word == "tcp" || word == "udp" ? "xt_tcpudp" : fmt::format("xt_{}", word));
     }
-    if (previous == "-j" && (word == "CT" || word == "REDIRECT")) add(fmt::format("xt_{}", word));
+    if (previous == "-j" && (word == "CT" || word == "REDIRECT" || word == "TPROXY")) {
+      add(fmt::format("xt_{}", word));
+    }
+    if (previous == "-j" && word == "MARK") add("xt_mark");
     previous = word;
   }
   return fmt::format("{}", fmt::join(modules, ", "));

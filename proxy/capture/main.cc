@@ -1,5 +1,5 @@
-// portolan-init: writes, verifies and removes the iptables rules that lead a pod's DNS and TCP to
-// its sidecar. Runs as an init container with NET_ADMIN. docs/capture.md is its manual.
+// portolan-init: writes, verifies and removes the iptables rules that lead a pod's DNS, TCP and UDP
+// to its sidecar. Runs as an init container with NET_ADMIN. docs/capture.md is its manual.
 
 #include <iostream>
 #include <map>
@@ -8,6 +8,7 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "proxy/capture/capture.h"
+#include "proxy/capture/ip_tool.h"
 #include "proxy/capture/iptables_tools.h"
 #include "proxy/capture/resolv_conf.h"
 
@@ -44,9 +45,9 @@ void AddCaptureFlags(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   one_each(AddFlag(app, "--service-cidr", capture.service_cidrs, "Service range of the cluster"));
   one_each(AddFlag(app, "--pod-cidr", capture.pod_cidrs, "pod range of the cluster"));
-  one_each(AddFlag(app, "--include-cidr", capture.include_cidrs, "forward TCP to these too"));
+  one_each(AddFlag(app, "--include-cidr", capture.include_cidrs, "forward what goes to these too"));
   one_each(app.add_option("--include-port", capture.include_ports,
-                          "forward TCP to this port, whatever the address"));
+                          "forward what goes to this port, whatever the address"));
   one_each(AddFlag(app, "--exclude-cidr", capture.exclude_cidrs, "never capture what goes there"));
   one_each(app.add_option("--exclude-port", capture.exclude_ports,
                           "never capture what goes to this port"));
@@ -73,13 +74,13 @@ int Failed(const absl::Status& status) {
   return kExitFailed;
 }
 
-int RunApply(Netfilter& netfilter, const CommandLine& line) {
-  auto applied = Apply(netfilter, line.backend, line.capture);
+int RunApply(Netfilter& netfilter, PolicyRouting& routing, const CommandLine& line) {
+  auto applied = Apply(netfilter, routing, line.backend, line.capture);
   return applied.ok() ? kExitOk : Failed(applied.status());
 }
 
-int RunVerify(Netfilter& netfilter, const CommandLine& line) {
-  auto differences = Verify(netfilter, line.backend, line.capture);
+int RunVerify(Netfilter& netfilter, PolicyRouting& routing, const CommandLine& line) {
+  auto differences = Verify(netfilter, routing, line.backend, line.capture);
   if (!differences.ok()) return Failed(differences.status());
   for (const std::string& difference : *differences) std::cout << difference << '\n';
   if (!differences->empty()) return kExitFailed;
@@ -87,8 +88,8 @@ int RunVerify(Netfilter& netfilter, const CommandLine& line) {
   return kExitOk;
 }
 
-int RunClean(Netfilter& netfilter) {
-  const absl::Status status = Clean(netfilter);
+int RunClean(Netfilter& netfilter, PolicyRouting& routing) {
+  const absl::Status status = Clean(netfilter, routing);
   return status.ok() ? kExitOk : Failed(status);
 }
 
@@ -101,7 +102,8 @@ void ReadResolvConf(CommandLine& line) {
 
 int Run(CommandLine& line) {
   IptablesTools tools;
-  if (line.action == Action::kClean && !line.print) return RunClean(tools);
+  IpTool routing;
+  if (line.action == Action::kClean && !line.print) return RunClean(tools, routing);
   ReadResolvConf(line);
   for (const std::string& warning : Warnings(line.capture)) log::warn("{}", warning);
   if (line.print) {
@@ -109,12 +111,14 @@ int Run(CommandLine& line) {
                        line.action == Action::kClean ? Printed::kClean : Printed::kApply);
     return kExitOk;
   }
-  return line.action == Action::kApply ? RunApply(tools, line) : RunVerify(tools, line);
+  return line.action == Action::kApply ? RunApply(tools, routing, line)
+                                       : RunVerify(tools, routing, line);
 }
 
 int Main(int argc, const char* const* argv) {
   log::Start("portolan-init", spdlog::level::info);
-  CLI::App app("Leads a pod's DNS and TCP to its sidecar, by iptables rules.", "portolan-init");
+  CLI::App app("Leads a pod's DNS, TCP and UDP to its sidecar, by iptables rules.",
+               "portolan-init");
   AddCommonFlags(app, PORTOLAN_VERSION);
   CommandLine line;
   AddChoice<Action>(
@@ -132,6 +136,10 @@ int Main(int argc, const char* const* argv) {
   AddChoice<ForwardCapture>(app, "--capture", line.capture.forward,
                             "cluster (TCP to Service and pod ranges) or all (every TCP)",
                             {{"cluster", ForwardCapture::kCluster}, {"all", ForwardCapture::kAll}});
+  AddChoice<UdpCapture>(app, "--udp", line.capture.udp,
+                        "off (none but DNS) or tproxy (UDP to Service ranges, or every UDP with "
+                        "--capture all); portolan-proxy must be told the same",
+                        {{"off", UdpCapture::kOff}, {"tproxy", UdpCapture::kTproxy}});
   AddCaptureFlags(app, line);
   app.add_option("--log-level", line.log_level, "debug, info, warn or error")
       ->capture_default_str();

@@ -78,6 +78,47 @@ Rules ForwardRules(const CaptureSettings& settings, IpFamily family) {
   return rules;
 }
 
+// Link-local addresses mean a machine, never a Service.
+Rules UdpExemptions(const CaptureSettings& settings, IpFamily family) {
+  Rules rules = Exemptions(settings, family);
+  if (family == IpFamily::kIpv4) rules.push_back("-d 169.254.0.0/16 -j RETURN");
+  rules.push_back("-m conntrack --ctdir REPLY -j RETURN");
+  // Those the nat table leads to the DNS server.
+  for (const std::string& destination : DnsDestinations(settings, family)) {
+    rules.push_back(destination + "-p udp -m udp --dport 53 -j RETURN");
+  }
+  return rules;
+}
+
+Rules UdpMarkRules(const CaptureSettings& settings, IpFamily family) {
+  const std::string mark = fmt::format("-j MARK --set-xmark {}", kUdpMark);
+  Rules rules = UdpExemptions(settings, family);
+  if (settings.forward == ForwardCapture::kAll) {
+    rules.push_back("-p udp " + mark);
+    return rules;
+  }
+  // Not the pod ranges: for a pod's own address there is no endpoint to choose.
+  for (const Cidr& cidr : SortedOnce({&settings.service_cidrs, &settings.include_cidrs})) {
+    if (cidr.base.family() == family) rules.push_back(To(cidr) + "-p udp " + mark);
+  }
+  for (uint16_t port : SortedOnce({&settings.include_ports})) {
+    rules.push_back(fmt::format("-p udp -m udp --dport {} {}", port, mark));
+  }
+  return rules;
+}
+
+Table MangleTable(const CaptureSettings& settings, IpFamily family) {
+  const std::string tproxy =
+      fmt::format("-p udp -j TPROXY --on-port {} --on-ip {} --tproxy-mark 0x0/0x0",
+                  settings.forward_port, family == IpFamily::kIpv4 ? "127.0.0.1" : "::1");
+  return {.name = "mangle",
+          .jumps = {{"OUTPUT", "-p udp -j PORTOLAN_UDP_MARK"},
+                    {"PREROUTING",
+                     fmt::format("-i lo -p udp -m mark --mark {} -j PORTOLAN_UDP", kUdpMark)}},
+          .chains = {{"PORTOLAN_UDP", {tproxy}},
+                     {"PORTOLAN_UDP_MARK", UdpMarkRules(settings, family)}}};
+}
+
 Table RawTable(const CaptureSettings& settings, IpFamily family) {
   Rules rules = Exemptions(settings, family);
   for (const std::string& destination : DnsDestinations(settings, family)) {
@@ -112,7 +153,9 @@ Table NatTable(const CaptureSettings& settings, IpFamily family) {
 }  // namespace
 
 std::vector<Table> WantedTables(const CaptureSettings& settings, IpFamily family) {
-  return {RawTable(settings, family), NatTable(settings, family)};
+  std::vector<Table> tables = {RawTable(settings, family), NatTable(settings, family)};
+  if (settings.udp == UdpCapture::kTproxy) tables.push_back(MangleTable(settings, family));
+  return tables;
 }
 
 }  // namespace portolan::proxy

@@ -4,13 +4,25 @@
 // concerned, and are written the way iptables-save prints them, so that what is wanted and what is
 // there compare as text. Any thread.
 //
-//   raw  OUTPUT  -> PORTOLAN_ZONE     the application's captured UDP queries get a conntrack zone
-//   nat  OUTPUT  -> PORTOLAN_OUTPUT   exemptions, then:
-//                   PORTOLAN_DNS      port 53 -> --dns-port
-//                   PORTOLAN_FORWARD  new TCP connections -> --forward-port
+//   raw     OUTPUT     -> PORTOLAN_ZONE      the application's captured queries get a zone
+//   nat     OUTPUT     -> PORTOLAN_OUTPUT    exemptions, then:
+//                         PORTOLAN_DNS       port 53 -> --dns-port
+//                         PORTOLAN_FORWARD   new TCP connections -> --forward-port
+//   mangle  OUTPUT     -> PORTOLAN_UDP_MARK  exemptions, then a mark on UDP to capture
+//           PREROUTING -> PORTOLAN_UDP       what comes back by lo, marked -> --forward-port
 //
-// Why a zone: an entry of the connection tracker outlives the application's socket by 30 s and
-// more. Should the sidecar's own upstream query take the same source port meanwhile, it would
+// The mangle table is used with --udp tproxy alone.
+//
+// UDP takes the way of TPROXY (https://docs.kernel.org/networking/tproxy.html): a redirect would
+// lose the address that was dialled. The mark has the packet routed to lo (policy_routing.h), and
+// TPROXY gives it, as it is, to the sidecar's transparent socket. No address is translated, so the
+// tracker has nothing to mix up when the sidecar takes a source port that the application had, and
+// no zone is needed. The tracker only says what is an answer: UDP that the pod serves, sent back to
+// a client, is never captured. Multicast and broadcast need no exemption: the kernel routes them
+// before it looks at the mark.
+//
+// Why a zone for DNS: an entry of the connection tracker outlives the application's socket by 30 s
+// and more. Should the sidecar's own upstream query take the same source port meanwhile, it would
 // match that entry and be redirected to the sidecar itself; the other way round the application's
 // query would follow the sidecar's entry and escape. The zone is given by --zone-orig, to the
 // packets of the original direction only: what the listener answers, and what comes from the real
@@ -39,6 +51,10 @@ namespace portolan::proxy {
 
 // Every chain of ours begins so, and no other chain of a pod does.
 inline constexpr std::string_view kChainPrefix = "PORTOLAN_";
+
+// On UDP packets to capture; one bit, so that the other bits stay whose they are. Bits 0 to 23 are
+// taken by others in pods: Istio (0x539, 0x111), WireGuard (0xca6c), Tailscale (0xff0000).
+inline constexpr std::string_view kUdpMark = "0x1000000/0x1000000";
 
 // The zone of captured queries. Zones are numbered per network namespace.
 inline constexpr uint16_t kCaptureZone = 15053;

@@ -84,6 +84,10 @@ std::vector<std::string> Warnings(const CaptureSettings& settings) {
       settings.pod_cidrs.empty()) {
     warnings.push_back("no --service-cidr and no --pod-cidr: no TCP connection is captured");
   }
+  if (settings.udp == UdpCapture::kTproxy && settings.forward == ForwardCapture::kCluster &&
+      !includes && settings.service_cidrs.empty()) {
+    warnings.push_back("--udp tproxy, but no --service-cidr: no UDP is captured");
+  }
   return warnings;
 }
 

@@ -25,6 +25,13 @@ enum class ForwardCapture {
   kAll,      // every one
 };
 
+// Whether UDP reaches the sidecar's forwarder. The sidecar must be started with the same --udp:
+// what is captured while nobody takes it is dropped.
+enum class UdpCapture {
+  kOff,     // none but DNS
+  kTproxy,  // to the Service ranges and what the include lists add; every one with kAll
+};
+
 struct CaptureSettings {
   uint16_t dns_port = 15053;
   uint16_t forward_port = 15001;
@@ -34,10 +41,11 @@ struct CaptureSettings {
   std::vector<IpAddress> nameservers;
 
   ForwardCapture forward = ForwardCapture::kCluster;
+  UdpCapture udp = UdpCapture::kOff;
   std::vector<Cidr> service_cidrs;
   std::vector<Cidr> pod_cidrs;
   std::vector<Cidr> include_cidrs;
-  // TCP to these ports is forwarded whatever the address.
+  // What goes to these ports is forwarded whatever the address.
   std::vector<uint16_t> include_ports;
 
   // Whose packets are the sidecar's own. A capture without such a user or group loops.

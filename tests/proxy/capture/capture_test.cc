@@ -18,6 +18,37 @@ using ::testing::Contains;
 using ::testing::IsEmpty;
 using ::testing::StartsWith;
 
+// Policy routing in memory, which prints as the tool does.
+class FakeRouting : public PolicyRouting {
+ public:
+  absl::StatusOr<std::string> Rules(IpFamily family) override {
+    if (!error.ok()) return error;
+    return rules[family];
+  }
+  absl::StatusOr<std::string> Routes(IpFamily family) override { return routes[family]; }
+
+  absl::Status Change(IpFamily family, const std::string& command) override {
+    commands.push_back(std::string(Name(family)) + " " + command);
+    if (command.starts_with("rule add pref 15001 ")) {
+      rules[family] += "15001:\t" + command.substr(20) + " \n";
+    } else if (command == "rule del pref 15001") {
+      rules[family].erase(0, rules[family].find('\n') + 1);
+    } else if (command == "route add local default dev lo table 15001") {
+      routes[family] += "local default dev lo scope host \n";
+    } else if (command == "route flush table 15001") {
+      routes[family].clear();
+    } else {
+      ADD_FAILURE() << command;
+    }
+    return absl::OkStatus();
+  }
+
+  std::map<IpFamily, std::string> rules;
+  std::map<IpFamily, std::string> routes;
+  std::vector<std::string> commands;
+  absl::Status error;
+};
+
 // A packet filter in memory that understands the iptables-restore input of ours.
 class FakeNetfilter : public Netfilter {
  public:
@@ -32,7 +63,8 @@ class FakeNetfilter : public Netfilter {
     for (const auto& [table, chains] : kernel[{backend, family}]) {
       text += "*" + table + "\n";
       for (const auto& [name, rules] : chains) {
-        text += ":" + name + (name == "OUTPUT" ? " ACCEPT" : " -") + " [0:0]\n";
+        text +=
+            ":" + name + (name == "OUTPUT" || name == "PREROUTING" ? " ACCEPT" : " -") + " [0:0]\n";
       }
       for (const auto& [name, rules] : chains) {
         for (const auto& rule : rules) text += "-A " + name + " " + rule + "\n";
@@ -55,6 +87,7 @@ class FakeNetfilter : public Netfilter {
         table = line.substr(1);
         chains = kernel[{backend, family}][table];
         chains["OUTPUT"];
+        chains["PREROUTING"];
       } else if (line == "COMMIT") {
         kernel[{backend, family}][table] = chains;
       } else {
@@ -66,6 +99,7 @@ class FakeNetfilter : public Netfilter {
 
   bool HasIpv6() override { return ipv6; }
 
+  FakeRouting routing;
   std::map<Key, std::map<std::string, Chains>> kernel;
   std::map<Key, absl::Status> save_errors;
   std::map<Key, absl::Status> restore_errors;
@@ -117,43 +151,44 @@ CaptureSettings Usual() {
 
 TEST(Capture, ApplyTwiceWritesOnce) {
   FakeNetfilter netfilter;
-  EXPECT_EQ(*Apply(netfilter, BackendChoice::kAuto, Usual()), Applied::kWritten);
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), Applied::kWritten);
   EXPECT_EQ(netfilter.restores, 2);
   const auto before = netfilter.kernel;
-  EXPECT_EQ(*Apply(netfilter, BackendChoice::kAuto, Usual()), Applied::kAlreadyThere);
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()),
+            Applied::kAlreadyThere);
   EXPECT_EQ(netfilter.restores, 2);
   EXPECT_EQ(netfilter.kernel, before);
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kAuto, Usual()), IsEmpty());
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), IsEmpty());
 }
 
 TEST(Capture, ChangedSettingsReplaceTheRulesOfTheFamilyConcerned) {
   FakeNetfilter netfilter;
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kAuto, Usual()).ok());
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
   CaptureSettings changed = Usual();
   changed.service_cidrs = {*Cidr::Parse("10.96.0.0/12")};
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kAuto, changed),
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, changed),
               testing::ElementsAre(
                   "nft IPv4 nat: rule missing: -A PORTOLAN_FORWARD -d 10.96.0.0/12 -p tcp -j "
                   "REDIRECT --to-ports 15001",
                   "nft IPv4 nat: rule not wanted: -A PORTOLAN_FORWARD -d 10.43.0.0/16 -p tcp -j "
                   "REDIRECT --to-ports 15001"));
-  EXPECT_EQ(*Apply(netfilter, BackendChoice::kAuto, changed), Applied::kWritten);
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, changed), Applied::kWritten);
   EXPECT_EQ(netfilter.restores, 3);
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kAuto, changed), IsEmpty());
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, changed), IsEmpty());
   EXPECT_THAT(netfilter.kernel[kNft4]["nat"]["OUTPUT"], testing::ElementsAre("-j PORTOLAN_OUTPUT"));
 }
 
 TEST(Capture, TamperedRulesAreFoundAndMended) {
   FakeNetfilter netfilter;
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kAuto, Usual()).ok());
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
   netfilter.kernel[kNft6]["nat"]["OUTPUT"].push_back("-j PORTOLAN_OUTPUT");
   netfilter.kernel[kNft4]["nat"]["PORTOLAN_OLD"] = {"-j RETURN"};
   netfilter.kernel[kNft4]["raw"]["OUTPUT"].clear();
   netfilter.kernel[kNft4]["mangle"]["OUTPUT"] = {"-p udp -j PORTOLAN_MARK"};
   netfilter.kernel[kNft4]["mangle"]["PORTOLAN_MARK"] = {"-j RETURN"};
-  EXPECT_EQ(Verify(netfilter, BackendChoice::kAuto, Usual())->size(), 5u);
-  EXPECT_EQ(*Apply(netfilter, BackendChoice::kAuto, Usual()), Applied::kWritten);
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kAuto, Usual()), IsEmpty());
+  EXPECT_EQ(Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual())->size(), 5u);
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), Applied::kWritten);
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), IsEmpty());
 }
 
 TEST(Capture, CleanRemovesOursFromBothBackendsAndNothingElse) {
@@ -162,13 +197,15 @@ TEST(Capture, CleanRemovesOursFromBothBackendsAndNothingElse) {
   netfilter.kernel[kNft4]["nat"]["FOREIGN"] = {"-j RETURN"};
   netfilter.kernel[kLegacy6]["raw"]["OUTPUT"] = {"-j PORTOLAN_X"};
   netfilter.kernel[kLegacy6]["raw"]["PORTOLAN_X"] = {};
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kNft, Usual()).ok());
-  ASSERT_TRUE(Clean(netfilter).ok());
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kNft, Usual()).ok());
+  ASSERT_TRUE(Clean(netfilter, netfilter.routing).ok());
   EXPECT_EQ(netfilter.kernel[kNft4]["nat"],
-            (FakeNetfilter::Chains{{"FOREIGN", {"-j RETURN"}}, {"OUTPUT", {"-j ACCEPT"}}}));
-  EXPECT_EQ(netfilter.kernel[kLegacy6]["raw"], (FakeNetfilter::Chains{{"OUTPUT", {}}}));
+            (FakeNetfilter::Chains{
+                {"FOREIGN", {"-j RETURN"}}, {"OUTPUT", {"-j ACCEPT"}}, {"PREROUTING", {}}}));
+  EXPECT_EQ(netfilter.kernel[kLegacy6]["raw"],
+            (FakeNetfilter::Chains{{"OUTPUT", {}}, {"PREROUTING", {}}}));
   const int restores = netfilter.restores;
-  EXPECT_TRUE(Clean(netfilter).ok());
+  EXPECT_TRUE(Clean(netfilter, netfilter.routing).ok());
   EXPECT_EQ(netfilter.restores, restores) << "a clean pod is not written to";
 }
 
@@ -176,12 +213,13 @@ TEST(Capture, AutoTakesTheBackendThatHoldsRules) {
   FakeNetfilter netfilter;
   netfilter.kernel[kNft4]["nat"]["OUTPUT"] = {};
   netfilter.kernel[kLegacy4]["filter"]["OUTPUT"] = {"-j ACCEPT"};
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kAuto, Usual()).ok());
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
   EXPECT_TRUE(netfilter.kernel[kLegacy4]["nat"].contains("PORTOLAN_OUTPUT"));
   EXPECT_FALSE(netfilter.kernel[kNft4]["nat"].contains("PORTOLAN_OUTPUT"));
   // Foreign nft rules that come later do not part the pod from the rules it has.
   netfilter.kernel[kNft4]["filter"]["OUTPUT"] = {"-j ACCEPT"};
-  EXPECT_EQ(*Apply(netfilter, BackendChoice::kAuto, Usual()), Applied::kAlreadyThere);
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()),
+            Applied::kAlreadyThere);
 }
 
 TEST(Capture, AutoTakesNftWhereBothOrNeitherHoldRules) {
@@ -190,7 +228,7 @@ TEST(Capture, AutoTakesNftWhereBothOrNeitherHoldRules) {
     for (auto key : {kNft4, kLegacy4}) {
       if (*rule != '\0') netfilter.kernel[key]["filter"]["OUTPUT"] = {rule};
     }
-    ASSERT_TRUE(Apply(netfilter, BackendChoice::kAuto, Usual()).ok());
+    ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
     EXPECT_TRUE(netfilter.kernel[kNft4]["nat"].contains("PORTOLAN_OUTPUT"));
   }
 }
@@ -199,53 +237,131 @@ TEST(Capture, AutoTakesTheOnlyBackendInstalled) {
   FakeNetfilter netfilter;
   netfilter.save_errors[kNft4] = NotFound("iptables-nft-save: not installed");
   netfilter.save_errors[kNft6] = NotFound("ip6tables-nft-save: not installed");
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kAuto, Usual()).ok());
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
   EXPECT_TRUE(netfilter.kernel[kLegacy6]["nat"].contains("PORTOLAN_OUTPUT"));
-  EXPECT_TRUE(Clean(netfilter).ok());
+  EXPECT_TRUE(Clean(netfilter, netfilter.routing).ok());
   EXPECT_FALSE(netfilter.kernel[kLegacy6]["nat"].contains("PORTOLAN_OUTPUT"));
 }
 
 TEST(Capture, ApplyMovesTheRulesToTheBackendAskedFor) {
   FakeNetfilter netfilter;
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kLegacy, Usual()).ok());
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kNft, Usual()),
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kLegacy, Usual()).ok());
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kNft, Usual()),
               AllOf(Contains(StartsWith("nft IPv4 nat: chain missing")),
                     Contains("legacy IPv6 raw: chain not wanted: PORTOLAN_ZONE")));
-  EXPECT_EQ(*Apply(netfilter, BackendChoice::kNft, Usual()), Applied::kWritten);
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kNft, Usual()), IsEmpty());
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kNft, Usual()), Applied::kWritten);
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kNft, Usual()), IsEmpty());
   EXPECT_TRUE(OwnTables(*netfilter.Save(Backend::kLegacy, IpFamily::kIpv4)).empty());
 }
 
 TEST(Capture, PodWithoutIpv6IsNoError) {
   FakeNetfilter netfilter;
   netfilter.ipv6 = false;
-  ASSERT_TRUE(Apply(netfilter, BackendChoice::kAuto, Usual()).ok());
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
   EXPECT_FALSE(netfilter.kernel.contains(kNft6));
-  EXPECT_THAT(*Verify(netfilter, BackendChoice::kAuto, Usual()), IsEmpty());
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), IsEmpty());
 }
 
 TEST(Capture, Ip6tablesThatDoesNotWorkIsNoError) {
   for (auto errors : {&FakeNetfilter::save_errors, &FakeNetfilter::restore_errors}) {
     FakeNetfilter netfilter;
     (netfilter.*errors)[kNft6] = absl::UnavailableError("ip6table_nat");
-    EXPECT_EQ(*Apply(netfilter, BackendChoice::kAuto, Usual()), Applied::kWritten);
+    EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()),
+              Applied::kWritten);
     EXPECT_FALSE(netfilter.kernel[kNft6]["nat"].contains("PORTOLAN_OUTPUT"));
-    EXPECT_TRUE(Clean(netfilter).ok());
+    EXPECT_TRUE(Clean(netfilter, netfilter.routing).ok());
   }
 }
 
 TEST(Capture, KernelThatLacksAModuleForIpv4IsAnError) {
   FakeNetfilter netfilter;
   netfilter.restore_errors[kNft4] = absl::UnavailableError("xt_owner");
-  EXPECT_TRUE(absl::IsUnavailable(Apply(netfilter, BackendChoice::kAuto, Usual()).status()));
+  EXPECT_TRUE(absl::IsUnavailable(
+      Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).status()));
 }
 
 TEST(Capture, MissingPermissionIsAnErrorOfEveryAction) {
   FakeNetfilter netfilter;
   for (auto key : {kNft4, kNft6}) netfilter.save_errors[key] = absl::PermissionDeniedError("root");
-  EXPECT_TRUE(absl::IsPermissionDenied(Apply(netfilter, BackendChoice::kAuto, Usual()).status()));
-  EXPECT_TRUE(absl::IsPermissionDenied(Verify(netfilter, BackendChoice::kAuto, Usual()).status()));
-  EXPECT_TRUE(absl::IsPermissionDenied(Clean(netfilter)));
+  EXPECT_TRUE(absl::IsPermissionDenied(
+      Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(
+      Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).status()));
+  EXPECT_TRUE(absl::IsPermissionDenied(Clean(netfilter, netfilter.routing)));
+}
+
+CaptureSettings WithUdp() {
+  CaptureSettings settings = Usual();
+  settings.udp = UdpCapture::kTproxy;
+  return settings;
+}
+
+TEST(Capture, PolicyRouteOfBothFamiliesComesWithUdpAndIsWrittenOnce) {
+  FakeNetfilter netfilter;
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()),
+            Applied::kWritten);
+  EXPECT_THAT(netfilter.routing.commands,
+              testing::ElementsAre(
+                  "IPv4 route add local default dev lo table 15001",
+                  "IPv4 rule add pref 15001 from all fwmark 0x1000000/0x1000000 lookup 15001",
+                  "IPv6 route add local default dev lo table 15001",
+                  "IPv6 rule add pref 15001 from all fwmark 0x1000000/0x1000000 lookup 15001"));
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()),
+            Applied::kAlreadyThere);
+  EXPECT_EQ(netfilter.routing.commands.size(), 4u);
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()), IsEmpty());
+}
+
+TEST(Capture, UdpSwitchedOffTakesItsRulesAndItsPolicyRouteAway) {
+  for (bool by_clean : {false, true}) {
+    FakeNetfilter netfilter;
+    ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()).ok());
+    EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()),
+                AllOf(Contains("nft IPv4 mangle: chain not wanted: PORTOLAN_UDP"),
+                      Contains("IPv6 routing: route not wanted: local default dev lo")));
+    if (by_clean) {
+      ASSERT_TRUE(Clean(netfilter, netfilter.routing).ok());
+    } else {
+      ASSERT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()),
+                Applied::kWritten);
+    }
+    for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+      EXPECT_EQ(netfilter.routing.rules[family], "");
+      EXPECT_EQ(netfilter.routing.routes[family], "");
+    }
+    EXPECT_EQ(netfilter.kernel[kNft4]["mangle"],
+              (FakeNetfilter::Chains{{"OUTPUT", {}}, {"PREROUTING", {}}}));
+  }
+}
+
+TEST(Capture, TamperedPolicyRouteIsFoundAndMended) {
+  FakeNetfilter netfilter;
+  ASSERT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()).ok());
+  const std::string rule = netfilter.routing.rules[IpFamily::kIpv4];
+  netfilter.routing.rules[IpFamily::kIpv4] =
+      "15001:\tfrom all fwmark 0x1 lookup 100\n" + rule + rule;
+  netfilter.routing.routes[IpFamily::kIpv6] = "blackhole default\n";
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()),
+              testing::ElementsAre("IPv4 routing: rule there 2 times: from all fwmark "
+                                   "0x1000000/0x1000000 lookup 15001",
+                                   "IPv4 routing: rule not wanted: from all fwmark 0x1 lookup 100",
+                                   "IPv6 routing: route missing: local default dev lo",
+                                   "IPv6 routing: route not wanted: blackhole default"));
+  EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()),
+            Applied::kWritten);
+  EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()), IsEmpty());
+}
+
+TEST(Capture, PolicyRoutingThatDoesNotWorkIsAnErrorOfUdpAlone) {
+  FakeNetfilter netfilter;
+  for (const absl::Status& error : {NotFound("ip: not installed"), absl::InternalError("old ip")}) {
+    netfilter.routing.error = error;
+    EXPECT_EQ(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()).status(), error);
+    EXPECT_EQ(Verify(netfilter, netfilter.routing, BackendChoice::kAuto, WithUdp()).status(),
+              error);
+    EXPECT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()).ok());
+    EXPECT_TRUE(Clean(netfilter, netfilter.routing).ok());
+  }
 }
 
 TEST(Capture, CleanWithoutAnyToolIsAnError) {
@@ -253,7 +369,7 @@ TEST(Capture, CleanWithoutAnyToolIsAnError) {
   for (auto key : {kNft4, kNft6, kLegacy4, kLegacy6}) {
     netfilter.save_errors[key] = NotFound("not installed");
   }
-  EXPECT_TRUE(absl::IsNotFound(Clean(netfilter)));
+  EXPECT_TRUE(absl::IsNotFound(Clean(netfilter, netfilter.routing)));
 }
 
 }  // namespace

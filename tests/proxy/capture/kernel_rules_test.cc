@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include "proxy/capture/capture.h"
+#include "proxy/capture/ip_tool.h"
 #include "proxy/capture/iptables_tools.h"
 #include "proxy/capture/ruleset.h"
 #include "tests/proxy/capture/pod_network.h"
@@ -20,6 +21,7 @@ using ::testing::Not;
 
 CaptureSettings EverySetting() {
   CaptureSettings settings;
+  settings.udp = UdpCapture::kTproxy;
   for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
     const Addresses& a = AddressesOf(family);
     settings.nameservers.push_back(a.nameserver);
@@ -66,44 +68,46 @@ class KernelRules : public testing::TestWithParam<Backend> {
         kept += line + "\n";
       }
     }
+    for (const char* family : {"-4", "-6"}) kept += Call({"ip", family, "rule", "show"});
     return kept;
   }
 
   PodNetwork network_;
   IptablesTools tools_;
+  IpTool routing_;
 };
 
 TEST_P(KernelRules, ApplyTwiceLeavesEveryByteAsItWas) {
-  ASSERT_EQ(*Apply(tools_, Choice(), EverySetting()), Applied::kWritten);
+  ASSERT_EQ(*Apply(tools_, routing_, Choice(), EverySetting()), Applied::kWritten);
   const std::string once = Saved();
   EXPECT_THAT(once, HasSubstr("PORTOLAN_FORWARD"));
-  EXPECT_EQ(*Apply(tools_, Choice(), EverySetting()), Applied::kAlreadyThere);
+  EXPECT_EQ(*Apply(tools_, routing_, Choice(), EverySetting()), Applied::kAlreadyThere);
   EXPECT_EQ(Saved(), once);
 }
 
 TEST_P(KernelRules, VerifyKnowsRightFromMissingAndWrong) {
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), Not(IsEmpty()));
-  ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), IsEmpty());
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()), Not(IsEmpty()));
+  ASSERT_TRUE(Apply(tools_, routing_, Choice(), EverySetting()).ok());
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()), IsEmpty());
   Call({Tool(IpFamily::kIpv6, "restore"), "--noflush"},
        "*nat\n-D OUTPUT -j PORTOLAN_OUTPUT\nCOMMIT\n");
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()),
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()),
               testing::ElementsAre(std::string(Name(GetParam())) +
                                    " IPv6 nat: jump missing: -A OUTPUT -j PORTOLAN_OUTPUT"));
-  ASSERT_EQ(*Apply(tools_, Choice(), EverySetting()), Applied::kWritten);
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), IsEmpty());
+  ASSERT_EQ(*Apply(tools_, routing_, Choice(), EverySetting()), Applied::kWritten);
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()), IsEmpty());
 }
 
 TEST_P(KernelRules, ApplyReplacesRulesAndLeftoversOfOtherSettings) {
-  ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
+  ASSERT_TRUE(Apply(tools_, routing_, Choice(), EverySetting()).ok());
   Call({Tool(IpFamily::kIpv4, "restore"), "--noflush"},
        "*nat\n:PORTOLAN_OLD - [0:0]\n-A PORTOLAN_OLD -j RETURN\n-A OUTPUT -p tcp -j PORTOLAN_OLD\n"
        "-A OUTPUT -j PORTOLAN_OUTPUT\nCOMMIT\n");
   CaptureSettings other;
   other.dns = DnsCapture::kAll;
   other.forward = ForwardCapture::kAll;
-  ASSERT_EQ(*Apply(tools_, Choice(), other), Applied::kWritten);
-  EXPECT_THAT(*Verify(tools_, Choice(), other), IsEmpty());
+  ASSERT_EQ(*Apply(tools_, routing_, Choice(), other), Applied::kWritten);
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), other), IsEmpty());
   EXPECT_THAT(Saved(), Not(HasSubstr("PORTOLAN_OLD")));
 }
 
@@ -113,42 +117,47 @@ TEST_P(KernelRules, ForeignRulesSurviveApplyAndClean) {
       "\"not -j PORTOLAN_OUTPUT\" -j FOREIGN\n-A FOREIGN -j RETURN\nCOMMIT\n"
       "*nat\n:FOREIGN - [0:0]\n-A OUTPUT -p tcp -m tcp --dport 9 -j FOREIGN\n"
       "-A FOREIGN -j RETURN\nCOMMIT\n"
-      "*raw\n-A PREROUTING -p udp -m udp --dport 9 -j ACCEPT\nCOMMIT\n";
+      "*raw\n-A PREROUTING -p udp -m udp --dport 9 -j ACCEPT\nCOMMIT\n"
+      "*mangle\n-A PREROUTING -p udp -m udp --dport 9 -j MARK --set-xmark 0x1/0x1\nCOMMIT\n";
   for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
     Call({Tool(family, "restore"), "--noflush"}, foreign);
   }
   const std::string before = Saved();
-  ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
+  ASSERT_TRUE(Apply(tools_, routing_, Choice(), EverySetting()).ok());
   EXPECT_NE(Saved(), before);
-  ASSERT_TRUE(Clean(tools_).ok());
+  ASSERT_TRUE(Clean(tools_, routing_).ok());
   EXPECT_EQ(Saved(), before);
 }
 
 TEST_P(KernelRules, CleanSucceedsOnACleanPodAndLeavesNoRule) {
-  EXPECT_TRUE(Clean(tools_).ok());
-  EXPECT_EQ(Saved(), "");
-  ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
-  ASSERT_TRUE(Clean(tools_).ok());
+  EXPECT_TRUE(Clean(tools_, routing_).ok());
+  const std::string clean = Saved();
+  ASSERT_TRUE(Apply(tools_, routing_, Choice(), EverySetting()).ok());
+  ASSERT_TRUE(Clean(tools_, routing_).ok());
   for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
     EXPECT_FALSE(HoldsRules(Call({Tool(family, "save")})));
+    EXPECT_EQ(*routing_.Routes(family), "");
   }
-  EXPECT_TRUE(Clean(tools_).ok());
+  EXPECT_THAT(clean, Not(HasSubstr("PORTOLAN")));
+  EXPECT_THAT(Saved(), Not(HasSubstr("15001")));
+  EXPECT_TRUE(Clean(tools_, routing_).ok());
 }
 
 TEST_P(KernelRules, AutoTakesTheBackendThatHoldsRules) {
   Call({Tool(IpFamily::kIpv6, "restore"), "--noflush"},
        "*filter\n-A OUTPUT -p tcp -m tcp --dport 9 -j ACCEPT\nCOMMIT\n");
-  ASSERT_TRUE(Apply(tools_, BackendChoice::kAuto, EverySetting()).ok());
+  ASSERT_TRUE(Apply(tools_, routing_, BackendChoice::kAuto, EverySetting()).ok());
   EXPECT_THAT(Saved(), HasSubstr("PORTOLAN_OUTPUT"));
-  EXPECT_THAT(*Verify(tools_, BackendChoice::kAuto, EverySetting()), IsEmpty());
+  EXPECT_THAT(*Verify(tools_, routing_, BackendChoice::kAuto, EverySetting()), IsEmpty());
 }
 
 TEST_P(KernelRules, ApplyMovesTheRulesFromTheOtherBackend) {
   const auto other = Choice() == BackendChoice::kNft ? BackendChoice::kLegacy : BackendChoice::kNft;
-  ASSERT_TRUE(Apply(tools_, other, EverySetting()).ok());
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), Contains(HasSubstr("chain not wanted")));
-  ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), IsEmpty());
+  ASSERT_TRUE(Apply(tools_, routing_, other, EverySetting()).ok());
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()),
+              Contains(HasSubstr("chain not wanted")));
+  ASSERT_TRUE(Apply(tools_, routing_, Choice(), EverySetting()).ok());
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()), IsEmpty());
 }
 
 TEST_P(KernelRules, PrintedRulesAreAcceptedByTheToolAsTheyAre) {
@@ -158,14 +167,18 @@ TEST_P(KernelRules, PrintedRulesAreAcceptedByTheToolAsTheyAre) {
     Call({Tool(family, "restore"), "--noflush"},
          family == IpFamily::kIpv4 ? printed.substr(0, v6) : printed.substr(v6));
   }
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), IsEmpty());
+  std::istringstream lines(Print(EverySetting(), Printed::kApply));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("# ip ")) Call({"sh", "-c", line.substr(2)});
+  }
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()), IsEmpty());
 }
 
 TEST_P(KernelRules, Ipv6SwitchedOffIsNoErrorAndHasNoRules) {
   Call({"sh", "-c", "for f in /proc/sys/net/ipv6/conf/*/disable_ipv6; do echo 1 > $f; done"});
-  ASSERT_TRUE(Apply(tools_, Choice(), EverySetting()).ok());
+  ASSERT_TRUE(Apply(tools_, routing_, Choice(), EverySetting()).ok());
   EXPECT_EQ(Call({Tool(IpFamily::kIpv6, "save")}), "");
-  EXPECT_THAT(*Verify(tools_, Choice(), EverySetting()), IsEmpty());
+  EXPECT_THAT(*Verify(tools_, routing_, Choice(), EverySetting()), IsEmpty());
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, KernelRules, testing::Values(Backend::kNft, Backend::kLegacy),

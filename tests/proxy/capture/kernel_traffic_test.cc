@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "proxy/capture/capture.h"
+#include "proxy/capture/ip_tool.h"
 #include "proxy/capture/iptables_tools.h"
 #include "tests/proxy/capture/pod_network.h"
 
@@ -33,7 +34,7 @@ class CapturedPod : public testing::TestWithParam<std::tuple<Backend, IpFamily>>
   void Apply() {
     const auto choice = std::get<Backend>(GetParam()) == Backend::kNft ? BackendChoice::kNft
                                                                        : BackendChoice::kLegacy;
-    ASSERT_EQ(*proxy::Apply(tools_, choice, settings_), Applied::kWritten);
+    ASSERT_EQ(*proxy::Apply(tools_, routing_, choice, settings_), Applied::kWritten);
   }
 
   Fd WorldUdp(const IpAddress& address) {
@@ -79,6 +80,7 @@ class CapturedPod : public testing::TestWithParam<std::tuple<Backend, IpFamily>>
   const Addresses& at_ = AddressesOf(std::get<IpFamily>(GetParam()));
   PodNetwork network_;
   IptablesTools tools_;
+  IpTool routing_;
   CaptureSettings settings_;
   Fd dns_;
   Fd dns_tcp_;
@@ -386,7 +388,7 @@ TEST_P(CapturedPod, ConnectionsThatThePodServesAreNotTouched) {
 
 TEST_P(CapturedPod, CleanLetsEverythingThrough) {
   Apply();
-  ASSERT_TRUE(Clean(tools_).ok());
+  ASSERT_TRUE(Clean(tools_, routing_).ok());
   const Fd nameserver = WorldUdp(at_.nameserver);
   ExpectAnswerBy(nameserver, ApplicationUdp(), {at_.nameserver, 53}, "not captured");
 }

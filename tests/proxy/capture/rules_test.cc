@@ -89,6 +89,50 @@ COMMIT
 )");
 }
 
+TEST(CaptureRules, UdpIsMarkedAndComesBackByLo) {
+  CaptureSettings settings = DualStack();
+  settings.udp = UdpCapture::kTproxy;
+  const std::string printed = Print(settings, Printed::kApply);
+  EXPECT_NE(printed.find(R"(*mangle
+:PORTOLAN_UDP - [0:0]
+:PORTOLAN_UDP_MARK - [0:0]
+-I PREROUTING 1 -i lo -p udp -m mark --mark 0x1000000/0x1000000 -j PORTOLAN_UDP
+-I OUTPUT 1 -p udp -j PORTOLAN_UDP_MARK
+-A PORTOLAN_UDP -p udp -j TPROXY --on-port 15001 --on-ip 127.0.0.1 --tproxy-mark 0x0/0x0
+-A PORTOLAN_UDP_MARK -o lo -j RETURN
+-A PORTOLAN_UDP_MARK -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_UDP_MARK -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_UDP_MARK -d 169.254.0.0/16 -j RETURN
+-A PORTOLAN_UDP_MARK -m conntrack --ctdir REPLY -j RETURN
+-A PORTOLAN_UDP_MARK -d 10.43.0.10/32 -p udp -m udp --dport 53 -j RETURN
+-A PORTOLAN_UDP_MARK -d 10.43.0.0/16 -p udp -j MARK --set-xmark 0x1000000/0x1000000
+COMMIT
+# ip -4 route add local default dev lo table 15001
+# ip -4 rule add pref 15001 from all fwmark 0x1000000/0x1000000 lookup 15001
+)"),
+            std::string::npos)
+      << printed;
+  EXPECT_TRUE(Print(settings, Printed::kClean).ends_with(R"(-X PORTOLAN_UDP
+-X PORTOLAN_UDP_MARK
+COMMIT
+# ip -6 rule del pref 15001
+# ip -6 route flush table 15001
+)"));
+}
+
+TEST(CaptureRules, UdpOfEveryAddressIsMarkedInAllMode) {
+  CaptureSettings settings = DualStack();
+  settings.udp = UdpCapture::kTproxy;
+  settings.dns = DnsCapture::kAll;
+  settings.forward = ForwardCapture::kAll;
+  for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    const auto rules = RulesOf(settings, family, "PORTOLAN_UDP_MARK");
+    ASSERT_GE(rules.size(), 2u);
+    EXPECT_EQ(rules[rules.size() - 2], "-p udp -m udp --dport 53 -j RETURN");
+    EXPECT_EQ(rules.back(), "-p udp -j MARK --set-xmark 0x1000000/0x1000000");
+  }
+}
+
 TEST(CaptureRules, PrintOfCleanTakesAwayWhatPrintOfApplyWrites) {
   CaptureSettings settings;
   EXPECT_TRUE(Print(settings, Printed::kClean).starts_with(R"(# IPv4: iptables-restore --noflush

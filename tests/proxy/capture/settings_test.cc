@@ -81,6 +81,14 @@ TEST(CaptureSettings, ExcludedNameserverIsAWarning) {
                           "--exclude-port 53: no DNS is captured"));
 }
 
+TEST(CaptureSettings, UdpWithoutAServiceRangeIsAWarning) {
+  CaptureSettings settings = Usual();
+  settings.udp = UdpCapture::kTproxy;
+  EXPECT_THAT(Warnings(settings), IsEmpty());
+  settings.pod_cidrs = std::exchange(settings.service_cidrs, {});
+  EXPECT_THAT(Warnings(settings), ElementsAre(HasSubstr("no UDP is captured")));
+}
+
 TEST(CaptureSettings, ClusterModeWithoutRangesIsAWarning) {
   CaptureSettings settings = Usual();
   settings.service_cidrs.clear();
