@@ -195,7 +195,7 @@ absl::Status Clean(Netfilter& netfilter, PolicyRouting& routing) {
   }
   if (!any_works) return problem;
   for (IpFamily family : kFamilies) {
-    const absl::Status status = ApplyPolicyRoute(routing, family, {}).status();
+    absl::Status status = ApplyPolicyRoute(routing, family, {}).status();
     if (!status.ok()) return status;
   }
   return absl::OkStatus();

@@ -15,8 +15,6 @@ namespace portolan::proxy {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::UnorderedElementsAre;
 using Match = RouteTable::Match;
 
 IpAddress Ip(std::string_view text) { return *IpAddress::Parse(text); }
