@@ -1,5 +1,5 @@
 // One client connection of the forwarder, from accept to close. Lives in a slab and is used again;
-// the events stand in it, so that a connection costs no heap allocation. Belongs to Forwarder.
+// its timer stands in it, so that a connection costs no heap allocation. Belongs to Forwarder.
 #pragma once
 
 #include <event2/event_struct.h>
@@ -34,8 +34,15 @@ struct Connection {
 
   Fd client;
   Fd endpoint;
-  event client_event{};    // added while `client` is open
-  event endpoint_event{};  // added while `endpoint` is open
+  // What the events of the two sockets point at; without a connection in a slot that is free.
+  struct Leg {
+    Connection* connection = nullptr;
+    Relay::Side side = Relay::Side::kClient;
+  };
+  Leg client_leg;
+  Leg endpoint_leg;
+  // Until joined, of the attempt to connect; then until keep-alive begins.
+  event timer{};
   Relay relay;
 
   SocketAddress client_address;

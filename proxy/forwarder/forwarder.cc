@@ -3,6 +3,7 @@
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -25,21 +26,18 @@ constexpr absl::Duration kReviewAfter = absl::Seconds(1);
 constexpr auto kPauseLoggedEvery = std::chrono::minutes(1);
 
 // A client's own keep-alive ends here: the kernel answers for the forwarder. So the leg to the
-// endpoint has one of its own, which finds a dead peer within two minutes.
+// endpoint has one of its own, which finds a dead peer within two minutes. Most connections end
+// before it would begin, so it is asked for only of those that do not.
+constexpr absl::Duration kKeepAliveAfter = absl::Seconds(30);
 constexpr int kKeepAliveIdleSeconds = 60;
 constexpr int kKeepAliveIntervalSeconds = 15;
 constexpr int kKeepAliveProbes = 4;
-
-// Edge-triggered: the relay reads and writes until the kernel says no, so an event comes only when
-// that changes, and interest never has to be changed.
-constexpr short kSocketEvents = EV_READ | EV_WRITE | EV_ET | EV_PERSIST;
 
 void SetInt(int fd, int level, int option, int value) {
   setsockopt(fd, level, option, &value, sizeof value);
 }
 
-void SetEndpointOptions(int fd) {
-  SetInt(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+void SetKeepAlive(int fd) {
   SetInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   SetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
   SetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
@@ -59,10 +57,13 @@ int SocketError(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
-Relay::Readiness ReadinessOf(short what) {
-  const int read = (what & EV_READ) != 0 ? 1 : 0;
-  const int write = (what & EV_WRITE) != 0 ? 2 : 0;
-  return static_cast<Relay::Readiness>(read | write);
+uint8_t ReadinessOf(uint32_t events) {
+  uint8_t what = 0;
+  if ((events & EPOLLIN) != 0) what |= Relay::kRead;
+  if ((events & EPOLLOUT) != 0) what |= Relay::kWrite;
+  if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) what |= Relay::kEnd;
+  if ((events & EPOLLERR) != 0) what |= Relay::kError;
+  return what;
 }
 
 }  // namespace
@@ -74,6 +75,11 @@ absl::StatusOr<std::unique_ptr<Forwarder>> Forwarder::Start(EventLoop& loop,
                            options.max_attempts, Connection::kMaxAttempts);
   }
   auto forwarder = std::unique_ptr<Forwarder>(new Forwarder(loop, std::move(options)));
+  auto events = SocketEvents::Open(loop, [self = forwarder.get()](void* leg, uint32_t what) {
+    self->OnEvents(*static_cast<const Connection::Leg*>(leg), what);
+  });
+  if (!events.ok()) return events.status();
+  forwarder->events_ = *std::move(events);
   for (const SocketAddress& address : forwarder->options_.listen) {
     auto listener = Listener::Open(
         loop, address, [self = forwarder.get()](Listener& ready) { self->AcceptFrom(ready); });
@@ -97,8 +103,10 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       })),
       next_turn_(loop.AddTimer([this] { RunQueued(); })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
-  const timeval timeout = absl::ToTimeval(options_.connect_timeout);
-  connect_timeout_ = event_base_init_common_timeout(loop.base(), &timeout);
+  const timeval connecting = absl::ToTimeval(options_.connect_timeout);
+  connect_timeout_ = event_base_init_common_timeout(loop.base(), &connecting);
+  const timeval short_lived = absl::ToTimeval(kKeepAliveAfter);
+  keep_alive_after_ = event_base_init_common_timeout(loop.base(), &short_lived);
 }
 
 Forwarder::~Forwarder() {
@@ -175,7 +183,8 @@ void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
     why.Add();
     Reset(client);
   };
-  const std::optional<SocketAddress> dialled = options_.original_destination(client.get());
+  const std::optional<SocketAddress> dialled =
+      options_.original_destination(client.get(), client_address.ip.family());
   if (!dialled.has_value()) return refuse(counters_->no_destination);
   if (IsOwnListener(*dialled, client.get())) return refuse(counters_->loop_refused);
   const RouteTable::Lookup found = routes_->Find(*dialled, Protocol::kTcp);
@@ -225,14 +234,16 @@ bool Forwarder::Open(Connection& c, Fd client) {
   c.state = Connection::State::kConnecting;
   c.accepted_at = std::chrono::steady_clock::now();
   c.client = std::move(client);
-  event_assign(
-      &c.client_event, loop_.base(), c.client.get(), kSocketEvents,
-      [](evutil_socket_t, short what, void* connection) {
+  c.client_leg = {&c, Relay::Side::kClient};
+  c.endpoint_leg = {&c, Relay::Side::kEndpoint};
+  evtimer_assign(
+      &c.timer, loop_.base(),
+      [](evutil_socket_t, short, void* connection) {
         auto& self = *static_cast<Connection*>(connection);
-        self.owner->OnClient(self, what);
+        self.owner->OnTimer(self);
       },
       &c);
-  if (event_add(&c.client_event, nullptr) == 0) return true;
+  if (events_->Add(c.client.get(), &c.client_leg)) return true;
   Finish(c, counters_->no_descriptor, Ending::kReset);
   return false;
 }
@@ -278,51 +289,58 @@ Forwarder::Dialling Forwarder::Dial(Connection& c, const SocketAddress& to,
     // A host without IPv6 has no such sockets at all.
     return errno == EAFNOSUPPORT ? Dialling::kFailed : Dialling::kNoDescriptor;
   }
-  SetEndpointOptions(fd.get());
+  SetInt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
   sockaddr_storage storage;
   const socklen_t length = to.ToSockaddr(&storage);
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 &&
       errno != EINPROGRESS) {
     return Dialling::kFailed;
   }
-  event_assign(
-      &c.endpoint_event, loop_.base(), fd.get(), kSocketEvents,
-      [](evutil_socket_t, short what, void* connection) {
-        auto& self = *static_cast<Connection*>(connection);
-        self.owner->OnEndpoint(self, what);
-      },
-      &c);
-  if (event_add(&c.endpoint_event, timeout) != 0) return Dialling::kNoDescriptor;
+  if (!events_->Add(fd.get(), &c.endpoint_leg)) return Dialling::kNoDescriptor;
+  if (timeout != nullptr) event_add(&c.timer, timeout);
   c.endpoint = std::move(fd);
   return Dialling::kPending;
 }
 
 void Forwarder::DropEndpoint(Connection& c) {
-  event_del(&c.endpoint_event);
+  event_del(&c.timer);
   c.endpoint.Reset();
 }
 
-void Forwarder::OnClient(Connection& c, short what) {
-  if (c.state == Connection::State::kJoined) {
-    c.relay.OnReady(Relay::Side::kClient, ReadinessOf(what));
-    return Run(c);
+void Forwarder::OnEvents(const Connection::Leg& leg, uint32_t events) {
+  if (leg.connection == nullptr) return;  // it ended by an event that was fetched with this one
+  if (leg.side == Relay::Side::kClient) return OnClient(*leg.connection, events);
+  OnEndpoint(*leg.connection, events);
+}
+
+void Forwarder::OnClient(Connection& c, uint32_t events) {
+  if (c.state == Connection::State::kFinished) return;
+  // What it has to say waits until there is someone to say it to; but it may have given up.
+  if (c.state == Connection::State::kConnecting && (events & EPOLLERR) != 0) {
+    return Finish(c, counters_->client_gone, Ending::kReset);
   }
-  // What it has to say waits until there is someone to say it to; but it may have given up. An
-  // error is reported as both kinds of readiness, so writable alone is none.
-  if ((what & EV_READ) != 0 && SocketError(c.client.get()) != 0)
-    Finish(c, counters_->client_gone, Ending::kReset);
+  c.relay.OnReady(Relay::Side::kClient, ReadinessOf(events));
+  if (c.state == Connection::State::kJoined) Run(c);
 }
 
-void Forwarder::OnEndpoint(Connection& c, short what) {
-  if (c.state == Connection::State::kConnecting) return OnConnectResult(c, what);
-  c.relay.OnReady(Relay::Side::kEndpoint, ReadinessOf(what));
-  Run(c);
+void Forwarder::OnEndpoint(Connection& c, uint32_t events) {
+  if (c.state == Connection::State::kFinished) return;
+  if (c.state == Connection::State::kConnecting) {
+    if ((events & (EPOLLERR | EPOLLHUP)) != 0) {
+      const int error = SocketError(c.endpoint.get());
+      return ConnectFailed(c, error);
+    }
+  }
+  c.relay.OnReady(Relay::Side::kEndpoint, ReadinessOf(events));
+  c.state == Connection::State::kJoined ? Run(c) : Join(c);
 }
 
-void Forwarder::OnConnectResult(Connection& c, short what) {
-  const bool answered = (what & (EV_READ | EV_WRITE)) != 0;
-  const int error = answered ? SocketError(c.endpoint.get()) : ETIMEDOUT;
-  if (error == 0) return Join(c);
+void Forwarder::OnTimer(Connection& c) {
+  if (c.state == Connection::State::kConnecting) return ConnectFailed(c, ETIMEDOUT);
+  SetKeepAlive(c.endpoint.get());
+}
+
+void Forwarder::ConnectFailed(Connection& c, int error) {
   Counter& failure = error == ETIMEDOUT ? counters_->connect_timeout : counters_->connect_failed;
   DropEndpoint(c);
   if (c.route == nullptr) return Finish(c, failure, Ending::kReset);
@@ -331,7 +349,7 @@ void Forwarder::OnConnectResult(Connection& c, short what) {
 }
 
 void Forwarder::Join(Connection& c) {
-  event_remove_timer(&c.endpoint_event);
+  event_add(&c.timer, keep_alive_after_);
   (c.target == nullptr ? counters_->passed_through : counters_->forwarded).Add();
   if (c.used != nullptr) balancer_.Succeeded(*c.used);
   c.route.reset();
@@ -377,8 +395,7 @@ void Forwarder::Finish(Connection& c, Counter& how, Ending ending) {
   how.Add();
   counters_->finished.Add();
   c.relay.Release(workspace_->buffers);
-  event_del(&c.client_event);
-  if (c.endpoint.valid()) event_del(&c.endpoint_event);
+  event_del(&c.timer);
   if (ending == Ending::kReset) {
     Reset(c.client);
     Reset(c.endpoint);

@@ -39,6 +39,7 @@
 #include "proxy/forwarder/relay.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/forwarder/slab.h"
+#include "proxy/forwarder/socket_events.h"
 
 struct timeval;
 
@@ -117,9 +118,11 @@ class Forwarder {
   Dialling Dial(Connection& c, const SocketAddress& to, const timeval* timeout);
   void DropEndpoint(Connection& c);
 
-  void OnClient(Connection& c, short what);
-  void OnEndpoint(Connection& c, short what);
-  void OnConnectResult(Connection& c, short what);
+  void OnEvents(const Connection::Leg& leg, uint32_t events);
+  void OnClient(Connection& c, uint32_t events);
+  void OnEndpoint(Connection& c, uint32_t events);
+  void OnTimer(Connection& c);
+  void ConnectFailed(Connection& c, int error);
   void Join(Connection& c);
   void Run(Connection& c);
   void RunQueued();
@@ -129,11 +132,14 @@ class Forwarder {
   const ForwarderOptions options_;
   const std::shared_ptr<ForwarderCounters> counters_;
   const std::unique_ptr<RelayWorkspace> workspace_;
-  const timeval* connect_timeout_;  // the loop's own; one queue for all of this length
+  // The loop's own; one queue for all of a length.
+  const timeval* connect_timeout_;
+  const timeval* keep_alive_after_;
   std::shared_ptr<const RouteTable> routes_;
   Balancer balancer_;
   EventLoop::Timer review_;
   bool review_due_ = false;
+  std::unique_ptr<SocketEvents> events_;
   Slab<Connection> connections_;
 
   // Joined connections with more to do than one turn allows.

@@ -21,11 +21,8 @@ std::optional<SocketAddress> Ask(int fd, int level) {
 
 }  // namespace
 
-std::optional<SocketAddress> KernelOriginalDestination(int fd) {
-  int domain = 0;
-  socklen_t length = sizeof domain;
-  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0) return std::nullopt;
-  return Ask(fd, domain == AF_INET6 ? SOL_IPV6 : SOL_IP);
+std::optional<SocketAddress> KernelOriginalDestination(int fd, IpFamily family) {
+  return Ask(fd, family == IpFamily::kIpv6 ? SOL_IPV6 : SOL_IP);
 }
 
 }  // namespace portolan::proxy

@@ -11,11 +11,12 @@
 
 namespace portolan::proxy {
 
-// Of an accepted TCP socket; nothing if it cannot be told. Called on the worker's thread.
-using OriginalDestination = std::function<std::optional<SocketAddress>(int fd)>;
+// Of an accepted TCP socket of that family; nothing if it cannot be told. Called on the worker's
+// thread.
+using OriginalDestination = std::function<std::optional<SocketAddress>(int fd, IpFamily family)>;
 
 // As the kernel's NAT knows it. A connection that was not redirected has the address it came in on,
 // or none where the kernel does not track connections.
-std::optional<SocketAddress> KernelOriginalDestination(int fd);
+std::optional<SocketAddress> KernelOriginalDestination(int fd, IpFamily family);
 
 }  // namespace portolan::proxy

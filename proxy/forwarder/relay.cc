@@ -15,15 +15,16 @@ constexpr int kReadsPerTurn = 8;
 }  // namespace
 
 void Relay::Start(int client_fd, int endpoint_fd) {
-  client_ = {.fd = client_fd, .readable = true, .writable = true};
-  endpoint_ = {.fd = endpoint_fd, .readable = true, .writable = true};
+  client_.fd = client_fd;
+  endpoint_.fd = endpoint_fd;
 }
 
-void Relay::OnReady(Side side, Readiness what) {
+void Relay::OnReady(Side side, uint8_t what) {
   Peer& peer = side == Side::kClient ? client_ : endpoint_;
-  peer.readable |= (static_cast<uint8_t>(what) & static_cast<uint8_t>(Readiness::kRead)) != 0;
-  peer.writable |= (static_cast<uint8_t>(what) & static_cast<uint8_t>(Readiness::kWrite)) != 0;
-  peer.unchecked = true;
+  peer.readable |= (what & (kRead | kEnd | kError)) != 0;
+  peer.writable |= (what & (kWrite | kError)) != 0;
+  peer.ending |= (what & (kEnd | kError)) != 0;
+  peer.unchecked |= (what & kError) != 0;
 }
 
 void Relay::Release(BufferPool& buffers) {
@@ -86,8 +87,9 @@ Relay::Step Relay::MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWor
   }
   if (from.ended) {
     if (from.lost) return Step::kReadFailed;
-    // A failure means that the peer is gone, which its own event will tell.
-    if (!std::exchange(to.shut, true)) shutdown(to.fd, SHUT_WR);
+    // The last of the two is left to close. A failure means that the peer is gone, which its own
+    // event will tell.
+    if (!std::exchange(to.shut, true) && !from.shut) shutdown(to.fd, SHUT_WR);
     return Step::kBlocked;
   }
   if (!from.readable || !to.writable) return Step::kBlocked;
@@ -117,7 +119,7 @@ Relay::Step Relay::ReadAndWrite(Peer& from, Peer& to, Direction& direction,
   const auto bytes = std::span<const std::byte>(workspace.scratch).first(size);
   const ptrdiff_t written = Write(to, bytes, direction);
   if (written < 0) return Step::kWriteFailed;
-  if (written == size) return Step::kAgain;
+  if (written == size) return from.readable ? Step::kAgain : Step::kBlocked;
   const auto rest = bytes.subspan(written);
   direction.kept = workspace.buffers.Take();
   direction.kept_begin = 0;
@@ -140,7 +142,9 @@ Relay::Step Relay::PeekAndWrite(Peer& from, Peer& to, Direction& direction,
     error_ = EIO;
     return Step::kReadFailed;
   }
-  return written == size ? Step::kAgain : Step::kBlocked;
+  // What was not taken can be read again.
+  from.readable |= written < size;
+  return written == size && from.readable ? Step::kAgain : Step::kBlocked;
 }
 
 ptrdiff_t Relay::Write(Peer& to, std::span<const std::byte> bytes, Direction& direction) {
@@ -165,7 +169,11 @@ ptrdiff_t Relay::Read(Peer& from, std::span<std::byte> into, int flags) {
   do {
     size = recv(from.fd, into.data(), into.size(), flags);
   } while (size < 0 && errno == EINTR);
-  if (size > 0) return size;
+  if (size > 0) {
+    // That was all (epoll(7) on stream sockets), unless an end is behind it: that had its event.
+    if (static_cast<size_t>(size) < into.size() && !from.ending) from.readable = false;
+    return size;
+  }
   if (size == 0) {
     from.ended = true;
   } else if (errno == EAGAIN) {

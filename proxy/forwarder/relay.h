@@ -40,12 +40,21 @@ class Relay {
     kTimedOut,
   };
   enum class Side : uint8_t { kClient, kEndpoint };
-  enum class Readiness : uint8_t { kRead = 1, kWrite = 2, kBoth = 3 };
+  // Bits of what an event says.
+  enum Readiness : uint8_t {
+    kRead = 1,
+    kWrite = 2,
+    kBoth = 3,
+    kEnd = 4,    // the end of the stream, or an error, comes after what can be read
+    kError = 8,  // the socket has one to tell
+  };
 
-  // The sockets are non-blocking, connected, and stay the caller's. Both count as ready at first.
+  // The sockets are non-blocking, connected, and stay the caller's. They count as ready for what
+  // OnReady said, which may be called for a side before.
   void Start(int client_fd, int endpoint_fd);
 
-  void OnReady(Side side, Readiness what);
+  // `what` are bits of Readiness.
+  void OnReady(Side side, uint8_t what);
   Progress Run(RelayWorkspace& workspace);
 
   // Gives borrowed buffers back. To be called before the relay goes.
@@ -59,10 +68,11 @@ class Relay {
     int fd = -1;
     bool readable = false;
     bool writable = false;
+    bool ending = false;     // an end or an error is behind what can be read
     bool ended = false;      // its FIN was read
-    bool shut = false;       // it was sent ours
+    bool shut = false;       // it was sent ours, or will be by close
     bool lost = false;       // writing to it failed; what it sent before may still be read
-    bool unchecked = false;  // an event came that may stand for an error
+    bool unchecked = false;  // it has an error that was not looked at
   };
   // What was read on one side and not yet written on the other.
   struct Direction {

@@ -224,7 +224,7 @@ class ForwarderTest : public testing::Test {
 
   void StartForwarder(ForwarderOptions options = {}) {
     if (options.listen.empty()) options.listen = {At("127.0.0.1:0")};
-    options.original_destination = [this](int) {
+    options.original_destination = [this](int, IpFamily) {
       return dialled_.With([](const auto& dialled) { return dialled; });
     };
     auto started = Forwarder::Start(loop_, std::move(options));

@@ -209,6 +209,8 @@ class BareRelay : public testing::Test {
     MakePair(client_, client_side_);
     MakePair(endpoint_, endpoint_side_);
     relay_.Start(client_side_.get(), endpoint_side_.get());
+    relay_.OnReady(Relay::Side::kClient, Relay::kBoth);
+    relay_.OnReady(Relay::Side::kEndpoint, Relay::kBoth);
   }
   void TearDown() override {
     relay_.Release(workspace_->buffers);
