@@ -78,6 +78,18 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--ready-wait", out.ready_wait, "how long /ready waits for a first sync");
   AddFlag(app, "--drain-time", out.drain_time, "how long connections go on after SIGTERM");
   AddFlag(app, "--connect-timeout", out.connect_timeout, "before another endpoint is tried");
+  app.add_option(
+         "--udp", out.udp,
+         "off or tproxy: forward UDP too, as portolan-init was told; needs CAP_NET_RAW at the "
+         "start, which is given up then")
+      ->check(CLI::IsMember({"off", "tproxy"}))
+      ->capture_default_str();
+  app.add_option("--udp-flows", out.udp_flows,
+                 "UDP flows that a worker holds; one more ends the one idle for longest")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  AddFlag(app, "--udp-timeout", out.udp_timeout, "idle time of a UDP flow that was never answered");
+  AddFlag(app, "--udp-stream-timeout", out.udp_stream_timeout, "idle time of one that was");
   app.add_option("--eject-after", out.eject_after,
                  "failures to connect in a row after which an endpoint is passed over; 0: never")
       ->capture_default_str();

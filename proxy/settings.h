@@ -54,6 +54,12 @@ struct Settings {
   // How long connections may go on after SIGTERM.
   absl::Duration drain_time = absl::Seconds(5);
   absl::Duration connect_timeout = absl::Seconds(1);
+  // "tproxy": UDP is forwarded too, which needs CAP_NET_RAW at the start. "off": it is not.
+  std::string udp = "off";
+  // Most flows of a worker, and how long one may be idle: never answered, and answered.
+  size_t udp_flows = 4096;
+  absl::Duration udp_timeout = absl::Seconds(30);
+  absl::Duration udp_stream_timeout = absl::Seconds(120);
   // Failures in a row after which an endpoint is passed over (0: never), and for how long at first.
   uint32_t eject_after = 3;
   absl::Duration eject_for = absl::Seconds(5);

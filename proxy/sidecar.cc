@@ -13,6 +13,7 @@
 #include "common/process_metrics.h"
 #include "common/status.h"
 #include "proxy/forwarder/descriptors.h"
+#include "proxy/privileges.h"
 
 namespace portolan::proxy {
 namespace {
@@ -64,8 +65,20 @@ void AddCoreDnsMetrics(MetricFamilies& families) {
                    0);
 }
 
+// The first thing of all: threads that are there already would keep what they may.
+absl::StatusOr<std::vector<UdpSockets>> OpenUdp(const Settings& settings) {
+  const auto workers = static_cast<size_t>(settings.concurrency);
+  if (settings.udp == "off") return std::vector<UdpSockets>(workers);
+  if (auto status = RaiseNetRaw(); !status.ok()) return status;
+  auto sockets = OpenUdpSockets(Usable(settings.forward_listen), workers);
+  if (!sockets.ok()) return sockets.status();
+  if (auto status = DropPrivileges(); !status.ok()) return status;
+  return sockets;
+}
+
 nlohmann::json ToJson(const ConnectionInfo& info) {
-  return {{"state", info.state == ConnectionInfo::State::kJoined ? "joined" : "connecting"},
+  return {{"protocol", info.protocol == Protocol::kUdp ? "udp" : "tcp"},
+          {"state", info.state == ConnectionInfo::State::kJoined ? "joined" : "connecting"},
           {"client", info.client.ToString()},
           {"dialled", info.dialled.ToString()},
           {"endpoint", info.endpoint.ToString()},
@@ -104,8 +117,10 @@ Sidecar::~Sidecar() {
 }
 
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Settings settings) {
+  auto udp = OpenUdp(settings);
+  if (!udp.ok()) return udp.status();
   std::unique_ptr<Sidecar> sidecar(new Sidecar(loop, std::move(settings)));
-  if (auto status = sidecar->OpenWorkers(); !status.ok()) return status;
+  if (auto status = sidecar->OpenWorkers(*std::move(udp)); !status.ok()) return status;
   if (auto status = sidecar->dns_config_.UseOwn(); !status.ok()) return status;
   if (auto status = sidecar->OpenPages(); !status.ok()) return status;
   if (auto status = sidecar->StartFeed(); !status.ok()) return status;
@@ -113,7 +128,7 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Setting
   return sidecar;
 }
 
-absl::Status Sidecar::OpenWorkers() {
+absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   const auto descriptors = RaiseDescriptorLimit();
   if (!descriptors.ok()) return descriptors.status();
   const auto workers = static_cast<size_t>(settings_.concurrency);
@@ -129,26 +144,35 @@ absl::Status Sidecar::OpenWorkers() {
   options.forwarder.balancer.eject_after = settings_.eject_after;
   options.forwarder.balancer.eject_for = settings_.eject_for;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);
+  options.udp = {.max_flows = UdpFlowsPerWorker(*descriptors, workers, settings_.udp_flows),
+                 .timeout = settings_.udp_timeout,
+                 .stream_timeout = settings_.udp_stream_timeout};
   options.want_address = [this](const IpAddress& ip) {
     loop_.Post([this, ip] { feed_->WantAddress(ip); });
   };
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;
+  std::vector<std::shared_ptr<const UdpCounters>> udp_forwarders;
+  std::vector<SocketAddress> udp_listen;
+  for (const auto& listener : udp.front().listeners) udp_listen.push_back(listener.address);
   for (size_t i = 0; i < workers; ++i) {
     options.worker = i;
-    auto worker = Worker::Open(options);
+    auto worker = Worker::Open(options, std::move(udp[i]));
     if (!worker.ok()) return worker.status();
     // Where port 0 was asked for, the others share what the first was given.
     options.dns_listen = (*worker)->dns_addresses();
     options.forwarder.listen = (*worker)->forward_addresses();
     forwarders.push_back((*worker)->forwarder_counters());
+    if (auto counters = (*worker)->udp_counters()) udp_forwarders.push_back(std::move(counters));
     metrics_.AddSource([w = worker->get()](auto& families) { w->CollectMetrics(families); });
     workers_.push_back(*std::move(worker));
   }
   metrics_.AddSource(ForwarderMetrics(std::move(forwarders)));
+  metrics_.AddSource(UdpMetrics(std::move(udp_forwarders)));
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
     log::info("forwarder on {}", address.ToString());
   }
+  for (const auto& address : udp_listen) log::info("forwarder on UDP {}", address.ToString());
   return absl::OkStatus();
 }
 

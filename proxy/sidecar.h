@@ -29,14 +29,15 @@ namespace portolan::proxy {
 class Sidecar : private FeedDelegate, private AdminSource {
  public:
   // Opens all sockets and reads the Corefile, the CAs and the state on disk. An error names what
-  // failed.
+  // failed. With UDP it gives up the privileges of the process: to be called before there is a
+  // second thread.
   static absl::StatusOr<std::unique_ptr<Sidecar>> Start(EventLoop& loop, Settings settings);
   ~Sidecar() override;
 
  private:
   Sidecar(EventLoop& loop, Settings settings);
 
-  absl::Status OpenWorkers();
+  absl::Status OpenWorkers(std::vector<UdpSockets> udp);
   absl::Status OpenPages();
   absl::Status StartFeed();
 

@@ -1,10 +1,11 @@
 #include "proxy/worker.h"
 
+#include <iterator>
 #include <utility>
 
 namespace portolan::proxy {
 
-absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& options) {
+absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& options, UdpSockets udp) {
   std::unique_ptr<Worker> worker(new Worker());
   auto server = dns::Server::Start(
       worker->loop_,
@@ -15,6 +16,10 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   if (!forwarder.ok()) return forwarder.status();
   worker->forwarder_ = *std::move(forwarder);
   worker->forward_addresses_ = worker->forwarder_->addresses();
+  if (!udp.listeners.empty()) {
+    worker->udp_ = std::make_unique<UdpForwarder>(worker->loop_, std::move(udp), options.udp,
+                                                  worker->forwarder_->balancer());
+  }
   worker->options_ = options;
   worker->address_waits_ =
       std::make_unique<AddressWaits>(worker->loop_, worker->cluster_data_, options.want_address);
@@ -44,8 +49,10 @@ void Worker::SetFeedConnected(bool connected) {
 }
 
 void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
-  loop_.Post(
-      [this, routes = std::move(routes)]() mutable { forwarder_->SetRoutes(std::move(routes)); });
+  loop_.Post([this, routes = std::move(routes)]() mutable {
+    if (udp_ != nullptr) udp_->SetRoutes(routes);
+    forwarder_->SetRoutes(std::move(routes));
+  });
 }
 
 void Worker::SetPodResolvers(ResolvConf resolvers) {
@@ -76,7 +83,15 @@ void Worker::UseConfig(const dns::Config& config) {
 }
 
 void Worker::ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take) {
-  loop_.Post([this, max, take = std::move(take)] { take(forwarder_->Connections(max)); });
+  loop_.Post([this, max, take = std::move(take)] {
+    std::vector<ConnectionInfo> all = forwarder_->Connections(max);
+    if (udp_ != nullptr) {
+      std::vector<ConnectionInfo> flows = udp_->Flows(max);
+      all.insert(all.end(), std::make_move_iterator(flows.begin()),
+                 std::make_move_iterator(flows.end()));
+    }
+    take(std::move(all));
+  });
 }
 
 void Worker::CountWaiting(std::function<void(size_t)> take) {

@@ -24,6 +24,8 @@
 #include "dns/server/server.h"
 #include "dns/upstream/upstream.h"
 #include "proxy/forwarder/forwarder.h"
+#include "proxy/forwarder/udp_forwarder.h"
+#include "proxy/forwarder/udp_sockets.h"
 #include "proxy/on_demand.h"
 
 namespace portolan::proxy {
@@ -39,14 +41,16 @@ struct WorkerOptions {
   size_t worker = 0;
   size_t workers = 1;
   ForwarderOptions forwarder;
+  UdpForwarderOptions udp;
   // Has the feed bring who has an address; called on the worker's thread.
   std::function<void(const IpAddress&)> want_address;
 };
 
 class Worker {
  public:
-  // Listens, but answers nothing before Run. An error names the address.
-  static absl::StatusOr<std::unique_ptr<Worker>> Open(const WorkerOptions& options);
+  // Listens, but answers nothing before Run. An error names the address. Without listeners in `udp`
+  // no UDP is forwarded.
+  static absl::StatusOr<std::unique_ptr<Worker>> Open(const WorkerOptions& options, UdpSockets udp);
   // Stops the thread; open connections are reset.
   ~Worker();
   Worker(const Worker&) = delete;
@@ -63,7 +67,7 @@ class Worker {
   // Queries under way end by the configuration they began with.
   void SetConfig(std::shared_ptr<const dns::Config> config);
 
-  // Calls `take` on the worker's thread with at most `max` connections.
+  // Calls `take` on the worker's thread with at most `max` connections and as many UDP flows.
   void ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take);
 
   // Calls `take` on the worker's thread with the number of queries that wait for an answer.
@@ -80,6 +84,10 @@ class Worker {
   void CollectMetrics(MetricFamilies& families) const;
   std::shared_ptr<const ForwarderCounters> forwarder_counters() const {
     return forwarder_->counters();
+  }
+  // Null if no UDP is forwarded.
+  std::shared_ptr<const UdpCounters> udp_counters() const {
+    return udp_ == nullptr ? nullptr : udp_->counters();
   }
 
  private:
@@ -99,6 +107,7 @@ class Worker {
   // Those in force. Written on the worker's thread, read by the metrics page.
   Guarded<std::unique_ptr<dns::Chains>> chains_;
   std::unique_ptr<Forwarder> forwarder_;
+  std::unique_ptr<UdpForwarder> udp_;  // uses the forwarder's balancer
   std::vector<SocketAddress> forward_addresses_;
   std::thread thread_;
 };

@@ -30,6 +30,11 @@ size_t ConnectionsPerWorker(uint64_t descriptors, size_t workers) {
   return static_cast<size_t>(std::clamp<uint64_t>(share, 1, 50'000));
 }
 
+size_t UdpFlowsPerWorker(uint64_t descriptors, size_t workers, size_t most) {
+  const uint64_t share = ForConnections(descriptors) / 8 / std::max<size_t>(workers, 1);
+  return static_cast<size_t>(std::clamp<uint64_t>(share, 1, std::max<size_t>(most, 1)));
+}
+
 size_t DnsConnectionsPerListener(uint64_t descriptors, size_t listeners) {
   const uint64_t share = ForConnections(descriptors) / 8 / std::max<size_t>(listeners, 1);
   return static_cast<size_t>(std::clamp<uint64_t>(share, 1, 256));

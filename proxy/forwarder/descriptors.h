@@ -16,6 +16,10 @@ absl::StatusOr<uint64_t> RaiseDescriptorLimit();
 // quarters of what upstreams, the feed and the admin interface leave. At least 1, at most 50,000.
 size_t ConnectionsPerWorker(uint64_t descriptors, size_t workers);
 
+// UDP flows that each of `workers` may have open, `most` at most: one socket each, another eighth.
+// At least 1.
+size_t UdpFlowsPerWorker(uint64_t descriptors, size_t workers, size_t most);
+
 // Clients that each of `listeners` for DNS over TCP may have: an eighth of the same. At least 1, at
 // most 256.
 size_t DnsConnectionsPerListener(uint64_t descriptors, size_t listeners);

@@ -64,6 +64,7 @@ struct ForwarderOptions {
 struct ConnectionInfo {
   enum class State { kConnecting, kJoined };
 
+  Protocol protocol = Protocol::kTcp;
   State state = State::kConnecting;
   SocketAddress client;
   SocketAddress dialled;
@@ -97,6 +98,8 @@ class Forwarder {
   std::vector<SocketAddress> addresses() const;
   std::vector<ConnectionInfo> Connections(size_t max);
   std::shared_ptr<const ForwarderCounters> counters() const { return counters_; }
+  // For who forwards other protocols on this worker; lives as long as the forwarder.
+  Balancer& balancer() { return balancer_; }
   // Lent to slow readers at the moment.
   size_t buffers_in_use() const { return workspace_->buffers.lent(); }
 

@@ -118,7 +118,7 @@ TEST_P(CapturedPod, TcpQueryReachesSidecarAndShowsTheNameserverItWasMeantFor) {
   const Fd application = ConnectAs(kApplicationUid, {at_.nameserver, 53});
   const Fd accepted = Accept(dns_tcp_);
   ASSERT_TRUE(accepted.valid());
-  EXPECT_EQ(OriginalDestination(accepted, family()), (SocketAddress{at_.nameserver, 53}));
+  EXPECT_EQ(OriginalDestinationOf(accepted, family()), (SocketAddress{at_.nameserver, 53}));
   EXPECT_EQ(PeerOf(application), (SocketAddress{at_.nameserver, 53}));
   char answer[6] = {};
   EXPECT_EQ(write(accepted.get(), "answer", 6), 6);
@@ -134,7 +134,7 @@ TEST_P(CapturedPod, ServiceAndPodConnectionsReachTheForwarderWithTheirDestinatio
     const Fd application = ConnectAs(kApplicationUid, to);
     const Fd accepted = Accept(forwarder_);
     ASSERT_TRUE(accepted.valid()) << to.ToString();
-    EXPECT_EQ(OriginalDestination(accepted, family()), to);
+    EXPECT_EQ(OriginalDestinationOf(accepted, family()), to);
   }
 }
 
@@ -210,7 +210,7 @@ TEST_P(CapturedPod, ConnectionsBeyondTheRangesPassInClusterModeAndAreCapturedInA
   const Fd captured = ConnectAs(kApplicationUid, {at_.outside, 443});
   const Fd accepted = Accept(forwarder_);
   ASSERT_TRUE(accepted.valid());
-  EXPECT_EQ(OriginalDestination(accepted, family()), (SocketAddress{at_.outside, 443}));
+  EXPECT_EQ(OriginalDestinationOf(accepted, family()), (SocketAddress{at_.outside, 443}));
 }
 
 TEST_P(CapturedPod, IncludedAddressesAndPortsAreCaptured) {

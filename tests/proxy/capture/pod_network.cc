@@ -185,7 +185,7 @@ SocketAddress PeerOf(const Fd& socket) {
   return *SocketAddress::From(reinterpret_cast<sockaddr*>(&raw), length);
 }
 
-SocketAddress OriginalDestination(const Fd& accepted, IpFamily family) {
+SocketAddress OriginalDestinationOf(const Fd& accepted, IpFamily family) {
   sockaddr_storage raw;
   socklen_t length = sizeof raw;
   const int level = family == IpFamily::kIpv4 ? SOL_IP : SOL_IPV6;

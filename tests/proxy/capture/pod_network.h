@@ -73,7 +73,7 @@ Fd Accept(const Fd& listener, int timeout_ms = 2000);
 uint16_t PortOf(const Fd& socket);
 SocketAddress PeerOf(const Fd& socket);
 // Where the client meant to connect to.
-SocketAddress OriginalDestination(const Fd& accepted, IpFamily family);
+SocketAddress OriginalDestinationOf(const Fd& accepted, IpFamily family);
 
 void Send(const Fd& socket, const SocketAddress& to, const std::string& datagram);
 struct Received {

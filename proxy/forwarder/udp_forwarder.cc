@@ -1,0 +1,332 @@
+#include "proxy/forwarder/udp_forwarder.h"
+
+#include <event2/event.h>
+#include <linux/sock_diag.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "common/monotonic.h"
+
+namespace portolan::proxy {
+namespace {
+
+// Taken from one socket before other events have their turn.
+constexpr int kBatchesPerTurn = 4;
+constexpr absl::Duration kSweepEvery = absl::Seconds(1);
+constexpr absl::Duration kOverrunEvery = absl::Seconds(1);
+// A refusal takes no longer. Who sends on after that has an endpoint that listens, answer or not.
+constexpr absl::Duration kRefusedWithin = absl::Seconds(1);
+
+// Whether the endpoint is in the directory and serves, eligible for new flows or not: kube-proxy
+// forgets the flows of others alone.
+bool Serves(const Route& route, const SocketAddress& address) {
+  for (const auto& slice : route.slices) {
+    const bool has_port =
+        std::any_of(slice->ports.begin(), slice->ports.end(), [&](const EndpointPort& port) {
+          return port.port == address.port && port.protocol == Protocol::kUdp &&
+                 port.name == route.target->port_name;
+        });
+    if (!has_port) continue;
+    for (const Endpoint& endpoint : slice->endpoints) {
+      if (endpoint.addresses.empty() || endpoint.addresses.front() != address.ip) continue;
+      if (endpoint.conditions.ready || endpoint.conditions.serving) return true;
+    }
+  }
+  return false;
+}
+
+bool IsSame(const std::weak_ptr<const Route>& one, const std::shared_ptr<const Route>& other) {
+  return !one.owner_before(other) && !other.owner_before(one);
+}
+
+// What ICMP said of a datagram sent earlier, ip(7); the socket works on.
+bool IsIcmpError(int error) {
+  return error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+         error == EHOSTDOWN || error == EPROTO || error == ENOPROTOOPT || error == EACCES;
+}
+
+bool IsBufferFull(int error) { return error == EAGAIN || error == ENOBUFS || error == ENOMEM; }
+
+}  // namespace
+
+struct UdpForwarder::Listening {
+  Fd fd;
+  SocketAddress address;
+  EventLoop::Watch watch;
+  absl::Duration overrun_noted;
+  uint32_t overrun = 0;  // since the socket was opened
+
+  // Or it was sent here without TPROXY.
+  bool IsOwn(const SocketAddress& dialled) const {
+    return dialled.port == address.port &&
+           (dialled.ip == address.ip || dialled.ip.is_loopback() || dialled.ip.is_unspecified() ||
+            address.ip.is_unspecified());
+  }
+};
+
+UdpForwarder::UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOptions options,
+                           Balancer& balancer)
+    : loop_(loop),
+      options_(options),
+      balancer_(balancer),
+      sweep_(loop.AddTimer([this] { Sweep(); })),
+      answers_v4_(std::move(sockets.answers_v4)),
+      answers_v6_(std::move(sockets.answers_v6)) {
+  for (UdpSockets::Listener& listener : sockets.listeners) {
+    auto& listening = listening_.emplace_back(std::make_unique<Listening>());
+    listening->fd = std::move(listener.fd);
+    listening->address = listener.address;
+    listening->watch = loop.AddWatch(listening->fd.get(), EventLoop::Interest::kRead,
+                                     [this, self = listening.get()] { TakeFrom(*self); });
+  }
+}
+
+UdpForwarder::~UdpForwarder() {
+  while (UdpFlow* flow = flows_.Oldest()) End(*flow, counters_->cut);
+}
+
+void UdpForwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
+  routes_ = std::move(routes);
+  ++routes_version_;
+}
+
+void UdpForwarder::TakeFrom(Listening& listening) {
+  now_ = Monotonic();
+  NoteOverrun(listening);
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    // An unconnected socket has no errors of others to tell.
+    if (batch_->Receive(listening.fd.get()) != 0) return;
+    const size_t size = batch_->size();
+    for (size_t begin = 0; begin < size;) begin = ForwardRun(listening, begin);
+    if (size < DatagramBatch::kMost) return;
+  }
+}
+
+void UdpForwarder::NoteOverrun(Listening& listening) {
+  if (now_ - listening.overrun_noted < kOverrunEvery) return;
+  listening.overrun_noted = now_;
+  uint32_t info[SK_MEMINFO_VARS] = {};
+  socklen_t length = sizeof info;
+  if (getsockopt(listening.fd.get(), SOL_SOCKET, SO_MEMINFO, info, &length) != 0) return;
+  counters_->overrun.Add(info[SK_MEMINFO_DROPS] - listening.overrun);  // right also when it wraps
+  listening.overrun = info[SK_MEMINFO_DROPS];
+}
+
+// Sends on those from `begin` on that belong to one flow; the first one that does not.
+size_t UdpForwarder::ForwardRun(const Listening& listening, size_t begin) {
+  const auto drop = [&](Counter& why) {
+    why.Add();
+    return begin + 1;
+  };
+  if (batch_->truncated(begin)) return drop(counters_->truncated);
+  const auto client = batch_->source(begin);
+  const auto dialled = batch_->dialled(begin);
+  if (!client.has_value() || !dialled.has_value()) return drop(counters_->no_destination);
+  if (listening.IsOwn(*dialled)) return drop(counters_->loop_refused);
+  size_t end = begin + 1;
+  while (end < batch_->size() && !batch_->truncated(end) && batch_->source(end) == client &&
+         batch_->dialled(end) == dialled) {
+    ++end;
+  }
+  SendRun({*client, *dialled}, begin, end);
+  return end;
+}
+
+void UdpForwarder::SendRun(const UdpFlowKey& key, size_t begin, size_t end) {
+  bool refused = false;
+  while (begin < end) {
+    Counter* dropped = nullptr;
+    UdpFlow* flow = FlowFor(key, dropped);
+    if (flow == nullptr) return dropped->Add(end - begin);
+    flows_.Touch(*flow, now_);
+    const DatagramBatch::Sent sent = batch_->SendOn(flow->fd.get(), begin, end);
+    (flow->target == nullptr ? counters_->passed_through : counters_->forwarded).Add(sent.count);
+    for (size_t i = begin; i < begin + sent.count; ++i) {
+      flow->bytes_up += batch_->payload(i).size();
+      counters_->bytes_up.Add(batch_->payload(i).size());
+    }
+    begin += sent.count;
+    if (sent.error == 0) {
+      if (now_ - flow->opened_at > kRefusedWithin) OnAnswering(*flow);
+    } else if (IsBufferFull(sent.error)) {
+      return counters_->buffer_full.Add(end - begin);
+    } else if (IsIcmpError(sent.error) && !std::exchange(refused, true)) {
+      // What an earlier datagram met. This one was not sent: it goes to another endpoint.
+      OnRefused(*flow);
+    } else {
+      counters_->unreachable.Add();
+      ++begin;
+    }
+  }
+}
+
+UdpFlow* UdpForwarder::FlowFor(const UdpFlowKey& key, Counter*& dropped) {
+  UdpFlow* flow = flows_.Find(key);
+  if (flow == nullptr) return Open(key, {}, dropped);
+  if (flow->refused) {
+    const SocketAddress refused = flow->endpoint;
+    End(*flow, counters_->refused_ended);
+    return Open(key, {&refused, 1}, dropped);
+  }
+  if (IsCurrent(*flow)) return flow;
+  End(*flow, counters_->rerouted);
+  return Open(key, {}, dropped);
+}
+
+bool UdpForwarder::IsCurrent(UdpFlow& flow) const {
+  if (flow.routes_version == routes_version_) return true;
+  flow.routes_version = routes_version_;
+  const RouteTable::Lookup found = routes_->Find(flow.key.dialled, Protocol::kUdp);
+  if (found.route == nullptr) {
+    return flow.target == nullptr && (found.match == RouteTable::Match::kNotAService ||
+                                      found.match == RouteTable::Match::kEndpointsUnknown);
+  }
+  const std::shared_ptr<const Route>& route = *found.route;
+  if (flow.target != route->target) return false;
+  if (!IsSame(flow.route, route) && !Serves(*route, flow.endpoint)) return false;
+  flow.route = route;
+  return true;
+}
+
+UdpFlow* UdpForwarder::Open(const UdpFlowKey& key, std::span<const SocketAddress> refused,
+                            Counter*& dropped) {
+  const auto drop = [&](Counter& why) {
+    dropped = &why;
+    return nullptr;
+  };
+  const RouteTable::Lookup found = routes_->Find(key.dialled, Protocol::kUdp);
+  if (found.match == RouteTable::Match::kNoSuchPort) return drop(counters_->no_port);
+  if (found.match == RouteTable::Match::kNoEndpoints) return drop(counters_->no_endpoints);
+  if (found.match == RouteTable::Match::kNoLocalEndpoints) {
+    return drop(counters_->no_local_endpoints);
+  }
+  if (found.route != nullptr) {
+    const Route& route = **found.route;
+    if (!route.target->Enter(route.policy.max_connections)) return drop(counters_->over_limit);
+  }
+  if (flows_.size() >= options_.max_flows) End(*flows_.Oldest(), counters_->evicted);
+  if (flows_.size() == 0) sweep_.Start(kSweepEvery);
+  UdpFlow& flow = flows_.Add(key, now_);
+  flow.owner = this;
+  flow.endpoint = key.dialled;
+  flow.routes_version = routes_version_;
+  if (found.route != nullptr) ChooseEndpoint(flow, refused, *found.route);
+  if (Counter* failure = Connect(flow)) {
+    Discard(flow);
+    return drop(*failure);
+  }
+  counters_->opened.Add();
+  if (found.match == RouteTable::Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
+  return &flow;
+}
+
+void UdpForwarder::ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
+                                  const std::shared_ptr<const Route>& route) {
+  flow.target = route->target;
+  flow.route = route;
+  flow.used = balancer_.Take(*route, refused, now_);
+  // The only one there is may be back.
+  if (flow.used == nullptr) flow.used = balancer_.Take(*route, {}, now_);
+  flow.endpoint = flow.used->address;
+}
+
+// Null, or what the datagrams are to be counted as.
+Counter* UdpForwarder::Connect(UdpFlow& flow) {
+  const int family = flow.endpoint.ip.is_v4() ? AF_INET : AF_INET6;
+  flow.fd = Fd(socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!flow.fd.valid()) return &counters_->no_descriptor;
+  sockaddr_storage storage;
+  const socklen_t length = flow.endpoint.ToSockaddr(&storage);
+  if (connect(flow.fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
+    if (flow.used != nullptr) balancer_.Failed(*std::exchange(flow.used, nullptr), now_);
+    return &counters_->unreachable;
+  }
+  event_assign(
+      &flow.readable, loop_.base(), flow.fd.get(), EV_READ | EV_PERSIST,
+      [](evutil_socket_t, short, void* ready) {
+        auto& self = *static_cast<UdpFlow*>(ready);
+        self.owner->OnAnswers(self);
+      },
+      &flow);
+  return event_add(&flow.readable, nullptr) == 0 ? nullptr : &counters_->no_descriptor;
+}
+
+void UdpForwarder::OnRefused(UdpFlow& flow) {
+  counters_->refused.Add();
+  if (flow.used == nullptr) return;
+  balancer_.Failed(*std::exchange(flow.used, nullptr), now_);
+  flow.refused = true;
+}
+
+void UdpForwarder::OnAnswering(UdpFlow& flow) {
+  if (std::exchange(flow.answering, true) || flow.used == nullptr) return;
+  balancer_.Succeeded(*flow.used);
+}
+
+void UdpForwarder::End(UdpFlow& flow, Counter& how) {
+  how.Add();
+  counters_->finished.Add();
+  Discard(flow);
+}
+
+void UdpForwarder::Discard(UdpFlow& flow) {
+  if (event_initialized(&flow.readable) != 0) event_del(&flow.readable);
+  if (flow.used != nullptr) balancer_.Release(*flow.used);
+  if (flow.target != nullptr) flow.target->Leave();
+  flows_.Remove(flow);
+}
+
+void UdpForwarder::OnAnswers(UdpFlow& flow) {
+  now_ = Monotonic();
+  for (int i = 0; i < kBatchesPerTurn; ++i) {
+    const int error = batch_->Receive(flow.fd.get());
+    if (IsIcmpError(error)) return OnRefused(flow);
+    if (error != 0) return;
+    OnAnswering(flow);
+    flows_.SetAnswered(flow, now_);
+    for (size_t begin = 0; begin < batch_->size();) begin = Answer(flow, begin);
+    if (batch_->size() < DatagramBatch::kMost) return;
+  }
+}
+
+// Sends those from `begin` on to the client; the first one that is not dealt with.
+size_t UdpForwarder::Answer(UdpFlow& flow, size_t begin) {
+  const SocketAddress& from = flow.key.dialled;
+  const auto drop = [&](Counter& why, size_t count) {
+    why.Add(count);
+    return begin + count;
+  };
+  if (batch_->truncated(begin)) return drop(counters_->answer_truncated, 1);
+  size_t end = begin + 1;
+  while (end < batch_->size() && !batch_->truncated(end)) ++end;
+  const Fd& raw = from.ip.is_v4() ? answers_v4_ : answers_v6_;
+  const DatagramBatch::Sent sent = batch_->SendRaw(raw.get(), from, flow.key.client, begin, end);
+  counters_->answered.Add(sent.count);
+  for (size_t i = begin; i < begin + sent.count; ++i) {
+    flow.bytes_down += batch_->payload(i).size();
+    counters_->bytes_down.Add(batch_->payload(i).size());
+  }
+  begin += sent.count;
+  if (IsBufferFull(sent.error)) return drop(counters_->answer_buffer_full, end - begin);
+  if (sent.error == EMSGSIZE) return drop(counters_->answer_too_large, 1);
+  if (sent.error != 0) return drop(counters_->answer_failed, 1);
+  return begin;
+}
+
+void UdpForwarder::Sweep() {
+  now_ = Monotonic();
+  const auto end_idle = [&](bool answered, absl::Duration timeout) {
+    while (UdpFlow* flow = flows_.Oldest(answered)) {
+      if (now_ - flow->last_active < timeout) return;
+      End(*flow, counters_->idle);
+    }
+  };
+  end_idle(false, options_.timeout);
+  end_idle(true, options_.stream_timeout);
+  if (flows_.size() > 0) sweep_.Start(kSweepEvery);
+}
+
+}  // namespace portolan::proxy

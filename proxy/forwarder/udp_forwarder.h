@@ -1,0 +1,109 @@
+// The UDP forwarder of one worker: takes the datagrams that TPROXY led to it and carries each to an
+// endpoint of the Service that was dialled, or to the dialled address itself; what comes back goes
+// to the client from the address that it dialled.
+//
+//   destination                              what happens
+//   a Service's address and port             sent to an eligible endpoint (balancer.h), the same
+//   for
+//                                            all datagrams of a flow
+//   a Service without endpoints (or none     dropped
+//   that it may use), or with as many flows
+//   as it is to have
+//   a ClusterIP on a port it has not         dropped
+//   a Service whose endpoints are not known  passed through to the dialled address
+//   any other address                        passed through
+//   the forwarder's own listener             dropped
+//
+// A flow stays with its endpoint as long as that serves, be it as it terminates, whatever else
+// changes. With its next datagram it moves to another one when the endpoint is gone or has refused
+// (ICMP), or when the Service came, went or changed hands: a flow of the same key begins. It ends
+// when it was idle for long enough, or makes room as the oldest one.
+//
+// Nothing is queued: what the kernel does not take at once is dropped, as UDP may be. Every method
+// is called on the thread of the loop, or before it runs.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "common/event_loop.h"
+#include "common/ip.h"
+#include "proxy/forwarder/balancer.h"
+#include "proxy/forwarder/datagram_batch.h"
+#include "proxy/forwarder/forwarder.h"
+#include "proxy/forwarder/routes.h"
+#include "proxy/forwarder/udp_counters.h"
+#include "proxy/forwarder/udp_flows.h"
+#include "proxy/forwarder/udp_sockets.h"
+
+namespace portolan::proxy {
+
+struct UdpForwarderOptions {
+  size_t max_flows = 4096;  // at least 1
+  // Idle for so long a flow ends: one that was never answered, and one that was. As the kernel's
+  // connection tracker has them (nf_conntrack_udp_timeout, nf_conntrack_udp_timeout_stream).
+  absl::Duration timeout = absl::Seconds(30);
+  absl::Duration stream_timeout = absl::Seconds(120);
+};
+
+class UdpForwarder {
+ public:
+  // `balancer` outlives it.
+  UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOptions options,
+               Balancer& balancer);
+  ~UdpForwarder();
+  UdpForwarder(const UdpForwarder&) = delete;
+  UdpForwarder& operator=(const UdpForwarder&) = delete;
+
+  void SetRoutes(std::shared_ptr<const RouteTable> routes);
+
+  // At most `max` flows, as lines of /connections.
+  std::vector<ConnectionInfo> Flows(size_t max) const;
+  std::shared_ptr<const UdpCounters> counters() const { return counters_; }
+
+ private:
+  struct Listening;
+
+  void TakeFrom(Listening& listening);
+  size_t ForwardRun(const Listening& listening, size_t begin);
+  void SendRun(const UdpFlowKey& key, size_t begin, size_t end);
+  void NoteOverrun(Listening& listening);
+
+  UdpFlow* FlowFor(const UdpFlowKey& key, Counter*& dropped);
+  bool IsCurrent(UdpFlow& flow) const;
+  UdpFlow* Open(const UdpFlowKey& key, std::span<const SocketAddress> refused, Counter*& dropped);
+  void ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
+                      const std::shared_ptr<const Route>& route);
+  Counter* Connect(UdpFlow& flow);
+  void OnRefused(UdpFlow& flow);
+  void OnAnswering(UdpFlow& flow);
+  void End(UdpFlow& flow, Counter& how);
+  void Discard(UdpFlow& flow);
+
+  void OnAnswers(UdpFlow& flow);
+  size_t Answer(UdpFlow& flow, size_t begin);
+
+  void Sweep();
+
+  EventLoop& loop_;
+  const UdpForwarderOptions options_;
+  Balancer& balancer_;
+  const std::shared_ptr<UdpCounters> counters_ = std::make_shared<UdpCounters>();
+  const std::unique_ptr<DatagramBatch> batch_ = std::make_unique<DatagramBatch>();
+  absl::Duration now_;  // monotonic; when the batch was received
+
+  std::shared_ptr<const RouteTable> routes_ = std::make_shared<const RouteTable>();
+  uint64_t routes_version_ = 0;
+  UdpFlows flows_;
+  EventLoop::Timer sweep_;  // runs while there are flows
+
+  const Fd answers_v4_;
+  const Fd answers_v6_;
+  std::vector<std::unique_ptr<Listening>> listening_;
+};
+
+}  // namespace portolan::proxy
