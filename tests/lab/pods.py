@@ -35,6 +35,8 @@ class Shape:
     sidecar: bool = True
     # More flags for portolan-init.
     capture: tuple = ()
+    # Whether the sidecar forwards UDP.
+    udp: bool = False
 
     def resolver(self) -> str:
         if self.own_resolver:

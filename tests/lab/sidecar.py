@@ -18,6 +18,9 @@ HTTP_PORT = 15020
 # As the injected container's securityContext has it: no root, no capability, none to be gained.
 _UNPRIVILEGED = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--bounding-set=-all",
                  "--inh-caps=-all", "--no-new-privs"]
+# With `capabilities: {drop: [ALL], add: [NET_RAW]}` and `allowPrivilegeEscalation: true`, for an image whose program
+# has the file capability. setpriv itself still has root's rights; what env starts has what the file gives alone.
+_MAY_GET_NET_RAW = [*_UNPRIVILEGED[:4], "--bounding-set=-all,+net_raw", "--inh-caps=-all", "env"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,10 @@ class Sidecar:
 
     def start(self, *flags: str, before: tuple = ()) -> None:
         """flags: more of them. before: what goes before the program's own command line, such as prlimit or env."""
-        program = self._program_for_all() if before else portolan("portolan-proxy")
-        self.daemon = self._sandbox.start("portolan-proxy", [*_UNPRIVILEGED, *before, program, *self._argv, *flags])
+        rights, program = _UNPRIVILEGED, self._program_for_all() if before else portolan("portolan-proxy")
+        if self._sandbox.shape.udp:
+            rights, program, flags = _MAY_GET_NET_RAW, self.program_with_net_raw(), ("--udp", "tproxy", *flags)
+        self.daemon = self._sandbox.start("portolan-proxy", [*rights, *before, program, *self._argv, *flags])
         self.daemon.wait_ready(self.ready, f"/ready on port {HTTP_PORT} says 200")
 
     def _program_for_all(self) -> str:
@@ -103,6 +108,12 @@ class Sidecar:
         if not copy.exists():
             shutil.copy(portolan("portolan-proxy"), copy)
         return str(copy)
+
+    def program_with_net_raw(self) -> str:
+        """The program as an image has it that is to forward UDP."""
+        program = self._program_for_all()
+        run(["setcap", "cap_net_raw+p", program])
+        return program
 
     def kill(self) -> None:
         self.daemon.kill()
