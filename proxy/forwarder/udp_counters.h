@@ -41,6 +41,7 @@ struct UdpCounters {
   Counter cut;            // the forwarder ended
 
   Counter refused;            // ICMP errors from endpoints and dialled addresses
+  Counter rejected;           // ICMP errors sent to clients
   Counter endpoints_unknown;  // flows passed through as the Service's endpoints are not held
   Counter overrun;            // dropped by the kernel, as a listener's buffer was full
   Counter bytes_up;           // client to endpoint

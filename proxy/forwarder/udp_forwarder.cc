@@ -140,7 +140,10 @@ void UdpForwarder::SendRun(const UdpFlowKey& key, size_t begin, size_t end) {
   while (begin < end) {
     Counter* dropped = nullptr;
     UdpFlow* flow = FlowFor(key, dropped);
-    if (flow == nullptr) return dropped->Add(end - begin);
+    if (flow == nullptr) {
+      Reject(key);
+      return dropped->Add(end - begin);
+    }
     flows_.Touch(*flow, now_);
     const DatagramBatch::Sent sent = batch_->SendOn(flow->fd.get(), begin, end);
     (flow->target == nullptr ? counters_->passed_through : counters_->forwarded).Add(sent.count);
@@ -256,6 +259,7 @@ Counter* UdpForwarder::Connect(UdpFlow& flow) {
 
 void UdpForwarder::OnRefused(UdpFlow& flow) {
   counters_->refused.Add();
+  Reject(flow.key);
   if (flow.used == nullptr) return;
   balancer_.Failed(*std::exchange(flow.used, nullptr), now_);
   flow.refused = true;
@@ -277,6 +281,17 @@ void UdpForwarder::Discard(UdpFlow& flow) {
   if (flow.used != nullptr) balancer_.Release(*flow.used);
   if (flow.target != nullptr) flow.target->Leave();
   flows_.Remove(flow);
+}
+
+void UdpForwarder::Reject(const UdpFlowKey& key) {
+  sockaddr_storage client;
+  // A raw socket takes a port for a protocol, ipv6(7).
+  const socklen_t length = SocketAddress{key.client.ip, 0}.ToSockaddr(&client);
+  const PortUnreachable packet(key.client, key.dialled);
+  const ssize_t sent =
+      sendto(RawFor(key.dialled).get(), packet.bytes().data(), packet.bytes().size(), MSG_NOSIGNAL,
+             reinterpret_cast<const sockaddr*>(&client), length);
+  if (sent > 0) counters_->rejected.Add();
 }
 
 void UdpForwarder::OnAnswers(UdpFlow& flow) {
@@ -302,8 +317,8 @@ size_t UdpForwarder::Answer(UdpFlow& flow, size_t begin) {
   if (batch_->truncated(begin)) return drop(counters_->answer_truncated, 1);
   size_t end = begin + 1;
   while (end < batch_->size() && !batch_->truncated(end)) ++end;
-  const Fd& raw = from.ip.is_v4() ? answers_v4_ : answers_v6_;
-  const DatagramBatch::Sent sent = batch_->SendRaw(raw.get(), from, flow.key.client, begin, end);
+  const DatagramBatch::Sent sent =
+      batch_->SendRaw(RawFor(from).get(), from, flow.key.client, begin, end);
   counters_->answered.Add(sent.count);
   for (size_t i = begin; i < begin + sent.count; ++i) {
     flow.bytes_down += batch_->payload(i).size();

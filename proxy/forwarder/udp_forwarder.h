@@ -6,13 +6,16 @@
 //   a Service's address and port             sent to an eligible endpoint (balancer.h), the same
 //   for
 //                                            all datagrams of a flow
-//   a Service without endpoints (or none     dropped
+//   a Service without endpoints (or none     rejected
 //   that it may use), or with as many flows
 //   as it is to have
-//   a ClusterIP on a port it has not         dropped
+//   a ClusterIP on a port it has not         rejected
 //   a Service whose endpoints are not known  passed through to the dialled address
 //   any other address                        passed through
 //   the forwarder's own listener             dropped
+//
+// Rejected is what the kernel does to a port where nobody listens: ICMP says so, and the client's
+// socket, if it is connected, has the error ECONNREFUSED. So it is told of an endpoint's refusal.
 //
 // A flow stays with its endpoint as long as that serves, be it as it terminates, whatever else
 // changes. With its next datagram it moves to another one when the endpoint is gone or has refused
@@ -84,6 +87,7 @@ class UdpForwarder {
   void End(UdpFlow& flow, Counter& how);
   void Discard(UdpFlow& flow);
 
+  void Reject(const UdpFlowKey& key);
   void OnAnswers(UdpFlow& flow);
   size_t Answer(UdpFlow& flow, size_t begin);
 
@@ -100,6 +104,10 @@ class UdpForwarder {
   uint64_t routes_version_ = 0;
   UdpFlows flows_;
   EventLoop::Timer sweep_;  // runs while there are flows
+
+  const Fd& RawFor(const SocketAddress& dialled) const {
+    return dialled.ip.is_v4() ? answers_v4_ : answers_v6_;
+  }
 
   const Fd answers_v4_;
   const Fd answers_v6_;

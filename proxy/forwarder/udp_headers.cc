@@ -11,6 +11,7 @@ namespace {
 constexpr size_t kIpv4Bytes = 20;
 constexpr size_t kIpv6Bytes = 40;
 constexpr size_t kUdpBytes = 8;
+constexpr size_t kIcmpBytes = 8;
 constexpr uint8_t kHops = 64;
 
 void Put16(uint8_t* at, size_t value) {
@@ -40,52 +41,84 @@ uint64_t Sum(const void* data, size_t size, uint64_t sum) {
 uint16_t Folded(uint64_t sum) {
   while (sum >> 16 != 0) sum = (sum & 0xffff) + (sum >> 16);
   const auto checksum = static_cast<uint16_t>(~sum);
-  // 0 means that there is none.
+  // To UDP, 0 means that there is none; in this arithmetic it has a twin.
   return checksum == 0 ? 0xffff : checksum;
+}
+
+size_t IpBytes(const IpAddress& ip) { return ip.is_v4() ? kIpv4Bytes : kIpv6Bytes; }
+
+// The IP header in front of `size` bytes of `protocol`. REQUIRES: zeros at `at`.
+void PutIpHeader(uint8_t* at, const IpAddress& from, const IpAddress& to, uint8_t protocol,
+                 size_t size) {
+  if (from.is_v4()) {
+    at[0] = 0x45;  // version 4, five words
+    Put16(at + 2, kIpv4Bytes + size);
+    at[8] = kHops;
+    at[9] = protocol;
+    PutIp(at + 12, from);
+    PutIp(at + 16, to);
+  } else {
+    at[0] = 0x60;  // version 6
+    Put16(at + 4, size);
+    at[6] = protocol;
+    at[7] = kHops;
+    PutIp(at + 8, from);
+    PutIp(at + 24, to);
+  }
+}
+
+void PutUdpHeader(uint8_t* at, uint16_t from, uint16_t to, size_t size) {
+  Put16(at, from);
+  Put16(at + 2, to);
+  Put16(at + 4, kUdpBytes + size);
+}
+
+// The sum of the pseudo header: the addresses, which end the IP header in front of `at`, protocol
+// and length.
+uint64_t PseudoHeaderSum(const uint8_t* at, const IpAddress& ip, uint8_t protocol, size_t size) {
+  const size_t addresses = 2 * ip.bytes().size();
+  uint8_t rest[4] = {0, protocol, 0, 0};
+  Put16(rest + 2, size);
+  return Sum(rest, sizeof rest, Sum(at - addresses, addresses, 0));
+}
+
+void PutChecksum(uint8_t* at, uint64_t sum) {
+  const uint16_t checksum = Folded(sum);
+  std::memcpy(at, &checksum, sizeof checksum);
 }
 
 }  // namespace
 
 void UdpHeaders::Write(const SocketAddress& from, const SocketAddress& to,
                        std::span<const std::byte> payload) {
-  const bool v4 = from.ip.is_v4();
-  assert(v4 == to.ip.is_v4() && payload.size() <= MaxPayload(from.ip.family()));
-  const size_t ip_bytes = v4 ? kIpv4Bytes : kIpv6Bytes;
+  assert(from.ip.family() == to.ip.family() && payload.size() <= MaxPayload(from.ip.family()));
   const size_t udp_length = kUdpBytes + payload.size();
-  size_ = ip_bytes + kUdpBytes;
+  size_ = IpBytes(from.ip) + kUdpBytes;
   bytes_.fill(0);
-
-  uint8_t* ip = bytes_.data();
-  if (v4) {
-    ip[0] = 0x45;  // version 4, five words
-    Put16(ip + 2, kIpv4Bytes + udp_length);
-    ip[8] = kHops;
-    ip[9] = IPPROTO_UDP;
-    PutIp(ip + 12, from.ip);
-    PutIp(ip + 16, to.ip);
-  } else {
-    ip[0] = 0x60;  // version 6
-    Put16(ip + 4, udp_length);
-    ip[6] = IPPROTO_UDP;
-    ip[7] = kHops;
-    PutIp(ip + 8, from.ip);
-    PutIp(ip + 24, to.ip);
-  }
-
-  uint8_t* udp = ip + ip_bytes;
-  Put16(udp, from.port);
-  Put16(udp + 2, to.port);
-  Put16(udp + 4, udp_length);
-
-  // Over a pseudo header (addresses, protocol, length), the UDP header and the payload.
-  const size_t addresses = 2 * from.ip.bytes().size();
-  uint8_t pseudo[4] = {0, IPPROTO_UDP, 0, 0};
-  Put16(pseudo + 2, udp_length);
-  uint64_t sum = Sum(udp - addresses, addresses, 0);
-  sum = Sum(pseudo, sizeof pseudo, sum);
+  PutIpHeader(bytes_.data(), from.ip, to.ip, IPPROTO_UDP, udp_length);
+  uint8_t* udp = bytes_.data() + IpBytes(from.ip);
+  PutUdpHeader(udp, from.port, to.port, payload.size());
+  uint64_t sum = PseudoHeaderSum(udp, from.ip, IPPROTO_UDP, udp_length);
   sum = Sum(udp, kUdpBytes, sum);
-  const uint16_t checksum = Folded(Sum(payload.data(), payload.size(), sum));
-  std::memcpy(udp + 6, &checksum, sizeof checksum);
+  PutChecksum(udp + 6, Sum(payload.data(), payload.size(), sum));
+}
+
+PortUnreachable::PortUnreachable(const SocketAddress& client, const SocketAddress& dialled) {
+  assert(client.ip.family() == dialled.ip.family());
+  const bool v4 = client.ip.is_v4();
+  const auto protocol = static_cast<uint8_t>(v4 ? int{IPPROTO_ICMP} : int{IPPROTO_ICMPV6});
+  const size_t icmp_length = kIcmpBytes + IpBytes(client.ip) + kUdpBytes;
+  size_ = IpBytes(client.ip) + icmp_length;
+  PutIpHeader(bytes_.data(), dialled.ip, client.ip, protocol, icmp_length);
+  uint8_t* icmp = bytes_.data() + IpBytes(client.ip);
+  icmp[0] = v4 ? 3 : 1;  // destination unreachable
+  icmp[1] = v4 ? 3 : 4;  // port
+  // The headers of what cannot be delivered, as far as they name a socket.
+  uint8_t* about = icmp + kIcmpBytes;
+  PutIpHeader(about, client.ip, dialled.ip, IPPROTO_UDP, kUdpBytes);
+  PutUdpHeader(about + IpBytes(client.ip), client.port, dialled.port, 0);
+  const uint64_t pseudo = v4 ? 0 : PseudoHeaderSum(icmp, client.ip, protocol, icmp_length);
+  PutChecksum(icmp + 2, Sum(icmp, icmp_length, pseudo));
 }
 
 }  // namespace portolan::proxy

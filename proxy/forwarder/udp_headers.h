@@ -1,5 +1,6 @@
-// The IP and UDP headers of a datagram that goes out through a raw socket (RFC 791, RFC 8200,
-// RFC 768). Any thread.
+// What goes out through a raw socket: the IP and UDP headers of a datagram (RFC 791, RFC 8200,
+// RFC 768), and ICMP's word that there is nobody (RFC 792, RFC 4443). IPv4's header checksum and
+// identification are left to the kernel, which fills both in, raw(7). Any thread.
 #pragma once
 
 #include <array>
@@ -19,8 +20,7 @@ class UdpHeaders {
     return family == IpFamily::kIpv4 ? 65'535 - 28 : 65'535 - 8;
   }
 
-  // For `payload` from `from` to `to`, with the checksum of UDP. IPv4's header checksum and
-  // identification are left to the kernel, which fills both in, raw(7).
+  // For `payload` from `from` to `to`, with the checksum of UDP.
   // REQUIRES: addresses of one family; at most MaxPayload bytes.
   void Write(const SocketAddress& from, const SocketAddress& to,
              std::span<const std::byte> payload);
@@ -29,6 +29,20 @@ class UdpHeaders {
 
  private:
   std::array<uint8_t, 48> bytes_;
+  size_t size_ = 0;
+};
+
+// A whole packet: port unreachable, about a datagram that `client` sent to `dialled`, as `dialled`
+// would say it itself. The kernel tells it to the client's socket if that is connected.
+class PortUnreachable {
+ public:
+  // REQUIRES: addresses of one family.
+  PortUnreachable(const SocketAddress& client, const SocketAddress& dialled);
+
+  std::span<const uint8_t> bytes() const { return {bytes_.data(), size_}; }
+
+ private:
+  std::array<uint8_t, 96> bytes_{};
   size_t size_ = 0;
 };
 

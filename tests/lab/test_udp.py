@@ -174,9 +174,10 @@ def test_a_flow_moves_when_its_endpoint_is_removed(pod, cluster, nothing_dropped
             cluster.stop_pod(cluster.pods["echo-3"])
 
 
-def test_without_endpoints_it_is_dropped_and_counted(pod, nothing_dropped):
+def test_without_endpoints_it_is_refused_at_once_and_counted(pod, nothing_dropped):
     before = _metric(pod, "datagrams_total", outcome="no_endpoints")
-    assert _peer(pod, "ask", _NOBODY, 7, 1) == ["timeout"]
+    asked = pod.exec(PYTHON, "-B", _PEER, "connected", _NOBODY, "7", "1", timeout=2)
+    assert "ConnectionRefusedError" in asked.stderr
     assert _metric(pod, "datagrams_total", outcome="no_endpoints") == before + 1
 
 

@@ -1,58 +1,22 @@
-// No heap allocation while bytes flow or connections come and go. A binary of its own, as it
-// replaces operator new and libevent's allocator.
-#include <event2/event.h>
+// No heap allocation while bytes flow or connections come and go.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
+#include "tests/proxy/forwarder/allocations.h"
 #include "tests/proxy/forwarder/loopback.h"
-
-namespace {
-
-// Set on the forwarder's thread alone.
-thread_local bool counting = false;
-thread_local uint64_t allocations = 0;
-
-void* Count(void* block) {
-  if (counting) ++allocations;
-  return block;
-}
-
-}  // namespace
-
-// Not inlined: g++ 12 takes the free() that it would then see for a mismatch with operator new.
-[[gnu::noinline]] void* operator new(size_t size) {
-  void* block = Count(std::malloc(size));
-  if (block == nullptr) throw std::bad_alloc();
-  return block;
-}
-[[gnu::noinline]] void operator delete(void* block) noexcept { std::free(block); }
-[[gnu::noinline]] void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 namespace portolan::proxy {
 namespace {
 
 class Allocations : public ForwarderTest {
  protected:
-  static void SetUpTestSuite() {
-    event_set_mem_functions(
-        [](size_t size) { return Count(std::malloc(size)); },
-        [](void* block, size_t size) { return Count(std::realloc(block, size)); }, std::free);
-  }
+  static void SetUpTestSuite() { CountLibeventToo(); }
 
   // Of the forwarder's thread while `work` runs on this one.
   template <typename F>
   uint64_t During(F&& work) {
-    OnLoop([] {
-      allocations = 0;
-      counting = true;
-    });
+    OnLoop(StartCounting);
     work();
-    return OnLoop([] {
-      counting = false;
-      return allocations;
-    });
+    return OnLoop(StopCounting);
   }
 
   // What the counting itself costs.

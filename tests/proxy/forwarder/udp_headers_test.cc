@@ -47,5 +47,19 @@ TEST(UdpHeaders, LargestDatagramFillsTheLengths) {
   EXPECT_TRUE(Hex(kServer4, kClient4, largest).starts_with("4500ffff"));
 }
 
+TEST(PortUnreachable, NamesTheDatagramInBothFamilies) {
+  const auto hex = [](const PortUnreachable& packet) {
+    const auto bytes = packet.bytes();
+    return absl::BytesToHexString({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  };
+  EXPECT_EQ(hex(PortUnreachable(kClient4, kServer4)),
+            "4500003800000000400100000a2b00320a2a01050303c5c5000000004500001c0000000040110000"
+            "0a2a01050a2b00329c40003500080000");
+  EXPECT_EQ(hex(PortUnreachable(kClient6, kServer6)),
+            "6000000000383a40fd000043000000000000000000000050fd000042000000000000000000000005"
+            "0104fb0b000000006000000000081140fd000042000000000000000000000005fd00004300000000"
+            "00000000000000509c40003500080000");
+}
+
 }  // namespace
 }  // namespace portolan::proxy
