@@ -163,11 +163,23 @@ struct Pod {
   Origin origin;
 };
 
+// A Service that lists an address among its endpoints.
+struct AddressService {
+  ObjectName name;
+  bool headless = false;
+  std::vector<EndpointPort> ports;  // at that address; sorted by port
+  friend bool operator==(const AddressService&, const AddressService&) = default;
+};
+
 // Who has an address, for those who hold no Pods but may ask for one address at a time.
 struct AddressOwner {
+  static constexpr size_t kMostServices = 4;
+
   IpAddress ip;
   // The Pod that has it and is not finished; empty: nobody, which is known as well.
-  ObjectName pod;
+  ObjectName pod = {};
+  // Headless ones first, then by name; no more than kMostServices.
+  std::vector<AddressService> services = {};
 };
 
 }  // namespace portolan

@@ -137,7 +137,8 @@ void Replica::RemoveOwner(std::string_view address) {
   if (!ip.ok() || !demanded_.contains(*ip)) return;
   addresses_.Erase(address);
   const AddressOwner* held = directory_.snapshot()->FindAddress(*ip);
-  if (held == nullptr || !held->pod.name.empty()) directory_.Put(AddressOwner{*ip, {}});
+  const bool is_nobody = held != nullptr && held->pod.name.empty() && held->services.empty();
+  if (!is_nobody) directory_.Put(AddressOwner{.ip = *ip});
 }
 
 void Replica::Remove(std::string_view type_url, std::string_view name) {

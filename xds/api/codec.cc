@@ -331,17 +331,38 @@ absl::StatusOr<ImportedService> Convert(std::string_view name, const v1::Service
   return service;
 }
 
+absl::StatusOr<AddressService> Convert(const v1::AddressService& proto) {
+  absl::Status status = CheckText("namespace", proto.namespace_(), kMaxLabel, Presence::kRequired);
+  status.Update(CheckText("name", proto.name(), kMaxLabel, Presence::kRequired));
+  auto ports = ParsePorts<EndpointPort>(proto.ports(), 0);
+  status.Update(ports.status());
+  if (!status.ok()) return status;
+  return AddressService{{proto.namespace_(), proto.name()}, proto.headless(), *std::move(ports)};
+}
+
 // An owner of another kind than a Pod, which this program does not know of, is no Pod.
 absl::StatusOr<AddressOwner> Convert(std::string_view name, const v1::Address& proto) {
   const auto ip = IpAddress::Parse(name);
   if (!ip.ok() || ip->ToString() != name) return InvalidArgument("name: not an IP address");
-  if (!proto.has_pod()) return AddressOwner{*ip, {}};
-  const v1::PodAddress& pod = proto.pod();
-  absl::Status status =
-      CheckText("pod.namespace", pod.namespace_(), kMaxLabel, Presence::kRequired);
-  status.Update(CheckText("pod.name", pod.name(), kMaxName, Presence::kRequired));
-  if (!status.ok()) return status;
-  return AddressOwner{*ip, {pod.namespace_(), pod.name()}};
+  AddressOwner owner{.ip = *ip};
+  if (proto.has_pod()) {
+    const v1::PodAddress& pod = proto.pod();
+    absl::Status status =
+        CheckText("pod.namespace", pod.namespace_(), kMaxLabel, Presence::kRequired);
+    status.Update(CheckText("pod.name", pod.name(), kMaxName, Presence::kRequired));
+    if (!status.ok()) return status;
+    owner.pod = {pod.namespace_(), pod.name()};
+  }
+  for (const v1::AddressService& service : proto.services()) {
+    if (owner.services.size() == AddressOwner::kMostServices) break;
+    auto converted = Convert(service);
+    if (!converted.ok()) {
+      return InvalidArgument("services[{}]: {}", owner.services.size(),
+                             Message(converted.status()));
+    }
+    owner.services.push_back(*std::move(converted));
+  }
+  return owner;
 }
 
 absl::StatusOr<DirectoryResource> Convert(std::string_view name, const v1::Endpoints& proto) {
@@ -560,8 +581,17 @@ v1::ServiceImport ToProto(const ServiceImport& import, const SliceSet* slices) {
 
 v1::Address ToProto(const AddressOwner& owner) {
   v1::Address proto;
-  proto.mutable_pod()->set_namespace_(owner.pod.ns);
-  proto.mutable_pod()->set_name(owner.pod.name);
+  if (!owner.pod.name.empty()) {
+    proto.mutable_pod()->set_namespace_(owner.pod.ns);
+    proto.mutable_pod()->set_name(owner.pod.name);
+  }
+  for (const AddressService& service : owner.services) {
+    v1::AddressService& added = *proto.add_services();
+    added.set_namespace_(service.name.ns);
+    added.set_name(service.name.name);
+    added.set_headless(service.headless);
+    AddPorts(service.ports, added);
+  }
   return proto;
 }
 

@@ -1,4 +1,5 @@
-// Which pod has an IP address, as an immutable index that follows the directory.
+// Which pod has an IP address and which Services list it, as an immutable index that follows the
+// directory.
 //
 // An address of a pod's status is that pod's, also while the pod is terminating. A pod that has
 // finished (Succeeded, Failed) has none, as its addresses may be another's by now, and one on the
@@ -9,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,17 +25,26 @@ class AddressIndex {
 
   // Null if no pod has it. Valid as long as this index or the snapshot lives.
   const Pod* FindOwner(const IpAddress& ip) const;
+  // Services that have the address among their endpoints, ready or not: headless ones first, then
+  // by name, AddressOwner::kMostServices of them at most.
+  std::vector<AddressService> FindServices(const IpAddress& ip) const;
 
   // The index of the next snapshot. Adds to `changed`, in text, the addresses that have another
-  // owner now.
+  // owner now, or (where in doubt) other Services.
   AddressIndex Next(const Directory::Committed& committed, std::vector<std::string>* changed) const;
 
  private:
+  // "namespace/name" of the pods or Services that name an address; nearly always one or two.
   using Claims = SharedMap<IpAddress, std::vector<std::string>>;
 
+  void FollowPods(const Directory::Committed& committed, AddressIndex& next,
+                  std::set<IpAddress>& changed) const;
+  void FollowServices(const Directory::Committed& committed, AddressIndex& next,
+                      std::set<IpAddress>& changed) const;
+
   std::shared_ptr<const Snapshot> snapshot_;
-  // The keys of the pods that name an address; nearly always one.
-  Claims claims_;
+  Claims pods_;
+  Claims services_;
 };
 
 }  // namespace portolan::xds

@@ -114,9 +114,12 @@ ResourcePtr EncodeServiceImport(const ServiceImport& import, const SliceSet* sli
   return EncodeResource(ResourceType::kServiceImport, name, api::ToProto(import, slices), origin);
 }
 
-ResourcePtr EncodeAddress(std::string name, const Pod& owner) {
-  return EncodeResource(ResourceType::kAddress, std::move(name),
-                        api::ToProto(AddressOwner{{}, owner.name}), owner.origin);
+ResourcePtr EncodeAddress(std::string name, const Pod* pod, std::vector<AddressService> services) {
+  AddressOwner owner;
+  if (pod != nullptr) owner.pod = pod->name;
+  owner.services = std::move(services);
+  return EncodeResource(ResourceType::kAddress, std::move(name), api::ToProto(owner),
+                        pod == nullptr ? Origin() : pod->origin);
 }
 
 ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile) {

@@ -54,8 +54,8 @@ ResourcePtr EncodeNamespace(const Namespace& ns);
 ResourcePtr EncodeService(const Service& service, const Namespace* ns);
 // With its slices, null if it has none. `arrived` is the latest of theirs and its own.
 ResourcePtr EncodeServiceImport(const ServiceImport& import, const SliceSet* slices);
-// Named by the address in text.
-ResourcePtr EncodeAddress(std::string name, const Pod& owner);
+// Named by the address in text. `pod` is null where no pod has it.
+ResourcePtr EncodeAddress(std::string name, const Pod* pod, std::vector<AddressService> services);
 ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile);
 
 inline constexpr size_t kEndpointsPerSlice = 100;

@@ -15,8 +15,10 @@ ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name) const {
 ResourcePtr ResourceSet::FindAddress(std::string_view name) const {
   const auto ip = IpAddress::Parse(name);
   if (!ip.ok() || ip->ToString() != name) return nullptr;
-  const Pod* owner = addresses_.FindOwner(*ip);
-  return owner == nullptr ? nullptr : EncodeAddress(std::string(name), *owner);
+  const Pod* pod = addresses_.FindOwner(*ip);
+  std::vector<AddressService> services = addresses_.FindServices(*ip);
+  if (pod == nullptr && services.empty()) return nullptr;
+  return EncodeAddress(std::string(name), pod, std::move(services));
 }
 
 const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key) const {

@@ -235,6 +235,46 @@ TEST(Codec, AnAddressThatIsNoneOrHasNoOwnersNameIsRefused) {
               HasSubstr("pod.name: empty"));
 }
 
+TEST(Codec, TheServicesOfAnAddressComeBackAsTheyWentWithOrWithoutAPod) {
+  AddressOwner owner;
+  owner.ip = *IpAddress::Parse("10.42.0.1");
+  owner.pod = {"data", "db-0"};
+  owner.services = {{{"data", "db-headless"}, true, {{"sql", Protocol::kTcp, 5432}}},
+                    {{"data", "db"}, false, {{"", Protocol::kTcp, 0}}}};
+  for (const ObjectName& pod : {owner.pod, ObjectName()}) {
+    owner.pod = pod;
+    const auto parsed =
+        ParseDirectoryResource(kAddressType, MakeResource("10.42.0.1", "1", ToProto(owner)));
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(std::get<AddressOwner>(*parsed).pod, owner.pod);
+    EXPECT_EQ(std::get<AddressOwner>(*parsed).services, owner.services);
+  }
+}
+
+TEST(Codec, OfMoreServicesThanAnAddressHoldsTheFirstAreTaken) {
+  v1::Address address;
+  for (int i = 0; i < 10; ++i) {
+    address.add_services()->set_namespace_("default");
+    address.mutable_services(i)->set_name("s" + std::to_string(i));
+  }
+  const auto parsed = ParseDirectoryResource(kAddressType, MakeResource("10.42.0.1", "1", address));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto& services = std::get<AddressOwner>(*parsed).services;
+  ASSERT_EQ(services.size(), AddressOwner::kMostServices);
+  EXPECT_EQ(services[3].name.name, "s3");
+}
+
+TEST(Codec, AnAddressOfANamelessServiceIsRefused) {
+  v1::Address address;
+  address.add_services()->set_namespace_("default");
+  EXPECT_THAT(ErrorOf(kAddressType, MakeResource("10.42.0.1", "1", address)),
+              HasSubstr("services[0]: name: empty"));
+  address.mutable_services(0)->set_name("a");
+  address.mutable_services(0)->add_ports()->set_port(65536);
+  EXPECT_THAT(ErrorOf(kAddressType, MakeResource("10.42.0.1", "1", address)),
+              HasSubstr("services[0]: ports[0].port: 65536"));
+}
+
 TEST(Codec, AnOwnerThatIsNoPodIsNobody) {
   v1::Address address;
   address.mutable_service()->set_name("backend");

@@ -101,5 +101,90 @@ TEST_F(PodAddresses, AnEarlierIndexStaysAsItWas) {
   ASSERT_NE(before.FindOwner(*IpAddress::Parse("10.42.0.1")), nullptr);
 }
 
+class ServiceAddresses : public PodAddresses {
+ protected:
+  static Service MakeService(const std::string& name, bool headless = false) {
+    Service service;
+    service.name = {"default", name};
+    service.headless = headless;
+    return service;
+  }
+  // A slice of `service` with these addresses, port `port`.
+  static EndpointSlice Slice(const std::string& service, const std::string& name,
+                             const std::vector<std::string>& ips, uint16_t port = 80) {
+    EndpointSlice slice;
+    slice.name = {"default", name};
+    slice.service = service;
+    slice.ports = {{"", Protocol::kTcp, port}};
+    for (const std::string& ip : ips) {
+      slice.endpoints.emplace_back().addresses = {*IpAddress::Parse(ip)};
+    }
+    return slice;
+  }
+  template <typename... T>
+  std::vector<std::string> PutAll(T... objects) {
+    (directory_.Put(std::move(objects)), ...);
+    return Commit();
+  }
+  // "name:port,port" of each.
+  std::vector<std::string> Services(const std::string& ip) const {
+    std::vector<std::string> all;
+    for (const AddressService& service : index_.FindServices(*IpAddress::Parse(ip))) {
+      std::string& text = all.emplace_back(service.name.name + ":");
+      for (const EndpointPort& port : service.ports) text += std::to_string(port.port) + ",";
+    }
+    return all;
+  }
+};
+
+TEST_F(ServiceAddresses, AreTheServicesWhoseSlicesListThemHeadlessOnesFirst) {
+  EXPECT_THAT(PutAll(MakeService("b"), MakeService("a"), MakeService("h", true),
+                     Slice("b", "b-1", {"10.42.0.1"}, 8080), Slice("a", "a-1", {"10.42.0.1"}),
+                     Slice("h", "h-1", {"10.42.0.1", "10.42.0.2"}, 8080),
+                     Slice("h", "h-2", {"10.42.0.1"}, 443)),
+              ElementsAre("10.42.0.1", "10.42.0.2"));
+  EXPECT_THAT(Services("10.42.0.1"), ElementsAre("h:443,8080,", "a:80,", "b:8080,"));
+  EXPECT_THAT(Services("10.42.0.2"), ElementsAre("h:8080,"));
+  EXPECT_THAT(Services("10.42.0.3"), IsEmpty());
+}
+
+TEST_F(ServiceAddresses, AreBounded) {
+  for (const char* name : {"f", "e", "d", "c", "b", "a"}) {
+    PutAll(MakeService(name), Slice(name, name, {"10.42.0.1"}));
+  }
+  EXPECT_THAT(Services("10.42.0.1"), ElementsAre("a:80,", "b:80,", "c:80,", "d:80,"));
+}
+
+TEST_F(ServiceAddresses, OnlyThoseThatDifferAreSaidToHaveChanged) {
+  PutAll(MakeService("a"), Slice("a", "a-1", {"10.42.0.1", "10.42.0.2"}),
+         Slice("a", "a-2", {"10.42.0.2", "10.42.0.3"}));
+  EndpointSlice slice = Slice("a", "a-1", {"10.42.0.1", "10.42.0.2", "10.42.0.4"});
+  slice.endpoints[0].conditions.ready = false;
+  EXPECT_THAT(PutAll(slice), ElementsAre("10.42.0.4"));
+  EXPECT_THAT(PutAll(Slice("a", "a-1", {"10.42.0.4"})), ElementsAre("10.42.0.1"))
+      << "10.42.0.2 is in another slice as well";
+  EXPECT_THAT(Services("10.42.0.1"), IsEmpty());
+  EXPECT_THAT(Services("10.42.0.2"), ElementsAre("a:80,"));
+  EXPECT_THAT(PutAll(Slice("a", "a-1", {"10.42.0.4"}, 81)), ElementsAre("10.42.0.4"));
+  EXPECT_THAT(Services("10.42.0.4"), ElementsAre("a:81,"));
+  directory_.RemoveSlice({"default", "a-2"});
+  EXPECT_THAT(Commit(), ElementsAre("10.42.0.2", "10.42.0.3"));
+  EXPECT_THAT(Services("10.42.0.3"), IsEmpty());
+}
+
+TEST_F(ServiceAddresses, AServiceCountsOnceItIsThereAndUntilItGoes) {
+  EXPECT_THAT(PutAll(Slice("a", "a-1", {"10.42.0.1"})), ElementsAre("10.42.0.1"));
+  EXPECT_THAT(Services("10.42.0.1"), IsEmpty());
+  EXPECT_THAT(PutAll(MakeService("a")), ElementsAre("10.42.0.1"));
+  EXPECT_THAT(Services("10.42.0.1"), ElementsAre("a:80,"));
+  Service service = MakeService("a");
+  service.publish_not_ready_addresses = true;
+  EXPECT_THAT(PutAll(service), IsEmpty());
+  EXPECT_THAT(PutAll(MakeService("a", true)), ElementsAre("10.42.0.1"));
+  directory_.RemoveService({"default", "a"});
+  EXPECT_THAT(Commit(), ElementsAre("10.42.0.1"));
+  EXPECT_THAT(Services("10.42.0.1"), IsEmpty());
+}
+
 }  // namespace
 }  // namespace portolan::xds

@@ -33,6 +33,32 @@ TEST_F(DeltaServer, AnAddressIsServedByNameAndSoIsThatNobodyHasIt) {
   EXPECT_EQ(address.pod().name(), "a");
 }
 
+TEST_F(DeltaServer, AnAddressTellsOfTheServicesThatListItThoughNoPodHasIt) {
+  Service service;
+  service.name = {"default", "db"};
+  service.headless = true;
+  EndpointSlice slice;
+  slice.name = {"default", "db-1"};
+  slice.service = "db";
+  slice.ports = {{"sql", Protocol::kTcp, 5432}};
+  slice.endpoints.emplace_back().addresses = {*IpAddress::Parse("192.0.2.1")};
+  Put(service, slice);
+  DeltaClient client(port());
+  client.Send(kAddress, {"192.0.2.1"});
+  const DeltaClient::Response first = client.Receive();
+  ASSERT_THAT(NamesIn(first), ElementsAre("192.0.2.1"));
+  v1::Address address;
+  ASSERT_TRUE(first.resources(0).resource().UnpackTo(&address));
+  EXPECT_FALSE(address.has_pod());
+  ASSERT_EQ(address.services_size(), 1);
+  EXPECT_EQ(address.services(0).name(), "db");
+  EXPECT_TRUE(address.services(0).headless());
+  EXPECT_EQ(address.services(0).ports(0).port(), 5432u);
+  slice.endpoints.clear();
+  Put(slice);
+  EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("192.0.2.1"));
+}
+
 TEST_F(DeltaServer, AnAddressThatChangesHandsIsPushedToWhoAskedForIt) {
   Put(MakePod("a", "10.42.0.1"), MakePod("b", "10.42.0.2"));
   DeltaClient client(port());
