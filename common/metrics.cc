@@ -55,8 +55,11 @@ void SetGaugeSample(MetricFamilies& families, std::string_view name, std::string
 
 void AddHistogramSample(MetricFamilies& families, std::string_view name, std::string_view help,
                         Labels labels, const Histogram& histogram) {
-  auto& sample =
-      AddSample(families, name, help, prometheus::MetricType::Histogram, labels).histogram;
+  AddTo(AddSample(families, name, help, prometheus::MetricType::Histogram, labels).histogram,
+        histogram);
+}
+
+void AddTo(prometheus::ClientMetric::Histogram& sample, const Histogram& histogram) {
   const std::span<const double> bounds = histogram.bounds();
   if (sample.bucket.empty()) {
     for (const double bound : bounds) sample.bucket.push_back({0, bound});

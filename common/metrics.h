@@ -51,6 +51,12 @@ class Histogram {
                std::memory_order_relaxed);
   }
 
+  // What `other`, of the same bounds, has observed. One thread, as Observe.
+  void Add(const Histogram& other) {
+    for (size_t i = 0; i <= bounds_.size(); ++i) counts_[i].Add(other.count(i));
+    sum_.store(sum() + other.sum(), std::memory_order_relaxed);
+  }
+
   std::span<const double> bounds() const { return bounds_; }
   // Of observations that are above the bound before and at most this one; the last has no bound.
   uint64_t count(size_t bucket) const { return counts_[bucket].value(); }
@@ -79,6 +85,9 @@ void SetGaugeSample(MetricFamilies& families, std::string_view name, std::string
 // The same for a histogram; those with the same labels have the same bounds.
 void AddHistogramSample(MetricFamilies& families, std::string_view name, std::string_view help,
                         Labels labels, const Histogram& histogram);
+
+// Adds what was observed to a sample; one that is empty takes the histogram's bounds.
+void AddTo(prometheus::ClientMetric::Histogram& sample, const Histogram& histogram);
 
 // The /metrics page of a program. Any thread; sources are called one at a time, on the thread of
 // Render, and must be safe to call from there.

@@ -1,9 +1,9 @@
 #include "proxy/on_demand.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
-#include "absl/hash/hash.h"
 #include "common/monotonic.h"
 
 namespace portolan::proxy {
@@ -28,7 +28,7 @@ Verdict AddressWaits::WaitForAddress(const IpAddress& ip, dns::Exchange& exchang
     disconnected_.Add();
     return Verdict::kNext;
   }
-  if (WasInVain(ip, now)) {
+  if (in_vain_.Holds(ip, now)) {
     again_.Add();
     return Verdict::kNext;
   }
@@ -75,17 +75,10 @@ void AddressWaits::Release(F&& done, Counter& outcome) {
   const absl::Duration in_vain_until = Monotonic() + kInVainFor;
   for (size_t i = 0; i < count; ++i) {
     // Where it is held by now this is not looked at. Just before, as another may share the place.
-    in_vain_[PlaceOf(released[i].ip)] = {released[i].ip, in_vain_until};
+    in_vain_.Add(released[i].ip, in_vain_until);
     released[i].question->Retry();
   }
 }
-
-bool AddressWaits::WasInVain(const IpAddress& ip, absl::Duration now) const {
-  const InVain& place = in_vain_[PlaceOf(ip)];
-  return place.ip == ip && now < place.until;
-}
-
-size_t AddressWaits::PlaceOf(const IpAddress& ip) { return absl::HashOf(ip) % kMost; }
 
 void AddressWaits::CollectMetrics(MetricFamilies& families) const {
   const auto add = [&](std::string_view outcome, const Counter& counter) {

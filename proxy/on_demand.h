@@ -9,7 +9,6 @@
 // the wish to the feed's loop.
 #pragma once
 
-#include <array>
 #include <functional>
 #include <vector>
 
@@ -19,6 +18,7 @@
 #include "common/metrics.h"
 #include "dns/cluster_data.h"
 #include "dns/on_demand.h"
+#include "proxy/forwarder/recent_addresses.h"
 
 namespace portolan::proxy {
 
@@ -49,13 +49,7 @@ class AddressWaits final : public dns::OnDemand {
     dns::Suspended* question = nullptr;
     absl::Duration until;  // monotonic
   };
-  struct InVain {
-    IpAddress ip;
-    absl::Duration until = absl::ZeroDuration();
-  };
 
-  bool WasInVain(const IpAddress& ip, absl::Duration now) const;
-  static size_t PlaceOf(const IpAddress& ip);
   void OnTimer();
   // Takes those for whom `done` holds from the list, in order, and lets them go on.
   template <typename F>
@@ -66,8 +60,7 @@ class AddressWaits final : public dns::OnDemand {
   EventLoop::Timer timer_;
   bool connected_ = false;
   std::vector<Waiting> waiting_;  // the first to time out first
-  // By hash; two addresses may share a place, and the later has it.
-  std::array<InVain, kMost> in_vain_;
+  RecentAddresses in_vain_;
 
   Counter held_, timed_out_, lost_, again_, disconnected_, full_;
 };

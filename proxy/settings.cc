@@ -95,6 +95,13 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
       ->capture_default_str();
   AddFlag(app, "--eject-for", out.eject_for,
           "for how long at first; twice as long each time a trial fails, 5 minutes at most");
+  app.add_option("--access-log", out.access_log,
+                 "a line of JSON for each connection: to this file, or - for standard output");
+  app.add_option("--metric-services", out.metric_services,
+                 "Service ports that metrics show by name; the rest is shown as one, 'other'")
+      ->capture_default_str();
+  app.add_option("--metric-endpoints", out.metric_endpoints, "the same for endpoints")
+      ->capture_default_str();
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (auto status = WrongUsage(Fault(out))) return status;

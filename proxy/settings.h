@@ -63,6 +63,10 @@ struct Settings {
   // Failures in a row after which an endpoint is passed over (0: never), and for how long at first.
   uint32_t eject_after = 3;
   absl::Duration eject_for = absl::Seconds(5);
+  std::string access_log;  // path, or "-" for standard output; empty: none
+  // Service ports and endpoints that metrics show by name, at most.
+  size_t metric_services = 1000;
+  size_t metric_endpoints = 2000;
   std::string log_level = "info";
 
   Settings();

@@ -1,9 +1,11 @@
 #include "proxy/sidecar.h"
 
+#include <fcntl.h>
 #include <malloc.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <utility>
@@ -120,12 +122,25 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Setting
   auto udp = OpenUdp(settings);
   if (!udp.ok()) return udp.status();
   std::unique_ptr<Sidecar> sidecar(new Sidecar(loop, std::move(settings)));
+  if (auto status = sidecar->OpenAccessLog(); !status.ok()) return status;
   if (auto status = sidecar->OpenWorkers(*std::move(udp)); !status.ok()) return status;
   if (auto status = sidecar->dns_config_.UseOwn(); !status.ok()) return status;
   if (auto status = sidecar->OpenPages(); !status.ok()) return status;
   if (auto status = sidecar->StartFeed(); !status.ok()) return status;
   for (const auto& worker : sidecar->workers_) worker->Run();
   return sidecar;
+}
+
+absl::Status Sidecar::OpenAccessLog() {
+  if (settings_.access_log.empty() || settings_.access_log == "-") return absl::OkStatus();
+  constexpr mode_t kOthersMayRead = 0644;
+  access_log_file_ = Fd(open(settings_.access_log.c_str(),
+                             O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kOthersMayRead));
+  if (!access_log_file_.valid()) {
+    return ErrnoError(errno, "--access-log " + settings_.access_log);
+  }
+  access_log_ = std::make_unique<LineOutput>(access_log_file_.get());
+  return absl::OkStatus();
 }
 
 absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
@@ -144,12 +159,18 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   options.forwarder.balancer.eject_after = settings_.eject_after;
   options.forwarder.balancer.eject_for = settings_.eject_for;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);
+  const auto service_metrics = std::make_shared<ServiceMetrics>(ServiceMetricsLimits{
+      .services = settings_.metric_services, .endpoints = settings_.metric_endpoints});
+  options.forwarder.balancer.metrics = service_metrics;
+  options.forwarder.access_log =
+      settings_.access_log == "-" ? &LineOutput::Standard() : access_log_.get();
   options.udp = {.max_flows = UdpFlowsPerWorker(*descriptors, workers, settings_.udp_flows),
                  .timeout = settings_.udp_timeout,
                  .stream_timeout = settings_.udp_stream_timeout};
   options.want_address = [this](const IpAddress& ip) {
     loop_.Post([this, ip] { feed_->WantAddress(ip); });
   };
+  options.forwarder.want_address = options.want_address;
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;
   std::vector<std::shared_ptr<const UdpCounters>> udp_forwarders;
   std::vector<SocketAddress> udp_listen;
@@ -167,6 +188,9 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     workers_.push_back(*std::move(worker));
   }
   metrics_.AddSource(ForwarderMetrics(std::move(forwarders)));
+  metrics_.AddSource([service_metrics](MetricFamilies& families) {
+    service_metrics->Collect(families, Monotonic());
+  });
   metrics_.AddSource(UdpMetrics(std::move(udp_forwarders)));
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {

@@ -12,6 +12,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/event_loop.h"
+#include "common/fd.h"
+#include "common/line_output.h"
 #include "common/metrics.h"
 #include "dns/plugins/service_records.h"
 #include "proxy/admin/admin.h"
@@ -37,6 +39,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
  private:
   Sidecar(EventLoop& loop, Settings settings);
 
+  absl::Status OpenAccessLog();
   absl::Status OpenWorkers(std::vector<UdpSockets> udp);
   absl::Status OpenPages();
   absl::Status StartFeed();
@@ -80,6 +83,8 @@ class Sidecar : private FeedDelegate, private AdminSource {
   FeedStatus feed_status_;
   bool ever_in_sync_ = false;
 
+  Fd access_log_file_;
+  std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Admin> admin_;

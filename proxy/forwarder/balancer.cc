@@ -37,6 +37,7 @@ absl::flat_hash_set<SocketAddress> AddressesOf(const RouteTarget& target,
 
 struct UsedTarget {
   std::weak_ptr<const RouteTarget> target;  // tells a target from a later one at its address
+  ServicePortName name;
   // By family. Whose turn it is, and where the endpoint of affinity was found last.
   std::array<size_t, 2> turn{};
   std::array<size_t, 2> affine{};
@@ -111,15 +112,23 @@ UsedEndpoint* Balancer::Take(const Route& route, std::span<const SocketAddress> 
       route.policy.affinity_seconds > 0 ? PickAffine(round, target) : Pick(round, target);
   if (picked == Round::kNone) return nullptr;
   auto& endpoint = target.endpoints[round.address(picked)];
-  if (endpoint == nullptr) {
-    endpoint = std::make_unique<UsedEndpoint>();
-    endpoint->address = round.address(picked);
-    endpoint->target = &target;
-  }
+  if (endpoint == nullptr) endpoint = FirstUse(route.endpoints[picked], target, now);
   ++endpoint->active;
+  endpoint->counted.counters->taken.Add();
   endpoint->among = static_cast<uint32_t>(round.size());
   endpoint->on_trial = endpoint->ejections > 0;
   return endpoint.get();
+}
+
+std::unique_ptr<UsedEndpoint> Balancer::FirstUse(const RouteEndpoint& endpoint, UsedTarget& target,
+                                                 absl::Duration now) {
+  auto used = std::make_unique<UsedEndpoint>();
+  used->address = endpoint.address;
+  used->target = &target;
+  CountedEndpoint& counted = used->counted;
+  if (endpoint.endpoint != nullptr) counted.pod = endpoint.endpoint->pod;
+  counted.counters = options_.metrics->Open({target.name, used->address, counted.pod}, now);
+  return used;
 }
 
 UsedTarget& Balancer::TargetOf(const Route& route) {
@@ -127,6 +136,7 @@ UsedTarget& Balancer::TargetOf(const Route& route) {
   if (target == nullptr || target->target.expired()) {
     target = std::make_unique<UsedTarget>();
     target->target = route.target;
+    target->name = {route.target->service, route.target->port, route.target->protocol};
     for (size_t& turn : target->turn) turn = random_();
   }
   return *target;
@@ -180,7 +190,10 @@ size_t Balancer::PickAffine(const Round& round, UsedTarget& target) {
 }
 
 void Balancer::Succeeded(UsedEndpoint& endpoint) {
-  if (endpoint.ejections > 0) counters_.returned.Add();
+  if (endpoint.ejections > 0) {
+    counters_.returned.Add();
+    endpoint.counted.counters->readmitted.Add();
+  }
   endpoint.failures = 0;
   endpoint.ejections = 0;
   endpoint.on_trial = false;
@@ -216,6 +229,7 @@ void Balancer::Eject(UsedEndpoint& endpoint, absl::Duration now) {
   const absl::Duration time =
       options_.eject_for * (1 << std::min(endpoint.ejections, kMostDoublings));
   endpoint.ejected_until = now + std::min(time, options_.eject_at_most);
+  if (endpoint.ejections == 0) endpoint.counted.counters->ejected.Add();
   ++endpoint.ejections;
   endpoint.on_trial = false;
   counters_.ejected.Add();
@@ -223,6 +237,7 @@ void Balancer::Eject(UsedEndpoint& endpoint, absl::Duration now) {
 
 void Balancer::Release(UsedEndpoint& endpoint) {
   --endpoint.active;
+  endpoint.counted.counters->given_back.Add();
   // A trial that was given up has shown nothing.
   endpoint.on_trial = false;
   if (endpoint.deleted) counters_.endpoint_deleted_ended.Add();
@@ -242,7 +257,9 @@ void Balancer::Review(const Snapshot& snapshot) {
             .Add(endpoint.active);
         endpoint.deleted = deleted;
       }
-      return deleted && endpoint.active == 0;
+      if (!deleted || endpoint.active > 0) return false;
+      if (endpoint.ejections > 0) endpoint.counted.counters->readmitted.Add();
+      return true;
     });
     return target == nullptr && used.endpoints.empty();
   });

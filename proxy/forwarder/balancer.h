@@ -34,6 +34,7 @@
 #include "common/ip.h"
 #include "proxy/forwarder/counters.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/forwarder/service_metrics.h"
 
 namespace portolan::proxy {
 
@@ -42,6 +43,8 @@ struct BalancerOptions {
   uint32_t eject_after = 3;
   absl::Duration eject_for = absl::Seconds(5);  // at first
   absl::Duration eject_at_most = absl::Minutes(5);
+  // Where endpoints are counted by name; never null.
+  std::shared_ptr<ServiceMetrics> metrics = std::make_shared<ServiceMetrics>();
 };
 
 // The endpoints of one Service port that a worker has used.
@@ -50,6 +53,8 @@ struct UsedTarget;
 struct UsedEndpoint {
   SocketAddress address;
   UsedTarget* target = nullptr;
+  // What the balancer does not see (failures by reason, bytes) is its user's to count.
+  CountedEndpoint counted;
   uint32_t active = 0;     // taken and not given back
   uint32_t failures = 0;   // in a row
   uint32_t ejections = 0;  // in a row; above 0 it is ejected, or on trial
@@ -85,6 +90,8 @@ class Balancer {
   class Round;
 
   UsedTarget& TargetOf(const Route& route);
+  std::unique_ptr<UsedEndpoint> FirstUse(const RouteEndpoint& endpoint, UsedTarget& target,
+                                         absl::Duration now);
   size_t PickAffine(const Round& round, UsedTarget& target);
   size_t Pick(const Round& round, UsedTarget& target);
   bool MayEject(const UsedEndpoint& endpoint) const;

@@ -25,11 +25,16 @@ struct Connection {
   enum class State : uint8_t { kUnused, kConnecting, kJoined, kFinished };
 
   std::span<const SocketAddress> Tried() const { return {tried.data(), attempts}; }
+  bool was_joined() const { return joined_at != std::chrono::steady_clock::time_point(); }
+  // The endpoint being tried or joined; null if it is not counted by name.
+  const CountedEndpoint* CountedAt() const { return used != nullptr ? &used->counted : passed; }
 
   Forwarder* owner = nullptr;
   State state = State::kUnused;
   // Waits in the forwarder's queue for its next turn; then the slot is not free before that.
   bool queued = false;
+  // Has ended, and waits a moment until it is known whose the dialled address is; the same.
+  bool unnamed = false;
   uint8_t attempts = 0;
 
   Fd client;
@@ -54,6 +59,17 @@ struct Connection {
   std::shared_ptr<const RouteTarget> target;
   UsedEndpoint* used = nullptr;  // the endpoint being tried or joined; null when passed through
   std::chrono::steady_clock::time_point accepted_at;
+  std::chrono::steady_clock::time_point joined_at;  // the clock's epoch: it was not joined
+  std::chrono::steady_clock::time_point ended_at;
+
+  // What it counts into besides the worker's own counters, and how many of its bytes were counted
+  // so far. Null, and nothing is counted there yet, while it is passed through and it is not known
+  // whose the address is.
+  const CountedService* service = nullptr;
+  const CountedEndpoint* passed = nullptr;  // also null when nobody's, and when forwarded
+  ConnectionEvent ended = nullptr;          // what was counted last
+  uint64_t counted_up = 0;
+  uint64_t counted_down = 0;
 };
 
 }  // namespace portolan::proxy

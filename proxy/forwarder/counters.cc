@@ -14,28 +14,28 @@ struct Labelled {
   Field field;
 };
 
-constexpr Labelled kOutcomes[] = {
-    {"forwarded", &ForwarderCounters::forwarded},
-    {"passed_through", &ForwarderCounters::passed_through},
-    {"no_endpoints", &ForwarderCounters::no_endpoints},
-    {"no_local_endpoints", &ForwarderCounters::no_local_endpoints},
-    {"over_limit", &ForwarderCounters::over_limit},
-    {"no_port", &ForwarderCounters::no_port},
-    {"loop_refused", &ForwarderCounters::loop_refused},
-    {"no_destination", &ForwarderCounters::no_destination},
-    {"connect_failed", &ForwarderCounters::connect_failed},
-    {"connect_timeout", &ForwarderCounters::connect_timeout},
-    {"no_descriptor", &ForwarderCounters::no_descriptor},
-    {"client_gone", &ForwarderCounters::client_gone},
-    {"stopped", &ForwarderCounters::stopped},
+constexpr ConnectionWord kOutcomes[] = {
+    {"forwarded", &ConnectionCounters::forwarded},
+    {"passed_through", &ConnectionCounters::passed_through},
+    {"no_endpoints", &ConnectionCounters::no_endpoints},
+    {"no_local_endpoints", &ConnectionCounters::no_local_endpoints},
+    {"over_limit", &ConnectionCounters::over_limit},
+    {"no_port", &ConnectionCounters::no_port},
+    {"loop_refused", &ConnectionCounters::loop_refused},
+    {"no_destination", &ConnectionCounters::no_destination},
+    {"connect_failed", &ConnectionCounters::connect_failed},
+    {"connect_timeout", &ConnectionCounters::connect_timeout},
+    {"no_descriptor", &ConnectionCounters::no_descriptor},
+    {"client_gone", &ConnectionCounters::client_gone},
+    {"stopped", &ConnectionCounters::stopped},
 };
 
-constexpr Labelled kEnds[] = {
-    {"closed", &ForwarderCounters::closed},
-    {"reset_by_client", &ForwarderCounters::reset_by_client},
-    {"reset_by_endpoint", &ForwarderCounters::reset_by_endpoint},
-    {"timed_out", &ForwarderCounters::timed_out},
-    {"cut", &ForwarderCounters::cut},
+constexpr ConnectionWord kEnds[] = {
+    {"closed", &ConnectionCounters::closed},
+    {"reset_by_client", &ConnectionCounters::reset_by_client},
+    {"reset_by_endpoint", &ConnectionCounters::reset_by_endpoint},
+    {"timed_out", &ConnectionCounters::timed_out},
+    {"cut", &ConnectionCounters::cut},
 };
 
 constexpr Labelled kPauses[] = {
@@ -86,6 +86,12 @@ void Collect(const Workers& workers, MetricFamilies& families) {
   AddCounterSample(families, "portolan_forwarder_buffers_exhausted_total",
                    "Reads that went on without a buffer to keep a rest in.", {},
                    Sum(workers, &ForwarderCounters::buffers_exhausted));
+  AddCounterSample(families, "portolan_forwarder_access_log_lines_total",
+                   "Connections that were logged.", {},
+                   Sum(workers, &ForwarderCounters::access_logged));
+  AddCounterSample(families, "portolan_forwarder_access_log_dropped_total",
+                   "Lines that the access log had no room for, since its reader is slow.", {},
+                   Sum(workers, &ForwarderCounters::access_dropped));
   for (const auto& [direction, field] : kBytes) {
     AddCounterSample(families, "portolan_forwarder_bytes_total",
                      "Bytes carried; up is from client to endpoint.", {{"direction", direction}},
@@ -114,6 +120,29 @@ void Collect(const Workers& workers, MetricFamilies& families) {
 }
 
 }  // namespace
+
+void ConnectionCounters::AddTo(ConnectionCounters& sum) const {
+  const auto add = [&](ConnectionEvent field) { (sum.*field).Add((this->*field).value()); };
+  add(&ConnectionCounters::finished);  // before opened, as in active()
+  add(&ConnectionCounters::opened);
+  for (const auto& [word, event] : kOutcomes) add(event);
+  for (const auto& [word, event] : kEnds) add(event);
+  add(&ConnectionCounters::retried);
+  add(&ConnectionCounters::bytes_up);
+  add(&ConnectionCounters::bytes_down);
+}
+
+std::span<const ConnectionWord> ConnectionOutcomes() { return kOutcomes; }
+std::span<const ConnectionWord> ConnectionEnds() { return kEnds; }
+
+std::string_view WordFor(ConnectionEvent event) {
+  for (const auto& table : {ConnectionOutcomes(), ConnectionEnds()}) {
+    for (const auto& [word, known] : table) {
+      if (known == event) return word;
+    }
+  }
+  return {};
+}
 
 MetricsPage::Source ForwarderMetrics(Workers workers) {
   return [workers = std::move(workers)](MetricFamilies& families) { Collect(workers, families); };

@@ -5,15 +5,16 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "common/metrics.h"
 
 namespace portolan::proxy {
 
-struct ForwarderCounters {
-  Counter accepted;
-
+// What is counted for a worker as a whole and for each Service port (service_metrics.h).
+struct ConnectionCounters {
   // Outcomes of admission. The first two are joined, the others were reset.
   Counter forwarded;           // to an endpoint of a Service
   Counter passed_through;      // to the dialled address
@@ -36,22 +37,8 @@ struct ForwarderCounters {
   Counter timed_out;  // keep-alive or retransmissions found a side gone
   Counter cut;        // the forwarder ended
 
-  // Choice of endpoints (balancer.h).
-  Counter ejected;   // times that an endpoint was passed over from then on
-  Counter returned;  // endpoints let back after a trial
-  Counter spared;    // failing endpoints not ejected, as half of them are already
-  Counter affine;    // connections that session affinity sent where the one before went
-  // Connections whose endpoint was deleted while they were open, and those of them that ended or
-  // whose endpoint came back.
-  Counter endpoint_deleted;
-  Counter endpoint_deleted_ended;
-
-  Counter retried;                // attempts to connect after the first
-  Counter endpoints_unknown;      // passed through as the Service's endpoints are not held
-  Counter paused_on_descriptors;  // times that accepting paused
-  Counter paused_on_limit;
-  Counter buffers_exhausted;  // reads that went on without a buffer to keep a rest in
-  Counter bytes_up;           // client to endpoint, as written to the endpoint
+  Counter retried;   // attempts to connect after the first
+  Counter bytes_up;  // client to endpoint, as written to the endpoint
   Counter bytes_down;
 
   // Slots that are in use: counted up and down, active is the difference.
@@ -63,6 +50,42 @@ struct ForwarderCounters {
     const uint64_t gone = finished.value();
     return opened.value() - gone;
   }
+
+  // Adds all of it to `sum`. Any thread, but `sum` is the caller's.
+  void AddTo(ConnectionCounters& sum) const;
+};
+
+// An outcome, or a way to end.
+using ConnectionEvent = Counter ConnectionCounters::*;
+
+struct ConnectionWord {
+  std::string_view word;
+  ConnectionEvent event;
+};
+std::span<const ConnectionWord> ConnectionOutcomes();
+std::span<const ConnectionWord> ConnectionEnds();
+// As metrics and the access log have it.
+std::string_view WordFor(ConnectionEvent event);
+
+struct ForwarderCounters : ConnectionCounters {
+  Counter accepted;
+
+  // Choice of endpoints (balancer.h).
+  Counter ejected;   // times that an endpoint was passed over from then on
+  Counter returned;  // endpoints let back after a trial
+  Counter spared;    // failing endpoints not ejected, as half of them are already
+  Counter affine;    // connections that session affinity sent where the one before went
+  // Connections whose endpoint was deleted while they were open, and those of them that ended or
+  // whose endpoint came back.
+  Counter endpoint_deleted;
+  Counter endpoint_deleted_ended;
+
+  Counter endpoints_unknown;      // passed through as the Service's endpoints are not held
+  Counter paused_on_descriptors;  // times that accepting paused
+  Counter paused_on_limit;
+  Counter buffers_exhausted;  // reads that went on without a buffer to keep a rest in
+  Counter access_logged;      // lines of the access log
+  Counter access_dropped;     // for which it had no room
 };
 
 // The families portolan_forwarder_*, workers added up. For MetricsPage::AddSource.

@@ -96,13 +96,17 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       workspace_(new RelayWorkspace{
           .scratch = {}, .buffers = BufferPool(options_.max_buffers), .counters = *counters_}),
       routes_(std::make_shared<const RouteTable>()),
+      tally_(options_.balancer.metrics),
       balancer_(options_.balancer, *counters_, std::random_device{}()),
       review_(loop.AddTimer([this] {
         review_due_ = false;
         balancer_.Review(routes_->snapshot());
+        tally_.Review(routes_->snapshot());
       })),
+      name_ended_(loop.AddTimer([this] { NameEnded(); })),
       next_turn_(loop.AddTimer([this] { RunQueued(); })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
+  if (options_.access_log != nullptr) access_log_.emplace(*options_.access_log, *counters_);
   const timeval connecting = absl::ToTimeval(options_.connect_timeout);
   connect_timeout_ = event_base_init_common_timeout(loop.base(), &connecting);
   const timeval short_lived = absl::ToTimeval(kKeepAliveAfter);
@@ -112,13 +116,16 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
 Forwarder::~Forwarder() {
   listeners_.clear();
   connections_.ForEach([this](Connection& c) {
-    if (c.state == Connection::State::kConnecting) Finish(c, counters_->stopped, Ending::kReset);
-    if (c.state == Connection::State::kJoined) Finish(c, counters_->cut, Ending::kReset);
+    if (c.state == Connection::State::kConnecting)
+      Finish(c, &ConnectionCounters::stopped, Ending::kReset);
+    if (c.state == Connection::State::kJoined) Finish(c, &ConnectionCounters::cut, Ending::kReset);
   });
+  for (Connection* c : unnamed_) CountEnded(*c);
 }
 
 void Forwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
   routes_ = std::move(routes);
+  NameEnded();
   if (!std::exchange(review_due_, true)) review_.Start(kReviewAfter);
 }
 
@@ -178,37 +185,50 @@ void Forwarder::ResumeAccepting() {
 }
 
 void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
+  using Match = RouteTable::Match;
   counters_->accepted.Add();
-  const auto refuse = [&](Counter& why) {
-    why.Add();
-    Reset(client);
-  };
-  const std::optional<SocketAddress> dialled =
-      options_.original_destination(client.get(), client_address.ip.family());
-  if (!dialled.has_value()) return refuse(counters_->no_destination);
-  if (IsOwnListener(*dialled, client.get())) return refuse(counters_->loop_refused);
-  const RouteTable::Lookup found = routes_->Find(*dialled, Protocol::kTcp);
-  if (found.match == RouteTable::Match::kNoSuchPort) return refuse(counters_->no_port);
-  if (found.match == RouteTable::Match::kNoEndpoints) return refuse(counters_->no_endpoints);
-  if (found.match == RouteTable::Match::kNoLocalEndpoints) {
-    return refuse(counters_->no_local_endpoints);
+  Refused refused{client_address,
+                  options_.original_destination(client.get(), client_address.ip.family())};
+  if (!refused.dialled.has_value()) {
+    return Refuse(client, &ConnectionCounters::no_destination, refused);
+  }
+  const SocketAddress& dialled = *refused.dialled;
+  if (IsOwnListener(dialled, client.get())) {
+    return Refuse(client, &ConnectionCounters::loop_refused, refused);
+  }
+  const RouteTable::Lookup found = routes_->Find(dialled, Protocol::kTcp);
+  refused.service = ServiceOf(found, dialled);
+  if (found.match == Match::kNoSuchPort) {
+    return Refuse(client, &ConnectionCounters::no_port, refused);
+  }
+  if (found.match == Match::kNoEndpoints) {
+    return Refuse(client, &ConnectionCounters::no_endpoints, refused);
+  }
+  if (found.match == Match::kNoLocalEndpoints) {
+    return Refuse(client, &ConnectionCounters::no_local_endpoints, refused);
   }
   const Route* route = found.route == nullptr ? nullptr : found.route->get();
   if (route != nullptr && !route->target->Enter(route->policy.max_connections)) {
-    return refuse(counters_->over_limit);
+    return Refuse(client, &ConnectionCounters::over_limit, refused);
   }
 
   Connection& c = connections_.Take();
   c.client_address = client_address;
-  c.dialled = *dialled;
+  c.dialled = dialled;
+  c.service = refused.service;
   if (route != nullptr) {
     c.route = *found.route;
     c.target = c.route->target;
   }
   if (!Open(c, std::move(client))) return;
   if (route != nullptr) return ConnectToEndpoint(c, nullptr);
-  if (found.match == RouteTable::Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
+  if (found.match == Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
   PassThrough(c);
+}
+
+void Forwarder::Refuse(Fd& client, ConnectionEvent why, const Refused& refused) {
+  Reset(client);
+  CountRefused(why, refused);
 }
 
 bool Forwarder::IsOwnListener(const SocketAddress& dialled, int fd) const {
@@ -229,7 +249,7 @@ bool Forwarder::IsOwnListener(const SocketAddress& dialled, int fd) const {
 }
 
 bool Forwarder::Open(Connection& c, Fd client) {
-  counters_->opened.Add();
+  Count(c, &ConnectionCounters::opened);
   c.owner = this;
   c.state = Connection::State::kConnecting;
   c.accepted_at = std::chrono::steady_clock::now();
@@ -244,41 +264,47 @@ bool Forwarder::Open(Connection& c, Fd client) {
       },
       &c);
   if (events_->Add(c.client.get(), &c.client_leg)) return true;
-  Finish(c, counters_->no_descriptor, Ending::kReset);
+  Finish(c, &ConnectionCounters::no_descriptor, Ending::kReset);
   return false;
 }
 
 void Forwarder::PassThrough(Connection& c) {
   c.tried[c.attempts++] = c.dialled;
+  if (c.service == nullptr) Identify(c);
   switch (Dial(c, c.dialled, nullptr)) {
     case Dialling::kPending:
       return;
     case Dialling::kFailed:
-      return Finish(c, counters_->connect_failed, Ending::kReset);
+      return Finish(c, &ConnectionCounters::connect_failed, Ending::kReset);
     case Dialling::kNoDescriptor:
-      return Finish(c, counters_->no_descriptor, Ending::kReset);
+      return Finish(c, &ConnectionCounters::no_descriptor, Ending::kReset);
   }
 }
 
-void Forwarder::ConnectToEndpoint(Connection& c, Counter* last_failure) {
+void Forwarder::ConnectToEndpoint(Connection& c, ConnectionEvent last_failure) {
   while (c.attempts < options_.max_attempts) {
     c.used = balancer_.Take(*c.route, c.Tried(), Monotonic());
     if (c.used == nullptr) break;
-    if (c.attempts > 0) counters_->retried.Add();
+    if (c.attempts > 0) Count(c, &ConnectionCounters::retried);
     c.tried[c.attempts++] = c.used->address;
     switch (Dial(c, c.used->address, connect_timeout_)) {
       case Dialling::kPending:
         return;
       case Dialling::kFailed:
-        last_failure = &counters_->connect_failed;
-        balancer_.Failed(*std::exchange(c.used, nullptr), Monotonic());
+        last_failure = &ConnectionCounters::connect_failed;
+        EndpointFailed(c, last_failure);
         break;
       case Dialling::kNoDescriptor:
-        return Finish(c, counters_->no_descriptor, Ending::kReset);
+        return Finish(c, &ConnectionCounters::no_descriptor, Ending::kReset);
     }
   }
   // A route that was chosen has an endpoint, so one was tried and failed.
-  Finish(c, *last_failure, Ending::kReset);
+  Finish(c, last_failure, Ending::kReset);
+}
+
+void Forwarder::EndpointFailed(Connection& c, ConnectionEvent why) {
+  CountFailure(c, why);
+  balancer_.Failed(*std::exchange(c.used, nullptr), Monotonic());
 }
 
 Forwarder::Dialling Forwarder::Dial(Connection& c, const SocketAddress& to,
@@ -317,7 +343,7 @@ void Forwarder::OnClient(Connection& c, uint32_t events) {
   if (c.state == Connection::State::kFinished) return;
   // What it has to say waits until there is someone to say it to; but it may have given up.
   if (c.state == Connection::State::kConnecting && (events & EPOLLERR) != 0) {
-    return Finish(c, counters_->client_gone, Ending::kReset);
+    return Finish(c, &ConnectionCounters::client_gone, Ending::kReset);
   }
   c.relay.OnReady(Relay::Side::kClient, ReadinessOf(events));
   if (c.state == Connection::State::kJoined) Run(c);
@@ -341,16 +367,17 @@ void Forwarder::OnTimer(Connection& c) {
 }
 
 void Forwarder::ConnectFailed(Connection& c, int error) {
-  Counter& failure = error == ETIMEDOUT ? counters_->connect_timeout : counters_->connect_failed;
+  const ConnectionEvent failure = error == ETIMEDOUT ? &ConnectionCounters::connect_timeout
+                                                     : &ConnectionCounters::connect_failed;
   DropEndpoint(c);
   if (c.route == nullptr) return Finish(c, failure, Ending::kReset);
-  balancer_.Failed(*std::exchange(c.used, nullptr), Monotonic());
-  ConnectToEndpoint(c, &failure);
+  EndpointFailed(c, failure);
+  ConnectToEndpoint(c, failure);
 }
 
 void Forwarder::Join(Connection& c) {
   event_add(&c.timer, keep_alive_after_);
-  (c.target == nullptr ? counters_->passed_through : counters_->forwarded).Add();
+  CountJoined(c);
   if (c.used != nullptr) balancer_.Succeeded(*c.used);
   c.route.reset();
   c.state = Connection::State::kJoined;
@@ -359,7 +386,9 @@ void Forwarder::Join(Connection& c) {
 }
 
 void Forwarder::Run(Connection& c) {
-  switch (c.relay.Run(*workspace_)) {
+  const Relay::Progress progress = c.relay.Run(*workspace_);
+  CountBytes(c);
+  switch (progress) {
     case Relay::Progress::kWaiting:
       return;
     case Relay::Progress::kMore:
@@ -368,13 +397,13 @@ void Forwarder::Run(Connection& c) {
       queue_.push_back(&c);
       return;
     case Relay::Progress::kClosed:
-      return Finish(c, counters_->closed, Ending::kClose);
+      return Finish(c, &ConnectionCounters::closed, Ending::kClose);
     case Relay::Progress::kResetByClient:
-      return Finish(c, counters_->reset_by_client, Ending::kReset);
+      return Finish(c, &ConnectionCounters::reset_by_client, Ending::kReset);
     case Relay::Progress::kResetByEndpoint:
-      return Finish(c, counters_->reset_by_endpoint, Ending::kReset);
+      return Finish(c, &ConnectionCounters::reset_by_endpoint, Ending::kReset);
     case Relay::Progress::kTimedOut:
-      return Finish(c, counters_->timed_out, Ending::kReset);
+      return Finish(c, &ConnectionCounters::timed_out, Ending::kReset);
   }
 }
 
@@ -384,16 +413,22 @@ void Forwarder::RunQueued() {
     c->queued = false;
     if (c->state == Connection::State::kJoined) {
       Run(*c);
-    } else {
+    } else if (!c->unnamed) {
       connections_.Release(*c);
     }
   }
   running_.clear();
 }
 
-void Forwarder::Finish(Connection& c, Counter& how, Ending ending) {
-  how.Add();
+void Forwarder::Finish(Connection& c, ConnectionEvent how, Ending ending) {
+  (counters_.get()->*how).Add();
   counters_->finished.Add();
+  c.ended = how;
+  c.ended_at = std::chrono::steady_clock::now();
+  if (c.service == nullptr) Identify(c);
+  c.unnamed =
+      c.service == nullptr && options_.want_address != nullptr && unnamed_.size() < kMostUnnamed;
+  if (!c.unnamed) CountEnded(c);
   c.relay.Release(workspace_->buffers);
   event_del(&c.timer);
   if (ending == Ending::kReset) {
@@ -407,7 +442,12 @@ void Forwarder::Finish(Connection& c, Counter& how, Ending ending) {
   if (c.target != nullptr) c.target->Leave();
   c.target.reset();
   c.state = Connection::State::kFinished;
-  if (!c.queued) connections_.Release(c);
+  if (c.unnamed) {
+    if (unnamed_.empty()) name_ended_.Start(kNamedWithin);
+    unnamed_.push_back(&c);
+  } else if (!c.queued) {
+    connections_.Release(c);
+  }
 }
 
 }  // namespace portolan::proxy

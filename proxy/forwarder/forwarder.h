@@ -23,7 +23,9 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,13 +33,16 @@
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/ip.h"
+#include "proxy/forwarder/access_log.h"
 #include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/connection.h"
 #include "proxy/forwarder/counters.h"
 #include "proxy/forwarder/listener.h"
 #include "proxy/forwarder/original_destination.h"
+#include "proxy/forwarder/recent_addresses.h"
 #include "proxy/forwarder/relay.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/forwarder/service_metrics.h"
 #include "proxy/forwarder/slab.h"
 #include "proxy/forwarder/socket_events.h"
 
@@ -57,6 +62,11 @@ struct ForwarderOptions {
   // Of 32 KB each, for what slow readers have not taken yet.
   size_t max_buffers = 1024;
   BalancerOptions balancer = {};
+  // A line for each connection; null: none. Outlives the forwarder.
+  LineOutput* access_log = nullptr;
+  // Has the owner of an address brought into the directory, some time later; called on the worker's
+  // thread. Null: names of what is passed through are those that the directory happens to have.
+  std::function<void(const IpAddress&)> want_address = nullptr;
   OriginalDestination original_destination = KernelOriginalDestination;
 };
 
@@ -69,8 +79,8 @@ struct ConnectionInfo {
   SocketAddress client;
   SocketAddress dialled;
   SocketAddress endpoint;  // connected to, or being tried; the dialled address when passed through
-  std::string service;     // namespace/name; empty when passed through
-  std::string pod;         // namespace/name; empty when not known, or no longer an endpoint
+  std::string service;     // namespace/name; empty: none that is known
+  std::string pod;         // the endpoint's, namespace/name; empty: none that is known
   uint64_t bytes_up = 0;
   uint64_t bytes_down = 0;
   absl::Duration age;
@@ -104,6 +114,10 @@ class Forwarder {
   size_t buffers_in_use() const { return workspace_->buffers.lent(); }
 
  private:
+  // How long, and how many, ended connections wait for the names of what they had dialled.
+  static constexpr absl::Duration kNamedWithin = absl::Seconds(1);
+  static constexpr size_t kMostUnnamed = 256;
+
   enum class Ending { kClose, kReset };
   enum class Dialling { kPending, kFailed, kNoDescriptor };
 
@@ -115,9 +129,17 @@ class Forwarder {
 
   void Admit(Fd client, const SocketAddress& client_address);
   bool IsOwnListener(const SocketAddress& dialled, int fd) const;
+  // What is known of a connection that is not admitted.
+  struct Refused {
+    const SocketAddress& client;
+    std::optional<SocketAddress> dialled = {};
+    const CountedService* service = nullptr;
+  };
+  void Refuse(Fd& client, ConnectionEvent why, const Refused& refused);
   bool Open(Connection& c, Fd client);
   void PassThrough(Connection& c);
-  void ConnectToEndpoint(Connection& c, Counter* last_failure);
+  void ConnectToEndpoint(Connection& c, ConnectionEvent last_failure);
+  void EndpointFailed(Connection& c, ConnectionEvent why);
   Dialling Dial(Connection& c, const SocketAddress& to, const timeval* timeout);
   void DropEndpoint(Connection& c);
 
@@ -129,7 +151,20 @@ class Forwarder {
   void Join(Connection& c);
   void Run(Connection& c);
   void RunQueued();
-  void Finish(Connection& c, Counter& how, Ending ending);
+  void Finish(Connection& c, ConnectionEvent how, Ending ending);
+  // What is counted and logged: connections.cc.
+  void Count(const Connection& c, ConnectionEvent event);
+  void CountJoined(Connection& c);
+  void CountJoinedByName(const Connection& c);
+  void CountFailure(const Connection& c, ConnectionEvent why);
+  void CountBytes(Connection& c);
+  void CountEnded(Connection& c);
+  void NameEnded();
+  void CountRefused(ConnectionEvent why, const Refused& refused);
+  const CountedService* ServiceOf(const RouteTable::Lookup& found, const SocketAddress& dialled);
+  void Identify(Connection& c);
+  void Attribute(Connection& c, const AddressOwner& owner);
+  void Log(const Connection& c);
 
   EventLoop& loop_;
   const ForwarderOptions options_;
@@ -139,11 +174,18 @@ class Forwarder {
   const timeval* connect_timeout_;
   const timeval* keep_alive_after_;
   std::shared_ptr<const RouteTable> routes_;
+  std::optional<AccessLog> access_log_;
+  ServiceTally tally_;
+  RecentAddresses asked_;  // by want_address
   Balancer balancer_;
   EventLoop::Timer review_;
   bool review_due_ = false;
   std::unique_ptr<SocketEvents> events_;
   Slab<Connection> connections_;
+
+  // Ended ones that wait for their names; the timer runs while there are any.
+  std::vector<Connection*> unnamed_;
+  EventLoop::Timer name_ended_;
 
   // Joined connections with more to do than one turn allows.
   std::vector<Connection*> queue_;

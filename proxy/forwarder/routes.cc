@@ -88,13 +88,14 @@ RouteTable::Lookup RouteTable::Find(const SocketAddress& dialled, Protocol proto
           return port.port == dialled.port && port.protocol == protocol;
         });
     // Nobody else's address, whatever others call theirs.
-    if (has_port) return {WithoutSlices(), nullptr};
-    if (route == nullptr) return {Match::kNoSuchPort, nullptr};
+    if (has_port) return {WithoutSlices(), nullptr, &owner->name};
+    if (route == nullptr) return {Match::kNoSuchPort, nullptr, &owner->name};
   }
-  if (route == nullptr) return {Match::kNotAService, nullptr};
-  if (!(*route)->endpoints.empty()) return {Match::kEndpoints, route};
-  if ((*route)->elsewhere_only) return {Match::kNoLocalEndpoints, nullptr};
-  return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(), nullptr};
+  if (route == nullptr) return {};
+  const ObjectName* service = &(*route)->target->service;
+  if (!(*route)->endpoints.empty()) return {Match::kEndpoints, route, service};
+  if ((*route)->elsewhere_only) return {Match::kNoLocalEndpoints, nullptr, service};
+  return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(), nullptr, service};
 }
 
 const Service* RouteTable::ClusterIpOwner(const IpAddress& ip) const {

@@ -84,8 +84,10 @@ class RouteTable {
   };
   struct Lookup {
     Match match = Match::kNotAService;
-    // Set for kEndpoints. Valid as long as the table lives.
+    // Valid as long as the table lives. Set for kEndpoints.
     const std::shared_ptr<const Route>* route = nullptr;
+    // Whose address was dialled. Set for all but kNotAService.
+    const ObjectName* service = nullptr;
   };
 
   RouteTable();
