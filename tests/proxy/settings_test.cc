@@ -42,6 +42,18 @@ TEST(Settings, PortsOfTheApplicationAreAList) {
   EXPECT_EQ(settings.app_ports, (std::vector<uint16_t>{8080, 9153, 53, 80}));
 }
 
+TEST(Settings, ConnectionsAreLoggedOnRequestAndNamesInMetricsBounded) {
+  Settings settings;
+  EXPECT_EQ(settings.access_log, "");
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--access-log", "-",
+                   "--metric-services", "10", "--metric-endpoints", "0"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.access_log, "-");
+  EXPECT_EQ(settings.metric_services, 10u);
+  EXPECT_EQ(settings.metric_endpoints, 0u);
+}
+
 TEST(Settings, TheControlPlaneIsReachedOverTlsOrOnRequestInPlaintext) {
   Settings settings;
   EXPECT_EQ(Parse({"--node", "default/a", "--control", "10.0.0.1:15012", "--control-ca", "/ca",

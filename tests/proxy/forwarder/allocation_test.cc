@@ -1,6 +1,8 @@
 // No heap allocation while bytes flow or connections come and go.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include "common/line_output.h"
 #include "tests/proxy/forwarder/allocations.h"
 #include "tests/proxy/forwarder/loopback.h"
 
@@ -24,7 +26,29 @@ class Allocations : public ForwarderTest {
     return During([] {});
   }
 
+  void ComeAndGo() {
+    for (int i = 0; i < 100; ++i) {
+      Fd client = Redirected(dialled_at_);
+      Fd server = endpoint_.Accept();
+      client.Reset();
+      server.Reset();
+      ASSERT_TRUE(AllGone());  // else more are open at once than in the round before
+    }
+  }
+  // libevent keeps a record for each descriptor number it has seen; see more of them than come.
+  void ComeAndGoBefore() {
+    std::vector<Fd> clients, servers;
+    for (int i = 0; i < 20; ++i) {
+      clients.push_back(Redirected(dialled_at_));
+      servers.push_back(endpoint_.Accept());
+    }
+    clients.clear();
+    servers.clear();
+    ASSERT_TRUE(AllGone());
+  }
+
   Endpoint endpoint_;
+  SocketAddress dialled_at_ = At(kService);
 };
 
 TEST_F(Allocations, NoneWhileBytesFlow) {
@@ -65,25 +89,29 @@ TEST_F(Allocations, NoneWhileASlowReaderIsWaitedFor) {
 TEST_F(Allocations, NoneForAConnectionOnceAsManyHaveBeenOpen) {
   StartForwarder();
   Serve({endpoint_.address()});
-  const auto come_and_go = [&] {
-    for (int i = 0; i < 100; ++i) {
-      Fd client = Call();
-      Fd server = endpoint_.Accept();
-      client.Reset();
-      server.Reset();
-      ASSERT_TRUE(AllGone());  // else more are open at once than in the round before
-    }
-  };
-  {
-    // libevent keeps a record for each descriptor number it has seen; see more of them than come.
-    std::vector<Fd> clients, servers;
-    for (int i = 0; i < 20; ++i) {
-      clients.push_back(Call());
-      servers.push_back(endpoint_.Accept());
-    }
-  }
-  ASSERT_TRUE(AllGone());
-  EXPECT_EQ(During(come_and_go), DuringNothing());
+  ComeAndGoBefore();
+  EXPECT_EQ(During([this] { ComeAndGo(); }), DuringNothing());
+}
+
+TEST_F(Allocations, NoneForAConnectionThatIsLogged) {
+  const Fd null(open("/dev/null", O_WRONLY | O_CLOEXEC));
+  LineOutput output(null.get());
+  StartForwarder({.access_log = &output});
+  Serve({endpoint_.address()});
+  ComeAndGoBefore();
+  EXPECT_EQ(During([this] { ComeAndGo(); }), DuringNothing());
+  EXPECT_GE(counters_->access_logged.value(), 100u);
+  StopForwarder();
+}
+
+TEST_F(Allocations, NoneForAConnectionThatIsPassedThroughToAKnownPod) {
+  StartForwarder();
+  Directory directory;
+  directory.Put(AddressOwner{endpoint_.address().ip, {"default", "web-0"}});
+  SetRoutes(RouteTableBuilder().Apply(directory.Commit(), EndpointsHeld::kAll));
+  dialled_at_ = endpoint_.address();
+  ComeAndGoBefore();
+  EXPECT_EQ(During([this] { ComeAndGo(); }), DuringNothing());
 }
 
 }  // namespace
