@@ -151,6 +151,8 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   options.dns_listen = Usable(settings_.dns_listen);
   options.dns_connections =
       DnsConnectionsPerListener(*descriptors, options.dns_listen.size() * workers);
+  const std::string shortage = DescriptorShortage(*descriptors, workers);
+  if (!shortage.empty()) log::warn("{}", shortage);
   options.pod_resolvers = pod_resolvers_.current();
   options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));
   options.workers = workers;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "absl/status/statusor.h"
 
@@ -15,6 +16,11 @@ absl::StatusOr<uint64_t> RaiseDescriptorLimit();
 // Connections that each of `workers` may carry under `descriptors`: two sockets each, three
 // quarters of what upstreams, the feed and the admin interface leave. At least 1, at most 50,000.
 size_t ConnectionsPerWorker(uint64_t descriptors, size_t workers);
+
+// What a sidecar is to carry. For the log, where `descriptors` are too few for that: how many there
+// are, how many connections they allow and how many would do. Empty if they are enough.
+inline constexpr size_t kConnectionsWanted = 50'000;
+std::string DescriptorShortage(uint64_t descriptors, size_t workers);
 
 // UDP flows that each of `workers` may have open, `most` at most: one socket each, another eighth.
 // At least 1.

@@ -137,6 +137,18 @@ TEST(Descriptors, BoundTheConnectionsOfAWorker) {
   EXPECT_EQ(ConnectionsPerWorker(100, 2), 1u) << "too few for anything else, but not none";
 }
 
+TEST(Descriptors, TooFewForFiftyThousandConnectionsAreSaidToBe) {
+  EXPECT_EQ(
+      DescriptorShortage(20'256, 2),
+      "the hard limit of 20256 descriptors allows 7500 connections; 50000 of them need 133590 "
+      "(ulimit -Hn)");
+  EXPECT_EQ(ConnectionsPerWorker(133'590, 1), 50'000u);
+  for (const size_t workers : {1u, 2u, 3u, 64u}) {
+    EXPECT_EQ(DescriptorShortage(133'590, workers), "");
+    EXPECT_EQ(DescriptorShortage(1'048'576, workers), "");
+  }
+}
+
 TEST(Descriptors, LeaveSomeForUpstreamsWhateverConnectionsAreOpen) {
   for (const uint64_t descriptors : {400u, 1'024u, 4'096u, 1'000'000u}) {
     const size_t taken = 2 * 2 * ConnectionsPerWorker(descriptors, 2) +
