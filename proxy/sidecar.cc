@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -15,6 +16,7 @@
 #include "common/process_metrics.h"
 #include "common/status.h"
 #include "proxy/forwarder/descriptors.h"
+#include "proxy/pod_sockets.h"
 #include "proxy/privileges.h"
 
 namespace portolan::proxy {
@@ -22,6 +24,8 @@ namespace {
 
 constexpr char kConntrackFolder[] = "/proc/sys/net/netfilter";
 constexpr absl::Duration kDrainCheckEvery = absl::Milliseconds(100);
+constexpr char kSocketTables[] = "/proc/net";
+constexpr auto kSocketsSeenEvery = std::chrono::milliseconds(500);
 // What changes leave behind in the allocator goes back to the system when they are in force and
 // saved: several megabytes after the first full set.
 constexpr size_t kTrimAfterChanges = 500;  // of Services and sets of endpoints
@@ -147,12 +151,12 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   const auto descriptors = RaiseDescriptorLimit();
   if (!descriptors.ok()) return descriptors.status();
   const auto workers = static_cast<size_t>(settings_.concurrency);
+  const std::string shortage = DescriptorShortage(*descriptors, workers);
+  if (!shortage.empty()) log::warn("{}", shortage);
   WorkerOptions options;
   options.dns_listen = Usable(settings_.dns_listen);
   options.dns_connections =
       DnsConnectionsPerListener(*descriptors, options.dns_listen.size() * workers);
-  const std::string shortage = DescriptorShortage(*descriptors, workers);
-  if (!shortage.empty()) log::warn("{}", shortage);
   options.pod_resolvers = pod_resolvers_.current();
   options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));
   options.workers = workers;
@@ -400,8 +404,8 @@ absl::Status Sidecar::SetLogLevel(std::string level) { return log::SetLevel(leve
 void Sidecar::Drain() { BeginDrain(); }
 void Sidecar::Quit() { loop_.Stop(); }
 
-// Connections and queries are taken on until the last connection ends, as the application may dial
-// while it shuts down; a kubelet stops a sidecar only when the application is gone.
+// Connections and queries are taken on as long as the application is there, which may dial while it
+// shuts down, and until the last of them ends.
 void Sidecar::BeginDrain() {
   if (drain_until_.has_value()) return;
   const auto& health = dns_config_.config()->health();
@@ -418,7 +422,9 @@ void Sidecar::BeginDrain() {
 void Sidecar::CheckDrained() {
   const auto now = std::chrono::steady_clock::now();
   if (now >= *drain_until_) return loop_.Stop();
-  if (now < lameduck_until_ || active() > 0) return drain_check_.Start(kDrainCheckEvery);
+  if (now < lameduck_until_ || active() > 0 || OthersMayDial()) {
+    return drain_check_.Start(kDrainCheckEvery);
+  }
   // Questions under way are the workers' to count.
   struct Gathered {
     size_t missing;
@@ -435,6 +441,16 @@ void Sidecar::CheckDrained() {
       });
     });
   }
+}
+
+// As of a moment ago: with many sockets a look takes its time.
+bool Sidecar::OthersMayDial() {
+  const auto now = std::chrono::steady_clock::now();
+  if (now - sockets_seen_ >= kSocketsSeenEvery) {
+    sockets_seen_ = now;
+    others_seen_ = PodHasSocketsOfOthers(kSocketTables, geteuid());
+  }
+  return others_seen_;
 }
 
 size_t Sidecar::active() const {

@@ -49,6 +49,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void PublishClusterData();
   void BeginDrain();
   void CheckDrained();
+  bool OthersMayDial();
   size_t active() const;
 
   // FeedDelegate
@@ -97,6 +98,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   // Set once a stop has begun: not before lameduck_until_, not after drain_until_.
   std::optional<std::chrono::steady_clock::time_point> drain_until_;
   std::chrono::steady_clock::time_point lameduck_until_;
+  // When the pod's sockets were looked at last, and what was seen.
+  std::chrono::steady_clock::time_point sockets_seen_;
+  bool others_seen_ = false;
 };
 
 }  // namespace portolan::proxy
