@@ -49,6 +49,12 @@ constexpr Labelled kEjections[] = {
     {"spared", &ForwarderCounters::spared},
 };
 
+constexpr Labelled kPipeFallbacks[] = {
+    {"all_lent", &ForwarderCounters::pipes_all_lent},
+    {"small", &ForwarderCounters::pipes_small},
+    {"refused", &ForwarderCounters::pipes_refused},
+};
+
 constexpr Labelled kBytes[] = {
     {"up", &ForwarderCounters::bytes_up},
     {"down", &ForwarderCounters::bytes_down},
@@ -97,6 +103,18 @@ void Collect(const Workers& workers, MetricFamilies& families) {
                      "Bytes carried; up is from client to endpoint.", {{"direction", direction}},
                      Sum(workers, field));
   }
+  AddCounterSample(families, "portolan_forwarder_spliced_bytes_total",
+                   "Bytes carried that were moved in the kernel, through a pipe.", {},
+                   Sum(workers, &ForwarderCounters::bytes_spliced));
+  for (const auto& [reason, field] : kPipeFallbacks) {
+    AddCounterSample(families, "portolan_forwarder_pipe_fallbacks_total",
+                     "Times that bulk was copied as there was no pipe to splice it through.",
+                     {{"reason", reason}}, Sum(workers, field));
+  }
+  // In this order, so that never more were given back than taken.
+  const double given = Sum(workers, &ForwarderCounters::pipes_given);
+  AddGaugeSample(families, "portolan_forwarder_pipes_lent", "Pipes that hold bytes now.", {},
+                 Sum(workers, &ForwarderCounters::pipes_taken) - given);
   for (const auto& [event, field] : kEjections) {
     AddCounterSample(families, "portolan_forwarder_ejections_total",
                      "What became of endpoints that kept failing to be connected to.",

@@ -40,6 +40,16 @@ struct ConnectionCounters {
   Counter retried;   // attempts to connect after the first
   Counter bytes_up;  // client to endpoint, as written to the endpoint
   Counter bytes_down;
+  Counter bytes_spliced;  // of both, those that the kernel moved
+
+  // Bulk that was copied although it would have been spliced, by why there was no pipe
+  // (pipe_pool.h).
+  Counter pipes_all_lent;
+  Counter pipes_small;
+  Counter pipes_refused;  // the kernel gave none, or had not a second ago
+  // Lent to bytes in hand: counted up and down.
+  Counter pipes_taken;
+  Counter pipes_given;
 
   // Slots that are in use: counted up and down, active is the difference.
   Counter opened;

@@ -23,6 +23,8 @@ constexpr int kAcceptsPerTurn = 64;
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // What became of the endpoints in use is looked at once for the changes of so long.
 constexpr absl::Duration kReviewAfter = absl::Seconds(1);
+// Pipes that nobody wanted for so long are closed.
+constexpr absl::Duration kPipesTrimmedAfter = absl::Seconds(5);
 constexpr auto kPauseLoggedEvery = std::chrono::minutes(1);
 
 // A client's own keep-alive ends here: the kernel answers for the forwarder. So the leg to the
@@ -93,8 +95,10 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
     : loop_(loop),
       options_(std::move(options)),
       counters_(std::make_shared<ForwarderCounters>()),
-      workspace_(new RelayWorkspace{
-          .scratch = {}, .buffers = BufferPool(options_.max_buffers), .counters = *counters_}),
+      workspace_(new RelayWorkspace{.scratch = {},
+                                    .buffers = BufferPool(options_.max_buffers),
+                                    .pipes = PipePool(options_.max_pipes, *counters_),
+                                    .counters = *counters_}),
       routes_(std::make_shared<const RouteTable>()),
       tally_(options_.balancer.metrics),
       balancer_(options_.balancer, *counters_, std::random_device{}()),
@@ -105,6 +109,11 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       })),
       name_ended_(loop.AddTimer([this] { NameEnded(); })),
       next_turn_(loop.AddTimer([this] { RunQueued(); })),
+      trim_(loop.AddTimer([this] {
+        trim_due_ = false;
+        workspace_->pipes.Trim();
+        TrimPipesLater();
+      })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
   if (options_.access_log != nullptr) access_log_.emplace(*options_.access_log, *counters_);
   const timeval connecting = absl::ToTimeval(options_.connect_timeout);
@@ -388,6 +397,7 @@ void Forwarder::Join(Connection& c) {
 void Forwarder::Run(Connection& c) {
   const Relay::Progress progress = c.relay.Run(*workspace_);
   CountBytes(c);
+  TrimPipesLater();
   switch (progress) {
     case Relay::Progress::kWaiting:
       return;
@@ -405,6 +415,11 @@ void Forwarder::Run(Connection& c) {
     case Relay::Progress::kTimedOut:
       return Finish(c, &ConnectionCounters::timed_out, Ending::kReset);
   }
+}
+
+void Forwarder::TrimPipesLater() {
+  if (workspace_->pipes.open() == 0 || std::exchange(trim_due_, true)) return;
+  trim_.Start(kPipesTrimmedAfter);
 }
 
 void Forwarder::RunQueued() {
@@ -429,7 +444,7 @@ void Forwarder::Finish(Connection& c, ConnectionEvent how, Ending ending) {
   c.unnamed =
       c.service == nullptr && options_.want_address != nullptr && unnamed_.size() < kMostUnnamed;
   if (!c.unnamed) CountEnded(c);
-  c.relay.Release(workspace_->buffers);
+  c.relay.Release(*workspace_);
   event_del(&c.timer);
   if (ending == Ending::kReset) {
     Reset(c.client);

@@ -61,6 +61,8 @@ struct ForwarderOptions {
   size_t max_connections = 10'000;
   // Of 32 KB each, for what slow readers have not taken yet.
   size_t max_buffers = 1024;
+  // Through which bulk is spliced; see pipe_pool.h.
+  size_t max_pipes = 32;
   BalancerOptions balancer = {};
   // A line for each connection; null: none. Outlives the forwarder.
   LineOutput* access_log = nullptr;
@@ -112,6 +114,7 @@ class Forwarder {
   Balancer& balancer() { return balancer_; }
   // Lent to slow readers at the moment.
   size_t buffers_in_use() const { return workspace_->buffers.lent(); }
+  size_t pipes_in_use() const { return workspace_->pipes.lent(); }
 
  private:
   // How long, and how many, ended connections wait for the names of what they had dialled.
@@ -150,6 +153,7 @@ class Forwarder {
   void ConnectFailed(Connection& c, int error);
   void Join(Connection& c);
   void Run(Connection& c);
+  void TrimPipesLater();
   void RunQueued();
   void Finish(Connection& c, ConnectionEvent how, Ending ending);
   // What is counted and logged: connections.cc.
@@ -191,6 +195,9 @@ class Forwarder {
   std::vector<Connection*> queue_;
   std::vector<Connection*> running_;
   EventLoop::Timer next_turn_;
+
+  EventLoop::Timer trim_;
+  bool trim_due_ = false;
 
   std::vector<std::unique_ptr<Listener>> listeners_;
   EventLoop::Timer resume_;

@@ -1,5 +1,6 @@
 #include "proxy/forwarder/relay.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -11,6 +12,10 @@ namespace {
 
 // Reads of one direction in a row, 256 KB at most, before other connections have their turn.
 constexpr int kReadsPerTurn = 8;
+
+// So many more full reads than small ones make a direction bulk; as many more small ones end it.
+constexpr int kBulky = 4;
+constexpr size_t kSmallRead = kBufferBytes / 4;
 
 }  // namespace
 
@@ -27,9 +32,19 @@ void Relay::OnReady(Side side, uint8_t what) {
   peer.unchecked |= (what & kError) != 0;
 }
 
-void Relay::Release(BufferPool& buffers) {
-  buffers.Give(std::move(up_.kept));
-  buffers.Give(std::move(down_.kept));
+void Relay::Release(RelayWorkspace& workspace) {
+  for (Direction* direction : {&up_, &down_}) {
+    workspace.buffers.Give(std::move(direction->kept));
+    if (direction->pipe != nullptr)
+      workspace.pipes.GiveFull(std::exchange(direction->pipe, nullptr));
+  }
+}
+
+void Relay::Direction::NoteRead(size_t size) {
+  if (size >= kBufferBytes && bulky < kBulky) ++bulky;
+  if (size < kSmallRead && bulky > 0) --bulky;
+  if (bulky == kBulky) bulk = true;
+  if (bulky == 0) bulk = false;
 }
 
 Relay::Progress Relay::Run(RelayWorkspace& workspace) {
@@ -85,6 +100,10 @@ Relay::Step Relay::MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWor
     const Step step = WriteKept(to, direction, workspace.buffers);
     if (step != Step::kAgain) return step;
   }
+  if (direction.pipe != nullptr) {
+    const Step step = WritePiped(to, direction, workspace);
+    if (step != Step::kAgain) return step;
+  }
   if (from.ended) {
     if (from.lost) return Step::kReadFailed;
     // The last of the two is left to close. A failure means that the peer is gone, which its own
@@ -93,6 +112,10 @@ Relay::Step Relay::MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWor
     return Step::kBlocked;
   }
   if (!from.readable || !to.writable) return Step::kBlocked;
+  if (direction.bulk) {
+    direction.pipe = workspace.pipes.Take();
+    if (direction.pipe != nullptr) return Splice(from, to, direction, workspace);
+  }
   return workspace.buffers.has_buffer() ? ReadAndWrite(from, to, direction, workspace)
                                         : PeekAndWrite(from, to, direction, workspace);
 }
@@ -111,11 +134,50 @@ Relay::Step Relay::WriteKept(Peer& to, Direction& direction, BufferPool& buffers
   return Step::kAgain;
 }
 
+Relay::Step Relay::Splice(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace) {
+  ssize_t size;
+  do {
+    size = splice(from.fd, nullptr, direction.pipe->write.get(), nullptr, kPipeBytes,
+                  SPLICE_F_NONBLOCK);
+  } while (size < 0 && errno == EINTR);
+  if (size <= 0) {
+    const ptrdiff_t nothing = NothingRead(from, size);
+    workspace.pipes.GiveEmpty(std::exchange(direction.pipe, nullptr));
+    if (nothing < 0) return Step::kReadFailed;
+    return from.ended ? Step::kAgain : Step::kBlocked;
+  }
+  direction.NoteRead(size);
+  direction.piped = static_cast<uint32_t>(size);
+  return WritePiped(to, direction, workspace);
+}
+
+Relay::Step Relay::WritePiped(Peer& to, Direction& direction, RelayWorkspace& workspace) {
+  while (direction.piped > 0) {
+    if (!to.writable) return Step::kBlocked;
+    const ssize_t written = splice(direction.pipe->read.get(), nullptr, to.fd, nullptr,
+                                   direction.piped, SPLICE_F_NONBLOCK);
+    if (written > 0) {
+      direction.piped -= static_cast<uint32_t>(written);
+      direction.bytes += written;
+      workspace.counters.bytes_spliced.Add(written);
+    } else if (written < 0 && errno == EAGAIN) {
+      to.writable = false;
+    } else if (written == 0 || errno != EINTR) {
+      error_ = written == 0 ? EIO : errno;
+      to.lost = true;
+      return Step::kWriteFailed;
+    }
+  }
+  workspace.pipes.GiveEmpty(std::exchange(direction.pipe, nullptr));
+  return Step::kAgain;
+}
+
 Relay::Step Relay::ReadAndWrite(Peer& from, Peer& to, Direction& direction,
                                 RelayWorkspace& workspace) {
   const ptrdiff_t size = Read(from, workspace.scratch, 0);
   if (size < 0) return Step::kReadFailed;
   if (size == 0) return from.ended ? Step::kAgain : Step::kBlocked;
+  direction.NoteRead(size);
   const auto bytes = std::span<const std::byte>(workspace.scratch).first(size);
   const ptrdiff_t written = Write(to, bytes, direction);
   if (written < 0) return Step::kWriteFailed;
@@ -174,7 +236,11 @@ ptrdiff_t Relay::Read(Peer& from, std::span<std::byte> into, int flags) {
     if (static_cast<size_t>(size) < into.size() && !from.ending) from.readable = false;
     return size;
   }
-  if (size == 0) {
+  return NothingRead(from, size);
+}
+
+ptrdiff_t Relay::NothingRead(Peer& from, ssize_t result) {
+  if (result == 0) {
     from.ended = true;
   } else if (errno == EAGAIN) {
     from.readable = false;

@@ -9,6 +9,12 @@
 // long as it is kept nothing more is read, so a slow reader costs one buffer and then slows its
 // sender down. With no buffer left to borrow bytes are peeked, written, and only then taken from
 // the socket.
+//
+// A direction that keeps filling the scratch buffer is bulk, and its bytes are spliced through a
+// pipe borrowed from the worker's pool, without being copied; with no pipe to be had they are read
+// and written as before. It holds the pipe only while bytes are in hand, and stops being bulk when
+// they come in small pieces again. What the other side does not take stays in the pipe, with the
+// same consequences as in a buffer.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +24,16 @@
 
 #include "proxy/forwarder/buffer_pool.h"
 #include "proxy/forwarder/counters.h"
+#include "proxy/forwarder/pipe_pool.h"
 
 namespace portolan::proxy {
 
-// What the relays of a worker share.
+// What the relays of a worker share. REQUIRES: the process ignores SIGPIPE, which splice(2) has no
+// flag against.
 struct RelayWorkspace {
   Buffer scratch;
   BufferPool buffers;
+  PipePool pipes;
   ForwarderCounters& counters;
 };
 
@@ -57,8 +66,8 @@ class Relay {
   void OnReady(Side side, uint8_t what);
   Progress Run(RelayWorkspace& workspace);
 
-  // Gives borrowed buffers back. To be called before the relay goes.
-  void Release(BufferPool& buffers);
+  // Gives what is borrowed back. To be called before the relay goes.
+  void Release(RelayWorkspace& workspace);
 
   uint64_t bytes_up() const { return up_.bytes; }
   uint64_t bytes_down() const { return down_.bytes; }
@@ -74,11 +83,18 @@ class Relay {
     bool lost = false;       // writing to it failed; what it sent before may still be read
     bool unchecked = false;  // it has an error that was not looked at
   };
-  // What was read on one side and not yet written on the other.
   struct Direction {
+    // How bulky the last reads were; see NoteRead.
+    void NoteRead(size_t size);
+
+    // What was read on one side and not yet written on the other: in a buffer or in a pipe.
     std::unique_ptr<Buffer> kept;
     uint32_t kept_begin = 0;
     uint32_t kept_end = 0;
+    uint32_t piped = 0;
+    Pipe* pipe = nullptr;
+    bool bulk = false;
+    uint8_t bulky = 0;
     uint64_t bytes = 0;
   };
   enum class Step { kAgain, kBlocked, kReadFailed, kWriteFailed };
@@ -87,12 +103,16 @@ class Relay {
   Step Move(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
   Step MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
   Step WriteKept(Peer& to, Direction& direction, BufferPool& buffers);
+  Step Splice(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
+  Step WritePiped(Peer& to, Direction& direction, RelayWorkspace& workspace);
   Step ReadAndWrite(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
   Step PeekAndWrite(Peer& from, Peer& to, Direction& direction, RelayWorkspace& workspace);
   // Bytes written, 0 if the socket takes none now, -1 on an error that `error_` then holds.
   ptrdiff_t Write(Peer& to, std::span<const std::byte> bytes, Direction& direction);
   // As above; end of stream sets from.ended and gives 0.
   ptrdiff_t Read(Peer& from, std::span<std::byte> into, int flags);
+  // What a read that gave nothing means.
+  ptrdiff_t NothingRead(Peer& from, ssize_t result);
   // Asks the socket where no read will tell: it has ended, or reading waits for the other side.
   bool HasFailed(Peer& peer, const Peer& other);
   Progress Broken(Side side) const;

@@ -11,7 +11,10 @@ namespace {
 
 class Allocations : public ForwarderTest {
  protected:
-  static void SetUpTestSuite() { CountLibeventToo(); }
+  static void SetUpTestSuite() {
+    ForwarderTest::SetUpTestSuite();
+    CountLibeventToo();
+  }
 
   // Of the forwarder's thread while `work` runs on this one.
   template <typename F>

@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <csignal>
 #include <functional>
 #include <future>
 #include <memory>
@@ -219,6 +220,8 @@ inline std::shared_ptr<const RouteTable> RoutesTo(
 class ForwarderTest : public testing::Test {
  protected:
   static constexpr const char* kService = "10.43.0.123:8080";
+
+  static void SetUpTestSuite() { signal(SIGPIPE, SIG_IGN); }  // as main does
 
   ~ForwarderTest() override { StopForwarder(); }
 

@@ -68,6 +68,27 @@ class Relaying : public ForwarderTest {
     EXPECT_EQ(counters_->bytes_up.value(), total);
     EXPECT_EQ(counters_->bytes_down.value(), total);
     EXPECT_EQ(OnLoop([&] { return forwarder_->buffers_in_use(); }), 0u);
+    EXPECT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 0u);
+  }
+
+  // One short message each way.
+  void ExchangeShort(int number) {
+    const std::string message = "message " + std::to_string(number);
+    ASSERT_TRUE(SendAll(client_, message));
+    ASSERT_EQ(Receive(server_, message.size()), message);
+    ASSERT_TRUE(SendAll(server_, message));
+    ASSERT_EQ(Receive(client_, message.size()), message);
+  }
+
+  // Both at once, with no end of stream.
+  void ExchangeBulk(uint64_t seed, size_t size) {
+    const std::string up = Stream(seed).Next(size);
+    const std::string down = Stream(seed + 1).Next(size);
+    std::thread client([&] { EXPECT_TRUE(SendAll(client_, up)); });
+    std::thread server([&] { EXPECT_TRUE(SendAll(server_, down)); });
+    std::thread client_reader([&] { EXPECT_TRUE(Receive(client_, size) == down); });
+    EXPECT_TRUE(Receive(server_, size) == up);
+    for (std::thread* thread : {&client, &server, &client_reader}) thread->join();
   }
 
   // Sends until nobody takes any more; how much it was.
@@ -135,6 +156,34 @@ TEST_F(Relaying, WhatTheClientSendsBeforeTheEndpointAnswersIsNotLost) {
 TEST_F(Relaying, SixtyFourMegabytesEachWayAtOnceArriveUnchanged) {
   Join();
   ExchangeStreams(64 * 1024 * 1024);
+  EXPECT_GT(counters_->bytes_spliced.value(), 0u) << "bulk is spliced";
+}
+
+TEST_F(Relaying, ShortMessagesAreCopiedAndBulkIsSplicedAsItComes) {
+  Join();
+  uint64_t spliced = 0;
+  for (uint64_t phase = 0; phase < 6; ++phase) {
+    for (int i = 0; i < 50; ++i) ExchangeShort(i);
+    EXPECT_EQ(counters_->bytes_spliced.value(), spliced) << "short messages wait for no pipe";
+    EXPECT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 0u);
+    ExchangeBulk(phase, 8 * 1024 * 1024 + 12345);
+    // So that what the last bytes of bulk left behind is gone.
+    for (int i = 0; i < 50; ++i) ExchangeShort(i);
+    EXPECT_GT(counters_->bytes_spliced.value(), spliced) << "bulk is spliced, phase " << phase;
+    spliced = counters_->bytes_spliced.value();
+  }
+}
+
+TEST_F(Relaying, GoesOnWithoutAnyPipe) {
+  Join({.max_pipes = 0});
+  ExchangeStreams(16 * 1024 * 1024);
+  EXPECT_EQ(counters_->bytes_spliced.value(), 0u);
+  EXPECT_GT(counters_->pipes_all_lent.value(), 0u);
+}
+
+TEST_F(Relaying, GoesOnWithoutAnyPipeOrBuffer) {
+  Join({.max_buffers = 0, .max_pipes = 0});
+  ExchangeStreams(16 * 1024 * 1024);
 }
 
 TEST_F(Relaying, GoesOnWithoutAnyBuffer) {
@@ -154,6 +203,44 @@ TEST_F(Relaying, ASlowReaderCostsOneBufferAndSlowsTheSenderDown) {
   shutdown(client_.get(), SHUT_WR);
   EXPECT_EQ(ReceiveAll(server_).bytes.size(), sent);
   EXPECT_EQ(OnLoop([&] { return forwarder_->buffers_in_use(); }), 0u);
+}
+
+TEST_F(Relaying, ASlowReaderOfBulkCostsOnePipe) {
+  Join();
+  ExchangeBulk(1, 8 * 1024 * 1024);
+  const size_t sent = FillUp(client_);
+  EXPECT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 1u);
+  EXPECT_TRUE(SendAll(server_, "wait"));
+  EXPECT_EQ(Receive(client_, 4), "wait");
+  shutdown(client_.get(), SHUT_WR);
+  EXPECT_EQ(ReceiveAll(server_).bytes.size(), sent);
+  EXPECT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 0u);
+}
+
+TEST_F(Relaying, APipeWithBytesOfABrokenConnectionIsNotUsedAgain) {
+  Join();
+  ExchangeBulk(1, 8 * 1024 * 1024);
+  FillUp(client_);
+  ASSERT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 1u);
+  ResetAndClose(client_);
+  ASSERT_TRUE(AllGone());
+  EXPECT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 0u);
+  client_ = Call();
+  server_ = endpoint_.Accept();
+  const uint64_t spliced = counters_->bytes_spliced.value();
+  ExchangeBulk(2, 8 * 1024 * 1024);
+  EXPECT_GT(counters_->bytes_spliced.value(), spliced);
+}
+
+TEST_F(Relaying, AResetOfTheEndpointInTheMiddleOfBulkResetsTheClient) {
+  Join();
+  ExchangeBulk(1, 8 * 1024 * 1024);
+  FillUp(client_);
+  ResetAndClose(server_);
+  EXPECT_EQ(ReceiveAll(client_).error, ECONNRESET);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->reset_by_endpoint.value(), 1u);
+  EXPECT_EQ(OnLoop([&] { return forwarder_->pipes_in_use(); }), 0u);
 }
 
 TEST_F(Relaying, AResetByTheClientResetsTheEndpoint) {
@@ -213,7 +300,7 @@ class BareRelay : public testing::Test {
     relay_.OnReady(Relay::Side::kEndpoint, Relay::kBoth);
   }
   void TearDown() override {
-    relay_.Release(workspace_->buffers);
+    relay_.Release(*workspace_);
     EXPECT_EQ(workspace_->buffers.lent(), 0u);
   }
 
@@ -239,8 +326,10 @@ class BareRelay : public testing::Test {
   }
 
   ForwarderCounters counters_;
-  std::unique_ptr<RelayWorkspace> workspace_{
-      new RelayWorkspace{.scratch = {}, .buffers = BufferPool(4), .counters = counters_}};
+  std::unique_ptr<RelayWorkspace> workspace_{new RelayWorkspace{.scratch = {},
+                                                                .buffers = BufferPool(4),
+                                                                .pipes = PipePool(4, counters_),
+                                                                .counters = counters_}};
   Fd client_, client_side_, endpoint_, endpoint_side_;
   Relay relay_;
 };
