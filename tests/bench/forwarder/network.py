@@ -3,6 +3,7 @@
 10.66.0.2    the pod            10.66.1.1-4   the endpoints, port 8080
 10.67.0.0/16 Services, redirected to the sidecar
 10.68.0.0/16 redirected to haproxy            10.69.0.0/16  to nginx
+10.71.0.1    a Service of UDP, led to the sidecar by TPROXY
 10.70.0.0/16 the same Services as 10.67.0.0/16, in an nftables DNAT map as kube-proxy would make it
 """
 import os, subprocess
@@ -53,7 +54,8 @@ class Network:
             run(f"{there}ip address add {address}/16 dev node0")
         # Connection tracking is as in a pod: there is a redirect.
         run("iptables -t nat -N BENCH")
-        run(f"iptables -t nat -A OUTPUT -p tcp -m owner ! --uid-owner {SIDECAR} -j BENCH")
+        for protocol in ("tcp", "udp"):
+            run(f"iptables -t nat -A OUTPUT -p {protocol} -m owner ! --uid-owner {SIDECAR} -j BENCH")
         for name, value in SYSCTLS.items():
             self.set(name, value)
             if not name.startswith("net.netfilter"):
@@ -64,9 +66,9 @@ class Network:
         subprocess.run([*where.split(), "sysctl", "-qw", f"{name}={value}"], check=True)
 
     @staticmethod
-    def redirect(range_, port):
+    def redirect(range_, port, protocol="tcp"):
         """The latest wins."""
-        run(f"iptables -t nat -I BENCH 1 -p tcp -d 10.{range_}.0.0/16 -j REDIRECT --to-ports {port}")
+        run(f"iptables -t nat -I BENCH 1 -p {protocol} -d 10.{range_}.0.0/16 -j REDIRECT --to-ports {port}")
 
     @staticmethod
     def dnat(range_, services):

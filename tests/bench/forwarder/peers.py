@@ -9,6 +9,8 @@ SERVICES = 5000  # that the sidecar and the DNAT map know
 # Before what else the machine does: a turn of a neighbour would be a long wait of one of the peers.
 FIRST = ["nice", "-n", "-15"]
 AS_SIDECAR = [*FIRST, "setpriv", f"--reuid={network.SIDECAR}", f"--regid={network.SIDECAR}", "--clear-groups"]
+# Of a Service in a range of its own: what is TCP to the others is none of portolan-init's business here.
+UDP_SERVICE = "10.71.0.1"
 RANGES = {"portolan": 67, "haproxy": 68, "nginx": 69, "nftables DNAT": 70}
 
 
@@ -73,22 +75,26 @@ def installed(label):
 
 
 def manifests():
-    """SERVICES Services that share the endpoints."""
+    """SERVICES Services that share the endpoints, and one of UDP."""
     endpoints = ", ".join(f"{{addresses: [{e}], conditions: {{ready: true}}}}" for e in network.ENDPOINTS)
-    for n in range(SERVICES):
-        yield f"""---
+    def service(name, address, protocol):
+        return f"""---
 apiVersion: v1
 kind: Service
-metadata: {{name: service-{n}, namespace: bench}}
-spec: {{clusterIP: {network.service_address(RANGES["portolan"], n)}, ports: [{{port: {network.PORT}}}]}}
+metadata: {{name: {name}, namespace: bench}}
+spec: {{clusterIP: {address}, ports: [{{port: {network.PORT}, protocol: {protocol}}}]}}
 ---
 apiVersion: discovery.k8s.io/v1
 kind: EndpointSlice
-metadata: {{name: service-{n}-x, namespace: bench, labels: {{kubernetes.io/service-name: service-{n}}}}}
+metadata: {{name: {name}-x, namespace: bench, labels: {{kubernetes.io/service-name: {name}}}}}
 addressType: IPv4
-ports: [{{port: {network.PORT}}}]
+ports: [{{port: {network.PORT}, protocol: {protocol}}}]
 endpoints: [{endpoints}]
 """
+
+    yield service("udp", UDP_SERVICE, "UDP")
+    for n in range(SERVICES):
+        yield service(f"service-{n}", network.service_address(RANGES["portolan"], n), "TCP")
 
 
 class Peer:

@@ -14,13 +14,14 @@ threads, kernel included; what the kernel does for its packets on behalf of othe
   bulk         megabytes from endpoint to client
   first-byte   one connection at a time on a machine at rest, beside an nftables DNAT map
   memory       20,000 and 50,000 idle connections
+  udp          exchanges of datagrams, beside nginx's stream module (udp.py)
 
 Needs root.
 """
 import argparse, os, shutil, statistics, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-import memory
+import memory, udp
 from peers import PEERS, SERVICES, Bench, installed
 from promises import Verdicts, spread
 
@@ -52,7 +53,7 @@ def median_and_spread(values, digits):
     return f"{statistics.median(values):>12.{digits}f}{f'{low:.{digits}f}-{high:.{digits}f}':>20}"
 
 
-def carried(peers, rounds, title, unit, per, verdicts, limit, latency_promised):
+def carried(peers, rounds, title, unit, per, verdicts, limit, latency_promised, beside="haproxy"):
     """`per` of a result is how many units it is."""
     def cpu(r):
         return r["cpu_us"] / per(r)
@@ -69,13 +70,13 @@ def carried(peers, rounds, title, unit, per, verdicts, limit, latency_promised):
         p50, p99 = (statistics.median(r[p.label][k] for r in rounds) for k in ("p50_us", "p99_us"))
         print(f"{p.label:<10}{used}{median_and_spread(each(rounds, p.label, lambda r: 1 / seconds(r)), 1)}"
               f"{p50:>10.0f}{p99:>10.0f}{ours:>13}", flush=True)
-    if "haproxy" not in rounds[0]:
+    if beside not in rounds[0]:
         return
-    verdicts.add(f"CPU per {unit}: portolan / haproxy", ratio(rounds, "portolan", "haproxy", cpu), limit)
-    verdicts.add(f"{unit}s per second: haproxy / portolan", ratio(rounds, "portolan", "haproxy", seconds), 1)
+    verdicts.add(f"CPU per {unit}: portolan / {beside}", ratio(rounds, "portolan", beside, cpu), limit)
+    verdicts.add(f"{unit} per second: {beside} / portolan", ratio(rounds, "portolan", beside, seconds), 1)
     if latency_promised:
-        p99 = ratio(rounds, "portolan", "haproxy", lambda r: r["p99_us"])
-        verdicts.add(f"p99 of a {unit}: portolan / haproxy", p99, 1)
+        p99 = ratio(rounds, "portolan", beside, lambda r: r["p99_us"])
+        verdicts.add(f"p99 of a {unit}: portolan / {beside}", p99, 1)
 
 
 def connect(peers, args, verdicts):
@@ -110,12 +111,13 @@ def first_byte(peers, args, _):
 
 
 CARRIED = {"connect": connect, "request": request, "bulk": bulk, "first-byte": first_byte}
+SCENARIOS = [*CARRIED, "memory", "udp"]
 
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--build", default="build")
-    p.add_argument("--scenario", default=",".join([*CARRIED, "memory"]), help="names, with commas; default all")
+    p.add_argument("--scenario", default=",".join(SCENARIOS), help="names, with commas; default all")
     p.add_argument("--rounds", type=int, default=7)
     p.add_argument("--count", type=int, default=20000, help="connections of a round; other things in proportion")
     p.add_argument("--quick", action="store_true", help="three short rounds of each, for a look")
@@ -124,7 +126,7 @@ def main():
     if args.quick:
         args.rounds, args.count = 3, 10000
     wanted = args.scenario.split(",")
-    if unknown := set(wanted) - {*CARRIED, "memory"}:
+    if unknown := set(wanted) - set(SCENARIOS):
         p.error(f"--scenario: unknown: {', '.join(sorted(unknown))}")
     if os.geteuid() != 0:
         sys.exit("the forwarder's bench makes network namespaces: run it as root")
@@ -147,6 +149,8 @@ def main():
                 bench.drop(peer)
         if "memory" in wanted:
             memory.run(bench, [label for label in labels if label != "nginx"], xds, verdicts)
+        if "udp" in wanted:
+            udp.run(bench, xds, args, verdicts, carried)
     finally:
         bench.stop()
         shutil.rmtree(home, ignore_errors=True)
