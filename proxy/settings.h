@@ -65,8 +65,8 @@ struct Settings {
   absl::Duration eject_for = absl::Seconds(5);
   std::string access_log;  // path, or "-" for standard output; empty: none
   // Service ports and endpoints that metrics show by name, at most.
-  size_t metric_services = 1000;
-  size_t metric_endpoints = 2000;
+  size_t metric_services = 500;
+  size_t metric_endpoints = 1000;
   std::string log_level = "info";
 
   Settings();

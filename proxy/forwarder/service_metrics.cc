@@ -13,8 +13,7 @@ namespace {
 constexpr char kUnknown[] = "unknown";
 constexpr char kOther[] = "other";
 // Inside a cluster an endpoint answers within a fraction of a millisecond.
-constexpr double kConnectBounds[] = {0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01,
-                                     0.025,  0.05,    0.1,    0.25,  0.5,    1,     2.5};
+constexpr double kConnectBounds[] = {0.00025, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 1};
 // When all names are taken, those that may be forgotten are looked for no more often.
 constexpr absl::Duration kSweepEvery = absl::Minutes(1);
 
@@ -24,23 +23,11 @@ using LabelList = std::vector<Label>;
 template <typename Counters>
 using Named = std::pair<LabelList, std::unique_ptr<Counters>>;
 
-std::string_view WordFor(Protocol protocol) {
-  switch (protocol) {
-    case Protocol::kTcp:
-      return "tcp";
-    case Protocol::kUdp:
-      return "udp";
-    case Protocol::kSctp:
-      break;
-  }
-  return "sctp";
-}
-
 LabelList LabelsOf(const ServicePortName& name) {
   return {{"service_namespace", name.service.ns},
           {"service", name.service.name},
           {"port", name.port == 0 ? std::string() : std::to_string(name.port)},
-          {"protocol", std::string(WordFor(name.protocol))}};
+          {"protocol", name.protocol == Protocol::kUdp ? "udp" : "tcp"}};
 }
 
 LabelList LabelsOf(const EndpointName& name) {
@@ -152,21 +139,28 @@ void ShowEndpoints(MetricFamilies& families,
   Family connections(families, "portolan_forwarder_endpoint_connections_total",
                      "Connections joined to an endpoint.", Type::Counter);
   Family failures(families, "portolan_forwarder_endpoint_connect_failures_total",
-                  "Attempts to connect to an endpoint that failed.", Type::Counter);
+                  "Attempts to connect to an endpoint that failed; those that occurred.",
+                  Type::Counter);
   Family bytes(families, "portolan_forwarder_endpoint_bytes_total",
                "Bytes carried; up is from client to endpoint.", Type::Counter);
   Family active(families, "portolan_forwarder_endpoint_active_connections",
                 "Connections being connected or joined to an endpoint.", Type::Gauge);
   Family ejected(families, "portolan_forwarder_endpoint_ejected",
-                 "Workers that pass the endpoint over, as it kept failing.", Type::Gauge);
+                 "Workers that pass the endpoint over, as it kept failing; if one ever did.",
+                 Type::Gauge);
   for (const auto& [labels, counters] : endpoints) {
     connections.Add(labels, ToDouble(counters->connections));
-    failures.Add(labels, "reason", "connect_failed", ToDouble(counters->connect_failed));
-    failures.Add(labels, "reason", "connect_timeout", ToDouble(counters->connect_timeout));
+    const auto add_failure = [&, &labelled = labels](const char* reason, const Counter& count) {
+      if (count.value() > 0) failures.Add(labelled, "reason", reason, ToDouble(count));
+    };
+    add_failure("connect_failed", counters->connect_failed);
+    add_failure("connect_timeout", counters->connect_timeout);
     bytes.Add(labels, "direction", "up", ToDouble(counters->bytes_up));
     bytes.Add(labels, "direction", "down", ToDouble(counters->bytes_down));
     active.Add(labels, Difference(counters->taken, counters->given_back));
-    ejected.Add(labels, Difference(counters->ejected, counters->readmitted));
+    if (counters->ejected.value() > 0) {
+      ejected.Add(labels, Difference(counters->ejected, counters->readmitted));
+    }
   }
 }
 
