@@ -4,9 +4,9 @@
 // the metrics page adds up those of all workers that have the same name. A lock is taken when a
 // worker meets a name for the first time, and by the page; never for a connection to a known one.
 //
-// Bounded: once `most_services` or `most_endpoints` names are shown, what is new counts under one
-// name "other". A name that no worker holds any more is shown for kLinger, so that its last numbers
-// are scraped, and then forgotten.
+// Bounded: once as many names are shown as may be (ServiceMetricsLimits), what is new counts under
+// one name, "other". A name that no worker holds any more is shown for kLinger, so that its last
+// numbers are scraped, and then forgotten.
 #pragma once
 
 #include <compare>

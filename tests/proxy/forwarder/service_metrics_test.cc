@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <thread>
 
 namespace portolan::proxy {
 namespace {
@@ -119,6 +120,23 @@ TEST_F(ServiceMetricsTest, WhatNobodyHoldsIsShownForTenMinutesAndGoesOnIfHeldAga
   EXPECT_THAT(Page(), HasSubstr("outcome=\"forwarded\"} 4\n"));
   now_ += ServiceMetrics::kLinger;
   EXPECT_THAT(ServicesShown(), ElementsAre("backend-0"));
+}
+
+TEST_F(ServiceMetricsTest, NothingIsLostWhileWorkersComeAndGoAndThePageIsRead) {
+  constexpr int kRounds = 2000;
+  const auto work = [this] {
+    for (int i = 0; i < kRounds; ++i) metrics_.Open(Backend(i % 2), now_)->forwarded.Add();
+  };
+  std::thread one(work), two(work);
+  for (int i = 0; i < 50; ++i) Page();
+  one.join();
+  two.join();
+  const std::string page = Page();
+  for (const char* service : {"backend-0", "backend-1"}) {
+    EXPECT_THAT(page, HasSubstr(fmt::format("service=\"{}\",port=\"8080\",protocol=\"tcp\","
+                                            "outcome=\"forwarded\"}} {}\n",
+                                            service, kRounds)));
+  }
 }
 
 TEST_F(ServiceMetricsTest, ANameThatWasForgottenMakesRoomThoughNobodyReadsThePage) {
