@@ -78,6 +78,8 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--ready-wait", out.ready_wait, "how long /ready waits for a first sync");
   AddFlag(app, "--drain-time", out.drain_time, "how long connections go on after SIGTERM");
   AddFlag(app, "--connect-timeout", out.connect_timeout, "before another endpoint is tried");
+  AddFlag(app, "--idle-timeout", out.idle_timeout,
+          "a TCP connection that carries nothing for so long is reset; 0s, the default: never");
   app.add_option(
          "--udp", out.udp,
          "off or tproxy: forward UDP too, as portolan-init was told; needs CAP_NET_RAW at the "

@@ -54,6 +54,7 @@ struct Settings {
   // How long connections may go on after SIGTERM.
   absl::Duration drain_time = absl::Seconds(5);
   absl::Duration connect_timeout = absl::Seconds(1);
+  absl::Duration idle_timeout = absl::ZeroDuration();  // of a TCP connection; 0: never
   // "tproxy": UDP is forwarded too, which needs CAP_NET_RAW at the start. "off": it is not.
   std::string udp = "off";
   // Most flows of a worker, and how long one may be idle: never answered, and answered.

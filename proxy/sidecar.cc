@@ -162,6 +162,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   options.workers = workers;
   options.forwarder.listen = Usable(settings_.forward_listen);
   options.forwarder.connect_timeout = settings_.connect_timeout;
+  options.forwarder.idle_timeout = settings_.idle_timeout;
   options.forwarder.balancer.eject_after = settings_.eject_after;
   options.forwarder.balancer.eject_for = settings_.eject_for;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);

@@ -36,6 +36,7 @@ struct Connection {
   // Has ended, and waits a moment until it is known whose the dialled address is; the same.
   bool unnamed = false;
   uint8_t attempts = 0;
+  bool kept_alive = false;
 
   Fd client;
   Fd endpoint;
@@ -46,8 +47,9 @@ struct Connection {
   };
   Leg client_leg;
   Leg endpoint_leg;
-  // Until joined, of the attempt to connect; then until keep-alive begins.
+  // Until joined, of the attempt to connect; then until keep-alive begins, then of idleness.
   event timer{};
+  uint64_t bytes_at_timer = 0;  // carried when it last looked for idleness
   Relay relay;
 
   SocketAddress client_address;

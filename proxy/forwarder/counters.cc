@@ -34,6 +34,7 @@ constexpr ConnectionWord kEnds[] = {
     {"closed", &ConnectionCounters::closed},
     {"reset_by_client", &ConnectionCounters::reset_by_client},
     {"reset_by_endpoint", &ConnectionCounters::reset_by_endpoint},
+    {"idle", &ConnectionCounters::idle},
     {"timed_out", &ConnectionCounters::timed_out},
     {"cut", &ConnectionCounters::cut},
 };

@@ -34,22 +34,13 @@ struct ConnectionCounters {
   Counter closed;  // both sides were through
   Counter reset_by_client;
   Counter reset_by_endpoint;
+  Counter idle;
   Counter timed_out;  // keep-alive or retransmissions found a side gone
   Counter cut;        // the forwarder ended
 
   Counter retried;   // attempts to connect after the first
   Counter bytes_up;  // client to endpoint, as written to the endpoint
   Counter bytes_down;
-  Counter bytes_spliced;  // of both, those that the kernel moved
-
-  // Bulk that was copied although it would have been spliced, by why there was no pipe
-  // (pipe_pool.h).
-  Counter pipes_all_lent;
-  Counter pipes_small;
-  Counter pipes_refused;  // the kernel gave none, or had not a second ago
-  // Lent to bytes in hand: counted up and down.
-  Counter pipes_taken;
-  Counter pipes_given;
 
   // Slots that are in use: counted up and down, active is the difference.
   Counter opened;
@@ -94,8 +85,19 @@ struct ForwarderCounters : ConnectionCounters {
   Counter paused_on_descriptors;  // times that accepting paused
   Counter paused_on_limit;
   Counter buffers_exhausted;  // reads that went on without a buffer to keep a rest in
-  Counter access_logged;      // lines of the access log
-  Counter access_dropped;     // for which it had no room
+  Counter bytes_spliced;      // of the bytes, those that the kernel moved
+
+  // Bulk that was copied although it would have been spliced, by why there was no pipe
+  // (pipe_pool.h).
+  Counter pipes_all_lent;
+  Counter pipes_small;
+  Counter pipes_refused;  // the kernel gave none, or had not a second ago
+  // Lent to bytes in hand: counted up and down.
+  Counter pipes_taken;
+  Counter pipes_given;
+
+  Counter access_logged;   // lines of the access log
+  Counter access_dropped;  // for which it had no room
 };
 
 // The families portolan_forwarder_*, workers added up. For MetricsPage::AddSource.

@@ -28,9 +28,7 @@ constexpr absl::Duration kPipesTrimmedAfter = absl::Seconds(5);
 constexpr auto kPauseLoggedEvery = std::chrono::minutes(1);
 
 // A client's own keep-alive ends here: the kernel answers for the forwarder. So the leg to the
-// endpoint has one of its own, which finds a dead peer within two minutes. Most connections end
-// before it would begin, so it is asked for only of those that do not.
-constexpr absl::Duration kKeepAliveAfter = absl::Seconds(30);
+// endpoint has one of its own, which finds a dead peer within two minutes.
 constexpr int kKeepAliveIdleSeconds = 60;
 constexpr int kKeepAliveIntervalSeconds = 15;
 constexpr int kKeepAliveProbes = 4;
@@ -116,10 +114,13 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
   if (options_.access_log != nullptr) access_log_.emplace(*options_.access_log, *counters_);
-  const timeval connecting = absl::ToTimeval(options_.connect_timeout);
-  connect_timeout_ = event_base_init_common_timeout(loop.base(), &connecting);
-  const timeval short_lived = absl::ToTimeval(kKeepAliveAfter);
-  keep_alive_after_ = event_base_init_common_timeout(loop.base(), &short_lived);
+  const auto common = [&](absl::Duration length) {
+    const timeval tv = absl::ToTimeval(length);
+    return event_base_init_common_timeout(loop.base(), &tv);
+  };
+  connect_timeout_ = common(options_.connect_timeout);
+  keep_alive_after_ = common(options_.keep_alive_after);
+  idle_timeout_ = common(options_.idle_timeout);
 }
 
 Forwarder::~Forwarder() {
@@ -372,7 +373,18 @@ void Forwarder::OnEndpoint(Connection& c, uint32_t events) {
 
 void Forwarder::OnTimer(Connection& c) {
   if (c.state == Connection::State::kConnecting) return ConnectFailed(c, ETIMEDOUT);
-  SetKeepAlive(c.endpoint.get());
+  OnJoinedForLong(c);
+}
+
+void Forwarder::OnJoinedForLong(Connection& c) {
+  const uint64_t bytes = c.relay.bytes_up() + c.relay.bytes_down();
+  const uint64_t before = std::exchange(c.bytes_at_timer, bytes);
+  if (!std::exchange(c.kept_alive, true)) {
+    SetKeepAlive(c.endpoint.get());
+  } else if (bytes == before) {
+    return Finish(c, &ConnectionCounters::idle, Ending::kReset);
+  }
+  if (options_.idle_timeout > absl::ZeroDuration()) event_add(&c.timer, idle_timeout_);
 }
 
 void Forwarder::ConnectFailed(Connection& c, int error) {

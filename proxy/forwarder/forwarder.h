@@ -55,6 +55,11 @@ struct ForwarderOptions {
   // One attempt to connect to an endpoint of a Service. What is passed through has the kernel's own
   // time, as if the application had dialled itself.
   absl::Duration connect_timeout = absl::Seconds(1);
+  // A connection that is so old when joined is probed by keep-alive from then on: most end before.
+  absl::Duration keep_alive_after = absl::Seconds(30);
+  // A joined connection that carries nothing for so long is reset, at the latest after twice the
+  // time. Zero: never.
+  absl::Duration idle_timeout = absl::ZeroDuration();
   // Endpoints tried for one connection, 1 to Connection::kMaxAttempts: the first and three more.
   size_t max_attempts = Connection::kMaxAttempts;
   // Accepting pauses at this number; see ConnectionsPerWorker.
@@ -150,6 +155,7 @@ class Forwarder {
   void OnClient(Connection& c, uint32_t events);
   void OnEndpoint(Connection& c, uint32_t events);
   void OnTimer(Connection& c);
+  void OnJoinedForLong(Connection& c);
   void ConnectFailed(Connection& c, int error);
   void Join(Connection& c);
   void Run(Connection& c);
@@ -177,6 +183,7 @@ class Forwarder {
   // The loop's own; one queue for all of a length.
   const timeval* connect_timeout_;
   const timeval* keep_alive_after_;
+  const timeval* idle_timeout_;
   std::shared_ptr<const RouteTable> routes_;
   std::optional<AccessLog> access_log_;
   ServiceTally tally_;

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdio>
+#include <fstream>
 #include <map>
 
 #include "tests/proxy/forwarder/loopback.h"
@@ -239,6 +241,46 @@ TEST_F(ForwarderTest, PassingThroughLeavesTheTimeToTheKernel) {
   ResetAndClose(client);
   EXPECT_TRUE(AllGone()) << "a client that gives up ends the attempt";
   EXPECT_EQ(counters_->client_gone.value(), 1u);
+}
+
+// Whether the kernel has a keep-alive timer running for a connection to this endpoint (proc(5)).
+bool IsProbed(const SocketAddress& endpoint) {
+  std::ifstream sockets("/proc/net/tcp");
+  for (std::string line; std::getline(sockets, line);) {
+    unsigned port, state, timer;
+    const int found =
+        std::sscanf(line.c_str(), " %*d: %*x:%*x %*x:%x %x %*x:%*x %x:", &port, &state, &timer);
+    if (found == 3 && port == endpoint.port && state == TCP_ESTABLISHED && timer == 2) return true;
+  }
+  return false;
+}
+
+TEST_F(ForwarderTest, AConnectionThatLivesLongIsProbed) {
+  Endpoint endpoint;
+  StartForwarder({.keep_alive_after = absl::Milliseconds(20)});
+  Serve({endpoint.address()});
+  const Fd client = Call();
+  const Fd server = endpoint.Accept();
+  EXPECT_TRUE(Eventually([&] { return IsProbed(endpoint.address()); }));
+  EXPECT_EQ(counters_->active(), 1u) << "and is not idle, as no time was given";
+}
+
+TEST_F(ForwarderTest, AnIdleConnectionIsResetWhereATimeIsGiven) {
+  Endpoint endpoint;
+  StartForwarder(
+      {.keep_alive_after = absl::Milliseconds(10), .idle_timeout = absl::Milliseconds(200)});
+  Serve({endpoint.address()});
+  const Fd client = Call();
+  const Fd server = endpoint.Accept();
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(500);
+  while (std::chrono::steady_clock::now() < end) {
+    ASSERT_TRUE(SendAll(client, "x"));
+    ASSERT_EQ(Receive(server, 1), "x") << "it is not idle";
+  }
+  EXPECT_EQ(ReceiveAll(client).error, ECONNRESET);
+  EXPECT_EQ(ReceiveAll(server).error, ECONNRESET);
+  EXPECT_TRUE(AllGone());
+  EXPECT_EQ(counters_->idle.value(), 1u);
 }
 
 TEST_F(ForwarderTest, ItsOwnListenerIsNoDestination) {
