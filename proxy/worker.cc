@@ -18,7 +18,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   worker->forward_addresses_ = worker->forwarder_->addresses();
   if (!udp.listeners.empty()) {
     worker->udp_ = std::make_unique<UdpForwarder>(worker->loop_, std::move(udp), options.udp,
-                                                  worker->forwarder_->balancer());
+                                                  worker->forwarder_->parts());
   }
   worker->options_ = options;
   worker->address_waits_ =

@@ -1,9 +1,8 @@
-// What the forwarders count, log and list of their connections and flows, by name.
+// What the forwarder counts, logs and lists of its connections, by name.
 #include <algorithm>
 
 #include "common/monotonic.h"
 #include "proxy/forwarder/forwarder.h"
-#include "proxy/forwarder/udp_forwarder.h"
 
 namespace portolan::proxy {
 namespace {
@@ -187,28 +186,6 @@ std::vector<ConnectionInfo> Forwarder::Connections(size_t max) {
     info.bytes_up = c.relay.bytes_up();
     info.bytes_down = c.relay.bytes_down();
     info.age = Since(c.accepted_at);
-  });
-  return all;
-}
-
-std::vector<ConnectionInfo> UdpForwarder::Flows(size_t max) const {
-  const absl::Duration now = Monotonic();
-  std::vector<ConnectionInfo> all;
-  flows_.ForEach([&](const UdpFlow& flow) {
-    if (all.size() >= max) return;
-    ConnectionInfo& info = all.emplace_back();
-    info.protocol = Protocol::kUdp;
-    info.state = ConnectionInfo::State::kJoined;
-    info.client = flow.key.client;
-    info.dialled = flow.key.dialled;
-    info.endpoint = flow.endpoint;
-    if (flow.target != nullptr) info.service = flow.target->service.ToString();
-    if (flow.used != nullptr && !flow.used->counted.pod.name.empty()) {
-      info.pod = flow.used->counted.pod.ToString();
-    }
-    info.bytes_up = flow.bytes_up;
-    info.bytes_down = flow.bytes_down;
-    info.age = now - flow.opened_at;
   });
   return all;
 }

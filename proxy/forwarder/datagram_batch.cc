@@ -36,6 +36,12 @@ std::span<const std::byte> DatagramBatch::payload(size_t i) const {
   return {&buffers_[i * kBufferBytes], received_[i].msg_len};
 }
 
+size_t DatagramBatch::Bytes(size_t begin, size_t end) const {
+  size_t bytes = 0;
+  for (size_t i = begin; i < end; ++i) bytes += payload(i).size();
+  return bytes;
+}
+
 bool DatagramBatch::truncated(size_t i) const {
   return (received_[i].msg_hdr.msg_flags & MSG_TRUNC) != 0;
 }

@@ -35,6 +35,8 @@ class DatagramBatch {
   size_t size() const { return size_; }
 
   std::span<const std::byte> payload(size_t i) const;
+  // Of the payloads from `begin` to before `end`.
+  size_t Bytes(size_t begin, size_t end) const;
   bool truncated(size_t i) const;
   // Where it came from, and the address it was sent to (IP_ORIGDSTADDR, IPV6_ORIGDSTADDR); nothing
   // if the kernel did not say.

@@ -77,6 +77,13 @@ struct ForwarderOptions {
   OriginalDestination original_destination = KernelOriginalDestination;
 };
 
+// What all forwarders of a worker choose, count and log with.
+struct ForwarderParts {
+  Balancer& balancer;
+  ServiceTally& tally;
+  AccessLog* access_log = nullptr;  // null: none
+};
+
 // A line of /connections.
 struct ConnectionInfo {
   enum class State { kConnecting, kJoined };
@@ -116,7 +123,9 @@ class Forwarder {
   std::vector<ConnectionInfo> Connections(size_t max);
   std::shared_ptr<const ForwarderCounters> counters() const { return counters_; }
   // For who forwards other protocols on this worker; lives as long as the forwarder.
-  Balancer& balancer() { return balancer_; }
+  ForwarderParts parts() {
+    return {balancer_, tally_, access_log_.has_value() ? &*access_log_ : nullptr};
+  }
   // Lent to slow readers at the moment.
   size_t buffers_in_use() const { return workspace_->buffers.lent(); }
   size_t pipes_in_use() const { return workspace_->pipes.lent(); }

@@ -19,6 +19,7 @@
 #include "common/ip.h"
 #include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/forwarder/service_metrics.h"
 #include "proxy/forwarder/slab.h"
 
 namespace portolan::proxy {
@@ -49,6 +50,8 @@ struct UdpFlow {
   std::weak_ptr<const Route> route;
   uint64_t routes_version = 0;   // for which `endpoint` was found right
   UsedEndpoint* used = nullptr;  // null also once it has refused
+
+  const CountedService* service = nullptr;  // never null while the flow is open
 
   bool answered = false;
   bool answering = false;  // it has answered, or could have refused and did not

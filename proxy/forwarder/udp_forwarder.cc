@@ -68,10 +68,10 @@ struct UdpForwarder::Listening {
 };
 
 UdpForwarder::UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOptions options,
-                           Balancer& balancer)
+                           ForwarderParts parts)
     : loop_(loop),
       options_(options),
-      balancer_(balancer),
+      parts_(parts),
       sweep_(loop.AddTimer([this] { Sweep(); })),
       answers_v4_(std::move(sockets.answers_v4)),
       answers_v6_(std::move(sockets.answers_v6)) {
@@ -85,7 +85,7 @@ UdpForwarder::UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOpti
 }
 
 UdpForwarder::~UdpForwarder() {
-  while (UdpFlow* flow = flows_.Oldest()) End(*flow, counters_->cut);
+  while (UdpFlow* flow = flows_.Oldest()) End(*flow, kCut);
 }
 
 void UdpForwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
@@ -138,19 +138,16 @@ size_t UdpForwarder::ForwardRun(const Listening& listening, size_t begin) {
 void UdpForwarder::SendRun(const UdpFlowKey& key, size_t begin, size_t end) {
   bool refused = false;
   while (begin < end) {
-    Counter* dropped = nullptr;
-    UdpFlow* flow = FlowFor(key, dropped);
+    const Opened opened = FlowFor(key);
+    UdpFlow* flow = opened.flow;
     if (flow == nullptr) {
       Reject(key);
-      return dropped->Add(end - begin);
+      return CountDropped(key, opened, end - begin);
     }
     flows_.Touch(*flow, now_);
     const DatagramBatch::Sent sent = batch_->SendOn(flow->fd.get(), begin, end);
     (flow->target == nullptr ? counters_->passed_through : counters_->forwarded).Add(sent.count);
-    for (size_t i = begin; i < begin + sent.count; ++i) {
-      flow->bytes_up += batch_->payload(i).size();
-      counters_->bytes_up.Add(batch_->payload(i).size());
-    }
+    CountUp(*flow, batch_->Bytes(begin, begin + sent.count));
     begin += sent.count;
     if (sent.error == 0) {
       if (now_ - flow->opened_at > kRefusedWithin) OnAnswering(*flow);
@@ -166,17 +163,17 @@ void UdpForwarder::SendRun(const UdpFlowKey& key, size_t begin, size_t end) {
   }
 }
 
-UdpFlow* UdpForwarder::FlowFor(const UdpFlowKey& key, Counter*& dropped) {
+UdpForwarder::Opened UdpForwarder::FlowFor(const UdpFlowKey& key) {
   UdpFlow* flow = flows_.Find(key);
-  if (flow == nullptr) return Open(key, {}, dropped);
+  if (flow == nullptr) return Open(key, {});
   if (flow->refused) {
     const SocketAddress refused = flow->endpoint;
-    End(*flow, counters_->refused_ended);
-    return Open(key, {&refused, 1}, dropped);
+    End(*flow, kRefused);
+    return Open(key, {&refused, 1});
   }
-  if (IsCurrent(*flow)) return flow;
-  End(*flow, counters_->rerouted);
-  return Open(key, {}, dropped);
+  if (IsCurrent(*flow)) return {.flow = flow};
+  End(*flow, kRerouted);
+  return Open(key, {});
 }
 
 bool UdpForwarder::IsCurrent(UdpFlow& flow) const {
@@ -194,58 +191,58 @@ bool UdpForwarder::IsCurrent(UdpFlow& flow) const {
   return true;
 }
 
-UdpFlow* UdpForwarder::Open(const UdpFlowKey& key, std::span<const SocketAddress> refused,
-                            Counter*& dropped) {
-  const auto drop = [&](Counter& why) {
-    dropped = &why;
-    return nullptr;
-  };
+UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
+                                        std::span<const SocketAddress> refused) {
+  using Match = RouteTable::Match;
   const RouteTable::Lookup found = routes_->Find(key.dialled, Protocol::kUdp);
-  if (found.match == RouteTable::Match::kNoSuchPort) return drop(counters_->no_port);
-  if (found.match == RouteTable::Match::kNoEndpoints) return drop(counters_->no_endpoints);
-  if (found.match == RouteTable::Match::kNoLocalEndpoints) {
-    return drop(counters_->no_local_endpoints);
-  }
+  const CountedService& service = ServiceOf(found, key.dialled);
+  const auto drop = [&](const Drop& why) {
+    return Opened{.flow = nullptr, .dropped = &why, .service = &service};
+  };
+  if (found.match == Match::kNoSuchPort) return drop(kNoPort);
+  if (found.match == Match::kNoEndpoints) return drop(kNoEndpoints);
+  if (found.match == Match::kNoLocalEndpoints) return drop(kNoLocalEndpoints);
   if (found.route != nullptr) {
     const Route& route = **found.route;
-    if (!route.target->Enter(route.policy.max_connections)) return drop(counters_->over_limit);
+    if (!route.target->Enter(route.policy.max_connections)) return drop(kOverLimit);
   }
-  if (flows_.size() >= options_.max_flows) End(*flows_.Oldest(), counters_->evicted);
+  if (flows_.size() >= options_.max_flows) End(*flows_.Oldest(), kEvicted);
   if (flows_.size() == 0) sweep_.Start(kSweepEvery);
   UdpFlow& flow = flows_.Add(key, now_);
   flow.owner = this;
   flow.endpoint = key.dialled;
+  flow.service = &service;
   flow.routes_version = routes_version_;
   if (found.route != nullptr) ChooseEndpoint(flow, refused, *found.route);
-  if (Counter* failure = Connect(flow)) {
+  if (const Drop* failure = Connect(flow)) {
     Discard(flow);
     return drop(*failure);
   }
-  counters_->opened.Add();
-  if (found.match == RouteTable::Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
-  return &flow;
+  CountOpened(flow);
+  if (found.match == Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
+  return {.flow = &flow};
 }
 
 void UdpForwarder::ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
                                   const std::shared_ptr<const Route>& route) {
   flow.target = route->target;
   flow.route = route;
-  flow.used = balancer_.Take(*route, refused, now_);
+  flow.used = parts_.balancer.Take(*route, refused, now_);
   // The only one there is may be back.
-  if (flow.used == nullptr) flow.used = balancer_.Take(*route, {}, now_);
+  if (flow.used == nullptr) flow.used = parts_.balancer.Take(*route, {}, now_);
   flow.endpoint = flow.used->address;
 }
 
-// Null, or what the datagrams are to be counted as.
-Counter* UdpForwarder::Connect(UdpFlow& flow) {
+// Null, or why not.
+const UdpForwarder::Drop* UdpForwarder::Connect(UdpFlow& flow) {
   const int family = flow.endpoint.ip.is_v4() ? AF_INET : AF_INET6;
   flow.fd = Fd(socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!flow.fd.valid()) return &counters_->no_descriptor;
+  if (!flow.fd.valid()) return &kNoDescriptor;
   sockaddr_storage storage;
   const socklen_t length = flow.endpoint.ToSockaddr(&storage);
   if (connect(flow.fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0) {
-    if (flow.used != nullptr) balancer_.Failed(*std::exchange(flow.used, nullptr), now_);
-    return &counters_->unreachable;
+    EndpointFailed(flow);
+    return &kUnreachable;
   }
   event_assign(
       &flow.readable, loop_.base(), flow.fd.get(), EV_READ | EV_PERSIST,
@@ -254,31 +251,36 @@ Counter* UdpForwarder::Connect(UdpFlow& flow) {
         self.owner->OnAnswers(self);
       },
       &flow);
-  return event_add(&flow.readable, nullptr) == 0 ? nullptr : &counters_->no_descriptor;
+  return event_add(&flow.readable, nullptr) == 0 ? nullptr : &kNoDescriptor;
 }
 
 void UdpForwarder::OnRefused(UdpFlow& flow) {
   counters_->refused.Add();
   Reject(flow.key);
   if (flow.used == nullptr) return;
-  balancer_.Failed(*std::exchange(flow.used, nullptr), now_);
+  EndpointFailed(flow);
   flow.refused = true;
+}
+
+void UdpForwarder::EndpointFailed(UdpFlow& flow) {
+  if (flow.used == nullptr) return;
+  flow.used->counted.counters->connect_failed.Add();
+  parts_.balancer.Failed(*std::exchange(flow.used, nullptr), now_);
 }
 
 void UdpForwarder::OnAnswering(UdpFlow& flow) {
   if (std::exchange(flow.answering, true) || flow.used == nullptr) return;
-  balancer_.Succeeded(*flow.used);
+  parts_.balancer.Succeeded(*flow.used);
 }
 
-void UdpForwarder::End(UdpFlow& flow, Counter& how) {
-  how.Add();
-  counters_->finished.Add();
+void UdpForwarder::End(UdpFlow& flow, const Ending& how) {
+  CountEnded(flow, how);
   Discard(flow);
 }
 
 void UdpForwarder::Discard(UdpFlow& flow) {
   if (event_initialized(&flow.readable) != 0) event_del(&flow.readable);
-  if (flow.used != nullptr) balancer_.Release(*flow.used);
+  if (flow.used != nullptr) parts_.balancer.Release(*flow.used);
   if (flow.target != nullptr) flow.target->Leave();
   flows_.Remove(flow);
 }
@@ -320,10 +322,7 @@ size_t UdpForwarder::Answer(UdpFlow& flow, size_t begin) {
   const DatagramBatch::Sent sent =
       batch_->SendRaw(RawFor(from).get(), from, flow.key.client, begin, end);
   counters_->answered.Add(sent.count);
-  for (size_t i = begin; i < begin + sent.count; ++i) {
-    flow.bytes_down += batch_->payload(i).size();
-    counters_->bytes_down.Add(batch_->payload(i).size());
-  }
+  CountDown(flow, batch_->Bytes(begin, begin + sent.count));
   begin += sent.count;
   if (IsBufferFull(sent.error)) return drop(counters_->answer_buffer_full, end - begin);
   if (sent.error == EMSGSIZE) return drop(counters_->answer_too_large, 1);
@@ -336,7 +335,7 @@ void UdpForwarder::Sweep() {
   const auto end_idle = [&](bool answered, absl::Duration timeout) {
     while (UdpFlow* flow = flows_.Oldest(answered)) {
       if (now_ - flow->last_active < timeout) return;
-      End(*flow, counters_->idle);
+      End(*flow, kIdle);
     }
   };
   end_idle(false, options_.timeout);

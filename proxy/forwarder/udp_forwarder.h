@@ -30,6 +30,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -55,9 +56,9 @@ struct UdpForwarderOptions {
 
 class UdpForwarder {
  public:
-  // `balancer` outlives it.
+  // What `parts` names outlives it.
   UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOptions options,
-               Balancer& balancer);
+               ForwarderParts parts);
   ~UdpForwarder();
   UdpForwarder(const UdpForwarder&) = delete;
   UdpForwarder& operator=(const UdpForwarder&) = delete;
@@ -71,20 +72,58 @@ class UdpForwarder {
  private:
   struct Listening;
 
+  // What becomes of datagrams that have no flow, and how a flow ends: as all of UDP is counted, and
+  // as it is counted by name, where a flow is a connection.
+  struct Drop {
+    Counter UdpCounters::*counter;
+    ConnectionEvent event;
+  };
+  struct Ending {
+    Counter UdpCounters::*counter;
+    ConnectionEvent event;
+    std::string_view word;
+  };
+  static constexpr Drop kNoEndpoints = {&UdpCounters::no_endpoints,
+                                        &ConnectionCounters::no_endpoints};
+  static constexpr Drop kNoLocalEndpoints = {&UdpCounters::no_local_endpoints,
+                                             &ConnectionCounters::no_local_endpoints};
+  static constexpr Drop kOverLimit = {&UdpCounters::over_limit, &ConnectionCounters::over_limit};
+  static constexpr Drop kNoPort = {&UdpCounters::no_port, &ConnectionCounters::no_port};
+  static constexpr Drop kNoDescriptor = {&UdpCounters::no_descriptor,
+                                         &ConnectionCounters::no_descriptor};
+  static constexpr Drop kUnreachable = {&UdpCounters::unreachable,
+                                        &ConnectionCounters::connect_failed};
+  static constexpr Ending kIdle = {&UdpCounters::idle, &ConnectionCounters::closed, "idle"};
+  static constexpr Ending kEvicted = {&UdpCounters::evicted, &ConnectionCounters::closed,
+                                      "evicted"};
+  static constexpr Ending kRefused = {&UdpCounters::refused_ended,
+                                      &ConnectionCounters::reset_by_endpoint, "refused"};
+  static constexpr Ending kRerouted = {&UdpCounters::rerouted, &ConnectionCounters::closed,
+                                       "rerouted"};
+  static constexpr Ending kCut = {&UdpCounters::cut, &ConnectionCounters::cut, "cut"};
+
+  // A flow, or why there is none.
+  struct Opened {
+    UdpFlow* flow = nullptr;
+    const Drop* dropped = nullptr;
+    const CountedService* service = nullptr;  // of what is dropped
+  };
+
   void TakeFrom(Listening& listening);
   size_t ForwardRun(const Listening& listening, size_t begin);
   void SendRun(const UdpFlowKey& key, size_t begin, size_t end);
   void NoteOverrun(Listening& listening);
 
-  UdpFlow* FlowFor(const UdpFlowKey& key, Counter*& dropped);
+  Opened FlowFor(const UdpFlowKey& key);
   bool IsCurrent(UdpFlow& flow) const;
-  UdpFlow* Open(const UdpFlowKey& key, std::span<const SocketAddress> refused, Counter*& dropped);
+  Opened Open(const UdpFlowKey& key, std::span<const SocketAddress> refused);
   void ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
                       const std::shared_ptr<const Route>& route);
-  Counter* Connect(UdpFlow& flow);
+  const Drop* Connect(UdpFlow& flow);
   void OnRefused(UdpFlow& flow);
+  void EndpointFailed(UdpFlow& flow);
   void OnAnswering(UdpFlow& flow);
-  void End(UdpFlow& flow, Counter& how);
+  void End(UdpFlow& flow, const Ending& how);
   void Discard(UdpFlow& flow);
 
   void Reject(const UdpFlowKey& key);
@@ -93,9 +132,17 @@ class UdpForwarder {
 
   void Sweep();
 
+  // What is counted and logged by name: udp_accounts.cc.
+  const CountedService& ServiceOf(const RouteTable::Lookup& found, const SocketAddress& dialled);
+  void CountOpened(const UdpFlow& flow);
+  void CountUp(UdpFlow& flow, uint64_t bytes);
+  void CountDown(UdpFlow& flow, uint64_t bytes);
+  void CountDropped(const UdpFlowKey& key, const Opened& opened, size_t count);
+  void CountEnded(const UdpFlow& flow, const Ending& how);
+
   EventLoop& loop_;
   const UdpForwarderOptions options_;
-  Balancer& balancer_;
+  const ForwarderParts parts_;
   const std::shared_ptr<UdpCounters> counters_ = std::make_shared<UdpCounters>();
   const std::unique_ptr<DatagramBatch> batch_ = std::make_unique<DatagramBatch>();
   absl::Duration now_;  // monotonic; when the batch was received

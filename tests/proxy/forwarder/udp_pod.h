@@ -49,8 +49,10 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
     auto sockets = OpenUdpSockets({{at_.loopback, 15001}}, 1);
     ASSERT_TRUE(sockets.ok()) << sockets.status();
     balancer_ = std::make_unique<Balancer>(balancing, tcp_counters_, 1);
-    forwarder_ =
-        std::make_unique<UdpForwarder>(loop_, std::move(sockets->front()), options, *balancer_);
+    tally_ = std::make_unique<ServiceTally>(balancing.metrics);
+    metrics_ = balancing.metrics;
+    forwarder_ = std::make_unique<UdpForwarder>(loop_, std::move(sockets->front()), options,
+                                                ForwarderParts{*balancer_, *tally_, access_log_});
     counters_ = forwarder_->counters();
     spdlog::default_logger();  // made before there is a second thread, as main does
     thread_ = std::thread([this] {
@@ -162,6 +164,9 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
   EventLoop loop_;
   ForwarderCounters tcp_counters_;
   std::unique_ptr<Balancer> balancer_;
+  std::unique_ptr<ServiceTally> tally_;
+  std::shared_ptr<ServiceMetrics> metrics_;
+  AccessLog* access_log_ = nullptr;
   std::unique_ptr<UdpForwarder> forwarder_;
   std::shared_ptr<const UdpCounters> counters_;
   Directory directory_;
