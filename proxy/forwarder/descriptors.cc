@@ -43,7 +43,7 @@ std::string DescriptorShortage(uint64_t descriptors, size_t workers) {
 }
 
 size_t UdpFlowsPerWorker(uint64_t descriptors, size_t workers, size_t most) {
-  const uint64_t share = ForConnections(descriptors) / 8 / std::max<size_t>(workers, 1);
+  const uint64_t share = ForConnections(descriptors) / 16 / std::max<size_t>(workers, 1);
   return static_cast<size_t>(std::clamp<uint64_t>(share, 1, std::max<size_t>(most, 1)));
 }
 

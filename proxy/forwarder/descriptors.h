@@ -22,8 +22,8 @@ size_t ConnectionsPerWorker(uint64_t descriptors, size_t workers);
 inline constexpr size_t kConnectionsWanted = 50'000;
 std::string DescriptorShortage(uint64_t descriptors, size_t workers);
 
-// UDP flows that each of `workers` may have open, `most` at most: one socket each, another eighth.
-// At least 1.
+// UDP flows that each of `workers` may have open: one socket each, a sixteenth of the same. At
+// least 1, at most `most`.
 size_t UdpFlowsPerWorker(uint64_t descriptors, size_t workers, size_t most);
 
 // Clients that each of `listeners` for DNS over TCP may have: an eighth of the same. At least 1, at

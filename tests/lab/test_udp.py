@@ -4,11 +4,13 @@ import subprocess
 import time
 from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from . import network
+from .faults import own_pod
 from .pods import Shape
 from .resolver_tools import dig
 from .sidecar import UID
@@ -216,6 +218,8 @@ def test_no_thread_of_the_sidecar_has_a_capability(pod):
             assert int(fields[which], 16) == 0, f"{status}: {which}"
         assert fields["NoNewPrivs"] == "1"
         assert fields["Uid"].split() == [str(UID)] * 4
+    # It may still look at itself, although its file has a capability.
+    assert pod.sidecar.metrics()["process_open_fds"] > 0
 
 
 @pytest.mark.parametrize("refusal", [("--bounding-set=-all", "env"),
@@ -240,6 +244,15 @@ def test_an_ambient_capability_will_do(pod):
     daemon = pod.sandbox.start("ambient", argv)
     daemon.wait_ready(lambda: pod.exec("curl", "-sf", "http://127.0.0.1:5595/ready").returncode == 0, "it is ready")
     daemon.kill()
+
+
+@pytest.mark.parametrize("families, address", [(network.IPV4_ONLY, _ECHO4), (network.IPV6_ONLY, _ECHO6)],
+                         ids=["ipv4-only", "ipv6-only"])
+def test_a_pod_of_one_family_has_udp(cluster, servers, nothing_dropped, families, address):
+    with own_pod(cluster, "udp-one-family", replace(_UDP, families=families)) as pod:
+        wait_until(lambda: pod.sidecar.feed()["inSync"], "it is in sync")
+        assert set(_peer(pod, "flows", address, 7, 6)) == {"echo-0", "echo-1", "echo-2"}
+        assert pod.capture.run("verify").returncode == 0
 
 
 def test_off_leaves_udp_alone(cluster, frontend, servers):

@@ -69,6 +69,26 @@ TEST(Settings, TheControlPlaneIsReachedOverTlsOrOnRequestInPlaintext) {
   EXPECT_TRUE(plaintext.control_ca.empty());
 }
 
+TEST(Settings, UdpIsOffUnlessAskedFor) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s"}, settings), std::nullopt);
+  EXPECT_EQ(settings.udp, "off");
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--udp", "tproxy", "--udp-flows",
+                   "100", "--udp-timeout", "5s", "--udp-stream-timeout", "1m"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.udp, "tproxy");
+  EXPECT_EQ(settings.udp_flows, 100u);
+  EXPECT_EQ(settings.udp_timeout, absl::Seconds(5));
+  EXPECT_EQ(settings.udp_stream_timeout, absl::Minutes(1));
+  for (const auto& [flag, value] :
+       {std::pair("--udp", "redirect"), {"--udp-flows", "0"}, {"--udp-timeout", "soon"}}) {
+    Settings wrong;
+    EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", flag, value}, wrong), kExitUsage)
+        << flag;
+  }
+}
+
 TEST(Settings, WhatCannotWorkIsWrongUsage) {
   const std::vector<std::vector<const char*>> wrong = {
       {},                                                      // no --node

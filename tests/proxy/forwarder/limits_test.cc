@@ -152,9 +152,13 @@ TEST(Descriptors, TooFewForFiftyThousandConnectionsAreSaidToBe) {
 TEST(Descriptors, LeaveSomeForUpstreamsWhateverConnectionsAreOpen) {
   for (const uint64_t descriptors : {400u, 1'024u, 4'096u, 1'000'000u}) {
     const size_t taken = 2 * 2 * ConnectionsPerWorker(descriptors, 2) +
-                         4 * DnsConnectionsPerListener(descriptors, 4);
-    EXPECT_LE(taken + 256 + (descriptors - 256) / 10, descriptors) << descriptors;
+                         4 * DnsConnectionsPerListener(descriptors, 4) +
+                         2 * UdpFlowsPerWorker(descriptors, 2, SIZE_MAX);
+    EXPECT_LE(taken + 256 + (descriptors - 256) / 20, descriptors) << descriptors;
   }
+  EXPECT_EQ(UdpFlowsPerWorker(1'048'576, 2, 4096), 4096u);
+  EXPECT_EQ(UdpFlowsPerWorker(20'256, 2, 4096), 625u);
+  EXPECT_EQ(UdpFlowsPerWorker(100, 2, 4096), 1u);
   EXPECT_EQ(DnsConnectionsPerListener(1'000'000, 4), 256u);
   EXPECT_EQ(DnsConnectionsPerListener(100, 4), 1u);
 }

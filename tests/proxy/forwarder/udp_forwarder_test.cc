@@ -350,6 +350,24 @@ TEST_P(UdpForwarding, WithoutADescriptorItIsDroppedAndLaterDatagramsPass) {
   EXPECT_EQ(Active(), 1u);
 }
 
+TEST_P(UdpForwarding, WhatTheKernelDropsWhileTheWorkerIsBusyIsCounted) {
+  Start();
+  Serve({kEndpointPort});
+  const Fd client = Client();
+  const std::string data(1400, 'x');
+  // Until the kernel has more than fits: net.core.rmem_max, twice, holds the listener's buffer
+  // down.
+  OnLoop([&] {
+    for (int i = 0; i < 20'000; ++i) Send(client, service_, data);
+  });
+  EXPECT_TRUE(Eventually([&] { return counters_->overrun.value() > 0; }));
+  EXPECT_TRUE(Eventually([&] {
+    return Count(counters_->overrun) + Count(counters_->forwarded) +
+               Count(counters_->buffer_full) ==
+           20'000u;
+  })) << Count(counters_->overrun);
+}
+
 TEST_P(UdpForwarding, FlowsAreListedWithServiceAndPod) {
   Start();
   Serve({kEndpointPort});
