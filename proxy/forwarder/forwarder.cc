@@ -61,6 +61,7 @@ uint8_t ReadinessOf(uint32_t events) {
   uint8_t what = 0;
   if ((events & EPOLLIN) != 0) what |= Relay::kRead;
   if ((events & EPOLLOUT) != 0) what |= Relay::kWrite;
+  if ((events & EPOLLPRI) != 0) what |= Relay::kUrgent;
   if ((events & (EPOLLRDHUP | EPOLLHUP)) != 0) what |= Relay::kEnd;
   if ((events & EPOLLERR) != 0) what |= Relay::kError;
   return what;

@@ -26,9 +26,10 @@ void Relay::Start(int client_fd, int endpoint_fd) {
 
 void Relay::OnReady(Side side, uint8_t what) {
   Peer& peer = side == Side::kClient ? client_ : endpoint_;
-  peer.readable |= (what & (kRead | kEnd | kError)) != 0;
+  peer.readable |= (what & (kRead | kEnd | kError | kUrgent)) != 0;
   peer.writable |= (what & (kWrite | kError)) != 0;
   peer.ending |= (what & (kEnd | kError)) != 0;
+  peer.urgent |= (what & kUrgent) != 0;
   peer.unchecked |= (what & kError) != 0;
 }
 
@@ -112,7 +113,7 @@ Relay::Step Relay::MoveOnce(Peer& from, Peer& to, Direction& direction, RelayWor
     return Step::kBlocked;
   }
   if (!from.readable || !to.writable) return Step::kBlocked;
-  if (direction.bulk) {
+  if (direction.bulk && !from.urgent) {
     direction.pipe = workspace.pipes.Take();
     if (direction.pipe != nullptr) return Splice(from, to, direction, workspace);
   }
@@ -232,8 +233,11 @@ ptrdiff_t Relay::Read(Peer& from, std::span<std::byte> into, int flags) {
     size = recv(from.fd, into.data(), into.size(), flags);
   } while (size < 0 && errno == EINTR);
   if (size > 0) {
-    // That was all (epoll(7) on stream sockets), unless an end is behind it: that had its event.
-    if (static_cast<size_t>(size) < into.size() && !from.ending) from.readable = false;
+    // That was all (epoll(7) on stream sockets), unless the read stopped at urgent data, or an end
+    // is behind it that had its event already.
+    if (static_cast<size_t>(size) < into.size() && !from.urgent && !from.ending) {
+      from.readable = false;
+    }
     return size;
   }
   return NothingRead(from, size);

@@ -15,6 +15,8 @@
 // and written as before. It holds the pipe only while bytes are in hand, and stops being bulk when
 // they come in small pieces again. What the other side does not take stays in the pipe, with the
 // same consequences as in a buffer.
+//
+// Urgent data (MSG_OOB) is not carried: that byte is dropped, what follows it is not held up.
 #pragma once
 
 #include <cstddef>
@@ -56,6 +58,7 @@ class Relay {
     kBoth = 3,
     kEnd = 4,    // the end of the stream, or an error, comes after what can be read
     kError = 8,  // the socket has one to tell
+    kUrgent = 16,
   };
 
   // The sockets are non-blocking, connected, and stay the caller's. They count as ready for what
@@ -78,6 +81,7 @@ class Relay {
     bool readable = false;
     bool writable = false;
     bool ending = false;     // an end or an error is behind what can be read
+    bool urgent = false;     // it sent urgent data: reads stop there, and splicing never passes it
     bool ended = false;      // its FIN was read
     bool shut = false;       // it was sent ours, or will be by close
     bool lost = false;       // writing to it failed; what it sent before may still be read

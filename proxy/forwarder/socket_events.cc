@@ -28,7 +28,8 @@ absl::StatusOr<std::unique_ptr<SocketEvents>> SocketEvents::Open(EventLoop& loop
 }
 
 bool SocketEvents::Add(int fd, void* tag) {
-  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = tag}};
+  epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET,
+                    .data = {.ptr = tag}};
   return epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 

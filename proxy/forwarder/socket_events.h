@@ -20,9 +20,10 @@ namespace portolan::proxy {
 
 class SocketEvents {
  public:
-  // `tag` is what was given to Add; `events` are EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP and
-  // EPOLLERR, see epoll_ctl(2). Events that were fetched together are told also when an earlier one
-  // led to the closing of the socket: the tag must live on until the loop's next turn.
+  // `tag` is what was given to Add; `events` are EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP,
+  // EPOLLHUP and EPOLLERR, see epoll_ctl(2). Events that were fetched together are told also when
+  // an earlier one led to the closing of the socket: the tag must live on until the loop's next
+  // turn.
   using OnEvents = std::function<void(void* tag, uint32_t events)>;
 
   static absl::StatusOr<std::unique_ptr<SocketEvents>> Open(EventLoop& loop, OnEvents on_events);

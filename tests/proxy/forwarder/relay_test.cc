@@ -91,6 +91,19 @@ class Relaying : public ForwarderTest {
     for (std::thread* thread : {&client, &server, &client_reader}) thread->join();
   }
 
+  // The urgent byte, and nothing of what is around it.
+  void ExpectUrgentDataToBeLeftOut(size_t around) {
+    const std::string before(around, 'b');
+    const std::string after(around, 'a');
+    std::thread sender([&] {
+      EXPECT_TRUE(SendAll(client_, before));
+      EXPECT_EQ(send(client_.get(), "!", 1, MSG_OOB), 1);
+      EXPECT_TRUE(SendAll(client_, after));
+    });
+    EXPECT_TRUE(Receive(server_, 2 * around) == before + after);
+    sender.join();
+  }
+
   // Sends until nobody takes any more; how much it was.
   static size_t FillUp(const Fd& fd) {
     const std::string chunk(kChunk, 'x');
@@ -172,6 +185,17 @@ TEST_F(Relaying, ShortMessagesAreCopiedAndBulkIsSplicedAsItComes) {
     EXPECT_GT(counters_->bytes_spliced.value(), spliced) << "bulk is spliced, phase " << phase;
     spliced = counters_->bytes_spliced.value();
   }
+}
+
+TEST_F(Relaying, WhatFollowsUrgentDataIsNotHeldUp) {
+  Join();
+  ExpectUrgentDataToBeLeftOut(10);
+}
+
+TEST_F(Relaying, WhatFollowsUrgentDataIsNotHeldUpInBulk) {
+  Join();
+  ExchangeBulk(1, 8 * 1024 * 1024);
+  ExpectUrgentDataToBeLeftOut(4 * 1024 * 1024);
 }
 
 TEST_F(Relaying, GoesOnWithoutAnyPipe) {
