@@ -1,6 +1,7 @@
 #include "proxy/forwarder/balancer.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -100,7 +101,7 @@ class Balancer::Round {
 };
 
 Balancer::Balancer(BalancerOptions options, ForwarderCounters& counters, uint32_t seed)
-    : options_(options), counters_(counters), random_(seed) {}
+    : options_(std::move(options)), counters_(counters), random_(seed) {}
 Balancer::~Balancer() = default;
 
 UsedEndpoint* Balancer::Take(const Route& route, std::span<const SocketAddress> tried,

@@ -249,9 +249,10 @@ class ForwarderTest : public testing::Test {
   // Runs `f` on the forwarder's thread and gives what it returns.
   template <typename F>
   auto OnLoop(F f) {
-    std::packaged_task<decltype(f())()> task(std::move(f));
-    auto result = task.get_future();
-    loop_.Post([&task] { task(); });
+    // Shared: the result is there a moment before the task's own end.
+    auto task = std::make_shared<std::packaged_task<decltype(f())()>>(std::move(f));
+    auto result = task->get_future();
+    loop_.Post([task] { (*task)(); });
     return result.get();
   }
 

@@ -71,9 +71,10 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
 
   template <typename F>
   auto OnLoop(F f) {
-    std::packaged_task<decltype(f())()> task(std::move(f));
-    auto result = task.get_future();
-    loop_.Post([&task] { task(); });
+    // Shared: the result is there a moment before the task's own end.
+    auto task = std::make_shared<std::packaged_task<decltype(f())()>>(std::move(f));
+    auto result = task->get_future();
+    loop_.Post([task] { (*task)(); });
     return result.get();
   }
 
