@@ -1,7 +1,6 @@
 #include "xds/serving/address_index.h"
 
 #include <algorithm>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -63,6 +62,11 @@ bool Lists(const EndpointSlice& slice, const IpAddress& ip) {
   return std::any_of(slice.endpoints.begin(), slice.endpoints.end(), [&](const Endpoint& one) {
     return !one.addresses.empty() && one.addresses.front() == ip;
   });
+}
+
+bool IsListed(const SliceSet& slices, const IpAddress& ip) {
+  return std::any_of(slices.begin(), slices.end(),
+                     [&](const auto& entry) { return Lists(*entry.second, ip); });
 }
 
 std::vector<EndpointPort> PortsAt(const IpAddress& ip, const SliceSet& slices) {
@@ -189,12 +193,9 @@ void AddressIndex::FollowServices(const Directory::Committed& committed, Address
     for (const std::string& key : committed.changes.endpoints) {
       const SliceSet& slices = SlicesOrNone(snapshot, key);
       const Difference difference(SlicesOrNone(*snapshot_, key), slices);
-      std::optional<Addresses> all;  // looked up only when an address may have gone
       for (const IpAddress& ip : difference.before) {
         if (difference.other_ports) changed.insert(ip);
-        if (difference.after.contains(ip)) continue;
-        if (!all.has_value()) all = AllAddresses(slices);
-        if (all->contains(ip)) continue;
+        if (difference.after.contains(ip) || IsListed(slices, ip)) continue;
         RemoveClaim(edit, ip, key);
         changed.insert(ip);
       }
