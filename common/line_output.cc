@@ -87,14 +87,18 @@ void LineOutput::Drain(ByteRing& ring) {
   }
 }
 
-bool LineOutput::WriteOut(std::string_view text) const {
+bool LineOutput::WriteOut(std::string_view text) {
+  const auto give_up = [&] {
+    lost_bytes_.Add(text.size());
+    return false;
+  };
   while (!text.empty()) {
-    if (!WaitForReader()) return false;
+    if (!WaitForReader()) return give_up();
     const ssize_t written = write(fd_, text.data(), text.size());
     if (written >= 0) {
       text.remove_prefix(static_cast<size_t>(written));
     } else if (errno != EAGAIN && errno != EINTR) {
-      return false;  // nobody reads
+      return give_up();  // nobody reads, or there is no room
     }
   }
   return true;

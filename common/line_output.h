@@ -10,6 +10,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "common/byte_ring.h"
+#include "common/metrics.h"
 
 namespace portolan {
 
@@ -52,6 +54,9 @@ class LineOutput {
   // With a ring of kRingBytes. Lines of several writers are not ordered. Any thread; takes a lock.
   std::unique_ptr<Writer> Open();
 
+  // Taken from the rings, and not written: nobody reads any more, or the disk is full. Any thread.
+  uint64_t lost_bytes() const { return lost_bytes_.value(); }
+
  private:
   // At a line of 100 bytes some 50,000 lines a second and writer.
   static constexpr size_t kRingBytes = 1 << 18;
@@ -61,7 +66,7 @@ class LineOutput {
   void DrainAll();
   void Drain(ByteRing& ring);
   // False when nobody reads any more.
-  bool WriteOut(std::string_view text) const;
+  bool WriteOut(std::string_view text);
   bool WaitForReader() const;
 
   const int fd_;
@@ -72,6 +77,7 @@ class LineOutput {
   std::atomic<bool> stopping_ = false;
   // 1 once something was written that the thread has not begun to look for.
   std::atomic<int> news_ = 0;
+  Counter lost_bytes_;
   std::thread thread_;
 };
 

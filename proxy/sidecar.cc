@@ -195,8 +195,12 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     workers_.push_back(*std::move(worker));
   }
   metrics_.AddSource(ForwarderMetrics(std::move(forwarders)));
-  metrics_.AddSource([service_metrics](MetricFamilies& families) {
+  metrics_.AddSource([this, service_metrics](MetricFamilies& families) {
     service_metrics->Collect(families, Monotonic());
+    if (access_log_ == nullptr) return;
+    AddCounterSample(families, "portolan_forwarder_access_log_lost_bytes_total",
+                     "Of the access log, what could not be written to its file.", {},
+                     static_cast<double>(access_log_->lost_bytes()));
   });
   metrics_.AddSource(UdpMetrics(std::move(udp_forwarders)));
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());

@@ -1,10 +1,12 @@
 #include "common/line_output.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 #include <array>
 #include <string>
+#include <thread>
 
 #include "common/fd.h"
 
@@ -75,6 +77,14 @@ TEST(LineOutput, AWriterWhoseReaderStandsStillIsRefusedAndDoesNotWait) {
   int lines = 0;
   while (lines < 10000 && writer->Write(line)) ++lines;
   EXPECT_LT(lines, 10000);
+}
+
+TEST(LineOutput, WhatADiskThatIsFullDoesNotTakeIsCounted) {
+  const Fd full(open("/dev/full", O_WRONLY | O_CLOEXEC));
+  LineOutput output(full.get());
+  output.Open()->Write("a line\n");
+  while (output.lost_bytes() == 0) std::this_thread::yield();
+  EXPECT_EQ(output.lost_bytes(), 7u);
 }
 
 }  // namespace
