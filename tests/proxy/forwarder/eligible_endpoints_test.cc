@@ -108,8 +108,9 @@ TEST(EndpointsForPort, AnEndpointInTwoSlicesCountsOnceAndIsReadyWhereOneSaysSo) 
     endpoint.conditions = conditions;
     return made;
   };
-  const auto all =
-      EndpointsForPort({slice(kNotReady), slice(kReady), slice(kLeaving)}, "http", Protocol::kTcp);
+  const std::vector<std::shared_ptr<const EndpointSlice>> slices = {
+      slice(kNotReady), slice(kReady), slice(kLeaving)};
+  const auto all = EndpointsForPort(slices, "http", Protocol::kTcp);
   ASSERT_EQ(all.size(), 1u);
   EXPECT_TRUE(all[0].endpoint->conditions.ready);
 }
