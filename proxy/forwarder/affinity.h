@@ -31,7 +31,8 @@ class Affinity {
     Kept kept;
     kept.raw = raw_.load(std::memory_order_relaxed);
     const auto used = static_cast<uint32_t>(kept.raw >> 32);
-    if (used != 0 && absl::Seconds(Seconds(now) - used) < timeout) {
+    // Up to a tick too long rather than too short.
+    if (used != 0 && (Ticks(now) - used) * kTick <= timeout) {
       kept.endpoint = static_cast<Tag>(kept.raw);
     }
     return kept;
@@ -41,15 +42,14 @@ class Affinity {
   // up: look again.
   bool Keep(const Kept& seen, Tag endpoint, absl::Duration now) {
     uint64_t expected = seen.raw;
-    return raw_.compare_exchange_strong(expected, uint64_t{Seconds(now)} << 32 | endpoint,
+    return raw_.compare_exchange_strong(expected, uint64_t{Ticks(now)} << 32 | endpoint,
                                         std::memory_order_relaxed);
   }
 
  private:
-  // From 1, as 0 stands for never. Unsigned, so that ages hold when it wraps after 136 years.
-  static uint32_t Seconds(absl::Duration now) {
-    return static_cast<uint32_t>(absl::ToInt64Seconds(now)) + 1;
-  }
+  static constexpr absl::Duration kTick = absl::Milliseconds(100);
+  // From 1, as 0 stands for never. Unsigned, so that ages hold when it wraps after 13 years.
+  static uint32_t Ticks(absl::Duration now) { return static_cast<uint32_t>(now / kTick) + 1; }
 
   std::atomic<uint64_t> raw_{0};  // when it was used last, and the tag
 };

@@ -103,11 +103,11 @@ def test_session_affinity_keeps_a_pod_with_one_endpoint(caller, make, counted):
 
 def test_session_affinity_ends_after_its_timeout(caller, make):
     service = make(*(Endpoint(n) for n in range(1, 7)), spec={
-        "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 1}}})
+        "sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 2}}})
     names = []
     for _ in range(4):
         names += set(reached(caller, service.url, 3))
-        time.sleep(2.1)
+        time.sleep(2.3)
     assert len(names) == 4 and len(set(names)) > 1
 
 

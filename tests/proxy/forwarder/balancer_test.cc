@@ -140,6 +140,18 @@ TEST_F(BalancerTest, AffinityStaysUntilItWasNotUsedForItsTimeout) {
   EXPECT_NE(TakeAndRelease(route), first) << "the next in turn";
 }
 
+TEST_F(BalancerTest, AffinityLastsForItsWholeTimeoutWhereverInASecondItBegins) {
+  const Route route = RouteTo(10, {.affinity_seconds = 1});
+  for (int tenth = 0; tenth < 10; ++tenth) {
+    now_ += absl::Seconds(100) + absl::Milliseconds(110);
+    const SocketAddress first = TakeAndRelease(route);
+    now_ += absl::Milliseconds(990);
+    EXPECT_EQ(TakeAndRelease(route), first) << tenth;
+    now_ += absl::Milliseconds(1200);
+    EXPECT_NE(TakeAndRelease(route), first) << tenth;
+  }
+}
+
 TEST_F(BalancerTest, AffinityIsOnePerServicePort) {
   std::set<SocketAddress> reached;
   for (int i = 0; i < 20; ++i) {
