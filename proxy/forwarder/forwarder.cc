@@ -140,14 +140,6 @@ void Forwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
   if (!std::exchange(review_due_, true)) review_.Start(kReviewAfter);
 }
 
-void Forwarder::BeginDrain() {
-  for (const auto& listener : listeners_) {
-    if (!paused_) AcceptFrom(*listener);
-  }
-  resume_.Cancel();
-  listeners_.clear();
-}
-
 std::vector<SocketAddress> Forwarder::addresses() const {
   std::vector<SocketAddress> addresses;
   for (const auto& listener : listeners_) addresses.push_back(listener->address());

@@ -113,12 +113,9 @@ class Forwarder {
   // For connections from now on; those that are joined go on as they are.
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
 
-  // Accepts what already waits, then listens no more. Connections go on; active() says how many are
-  // left. To be called when nobody is to dial any more: a later connection is refused.
-  void BeginDrain();
   size_t active() const { return counters_->active(); }
 
-  // Where it listens, with the ports that the kernel chose for port 0. Empty once draining.
+  // Where it listens, with the ports that the kernel chose for port 0.
   std::vector<SocketAddress> addresses() const;
   std::vector<ConnectionInfo> Connections(size_t max);
   std::shared_ptr<const ForwarderCounters> counters() const { return counters_; }

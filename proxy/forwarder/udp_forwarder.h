@@ -4,8 +4,7 @@
 //
 //   destination                              what happens
 //   a Service's address and port             sent to an eligible endpoint (balancer.h), the same
-//   for
-//                                            all datagrams of a flow
+//                                            for all datagrams of a flow
 //   a Service without endpoints (or none     rejected
 //   that it may use), or with as many flows
 //   as it is to have

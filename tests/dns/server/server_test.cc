@@ -6,13 +6,13 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include <future>
 #include <map>
 #include <set>
 #include <thread>
 
 #include "dns/plugins/kubernetes.h"
 #include "dns/wire/message.h"
+#include "tests/common/run_on_loop.h"
 #include "tests/dns/cluster.h"
 #include "tests/dns/question.h"
 
@@ -101,9 +101,7 @@ class Worker {
   // Runs `task` on the loop and waits for it.
   template <typename F>
   auto On(F task) {
-    std::promise<decltype(task())> done;
-    loop_.Post([&] { done.set_value(task()); });
-    return done.get_future().get();
+    return RunOnLoop(loop_, std::move(task));
   }
   // Waits until `count` queries are held, then answers them, last first.
   void ResumeAll(size_t count) {

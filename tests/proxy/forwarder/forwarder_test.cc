@@ -359,21 +359,6 @@ TEST_F(ForwarderTest, ChangedRoutesLeaveEstablishedConnectionsAlone) {
   EXPECT_EQ(listed[1].service, "default/backend");
 }
 
-TEST_F(ForwarderTest, DrainingEndsListeningAndLeavesConnections) {
-  Endpoint endpoint;
-  StartForwarder();
-  Serve({endpoint.address()});
-  Fd client = Call();
-  const Fd server = endpoint.Accept();
-  OnLoop([&] { forwarder_->BeginDrain(); });
-  EXPECT_EQ(ConnectTo(NewSocket(address_.ip), address_), -1);
-  EXPECT_TRUE(SendAll(client, "late"));
-  EXPECT_EQ(Receive(server, 4), "late");
-  EXPECT_EQ(OnLoop([&] { return forwarder_->active(); }), 1u);
-  ResetAndClose(client);
-  EXPECT_TRUE(AllGone());
-}
-
 TEST_F(ForwarderTest, ItsEndResetsWhatIsOpen) {
   Endpoint endpoint;
   StartForwarder();

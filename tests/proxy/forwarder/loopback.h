@@ -11,7 +11,6 @@
 #include <chrono>
 #include <csignal>
 #include <functional>
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -24,6 +23,7 @@
 #include "common/guarded.h"
 #include "common/log.h"
 #include "proxy/forwarder/forwarder.h"
+#include "tests/common/run_on_loop.h"
 
 namespace portolan::proxy {
 
@@ -249,11 +249,7 @@ class ForwarderTest : public testing::Test {
   // Runs `f` on the forwarder's thread and gives what it returns.
   template <typename F>
   auto OnLoop(F f) {
-    // Shared: the result is there a moment before the task's own end.
-    auto task = std::make_shared<std::packaged_task<decltype(f())()>>(std::move(f));
-    auto result = task->get_future();
-    loop_.Post([task] { (*task)(); });
-    return result.get();
+    return RunOnLoop(loop_, std::move(f));
   }
 
   void SetRoutes(std::shared_ptr<const RouteTable> routes) {

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <functional>
-#include <future>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,6 +20,7 @@
 #include "proxy/capture/ip_tool.h"
 #include "proxy/capture/iptables_tools.h"
 #include "proxy/forwarder/udp_forwarder.h"
+#include "tests/common/run_on_loop.h"
 #include "tests/proxy/capture/pod_network.h"
 
 namespace portolan::proxy {
@@ -71,11 +71,7 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
 
   template <typename F>
   auto OnLoop(F f) {
-    // Shared: the result is there a moment before the task's own end.
-    auto task = std::make_shared<std::packaged_task<decltype(f())()>>(std::move(f));
-    auto result = task->get_future();
-    loop_.Post([task] { (*task)(); });
-    return result.get();
+    return RunOnLoop(loop_, std::move(f));
   }
 
   // The Service at service:kPort has so many endpoints, at ports from kEndpointPort on.
