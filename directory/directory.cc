@@ -41,6 +41,13 @@ const SliceSet* Snapshot::FindImportedSlices(std::string_view key) const {
   return Get(imported_slices_, key);
 }
 const Pod* Snapshot::FindPod(std::string_view key) const { return Get(pods_, key); }
+const Node* Snapshot::FindNode(std::string_view name) const { return Get(nodes_, name); }
+const ServiceCidr* Snapshot::FindServiceCidr(std::string_view name) const {
+  return Get(service_cidrs_, name);
+}
+const NetworkPolicy* Snapshot::FindNetworkPolicy(std::string_view key) const {
+  return Get(policies_, key);
+}
 
 const Service* Snapshot::FindServiceByAddress(const IpAddress& ip) const {
   const Service* const* found = service_addresses_.Find(ip);
@@ -60,6 +67,9 @@ struct Directory::Edits {
         imports(from.imports_),
         imported_slices(from.imported_slices_),
         pods(from.pods_),
+        nodes(from.nodes_),
+        service_cidrs(from.service_cidrs_),
+        policies(from.policies_),
         addresses(from.service_addresses_),
         owners(from.owners_) {}
 
@@ -69,6 +79,9 @@ struct Directory::Edits {
   Snapshot::ByName<ServiceImport>::Edit imports;
   Snapshot::ByName<SliceSet>::Edit imported_slices;
   Snapshot::ByName<Pod>::Edit pods;
+  Snapshot::ByName<Node>::Edit nodes;
+  Snapshot::ByName<ServiceCidr>::Edit service_cidrs;
+  Snapshot::ByName<NetworkPolicy>::Edit policies;
   decltype(Snapshot::service_addresses_)::Edit addresses;
   decltype(Snapshot::owners_)::Edit owners;
 };
@@ -221,6 +234,38 @@ void Directory::RemovePod(const ObjectName& name) {
   if (edits().pods.Erase(key)) pending_.pods.insert(std::move(key));
 }
 
+void Directory::Put(Node node) {
+  pending_.nodes.insert(node.name);
+  auto shared = std::make_shared<const Node>(std::move(node));
+  edits().nodes.Set(shared->name, shared);
+}
+
+void Directory::RemoveNode(std::string_view name) {
+  if (edits().nodes.Erase(name)) pending_.nodes.insert(std::string(name));
+}
+
+void Directory::Put(ServiceCidr range) {
+  pending_.service_cidrs.insert(range.name);
+  auto shared = std::make_shared<const ServiceCidr>(std::move(range));
+  edits().service_cidrs.Set(shared->name, shared);
+}
+
+void Directory::RemoveServiceCidr(std::string_view name) {
+  if (edits().service_cidrs.Erase(name)) pending_.service_cidrs.insert(std::string(name));
+}
+
+void Directory::Put(NetworkPolicy policy) {
+  auto shared = std::make_shared<const NetworkPolicy>(std::move(policy));
+  const std::string key = shared->name.ToString();
+  pending_.network_policies.insert(key);
+  edits().policies.Set(key, shared);
+}
+
+void Directory::RemoveNetworkPolicy(const ObjectName& name) {
+  std::string key = name.ToString();
+  if (edits().policies.Erase(key)) pending_.network_policies.insert(std::move(key));
+}
+
 void Directory::Put(AddressOwner owner) {
   pending_.addresses.insert(owner.ip);
   const IpAddress ip = owner.ip;
@@ -245,6 +290,9 @@ Directory::Committed Directory::Commit() {
   next->imports_ = std::move(edited.imports).Finish();
   next->imported_slices_ = std::move(edited.imported_slices).Finish();
   next->pods_ = std::move(edited.pods).Finish();
+  next->nodes_ = std::move(edited.nodes).Finish();
+  next->service_cidrs_ = std::move(edited.service_cidrs).Finish();
+  next->policies_ = std::move(edited.policies).Finish();
   next->service_addresses_ = std::move(edited.addresses).Finish();
   next->owners_ = std::move(edited.owners).Finish();
   edits_.reset();

@@ -1,5 +1,6 @@
-// The directory: every namespace, Service, ServiceImport, EndpointSlice and Pod that is known, as a
-// sequence of immutable snapshots.
+// The directory: every namespace, Service, ServiceImport, EndpointSlice and Pod that is known, and
+// in a control plane Nodes, Service ranges and NetworkPolicies, as a sequence of immutable
+// snapshots.
 //
 // One thread owns a Directory and writes to it: a source (control plane) or the feed (sidecar).
 // Changes collect until Commit, which gives the next Snapshot and the list of what is different in
@@ -20,6 +21,7 @@
 #include "common/string_map.h"
 #include "directory/address_map.h"
 #include "directory/model.h"
+#include "directory/network_policy.h"
 
 namespace portolan {
 
@@ -68,6 +70,9 @@ class Snapshot {
   const ServiceImport* FindServiceImport(std::string_view key) const;
   const SliceSet* FindImportedSlices(std::string_view import_key) const;
   const Pod* FindPod(std::string_view key) const;
+  const Node* FindNode(std::string_view name) const;
+  const ServiceCidr* FindServiceCidr(std::string_view name) const;
+  const NetworkPolicy* FindNetworkPolicy(std::string_view key) const;
   // The Service that has `ip` as cluster, external or load-balancer address; null if none.
   const Service* FindServiceByAddress(const IpAddress& ip) const;
   // Null: not held, which says nothing about who has the address.
@@ -105,6 +110,18 @@ class Snapshot {
     pods_.ForEach([&](const std::string&, const auto& pod) { visit(*pod); });
   }
   template <typename F>
+  void ForEachNode(F&& visit) const {
+    nodes_.ForEach([&](const std::string&, const auto& node) { visit(*node); });
+  }
+  template <typename F>
+  void ForEachServiceCidr(F&& visit) const {
+    service_cidrs_.ForEach([&](const std::string&, const auto& range) { visit(*range); });
+  }
+  template <typename F>
+  void ForEachNetworkPolicy(F&& visit) const {
+    policies_.ForEach([&](const std::string&, const auto& policy) { visit(*policy); });
+  }
+  template <typename F>
   void ForEachAddress(F&& visit) const {
     owners_.ForEach([&](const IpAddress&, const auto& owner) { visit(*owner); });
   }
@@ -125,6 +142,9 @@ class Snapshot {
   ByName<ServiceImport> imports_;
   ByName<SliceSet> imported_slices_;
   ByName<Pod> pods_;
+  ByName<Node> nodes_;
+  ByName<ServiceCidr> service_cidrs_;
+  ByName<NetworkPolicy> policies_;
   AddressMap<const Service*> service_addresses_;  // of services_
   SharedMap<IpAddress, std::shared_ptr<const AddressOwner>> owners_;
 };
@@ -139,11 +159,15 @@ struct DirectoryChanges {
   absl::btree_set<std::string> service_imports;
   absl::btree_set<std::string> imported_endpoints;
   absl::btree_set<std::string> pods;
+  absl::btree_set<std::string> nodes;
+  absl::btree_set<std::string> service_cidrs;
+  absl::btree_set<std::string> network_policies;
   absl::btree_set<IpAddress> addresses;
 
   bool empty() const {
     return namespaces.empty() && services.empty() && endpoints.empty() && service_imports.empty() &&
-           imported_endpoints.empty() && pods.empty() && addresses.empty();
+           imported_endpoints.empty() && pods.empty() && nodes.empty() && service_cidrs.empty() &&
+           network_policies.empty() && addresses.empty();
   }
 };
 
@@ -157,6 +181,9 @@ class Directory {
   void Put(EndpointSlice slice);
   void Put(ServiceImport import);
   void Put(Pod pod);
+  void Put(Node node);
+  void Put(ServiceCidr range);
+  void Put(NetworkPolicy policy);
   void Put(AddressOwner owner);
   // Removing what is not there changes nothing.
   void RemoveNamespace(std::string_view name);
@@ -165,6 +192,9 @@ class Directory {
   void RemoveServiceImport(const ObjectName& name);
   void RemoveImportedSlice(const ObjectName& name);
   void RemovePod(const ObjectName& name);
+  void RemoveNode(std::string_view name);
+  void RemoveServiceCidr(std::string_view name);
+  void RemoveNetworkPolicy(const ObjectName& name);
   void RemoveAddress(const IpAddress& ip);
 
   // True if anything was put or removed since the last commit.

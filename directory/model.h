@@ -1,8 +1,8 @@
 // What the cluster consists of, as Portolan sees it: plain values, close to the Kubernetes API's
 // own objects, holding only what answering names and choosing endpoints needs.
 //
-// Sources: the Service, EndpointSlice, Pod and Namespace pages of the Kubernetes API reference
-// (https://kubernetes.io/docs/reference/kubernetes-api/). Values; any thread.
+// Sources: the Service, EndpointSlice, Pod, Namespace and Node pages of the Kubernetes API
+// reference (https://kubernetes.io/docs/reference/kubernetes-api/). Values; any thread.
 #pragma once
 
 #include <cstdint>
@@ -130,6 +130,9 @@ struct EndpointSlice {
   IpFamily family = IpFamily::kIpv4;  // slices of type FQDN are left out by the sources
   std::vector<EndpointPort> ports;
   std::vector<Endpoint> endpoints;
+  // When the pod or Service changed that the slice follows, to the second at best: annotation
+  // endpoints.kubernetes.io/last-change-trigger-time. Not part of a resource's version.
+  absl::Time triggered = absl::InfinitePast();
   Origin origin;
 };
 
@@ -160,6 +163,23 @@ struct Pod {
   // status.phase is Succeeded or Failed: its addresses may be another pod's by now.
   bool finished = false;
   absl::Time created = absl::InfinitePast();  // metadata.creationTimestamp
+  Origin origin;
+};
+
+struct Node {
+  std::string name;
+  std::string zone;    // label topology.kubernetes.io/zone
+  std::string region;  // label topology.kubernetes.io/region
+  std::vector<Cidr> pod_cidrs;
+  std::vector<IpAddress> internal_ips;
+  Origin origin;
+};
+
+// A range that cluster IPs are taken from
+// (https://kubernetes.io/docs/reference/networking/service-cidr/).
+struct ServiceCidr {
+  std::string name;
+  std::vector<Cidr> cidrs;
   Origin origin;
 };
 

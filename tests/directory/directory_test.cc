@@ -212,6 +212,39 @@ TEST(Directory, ServiceImportsAreFoundByName) {
   EXPECT_EQ(removed.snapshot->service_import_count(), 0u);
 }
 
+TEST(Directory, NodesServiceRangesAndPoliciesAreFoundByNameUntilTheyGo) {
+  Directory directory;
+  Node node;
+  node.name = "node-1";
+  node.zone = "a";
+  directory.Put(node);
+  ServiceCidr range;
+  range.name = "kubernetes";
+  directory.Put(range);
+  NetworkPolicy policy;
+  policy.name = {"default", "allow"};
+  directory.Put(policy);
+  const auto [snapshot, changes] = directory.Commit();
+  EXPECT_THAT(changes.nodes, ElementsAre("node-1"));
+  EXPECT_THAT(changes.service_cidrs, ElementsAre("kubernetes"));
+  EXPECT_THAT(changes.network_policies, ElementsAre("default/allow"));
+  ASSERT_NE(snapshot->FindNode("node-1"), nullptr);
+  EXPECT_EQ(snapshot->FindNode("node-1")->zone, "a");
+  EXPECT_NE(snapshot->FindServiceCidr("kubernetes"), nullptr);
+  EXPECT_NE(snapshot->FindNetworkPolicy("default/allow"), nullptr);
+
+  directory.RemoveNode("node-1");
+  directory.RemoveServiceCidr("kubernetes");
+  directory.RemoveNetworkPolicy({"default", "allow"});
+  const auto removed = directory.Commit();
+  EXPECT_THAT(removed.changes.nodes, ElementsAre("node-1"));
+  EXPECT_EQ(removed.snapshot->FindNode("node-1"), nullptr);
+  EXPECT_EQ(removed.snapshot->FindServiceCidr("kubernetes"), nullptr);
+  EXPECT_EQ(removed.snapshot->FindNetworkPolicy("default/allow"), nullptr);
+  directory.RemoveNode("node-1");
+  EXPECT_FALSE(directory.dirty());
+}
+
 TEST(Directory, AnAddressThatNobodyHasIsHeldToo) {
   Directory directory;
   const IpAddress ip = *IpAddress::Parse("10.42.0.7"), unheld = *IpAddress::Parse("10.42.0.8");
