@@ -1,5 +1,6 @@
 #include "xds/serving/server.h"
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/security/server_credentials.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
@@ -11,20 +12,12 @@
 #include "common/guarded.h"
 #include "common/handover.h"
 #include "common/status.h"
-#include "envoy/service/discovery/v3/ads.grpc.pb.h"
-#include "xds/serving/delta_stream.h"
+#include "xds/serving/discovery_methods.h"
+#include "xds/serving/discovery_stream.h"
 #include "xds/serving/server_identity.h"
 
 namespace portolan::xds {
 namespace {
-
-using envoy::service::discovery::v3::AggregatedDiscoveryService;
-
-// Raw: responses are put together from the shared bytes of the resources. Of the method that is
-// not overridden gRPC says UNIMPLEMENTED.
-using RawService = AggregatedDiscoveryService::WithRawCallbackMethod_DeltaAggregatedResources<
-    AggregatedDiscoveryService::WithRawCallbackMethod_StreamAggregatedResources<
-        AggregatedDiscoveryService::Service>>;
 
 // A client that comes back lists what it holds: 100,000 names with their versions are some 7 MB.
 constexpr int kMaxRequestBytes = 16 << 20;
@@ -48,7 +41,9 @@ void SetTransport(grpc::ServerBuilder& builder) {
 
 }  // namespace
 
-class Server::Implementation : public RawService {
+// A generic service, since all streams are of bytes: responses are put together from the shared
+// bytes of the resources.
+class Server::Implementation : public grpc::CallbackGenericService {
  public:
   Implementation(const Options& options, std::shared_ptr<const ResourceSet> first)
       : identifier_(options.identifier) {
@@ -73,7 +68,7 @@ class Server::Implementation : public RawService {
     for (size_t i = 0; i < listen.size(); ++i) {
       builder.AddListeningPort(listen[i].ToString(), Credentials(), &ports[i]);
     }
-    builder.RegisterService(this);
+    builder.RegisterCallbackGenericService(this);
     server_ = builder.BuildAndStart();
     for (size_t i = 0; i < listen.size(); ++i) {
       if (ports[i] == 0) return FailedPrecondition("cannot listen on {}", listen[i].ToString());
@@ -97,17 +92,20 @@ class Server::Implementation : public RawService {
     for (const auto& stream : streams) stream->OnPublish(published.set, published.changed);
   }
 
-  std::vector<std::shared_ptr<DeltaStream>> Streams() const {
+  std::vector<std::shared_ptr<DiscoveryStream>> Streams() const {
     return shared_.With([](const Shared& shared) { return ListOf(shared); });
   }
 
   const ServingCounts& counts() const { return counts_; }
 
-  grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* DeltaAggregatedResources(
-      grpc::CallbackServerContext* context) override {
+  grpc::ServerGenericBidiReactor* CreateReactor(
+      grpc::GenericCallbackServerContext* context) override {
+    const DiscoveryMethod* method = FindDiscoveryMethod(context->method());
+    if (method == nullptr) return CallbackGenericService::CreateReactor(context);
     auto stream = shared_.With([&](Shared& shared) {
-      auto made = std::make_shared<DeltaStream>(context, shared.set, identifier_, counts_,
-                                                [this](DeltaStream* done) { Forget(done); });
+      auto made = std::make_shared<DiscoveryStream>(
+          context, MakeSession(*method, {shared.set, context->peer(), identifier_}), counts_,
+          [this](DiscoveryStream* done) { Forget(done); });
       shared.streams.emplace(made.get(), made);
       return made;
     });
@@ -119,22 +117,22 @@ class Server::Implementation : public RawService {
   struct Shared {
     std::shared_ptr<const ResourceSet> set;
     // Each lives until gRPC is done with it.
-    absl::flat_hash_map<DeltaStream*, std::shared_ptr<DeltaStream>> streams;
+    absl::flat_hash_map<DiscoveryStream*, std::shared_ptr<DiscoveryStream>> streams;
   };
 
   std::shared_ptr<grpc::ServerCredentials> Credentials() {
     return identity_ ? identity_->CredentialsOfPort() : grpc::InsecureServerCredentials();
   }
 
-  static std::vector<std::shared_ptr<DeltaStream>> ListOf(const Shared& shared) {
-    std::vector<std::shared_ptr<DeltaStream>> list;
+  static std::vector<std::shared_ptr<DiscoveryStream>> ListOf(const Shared& shared) {
+    std::vector<std::shared_ptr<DiscoveryStream>> list;
     list.reserve(shared.streams.size());
     for (const auto& [key, stream] : shared.streams) list.push_back(stream);
     return list;
   }
 
-  void Forget(DeltaStream* stream) {
-    std::shared_ptr<DeltaStream> last;  // destroyed after the lock is released
+  void Forget(DiscoveryStream* stream) {
+    std::shared_ptr<DiscoveryStream> last;  // destroyed after the lock is released
     shared_.With([&](Shared& shared) {
       const auto found = shared.streams.find(stream);
       last = std::move(found->second);
@@ -184,16 +182,16 @@ void Server::AddMetrics(MetricFamilies& families) const {
   const auto add = [&](std::string_view name, std::string_view help, uint64_t value) {
     AddCounterSample(families, name, help, {}, static_cast<double>(value));
   };
-  add("portolan_xds_streams_total", "Delta streams opened by clients.", counts.streams);
+  add("portolan_xds_streams_total", "Discovery streams opened by clients.", counts.streams);
   add("portolan_xds_requests_total", "Discovery requests received.", counts.requests);
-  add("portolan_xds_malformed_requests_total", "Requests that could not be parsed.",
-      counts.malformed_requests);
+  add("portolan_xds_malformed_requests_total",
+      "Requests that could not be parsed or make no sense.", counts.malformed_requests);
   add("portolan_xds_nacks_total", "Responses that clients refused.", counts.nacks);
   add("portolan_xds_responses_total", "Discovery responses sent.", counts.responses);
   add("portolan_xds_response_bytes_total", "Bytes of the responses sent.", counts.response_bytes);
   add("portolan_xds_stalled_streams_total",
       "Streams ended because their client took no response for a minute.", counts.stalled_streams);
-  AddGaugeSample(families, "portolan_xds_clients", "Delta streams open now.", {},
+  AddGaugeSample(families, "portolan_xds_clients", "Discovery streams open now.", {},
                  static_cast<double>(implementation_->Streams().size()));
 }
 

@@ -1,7 +1,5 @@
-// Aggregated discovery over gRPC: serves the newest ResourceSet to every stream.
-//
-// The delta protocol is served as DeltaSession has it. The state-of-the-world method answers
-// UNIMPLEMENTED.
+// Discovery over gRPC: serves the newest ResourceSet to every stream, as discovery_methods.h lists
+// them. Every other method answers UNIMPLEMENTED.
 #pragma once
 
 #include <memory>

@@ -1,13 +1,13 @@
-// One delta stream: a DeltaSession behind gRPC's callback API.
+// One stream of a client: a Session behind gRPC's callback API.
 //
 // gRPC calls the reactions on threads of its own and the server calls OnPublish from another; the
 // state they share is behind a lock. At most one write is outstanding, and the next response is
 // composed only when it is done.
 #pragma once
 
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/byte_buffer.h>
-#include <grpcpp/support/server_callback.h>
 
 #include <atomic>
 #include <functional>
@@ -17,7 +17,7 @@
 
 #include "absl/time/time.h"
 #include "common/guarded.h"
-#include "xds/serving/delta_session.h"
+#include "xds/serving/session.h"
 
 namespace portolan::xds {
 
@@ -32,16 +32,15 @@ struct ServingCounts {
   std::atomic<uint64_t> stalled_streams{0};
 };
 
-class DeltaStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+class DiscoveryStream : public grpc::ServerGenericBidiReactor {
  public:
   // A client that has not taken a response for this long is disconnected at the next change, so
-  // that what is kept for it has an end. It comes back with initial_resource_versions.
+  // that what is kept for it has an end.
   static constexpr absl::Duration kStalledAfter = absl::Minutes(1);
 
   // `on_done` is called once, as gRPC's last reaction; the stream may be destroyed in it.
-  DeltaStream(grpc::CallbackServerContext* context, std::shared_ptr<const ResourceSet> set,
-              std::string identifier, ServingCounts& counts,
-              std::function<void(DeltaStream*)> on_done);
+  DiscoveryStream(grpc::CallbackServerContext* context, std::unique_ptr<Session> session,
+                  ServingCounts& counts, std::function<void(DiscoveryStream*)> on_done);
 
   // Once, when the server knows the stream.
   void Start();
@@ -58,12 +57,9 @@ class DeltaStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
 
  private:
   struct State {
-    State(std::shared_ptr<const ResourceSet> set, std::string peer, std::string identifier)
-        : session(std::move(set), std::move(peer), std::move(identifier)) {}
-
-    DeltaSession session;
-    std::optional<absl::Time> writing_since;  // of the outstanding write
-    std::optional<grpc::Status> ending;
+    std::unique_ptr<Session> session;
+    std::optional<absl::Time> writing_since = std::nullopt;  // of the outstanding write
+    std::optional<grpc::Status> ending = std::nullopt;
     bool finished = false;
     bool done = false;
   };
@@ -71,12 +67,12 @@ class DeltaStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteB
   absl::Status TakeRequest(State& state);
   // Starts what is to be done next: the end, a write, or nothing.
   void Proceed(State& state);
-  void LogAnswers(const DeltaSession::Request& request, const ClientStatus& client);
+  void LogRefusal(const Session& session);
 
   grpc::CallbackServerContext* const context_;
   ServingCounts& counts_;
-  const std::function<void(DeltaStream*)> on_done_;
-  Guarded<std::unique_ptr<State>> state_;
+  const std::function<void(DiscoveryStream*)> on_done_;
+  Guarded<State> state_;
   grpc::ByteBuffer read_;   // the outstanding read's
   grpc::ByteBuffer write_;  // the outstanding write's
   std::string last_nack_;   // what was logged last; only the reading reaction touches it

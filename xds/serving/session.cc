@@ -1,0 +1,179 @@
+#include "xds/serving/session.h"
+
+#include <fmt/format.h>
+#include <grpcpp/support/proto_buffer_reader.h>
+#include <grpcpp/support/slice.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/status.h"
+
+namespace portolan::xds {
+namespace {
+
+constexpr size_t kMaxUnanswered = 1024;
+constexpr size_t kMaxTextBytes = 1024;
+
+// The head that a slice belongs to: NAMESPACE/SERVICE of NAMESPACE/SERVICE/SLICE; empty for a head.
+std::string_view HeadOf(std::string_view name) {
+  const size_t first = name.find('/');
+  if (first == std::string_view::npos) return {};
+  const size_t second = name.find('/', first + 1);
+  return second == std::string_view::npos ? std::string_view() : name.substr(0, second);
+}
+
+}  // namespace
+
+std::string Printable(std::string_view text) {
+  std::string clean(text.substr(0, kMaxTextBytes));
+  std::replace_if(
+      clean.begin(), clean.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; }, ' ');
+  return clean;
+}
+
+bool Session::Body::Add(const grpc::Slice& part, size_t most) {
+  if (!Fits(part.size(), most)) return false;
+  bytes_ += part.size();
+  parts_.push_back(part);
+  return true;
+}
+
+grpc::ByteBuffer Session::Body::Finish(const google::protobuf::Message& rest) && {
+  parts_[0] = grpc::Slice(rest.SerializeAsString());
+  return grpc::ByteBuffer(parts_.data(), parts_.size());
+}
+
+Session::Session(Options options)
+    : set_(std::move(options.set)),
+      identifier_(std::move(options.identifier)),
+      only_(options.only) {
+  client_.peer = std::move(options.peer);
+  client_.connected = absl::Now();
+}
+
+Session::~Session() = default;
+
+bool Session::Parse(grpc::ByteBuffer bytes, google::protobuf::Message& request) {
+  grpc::ProtoBufferReader reader(&bytes);
+  return reader.status().ok() && request.ParseFromZeroCopyStream(&reader);
+}
+
+absl::Status Session::OnRequest(const grpc::ByteBuffer& bytes) {
+  refusal_.reset();
+  absl::Status taken = Take(bytes);
+  if (taken.ok() && name_count_ > kMaxNames) {
+    return absl::ResourceExhaustedError("too many resource names on one stream");
+  }
+  return taken;
+}
+
+// Sent with a stream's first request only.
+void Session::TakeNode(const envoy::config::core::v3::Node& node) {
+  if (!client_.node_id.empty()) return;
+  client_.node_id = Printable(node.id());
+  client_.version = Printable(node.user_agent_version());
+}
+
+absl::StatusOr<Session::Subscription*> Session::FindOrAdd(const std::string& asked) {
+  const std::string type_url =
+      asked.empty() && only_.has_value() ? std::string(TypeUrl(*only_)) : asked;
+  if (type_url.empty()) return InvalidArgument("the request has no type_url");
+  if (type_url.size() > kMaxTypeUrlBytes) return InvalidArgument("type_url is too long");
+  const auto type = ResourceTypeOf(type_url);
+  if (only_.has_value() && type != only_) {
+    return InvalidArgument("this stream is for {}, not for {}", TypeUrl(*only_),
+                           Printable(type_url));
+  }
+  const std::pair<size_t, std::string> key(
+      type.has_value() ? static_cast<size_t>(*type) : kResourceTypes, type_url);
+  if (!subscriptions_.contains(key) && subscriptions_.size() >= kMaxTypes) {
+    return absl::ResourceExhaustedError("too many types on one stream");
+  }
+  Subscription& sub = subscriptions_[key];
+  sub.type_url = type_url;
+  sub.type = type;
+  return &sub;
+}
+
+void Session::TakeRefusal(const std::string& why, Subscription& sub) {
+  refusal_ = Refusal{sub.type_url, Printable(why)};
+  ++sub.status.nacks;
+  sub.status.last_nack = refusal_->why;
+  sub.refused = true;
+}
+
+void Session::TakeAnswer(const std::string& nonce, Subscription& sub) {
+  if (nonce.empty()) return;
+  const auto answered = std::find_if(sub.unanswered.begin(), sub.unanswered.end(),
+                                     [&](const Sent& sent) { return sent.nonce == nonce; });
+  if (answered == sub.unanswered.end()) return;
+  const Sent sent = *answered;
+  sub.unanswered.erase(sub.unanswered.begin(), answered + 1);
+  if (!sent.completes) return;
+  if (!std::exchange(sub.refused, false)) {
+    sub.status.acknowledged_generation = sent.generation;
+    sub.status.last_acknowledged = absl::Now();
+    sub.status.last_nack.clear();
+  }
+}
+
+void Session::AddName(const std::string& name, Subscription& sub) {
+  name_count_ += sub.names.insert(name).second ? 1 : 0;
+}
+
+void Session::RemoveName(const std::string& name, Subscription& sub) {
+  name_count_ -= sub.names.erase(name);
+}
+
+bool Session::Covers(const Subscription& sub, std::string_view name) const {
+  // Addresses are had by name only.
+  const bool all = sub.wildcard && sub.type != ResourceType::kAddress;
+  if (all || sub.names.contains(name)) return true;
+  return sub.type == ResourceType::kEndpoints && sub.names.contains(HeadOf(name));
+}
+
+ResourcePtr Session::Find(const Subscription& sub, std::string_view name) const {
+  return sub.type.has_value() ? set_->Find(*sub.type, name) : nullptr;
+}
+
+void Session::OnPublish(std::shared_ptr<const ResourceSet> set, const ChangedResources& changed) {
+  set_ = std::move(set);
+  for (auto& [key, sub] : subscriptions_) {
+    if (!sub.type.has_value()) continue;
+    for (const std::string& name : changed[static_cast<size_t>(*sub.type)]) {
+      if (Covers(sub, name)) OnChanged(name, sub);
+    }
+  }
+}
+
+std::optional<grpc::ByteBuffer> Session::NextResponse() {
+  for (auto& [key, sub] : subscriptions_) {
+    if (Owes(sub)) return Compose(sub);
+  }
+  return std::nullopt;
+}
+
+std::string Session::NextNonce(Subscription& sub, bool completes) {
+  std::string nonce = fmt::format("{}", ++last_nonce_);
+  sub.unanswered.push_back({nonce, set_->generation(), completes});
+  if (sub.unanswered.size() > kMaxUnanswered) sub.unanswered.pop_front();
+  sub.status.last_sent = absl::Now();
+  if (completes) sub.status.sent_generation = set_->generation();
+  return nonce;
+}
+
+ClientStatus Session::Status() const {
+  ClientStatus status = client_;
+  for (const auto& [key, sub] : subscriptions_) {
+    TypeStatus type = sub.status;
+    type.type_url = sub.type_url;
+    type.wildcard = sub.wildcard;
+    type.subscribed_names = sub.names.size();
+    status.types.push_back(std::move(type));
+  }
+  return status;
+}
+
+}  // namespace portolan::xds
