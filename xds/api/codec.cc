@@ -12,6 +12,8 @@ namespace {
 // Of a DNS label and of a Kubernetes object's name. A piece of a slice has "#N" behind its name.
 constexpr size_t kMaxLabel = 63;
 constexpr size_t kMaxName = 253;
+// As the API has it: EndpointHints.forZones.
+constexpr int kMaxZoneHints = 8;
 constexpr size_t kMaxSliceName = kMaxName + 8;
 constexpr uint32_t kMaxPort = 65535;
 
@@ -222,38 +224,58 @@ absl::StatusOr<EndpointsHead> Convert(std::string_view name, const v1::Endpoints
   head.service_key = name;
   head.slices.reserve(static_cast<size_t>(proto.slices_size()));
   for (const auto& listed : proto.slices()) {
-    const auto slice = EndpointsName::Parse(listed.name());
-    if (!slice || slice->slice.empty() || slice->service_key != name) {
-      return InvalidArgument("head.slices[{}].name: '{}' is no slice of it", head.slices.size(),
-                             std::string_view(listed.name()).substr(0, kMaxName));
+    const absl::Status status =
+        CheckText("name", listed.name(), kMaxSliceName, Presence::kRequired);
+    if (!status.ok()) {
+      return InvalidArgument("head.slices[{}].{}", head.slices.size(), Message(status));
     }
-    head.slices.push_back({std::string(slice->slice), listed.version()});
+    head.slices.push_back({listed.name(), listed.version()});
   }
   return head;
 }
 
-absl::StatusOr<Endpoint> Convert(const v1::Endpoint& proto, IpFamily family, size_t index) {
+// An error if `place` is beyond the slice's zones.
+absl::Status ConvertZone(const v1::EndpointSlice& slice, uint32_t place, std::string& zone) {
+  if (place > static_cast<uint32_t>(slice.zones_size())) {
+    return InvalidArgument("zone: {} of {} zones", place, slice.zones_size());
+  }
+  if (place > 0) zone = slice.zones(static_cast<int>(place) - 1);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Endpoint> Convert(const v1::EndpointSlice& slice, const v1::Endpoint& proto,
+                                 IpFamily family, size_t index) {
   auto address = ParseAddress("address", 0, proto.address());
   absl::Status status = address.status();
   if (status.ok() && address->family() != family) {
     status = InvalidArgument("address: not of the slice's family");
   }
   status.Update(CheckText("hostname", proto.hostname(), kMaxLabel, Presence::kOptional));
-  status.Update(CheckText("node", proto.node(), kMaxName, Presence::kOptional));
-  status.Update(CheckText("pod_namespace", proto.pod_namespace(), kMaxLabel, Presence::kOptional));
-  status.Update(CheckText("pod_name", proto.pod_name(), kMaxName, Presence::kOptional));
-  if (!status.ok()) return InvalidArgument("slice.endpoints[{}].{}", index, Message(status));
   Endpoint endpoint;
+  if (!proto.node().empty()) endpoint.node_name = proto.node() + slice.node_suffix();
+  if (!proto.pod_name().empty()) {
+    const bool elsewhere = !proto.pod_namespace().empty();
+    endpoint.pod = {elsewhere ? proto.pod_namespace() : slice.namespace_(),
+                    slice.pod_prefix() + proto.pod_name()};
+  }
+  status.Update(CheckText("node", endpoint.node_name, kMaxName, Presence::kOptional));
+  status.Update(CheckText("pod_namespace", endpoint.pod.ns, kMaxLabel, Presence::kOptional));
+  status.Update(CheckText("pod_name", endpoint.pod.name, kMaxName, Presence::kOptional));
+  status.Update(ConvertZone(slice, proto.zone(), endpoint.zone));
+  if (proto.zone_hints_size() > kMaxZoneHints) {
+    status.Update(InvalidArgument("zone_hints: more than {}", kMaxZoneHints));
+  }
+  for (const uint32_t place : proto.zone_hints()) {
+    if (!status.ok()) break;
+    status.Update(ConvertZone(slice, place, endpoint.zone_hints.emplace_back()));
+  }
+  if (!status.ok()) return InvalidArgument("slice.endpoints[{}].{}", index, Message(status));
   endpoint.addresses = {*address};
   endpoint.hostname = proto.hostname();
   endpoint.conditions = {.ready = !proto.not_ready(),
                          .serving = !proto.not_serving(),
                          .terminating = proto.terminating()};
-  endpoint.node_name = proto.node();
-  endpoint.zone = proto.zone();
-  endpoint.zone_hints.assign(proto.zone_hints().begin(), proto.zone_hints().end());
   endpoint.node_hints.assign(proto.node_hints().begin(), proto.node_hints().end());
-  endpoint.pod = {proto.pod_namespace(), proto.pod_name()};
   return endpoint;
 }
 
@@ -263,9 +285,18 @@ absl::Status ConvertEndpoints(const v1::EndpointSlice& proto, EndpointSlice& sli
   auto ports = ParsePorts<EndpointPort>(proto.ports(), 0);
   if (!ports.ok()) return InvalidArgument("slice.{}", Message(ports.status()));
   slice.ports = *std::move(ports);
+  for (const std::string& zone : proto.zones()) {
+    const absl::Status status = CheckText("zones", zone, kMaxName, Presence::kRequired);
+    if (!status.ok()) return InvalidArgument("slice.{}", Message(status));
+  }
+  // They are put into every endpoint: hold them to what a name may be before that.
+  absl::Status common =
+      CheckText("node_suffix", proto.node_suffix(), kMaxName, Presence::kOptional);
+  common.Update(CheckText("pod_prefix", proto.pod_prefix(), kMaxName, Presence::kOptional));
+  if (!common.ok()) return InvalidArgument("slice.{}", Message(common));
   slice.endpoints.reserve(static_cast<size_t>(proto.endpoints_size()));
   for (const v1::Endpoint& endpoint : proto.endpoints()) {
-    auto converted = Convert(endpoint, slice.family, slice.endpoints.size());
+    auto converted = Convert(proto, endpoint, slice.family, slice.endpoints.size());
     if (!converted.ok()) return converted.status();
     slice.endpoints.push_back(*std::move(converted));
   }
@@ -427,7 +458,44 @@ void AddPorts(const Ports& ports, Proto& to) {
   }
 }
 
-void Fill(const Endpoint& from, v1::Endpoint& to) {
+// The place of `zone`, which is added if it is new. A slice has few.
+uint32_t PlaceOf(const std::string& zone, v1::EndpointSlice& slice) {
+  if (zone.empty()) return 0;
+  const auto& zones = slice.zones();
+  const auto place = std::find(zones.begin(), zones.end(), zone) - zones.begin();
+  if (place == zones.size()) slice.add_zones(zone);
+  return static_cast<uint32_t>(place) + 1;
+}
+
+// How the names of all nodes end, but for the first character of each: what is left is not empty.
+std::string_view CommonNodeSuffix(std::span<const Endpoint> endpoints) {
+  std::optional<std::string_view> common;
+  for (const Endpoint& endpoint : endpoints) {
+    if (endpoint.node_name.empty()) continue;
+    const std::string_view end = std::string_view(endpoint.node_name).substr(1);
+    if (!common) common = end;
+    const auto same = std::mismatch(common->rbegin(), common->rend(), end.rbegin(), end.rend());
+    common->remove_prefix(static_cast<size_t>(common->rend() - same.first));
+  }
+  return common.value_or("");
+}
+
+// How the names of all pods begin, but for the last character of each.
+std::string_view CommonPodPrefix(std::span<const Endpoint> endpoints) {
+  std::optional<std::string_view> common;
+  for (const Endpoint& endpoint : endpoints) {
+    if (endpoint.pod.name.empty()) continue;
+    const std::string_view start =
+        std::string_view(endpoint.pod.name).substr(0, endpoint.pod.name.size() - 1);
+    if (!common) common = start;
+    const auto same = std::mismatch(common->begin(), common->end(), start.begin(), start.end());
+    common->remove_suffix(static_cast<size_t>(common->end() - same.first));
+  }
+  return common.value_or("");
+}
+
+void Fill(const Endpoint& from, v1::EndpointSlice& slice) {
+  v1::Endpoint& to = *slice.add_endpoints();
   // The API has a list, of which only the first is meaningful (model.h).
   if (!from.addresses.empty()) {
     const auto bytes = from.addresses.front().bytes();
@@ -437,12 +505,15 @@ void Fill(const Endpoint& from, v1::Endpoint& to) {
   to.set_not_ready(!from.conditions.ready);
   to.set_not_serving(!from.conditions.serving);
   to.set_terminating(from.conditions.terminating);
-  to.set_node(from.node_name);
-  to.set_zone(from.zone);
-  for (const std::string& zone : from.zone_hints) to.add_zone_hints(zone);
+  if (!from.node_name.empty()) {
+    to.set_node(from.node_name.substr(0, from.node_name.size() - slice.node_suffix().size()));
+  }
+  to.set_zone(PlaceOf(from.zone, slice));
+  for (const std::string& zone : from.zone_hints) to.add_zone_hints(PlaceOf(zone, slice));
   for (const std::string& node : from.node_hints) to.add_node_hints(node);
-  to.set_pod_namespace(from.pod.ns);
-  to.set_pod_name(from.pod.name);
+  if (from.pod.name.empty()) return;
+  if (from.pod.ns != slice.namespace_()) to.set_pod_namespace(from.pod.ns);
+  to.set_pod_name(from.pod.name.substr(slice.pod_prefix().size()));
 }
 
 void Fill(const EndpointSlice& from, std::string_view name, std::span<const Endpoint> endpoints,
@@ -453,7 +524,9 @@ void Fill(const EndpointSlice& from, std::string_view name, std::span<const Endp
   to.set_ipv6(from.family == IpFamily::kIpv6);
   to.set_source_cluster(from.source_cluster);
   AddPorts(from.ports, to);
-  for (const Endpoint& endpoint : endpoints) Fill(endpoint, *to.add_endpoints());
+  to.set_node_suffix(std::string(CommonNodeSuffix(endpoints)));
+  to.set_pod_prefix(std::string(CommonPodPrefix(endpoints)));
+  for (const Endpoint& endpoint : endpoints) Fill(endpoint, to);
 }
 
 }  // namespace
@@ -553,7 +626,7 @@ v1::Endpoints ToProto(const EndpointsHead& head) {
   v1::Endpoints proto;
   for (const EndpointsHead::Listed& listed : head.slices) {
     auto* added = proto.mutable_head()->add_slices();
-    added->set_name(head.service_key + "/" + listed.slice);
+    added->set_name(listed.slice);
     added->set_version(listed.version);
   }
   // A head of nothing still says that it is a head.

@@ -53,12 +53,16 @@ v1::Endpoints FullSlice() {
   endpoint.set_hostname("backend-0");
   endpoint.set_not_ready(true);
   endpoint.set_terminating(true);
-  endpoint.set_node("node-1");
-  endpoint.set_zone("a");
-  endpoint.add_zone_hints("a");
+  slice.set_node_suffix("ode-1.example");
+  endpoint.set_node("n");
+  slice.add_zones("a");
+  slice.add_zones("b");
+  endpoint.set_zone(1);
+  endpoint.add_zone_hints(2);
   endpoint.add_node_hints("node-1");
-  endpoint.set_pod_namespace("default");
-  endpoint.set_pod_name("backend-0");
+  endpoint.set_pod_namespace("elsewhere");
+  slice.set_pod_prefix("backend-");
+  endpoint.set_pod_name("0");
   return endpoints;
 }
 
@@ -194,6 +198,56 @@ TEST(Codec, AServiceImportCarriesNoMoreEndpointsThanFitAMessage) {
   const v1::ServiceImport import = ToProto(ServiceImport{}, &slices);
   EXPECT_EQ(import.slices(1).endpoints_size(), 1);
   EXPECT_LT(import.ByteSizeLong(), 4u << 20);
+}
+
+TEST(Codec, APodIsInTheNamespaceOfTheSliceUnlessItSaysAnother) {
+  v1::Endpoints sent = FullSlice();
+  sent.mutable_slice()->mutable_endpoints(0)->clear_pod_namespace();
+  const auto parsed =
+      ParseDirectoryResource(kEndpointsType, MakeResource("default/backend/s", "1", sent));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto& slice = std::get<EndpointSlice>(*parsed);
+  EXPECT_EQ(slice.endpoints[0].pod, (ObjectName{"default", "backend-0"}));
+  EXPECT_EQ(ToProto(slice).DebugString(), sent.DebugString());
+}
+
+TEST(Codec, WhatNamesOfASliceHaveInCommonIsSentOnce) {
+  EndpointSlice slice;
+  slice.name = {"default", "s"};
+  slice.service = "backend";
+  const std::vector<std::array<std::string, 2>> names = {
+      {"n1.eu.example", "b-x1"}, {"", ""}, {"1.eu.example", "b-x"}, {"n2.eu.example", "b-x22"}};
+  for (const auto& [node, pod] : names) {
+    Endpoint& endpoint = slice.endpoints.emplace_back();
+    endpoint.addresses = {*IpAddress::Parse("10.0.0.1")};
+    endpoint.node_name = node;
+    if (!pod.empty()) endpoint.pod = {"default", pod};
+  }
+  const v1::Endpoints sent = ToProto(slice);
+  EXPECT_EQ(sent.slice().node_suffix(), ".eu.example");
+  EXPECT_EQ(sent.slice().pod_prefix(), "b-");
+  EXPECT_EQ(sent.slice().endpoints(2).node(), "1");
+  EXPECT_EQ(sent.slice().endpoints(2).pod_name(), "x");
+  const auto parsed =
+      ParseDirectoryResource(kEndpointsType, MakeResource("default/backend/s", "1", sent));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Endpoint& endpoint = std::get<EndpointSlice>(*parsed).endpoints[i];
+    EXPECT_EQ(endpoint.node_name, names[i][0]);
+    EXPECT_EQ(endpoint.pod.name, names[i][1]);
+  }
+}
+
+TEST(Codec, AZoneThatTheSliceDoesNotListIsRefused) {
+  const auto error = [](const v1::Endpoints& slice) {
+    return ErrorOf(kEndpointsType, MakeResource("default/backend/s", "1", slice));
+  };
+  v1::Endpoints slice = FullSlice();
+  slice.mutable_slice()->mutable_endpoints(0)->set_zone(3);
+  EXPECT_THAT(error(slice), HasSubstr("slice.endpoints[0].zone: 3 of 2 zones"));
+  slice = FullSlice();
+  for (int i = 0; i < 8; ++i) slice.mutable_slice()->mutable_endpoints(0)->add_zone_hints(1);
+  EXPECT_THAT(error(slice), HasSubstr("slice.endpoints[0].zone_hints: more than 8"));
 }
 
 TEST(Codec, AServiceImportThatCannotBeIsRefusedByField) {
@@ -336,11 +390,12 @@ TEST(Codec, ASliceThatCannotBeIsRefusedByField) {
   EXPECT_EQ(ErrorOf(FullSlice(), "default/backend/s"), "");
 }
 
-TEST(Codec, AHeadMayOnlyListItsOwnSlices) {
-  Resource head = HeadResource("backend", "1", {{"s", "1"}});
-  EXPECT_EQ(ErrorOf(kEndpointsType, head), "");
-  head.set_name("default/other");
-  EXPECT_THAT(ErrorOf(kEndpointsType, head), HasSubstr("head.slices[0].name"));
+TEST(Codec, AHeadListsNamesOfSlices) {
+  EXPECT_EQ(ErrorOf(kEndpointsType, HeadResource("backend", "1", {{"s#2", "1"}})), "");
+  for (const char* name : {"", "default/backend/s"}) {
+    EXPECT_THAT(ErrorOf(kEndpointsType, HeadResource("backend", "1", {{name, "1"}})),
+                HasSubstr("head.slices[0].name"));
+  }
 }
 
 TEST(Codec, AnotherTypeInTheEnvelopeIsRefused) {

@@ -3,8 +3,8 @@
 //
 // At a release: build/tests/api_compatibility_test --print > tests/xds/api/releases/VERSION.txt
 #include <fmt/format.h>
-#include <google/protobuf/descriptor.h>
 #include <gmock/gmock.h>
+#include <google/protobuf/descriptor.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -60,11 +60,10 @@ void Describe(const FileDescriptor& file, Lines& lines) {
   for (int i = 0; i < file.service_count(); ++i) {
     for (int k = 0; k < file.service(i)->method_count(); ++k) {
       const auto& method = *file.service(i)->method(k);
-      lines.insert(fmt::format("{} ({}{}) returns ({}{})", method.full_name(),
-                               method.client_streaming() ? "stream " : "",
-                               method.input_type()->full_name(),
-                               method.server_streaming() ? "stream " : "",
-                               method.output_type()->full_name()));
+      lines.insert(fmt::format(
+          "{} ({}{}) returns ({}{})", method.full_name(),
+          method.client_streaming() ? "stream " : "", method.input_type()->full_name(),
+          method.server_streaming() ? "stream " : "", method.output_type()->full_name()));
     }
   }
 }

@@ -69,7 +69,7 @@ inline Resource HeadResource(const std::string& service, const std::string& vers
   endpoints.mutable_head();
   for (const auto& [slice, slice_version] : slices) {
     auto* listed = endpoints.mutable_head()->add_slices();
-    listed->set_name("default/" + service + "/" + slice);
+    listed->set_name(slice);
     listed->set_version(slice_version);
   }
   return MakeResource("default/" + service, version, endpoints);

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -50,23 +51,19 @@ class DeltaClient {
   void Send(ResourceType type, const Names& subscribe = {}, const Names& unsubscribe = {}) {
     Send(Ask(type, subscribe, unsubscribe));
   }
-  void Ack(const Response& response) {
-    Request request;
-    request.set_type_url(response.type_url());
-    request.set_response_nonce(response.nonce());
-    Send(request);
-  }
+  void Ack(const Response& response) { Send(AnswerTo(response)); }
   void Nack(const Response& response, const std::string& why) {
-    Request request;
-    request.set_type_url(response.type_url());
-    request.set_response_nonce(response.nonce());
+    Request request = AnswerTo(response);
     request.mutable_error_detail()->set_message(why);
     Send(request);
   }
 
+  // Acknowledges the response before, unless that was answered.
   Response Receive() {
+    if (unanswered_.has_value()) Ack(Response(*unanswered_));
     Response response;
     EXPECT_TRUE(stream_->Read(&response)) << "the stream ended";
+    unanswered_ = response;
     return response;
   }
   // True if the server has nothing more to say: the answer to this question is the next response.
@@ -94,6 +91,13 @@ class DeltaClient {
   envoy::service::discovery::v3::AggregatedDiscoveryService::Stub& stub() { return *stub_; }
 
  private:
+  Request AnswerTo(const Response& response) {
+    if (unanswered_.has_value() && unanswered_->nonce() == response.nonce()) unanswered_.reset();
+    Request request;
+    request.set_type_url(response.type_url());
+    request.set_response_nonce(response.nonce());
+    return request;
+  }
   static grpc::ChannelArguments Own(grpc::ChannelArguments arguments) {
     // No connection shared with another client of the process.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -104,6 +108,7 @@ class DeltaClient {
   std::unique_ptr<envoy::service::discovery::v3::AggregatedDiscoveryService::Stub> stub_;
   grpc::ClientContext context_;
   std::unique_ptr<grpc::ClientReaderWriter<Request, Response>> stream_;
+  std::optional<Response> unanswered_;
 };
 
 inline std::set<std::string> NamesIn(const DeltaClient::Response& response) {

@@ -221,20 +221,19 @@ TEST_F(DeltaServer, AHeadCoversItsSlices) {
   ASSERT_TRUE(first.resources(0).resource().UnpackTo(&head));
   ASSERT_EQ(head.head().slices_size(), 3);
   for (const auto& slice : head.head().slices()) {
-    EXPECT_EQ(slice.version(), versions.at(slice.name()));
+    EXPECT_EQ(slice.version(), versions.at("default/web/" + slice.name()));
   }
   v1::Endpoints last;
   ASSERT_TRUE(first.resources(3).resource().UnpackTo(&last));
   EXPECT_EQ(last.slice().endpoints_size(), 50);
   EXPECT_EQ(last.slice().name(), "web-1#3");
 
-  // One endpoint changed: its part and the head, at most 10 KB.
+  // One endpoint changed: its part and the head.
   EndpointSlice changed = MakeSlice("web", "web-1", 250);
   changed.endpoints[120].conditions.ready = false;
   Put(changed);
   const Response second = client.Receive();
   EXPECT_THAT(NamesIn(second), ElementsAre("default/web", "default/web/web-1#2"));
-  EXPECT_LE(second.ByteSizeLong(), 10'240u);
 
   Put(MakeSlice("web", "web-1", 10), MakeSlice("web", "web-2", 1));
   const Response third = client.Receive();
@@ -245,6 +244,30 @@ TEST_F(DeltaServer, AHeadCoversItsSlices) {
   EXPECT_TRUE(client.IsQuiet());
   Put(MakeSlice("web", "web-3", 1));
   EXPECT_TRUE(client.IsQuiet());
+}
+
+TEST_F(DeltaServer, OneEndpointOf5000ResendsTenKilobytesAtMost) {
+  const auto name = [](int i) { return fmt::format("checkout-x{:04}", i); };
+  const auto make = [&](int i) {
+    EndpointSlice slice = MakeSlice("checkout", name(i), 100);
+    for (Endpoint& endpoint : slice.endpoints) {
+      endpoint.node_name = "ip-10-120-201-101.eu-central-1.compute.internal";
+      endpoint.zone_hints = {"eu-central-1b"};
+    }
+    return slice;
+  };
+  for (int i = 0; i < 50; ++i) directory_.Put(make(i));
+  Commit();
+  DeltaClient client(port());
+  client.Send(kEndpoints, {"default/checkout"});
+  while (client.Receive().system_version_info().empty()) {
+  }
+  EndpointSlice changed = make(20);
+  changed.endpoints[50].conditions.ready = false;
+  Put(changed);
+  const Response response = client.Receive();
+  EXPECT_THAT(NamesIn(response), ElementsAre("default/checkout", "default/checkout/" + name(20)));
+  EXPECT_LE(response.ByteSizeLong(), 10'000u);
 }
 
 TEST_F(DeltaServer, AServiceWithoutSlicesHasNoHeadAndWhoAsksForItIsTold) {
@@ -392,6 +415,26 @@ TEST_F(DeltaServer, AChangeReachesTheClientWithinMilliseconds) {
 size_t HeapBytes() {
   const struct mallinfo2 info = mallinfo2();
   return info.uordblks + info.hblkhd;
+}
+
+TEST_F(DeltaServer, AClientThatDoesNotAnswerIsSentTheNewestStateOnceItDoes) {
+  Put(MakeService("a", 1));
+  DeltaClient client(port());
+  client.Send(kService);
+  client.Receive();
+  Put(MakeService("a", 2));
+  const uint64_t second = directory_.snapshot()->generation();
+  StatusOnce(kService, [&](const TypeStatus& s) { return s.sent_generation == second; });
+  // Two unanswered: no more is sent.
+  Put(MakeService("a", 3));
+  Put(MakeService("a", 4));
+  const auto port_in = [](const Response& response) {
+    v1::Service service;
+    EXPECT_TRUE(response.resources(0).resource().UnpackTo(&service));
+    return service.ports(0).port();
+  };
+  EXPECT_EQ(port_in(client.Receive()), 2u);
+  EXPECT_EQ(port_in(client.Receive()), 4u);
 }
 
 TEST_F(DeltaServer, ASlowClientSkipsStatesAndCostsNoMemory) {
