@@ -16,7 +16,7 @@
 #include "common/status.h"
 #include "common/tls_files.h"
 #include "directory/directory.h"
-#include "xds/api/grpc_log.h"
+#include "xds/api/grpc_process.h"
 #include "xds/dashboard/api.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
@@ -154,7 +154,7 @@ int Main(int argc, char** argv) {
   Settings settings;
   if (const auto status = ParseSettings(argc, argv, settings)) return *status;
   signal(SIGPIPE, SIG_IGN);
-  api::QuietGrpcLog();
+  api::PrepareGrpc();
   ControlPlane control(settings);
   if (const absl::Status status = control.Start(); !status.ok()) {
     log::error("{}", Message(status));

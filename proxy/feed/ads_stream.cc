@@ -12,6 +12,7 @@
 #include "common/handover.h"
 #include "common/status.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
+#include "xds/api/grpc_process.h"
 
 namespace portolan::proxy {
 namespace {
@@ -51,6 +52,8 @@ std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   args.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  args.SetInt(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  args.SetInt(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, api::kStreamWindowBytes);
   // An attempt is one connection: when to try again, and where, is the feed's choice.
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, kConnectTimeoutMs);
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);

@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
-#include "xds/api/grpc_log.h"
+#include "xds/api/grpc_process.h"
 
 namespace portolan::proxy {
 namespace {
@@ -80,7 +80,7 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
 Feed::~Feed() { Stop(); }
 
 void Feed::Start() {
-  api::QuietGrpcLog();
+  api::PrepareGrpc();
   if (!options_.state_dir.empty()) {
     const std::string path = options_.state_dir + "/directory.state";
     LoadFromDisk(path);

@@ -12,6 +12,7 @@
 #include "common/guarded.h"
 #include "common/handover.h"
 #include "common/status.h"
+#include "xds/api/grpc_process.h"
 #include "xds/serving/discovery_methods.h"
 #include "xds/serving/discovery_stream.h"
 #include "xds/serving/server_identity.h"
@@ -36,6 +37,8 @@ void SetTransport(grpc::ServerBuilder& builder) {
   // Else a second control plane on the same port is no error but takes half of the clients.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
+  builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, api::kStreamWindowBytes);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
 }
 

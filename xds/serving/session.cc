@@ -13,7 +13,6 @@
 namespace portolan::xds {
 namespace {
 
-constexpr size_t kMaxUnanswered = 1024;
 constexpr size_t kMaxTextBytes = 1024;
 
 // The head that a slice belongs to: NAMESPACE/SERVICE of NAMESPACE/SERVICE/SLICE; empty for a head.
@@ -150,7 +149,7 @@ void Session::OnPublish(std::shared_ptr<const ResourceSet> set, const ChangedRes
 
 std::optional<grpc::ByteBuffer> Session::NextResponse() {
   for (auto& [key, sub] : subscriptions_) {
-    if (Owes(sub)) return Compose(sub);
+    if (sub.unanswered.size() < kMostUnanswered && Owes(sub)) return Compose(sub);
   }
   return std::nullopt;
 }
@@ -158,7 +157,6 @@ std::optional<grpc::ByteBuffer> Session::NextResponse() {
 std::string Session::NextNonce(Subscription& sub, bool completes) {
   std::string nonce = fmt::format("{}", ++last_nonce_);
   sub.unanswered.push_back({nonce, set_->generation(), completes});
-  if (sub.unanswered.size() > kMaxUnanswered) sub.unanswered.pop_front();
   sub.status.last_sent = absl::Now();
   if (completes) sub.status.sent_generation = set_->generation();
   return nonce;

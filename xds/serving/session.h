@@ -39,6 +39,9 @@ class Session {
   static constexpr size_t kMaxNames = 1'000'000;
   static constexpr size_t kMaxTypes = 32;
   static constexpr size_t kMaxTypeUrlBytes = 256;
+  // Responses of one type that the client has neither accepted nor refused. With more it is owed
+  // the newest state and sent nothing: what lies in sockets between is old by the time it is read.
+  static constexpr size_t kMostUnanswered = 2;
 
   struct Options {
     std::shared_ptr<const ResourceSet> set;
