@@ -1,0 +1,29 @@
+#include "xds/sources/kubernetes/make_api_client.h"
+
+#include <utility>
+
+#include "xds/sources/kubernetes/in_cluster.h"
+#include "xds/sources/kubernetes/kubeconfig.h"
+
+namespace portolan::xds {
+namespace {
+
+absl::StatusOr<std::unique_ptr<AccessSource>> FindAccess(EventLoop& loop,
+                                                         const std::string& kubeconfig) {
+  if (kubeconfig.empty()) return InCluster::Find();
+  auto config = LoadKubeconfig(kubeconfig);
+  if (!config.ok()) return config.status();
+  return MakeAccessSource(loop, *std::move(config));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<CurlClient>> MakeApiClient(EventLoop& loop,
+                                                          const std::string& kubeconfig,
+                                                          std::string user_agent) {
+  auto access = FindAccess(loop, kubeconfig);
+  if (!access.ok()) return access.status();
+  return std::make_unique<CurlClient>(loop, *std::move(access), std::move(user_agent));
+}
+
+}  // namespace portolan::xds
