@@ -1,0 +1,71 @@
+#include "xds/sources/kubernetes/object_fields.h"
+
+namespace portolan::xds {
+
+const std::vector<WantedField>& ObjectFields() {
+  static const std::vector<WantedField> kFields = {
+      {"kind"},
+      {"apiVersion"},
+      {"metadata",
+       {{"name"},
+        {"namespace"},
+        {"resourceVersion"},
+        {"creationTimestamp"},
+        {"deletionTimestamp"},
+        {"labels"},
+        {"annotations"}}},
+      {"spec",
+       {// Service
+        {"type"},
+        {"clusterIP"},
+        {"clusterIPs"},
+        {"ipFamilies"},
+        {"externalName"},
+        {"externalIPs"},
+        {"ports"},
+        {"sessionAffinity"},
+        {"sessionAffinityConfig"},
+        {"publishNotReadyAddresses"},
+        {"internalTrafficPolicy"},
+        {"trafficDistribution"},
+        // ServiceImport
+        {"ips"},
+        // Pod
+        {"nodeName"},
+        {"hostNetwork"},
+        // Node
+        {"podCIDR"},
+        {"podCIDRs"},
+        // ServiceCIDR
+        {"cidrs"},
+        // NetworkPolicy
+        {"podSelector"},
+        {"policyTypes"},
+        {"ingress"},
+        {"egress"}}},
+      {"status",
+       {{"loadBalancer"},
+        {"phase"},
+        {"podIP"},
+        {"podIPs"},
+        {"addresses", {{"type"}, {"address"}}}}},
+      // EndpointSlice
+      {"addressType"},
+      {"ports"},
+      {"endpoints",
+       {{"addresses"},
+        {"conditions"},
+        {"hostname"},
+        {"nodeName"},
+        {"zone"},
+        {"hints"},
+        {"targetRef", {{"kind"}, {"namespace"}, {"name"}}}}},
+      // Status, in an ERROR event
+      {"code"},
+      {"reason"},
+      {"message"},
+  };
+  return kFields;
+}
+
+}  // namespace portolan::xds
