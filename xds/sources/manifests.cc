@@ -63,8 +63,9 @@ class ManifestReader {
     const Field metadata = object["metadata"];
     const Field version = metadata["resourceVersion"];
     const Origin origin{absl::Cord(version.String()), arrived_, {}};
-    std::vector<Object> converted = Convert(object, kind, origin);
+    std::vector<Object> converted = ReadObjects(object, kind, origin);
     if (!errors.ok()) return Describe(errors, type.kind, NameOf(object));
+    NoteOddities(object, kind, converted);
     for (Object& one : converted) {
       if (result_.objects.size() >= kMaxManifestObjects) {
         return InvalidArgument("{}: holds more than {} objects", file_, kMaxManifestObjects);
@@ -75,37 +76,20 @@ class ManifestReader {
     return absl::OkStatus();
   }
 
-  // What an object is to the directory: one value, for some two or none.
-  std::vector<Object> Convert(const Field& object, KnownKind kind, const Origin& origin) {
-    switch (kind) {
-      case KnownKind::kNamespace:
-        return {ReadNamespace(object, origin)};
-      case KnownKind::kService: {
-        Service service = ReadService(object, origin);
-        if (service.cluster_ips.empty() && !service.headless &&
-            service.type != ServiceType::kExternalName) {
-          Note(object.line(), fmt::format("Service {} has no spec.clusterIP, and a folder of "
-                                          "manifests assigns none: its name has no address",
-                                          service.name.ToString()));
-        }
-        return {std::move(service)};
-      }
-      case KnownKind::kEndpointSlice: {
-        const std::vector<EndpointSlice> slices = ReadEndpointSlices(object, origin);
-        if (slices.empty()) {
-          Note(object.line(), fmt::format("EndpointSlice {} skipped: addressType FQDN",
-                                          NameOf(object).ToString()));
-        }
-        return {slices.begin(), slices.end()};
-      }
-      case KnownKind::kServiceImport:
-        return {ReadServiceImport(object, origin)};
-      case KnownKind::kPod:
-        return {ReadPod(object, origin)};
-      case KnownKind::kUnknown:
-        break;
+  // What the author should know of an object that is valid.
+  void NoteOddities(const Field& object, KnownKind kind, const std::vector<Object>& read) {
+    if (kind == KnownKind::kEndpointSlice && read.empty()) {
+      Note(object.line(),
+           fmt::format("EndpointSlice {} skipped: addressType FQDN", NameOf(object).ToString()));
     }
-    return {};
+    if (kind != KnownKind::kService) return;
+    const auto& service = std::get<Service>(read.front());
+    if (service.cluster_ips.empty() && !service.headless &&
+        service.type != ServiceType::kExternalName) {
+      Note(object.line(), fmt::format("Service {} has no spec.clusterIP, and a folder of "
+                                      "manifests assigns none: its name has no address",
+                                      service.name.ToString()));
+    }
   }
 
   absl::Status Describe(const FieldErrors& errors, const std::string& kind,

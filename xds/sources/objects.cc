@@ -6,6 +6,8 @@
 #include <initializer_list>
 
 #include "xds/sources/names.h"
+#include "xds/sources/network_policy.h"
+#include "xds/sources/read_fields.h"
 
 namespace portolan::xds {
 namespace {
@@ -14,59 +16,7 @@ constexpr std::string_view kServiceNameLabel = "kubernetes.io/service-name";
 constexpr std::string_view kImportNameLabel = "multicluster.kubernetes.io/service-name";
 constexpr std::string_view kSourceClusterLabel = "multicluster.kubernetes.io/source-cluster";
 constexpr std::string_view kOwnAnnotations = "portolan.dev/";
-constexpr int64_t kMaxPort = 65535;
-
-IpAddress ReadIp(const Field& field) {
-  const std::string text = field.String();
-  auto ip = IpAddress::Parse(text);
-  if (ip.ok()) return *ip;
-  field.Fail(fmt::format("'{}' is not an IP address", text));
-  return {};
-}
-
-std::vector<IpAddress> ReadIps(const Field& list) {
-  std::vector<IpAddress> ips;
-  list.ForEachItem([&](const Field& item) { ips.push_back(ReadIp(item)); });
-  return ips;
-}
-
-LabelMap ReadLabels(const Field& map, std::string_view prefix = {}) {
-  LabelMap labels;
-  map.ForEachField([&](const std::string& key, const Field& value) {
-    if (key.starts_with(prefix)) labels.emplace_back(key, value.String());
-  });
-  std::sort(labels.begin(), labels.end());
-  return labels;
-}
-
-// One of the words that the API knows; the first when absent.
-template <typename E>
-E ReadWord(const Field& field, std::initializer_list<std::pair<std::string_view, E>> words) {
-  const std::string text = field.String();
-  if (text.empty()) return words.begin()->second;
-  for (const auto& [word, value] : words) {
-    if (text == word) return value;
-  }
-  std::string known;
-  for (const auto& [word, value] : words) {
-    known += known.empty() ? "" : ", ";
-    known += word;
-  }
-  field.Fail(fmt::format("'{}' is none of {}", text, known));
-  return words.begin()->second;
-}
-
-Protocol ReadProtocol(const Field& field) {
-  return ReadWord<Protocol>(
-      field, {{"TCP", Protocol::kTcp}, {"UDP", Protocol::kUdp}, {"SCTP", Protocol::kSctp}});
-}
-
-uint16_t ReadPort(const Field& field) {
-  const int64_t port = field.Int(1);
-  if (port >= 1 && port <= kMaxPort) return static_cast<uint16_t>(port);
-  field.Fail(fmt::format("{} is not a port", port));
-  return 0;
-}
+constexpr std::string_view kTriggerTime = "endpoints.kubernetes.io/last-change-trigger-time";
 
 std::string ReadLabelOrNone(const Field& field) {
   std::string name = field.String();
@@ -206,16 +156,6 @@ std::string ReadServiceName(const Field& label) {
   return name;
 }
 
-absl::Time ReadTime(const Field& field) {
-  absl::Time time = absl::InfinitePast();
-  if (!field.present()) return time;
-  const std::string text = field.String();
-  if (!absl::ParseTime(absl::RFC3339_full, text, &time, nullptr)) {
-    field.Fail(fmt::format("'{}' is not a time", text));
-  }
-  return time;
-}
-
 void ReadTargetRef(const Field& item, const ObjectName& slice, Endpoint& endpoint) {
   const Field target = item["targetRef"];
   const Field kind = target["kind"];
@@ -223,6 +163,14 @@ void ReadTargetRef(const Field& item, const ObjectName& slice, Endpoint& endpoin
   const Field name = target["name"];
   if (kind.String() != "Pod") return;
   endpoint.pod = {ns.present() ? ns.String() : slice.ns, name.String()};
+}
+
+// Only for measuring: what is no time is none, and the slice counts all the same.
+absl::Time TriggeredAt(const Field& annotation) {
+  absl::Time time;
+  return absl::ParseTime(absl::RFC3339_full, annotation.String(), &time, nullptr)
+             ? time
+             : absl::InfinitePast();
 }
 
 std::vector<std::string> ReadHints(const Field& list) {
@@ -279,6 +227,12 @@ std::string_view KindName(ObjectKind kind) {
       return "ServiceImport";
     case ObjectKind::kPod:
       return "Pod";
+    case ObjectKind::kNode:
+      return "Node";
+    case ObjectKind::kServiceCidr:
+      return "ServiceCIDR";
+    case ObjectKind::kNetworkPolicy:
+      return "NetworkPolicy";
   }
   return "";
 }
@@ -299,6 +253,13 @@ ObjectId IdOf(const Object& object) {
       return {ObjectKind::kServiceImport, o.name};
     }
     ObjectId operator()(const Pod& o) const { return {ObjectKind::kPod, o.name}; }
+    ObjectId operator()(const Node& o) const { return {ObjectKind::kNode, {"", o.name}}; }
+    ObjectId operator()(const ServiceCidr& o) const {
+      return {ObjectKind::kServiceCidr, {"", o.name}};
+    }
+    ObjectId operator()(const NetworkPolicy& o) const {
+      return {ObjectKind::kNetworkPolicy, o.name};
+    }
   };
   return std::visit(Visitor{}, object);
 }
@@ -311,10 +272,18 @@ KnownKind KindOf(std::string_view api_version, std::string_view kind) {
                                   api_version == "multicluster.x-k8s.io/v1beta1")) {
     return KnownKind::kServiceImport;
   }
+  if (kind == "ServiceCIDR" &&
+      (api_version == "networking.k8s.io/v1" || api_version == "networking.k8s.io/v1beta1")) {
+    return KnownKind::kServiceCidr;
+  }
+  if (api_version == "networking.k8s.io/v1" && kind == "NetworkPolicy") {
+    return KnownKind::kNetworkPolicy;
+  }
   if (api_version != "v1") return KnownKind::kUnknown;
   if (kind == "Namespace") return KnownKind::kNamespace;
   if (kind == "Service") return KnownKind::kService;
   if (kind == "Pod") return KnownKind::kPod;
+  if (kind == "Node") return KnownKind::kNode;
   return KnownKind::kUnknown;
 }
 
@@ -416,6 +385,9 @@ std::vector<EndpointSlice> ReadEndpointSlices(const Field& object, const Origin&
   const Field service = labels[kServiceNameLabel];
   const Field import = labels[kImportNameLabel];
   const Field cluster = labels[kSourceClusterLabel];
+  const Field annotations = metadata["annotations"];
+  const Field triggered = annotations[kTriggerTime];
+  slice.triggered = TriggeredAt(triggered);
   slice.service = ReadServiceName(service);
   const std::string import_name = ReadServiceName(import);
   const Field type = object["addressType"];
@@ -470,6 +442,63 @@ Pod ReadPod(const Field& object, const Origin& origin) {
   });
   if (pod.ips.empty() && ip.present() && !ip.String().empty()) pod.ips.push_back(ReadIp(ip));
   return pod;
+}
+
+Node ReadNode(const Field& object, const Origin& origin) {
+  Node node;
+  node.name = NameOf(object).name;
+  node.origin = origin;
+  const Field metadata = object["metadata"];
+  const Field labels = metadata["labels"];
+  const Field zone = labels["topology.kubernetes.io/zone"];
+  const Field region = labels["topology.kubernetes.io/region"];
+  node.zone = zone.String();
+  node.region = region.String();
+  const Field spec = object["spec"];
+  const Field one = spec["podCIDR"];
+  const Field all = spec["podCIDRs"];
+  node.pod_cidrs = ReadCidrs(all);
+  if (node.pod_cidrs.empty() && one.present()) node.pod_cidrs.push_back(ReadCidr(one));
+  const Field status = object["status"];
+  const Field addresses = status["addresses"];
+  addresses.ForEachItem([&](const Field& item) {
+    const Field type = item["type"];
+    const Field address = item["address"];
+    if (type.String() == "InternalIP") node.internal_ips.push_back(ReadIp(address));
+  });
+  return node;
+}
+
+ServiceCidr ReadServiceCidr(const Field& object, const Origin& origin) {
+  const Field spec = object["spec"];
+  const Field cidrs = spec["cidrs"];
+  return {NameOf(object).name, ReadCidrs(cidrs), origin};
+}
+
+std::vector<Object> ReadObjects(const Field& object, KnownKind kind, const Origin& origin) {
+  switch (kind) {
+    case KnownKind::kNamespace:
+      return {ReadNamespace(object, origin)};
+    case KnownKind::kService:
+      return {ReadService(object, origin)};
+    case KnownKind::kEndpointSlice: {
+      const std::vector<EndpointSlice> slices = ReadEndpointSlices(object, origin);
+      return {slices.begin(), slices.end()};
+    }
+    case KnownKind::kServiceImport:
+      return {ReadServiceImport(object, origin)};
+    case KnownKind::kPod:
+      return {ReadPod(object, origin)};
+    case KnownKind::kNode:
+      return {ReadNode(object, origin)};
+    case KnownKind::kServiceCidr:
+      return {ReadServiceCidr(object, origin)};
+    case KnownKind::kNetworkPolicy:
+      return {ReadNetworkPolicy(object, origin)};
+    case KnownKind::kUnknown:
+      break;
+  }
+  return {};
 }
 
 }  // namespace portolan::xds

@@ -2,7 +2,7 @@
 // defaults, validation, and what is left out. Whatever the object was read from, a manifest or the
 // API's own JSON, it comes here as a Value.
 //
-// Sources: the API reference pages of Service, EndpointSlice, Pod and Namespace
+// Sources: the API reference pages of Service, EndpointSlice, Pod, Namespace, Node and ServiceCIDR
 // (https://kubernetes.io/docs/reference/kubernetes-api/), pkg/apis/core/validation of Kubernetes,
 // and the multi-cluster services API (https://multicluster.sigs.k8s.io/). Any thread.
 #pragma once
@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "directory/model.h"
+#include "directory/network_policy.h"
 #include "xds/sources/value.h"
 
 namespace portolan::xds {
@@ -23,14 +24,18 @@ enum class ObjectKind : uint8_t {
   kEndpointSlice,
   kImportedSlice,  // of a ServiceImport; the same API object may be both
   kServiceImport,
-  kPod
+  kPod,
+  kNode,
+  kServiceCidr,
+  kNetworkPolicy
 };
 
 std::string_view KindName(ObjectKind kind);
 
-using Object = std::variant<Namespace, Service, EndpointSlice, ServiceImport, Pod>;
+using Object = std::variant<Namespace, Service, EndpointSlice, ServiceImport, Pod, Node,
+                            ServiceCidr, NetworkPolicy>;
 
-// Which object this is; a Namespace has an empty ns.
+// Which object this is; what lies in no namespace has an empty ns.
 struct ObjectId {
   ObjectKind kind = ObjectKind::kNamespace;
   ObjectName name;
@@ -54,7 +59,10 @@ enum class KnownKind : uint8_t {
   kService,
   kEndpointSlice,
   kServiceImport,
-  kPod
+  kPod,
+  kNode,
+  kServiceCidr,
+  kNetworkPolicy
 };
 KnownKind KindOf(std::string_view api_version, std::string_view kind);
 
@@ -71,5 +79,10 @@ Pod ReadPod(const Field& object, const Origin& origin);
 // to nobody where they say nothing. None for a slice of addressType FQDN, which has no addresses to
 // give.
 std::vector<EndpointSlice> ReadEndpointSlices(const Field& object, const Origin& origin);
+Node ReadNode(const Field& object, const Origin& origin);
+ServiceCidr ReadServiceCidr(const Field& object, const Origin& origin);
+
+// What an object of the API is to the directory, by the above: one value, for some two or none.
+std::vector<Object> ReadObjects(const Field& object, KnownKind kind, const Origin& origin);
 
 }  // namespace portolan::xds

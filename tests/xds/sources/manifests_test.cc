@@ -394,5 +394,36 @@ TEST(Manifests, DigestFollowsContentAndNotLines) {
   EXPECT_NE(Read(text + "  publishNotReadyAddresses: true\n").objects[0].digest, digest);
 }
 
+std::string PolicyYaml(const std::string& spec) {
+  return "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p}\nspec:\n" +
+         spec;
+}
+
+TEST(Manifests, NetworkPolicyWithDefaults) {
+  const auto closed = One<NetworkPolicy>(PolicyYaml("  podSelector: {}\n"));
+  EXPECT_TRUE(closed.for_ingress);
+  EXPECT_FALSE(closed.for_egress);
+  EXPECT_EQ(closed.pods, ObjectSelector());
+  const auto open = One<NetworkPolicy>(PolicyYaml(
+      "  podSelector: {}\n  egress: [{ports: [{port: http}, {port: 53, protocol: UDP}]}]\n"));
+  EXPECT_TRUE(open.for_ingress && open.for_egress);
+  EXPECT_THAT(open.egress[0].ports, ElementsAre(NetworkPolicyPort{Protocol::kTcp, 0, 0, "http"},
+                                                NetworkPolicyPort{Protocol::kUdp, 53, 0, ""}));
+}
+
+TEST(Manifests, NetworkPolicyThatMeansNothingIsAnError) {
+  EXPECT_THAT(ErrorOf(PolicyYaml("  ingress: [{from: [{}]}]\n")),
+              HasSubstr("spec.ingress[0].from[0]: is neither an ipBlock nor selectors"));
+  EXPECT_THAT(ErrorOf(PolicyYaml("  egress: [{to: [{ipBlock: {cidr: 10.0.0.0/8, except: "
+                                 "[11.0.0.0/16]}}]}]\n")),
+              HasSubstr("11.0.0.0/16 is no part of 10.0.0.0/8"));
+  EXPECT_THAT(ErrorOf(PolicyYaml("  egress: [{ports: [{port: 9, endPort: 8}]}]\n")),
+              HasSubstr("endPort: is not the end of a range"));
+  EXPECT_THAT(ErrorOf(PolicyYaml("  podSelector: {matchExpressions: [{key: a, operator: In}]}\n")),
+              HasSubstr("values: is missing"));
+  EXPECT_THAT(ErrorOf(PolicyYaml("  policyTypes: [Sideways]\n")),
+              HasSubstr("'Sideways' is none of Ingress, Egress"));
+}
+
 }  // namespace
 }  // namespace portolan::xds

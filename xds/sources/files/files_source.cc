@@ -5,6 +5,7 @@
 #include "common/files.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "xds/sources/into_directory.h"
 
 namespace portolan::xds {
 namespace {
@@ -278,7 +279,7 @@ void FilesSource::Claim(const ObjectId& id, const std::string& file, ManifestPtr
                 std::min(file, other.second), std::max(file, other.second));
     }
   }
-  Put(claims.begin()->second->object);
+  Put(directory_, claims.begin()->second->object);
 }
 
 void FilesSource::Unclaim(const ObjectId& id, const std::string& file) {
@@ -289,30 +290,9 @@ void FilesSource::Unclaim(const ObjectId& id, const std::string& file) {
   claims.erase({Standing::kImplied, file});
   if (claims.empty()) {
     claims_.erase(found);
-    Remove(id);
+    Remove(directory_, id);
   } else {
-    Put(claims.begin()->second->object);
-  }
-}
-
-void FilesSource::Put(const Object& object) {
-  std::visit([this](const auto& value) { directory_.Put(value); }, object);
-}
-
-void FilesSource::Remove(const ObjectId& id) {
-  switch (id.kind) {
-    case ObjectKind::kNamespace:
-      return directory_.RemoveNamespace(id.name.name);
-    case ObjectKind::kService:
-      return directory_.RemoveService(id.name);
-    case ObjectKind::kEndpointSlice:
-      return directory_.RemoveSlice(id.name);
-    case ObjectKind::kImportedSlice:
-      return directory_.RemoveImportedSlice(id.name);
-    case ObjectKind::kServiceImport:
-      return directory_.RemoveServiceImport(id.name);
-    case ObjectKind::kPod:
-      return directory_.RemovePod(id.name);
+    Put(directory_, claims.begin()->second->object);
   }
 }
 

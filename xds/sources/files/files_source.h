@@ -90,8 +90,6 @@ class FilesSource {
   void Forget(const std::string& name);
   void Claim(const ObjectId& id, const std::string& file, ManifestPtr manifest);
   void Unclaim(const ObjectId& id, const std::string& file);
-  void Put(const Object& object);
-  void Remove(const ObjectId& id);
 
   EventLoop& loop_;
   const Options options_;

@@ -1,0 +1,34 @@
+#include "xds/sources/into_directory.h"
+
+#include <utility>
+
+namespace portolan::xds {
+
+void Put(Directory& directory, Object object) {
+  std::visit([&](auto& value) { directory.Put(std::move(value)); }, object);
+}
+
+void Remove(Directory& directory, const ObjectId& id) {
+  switch (id.kind) {
+    case ObjectKind::kNamespace:
+      return directory.RemoveNamespace(id.name.name);
+    case ObjectKind::kService:
+      return directory.RemoveService(id.name);
+    case ObjectKind::kEndpointSlice:
+      return directory.RemoveSlice(id.name);
+    case ObjectKind::kImportedSlice:
+      return directory.RemoveImportedSlice(id.name);
+    case ObjectKind::kServiceImport:
+      return directory.RemoveServiceImport(id.name);
+    case ObjectKind::kPod:
+      return directory.RemovePod(id.name);
+    case ObjectKind::kNode:
+      return directory.RemoveNode(id.name.name);
+    case ObjectKind::kServiceCidr:
+      return directory.RemoveServiceCidr(id.name.name);
+    case ObjectKind::kNetworkPolicy:
+      return directory.RemoveNetworkPolicy(id.name);
+  }
+}
+
+}  // namespace portolan::xds

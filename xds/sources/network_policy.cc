@@ -1,0 +1,134 @@
+#include "xds/sources/network_policy.h"
+
+#include <algorithm>
+
+#include "xds/sources/objects.h"
+#include "xds/sources/read_fields.h"
+
+namespace portolan::xds {
+namespace {
+
+using Operator = LabelRequirement::Operator;
+
+LabelRequirement ReadRequirement(const Field& item) {
+  const Field key = item["key"];
+  const Field op = item["operator"];
+  const Field values = item["values"];
+  LabelRequirement requirement;
+  requirement.key = key.String();
+  if (requirement.key.empty()) key.Fail("is missing");
+  if (!op.present()) op.Fail("is missing");
+  requirement.op = ReadWord<Operator>(op, {{"In", Operator::kIn},
+                                           {"NotIn", Operator::kNotIn},
+                                           {"Exists", Operator::kExists},
+                                           {"DoesNotExist", Operator::kDoesNotExist}});
+  values.ForEachItem([&](const Field& value) { requirement.values.push_back(value.String()); });
+  const bool wants = requirement.op == Operator::kIn || requirement.op == Operator::kNotIn;
+  if (wants == requirement.values.empty()) {
+    values.Fail(wants ? "is missing" : fmt::format("stands beside {}", op.String()));
+  }
+  return requirement;
+}
+
+ObjectSelector ReadSelector(const Field& field) {
+  ObjectSelector selector;
+  const Field labels = field["matchLabels"];
+  const Field expressions = field["matchExpressions"];
+  selector.match_labels = ReadLabels(labels);
+  expressions.ForEachItem(
+      [&](const Field& item) { selector.match_expressions.push_back(ReadRequirement(item)); });
+  return selector;
+}
+
+IpBlock ReadIpBlock(const Field& field) {
+  const Field cidr = field["cidr"];
+  const Field except = field["except"];
+  IpBlock block{ReadCidr(cidr), ReadCidrs(except)};
+  except.ForEachItem([&](const Field& item) {
+    const Cidr hole = ReadCidr(item);
+    if (hole.prefix_bits <= block.cidr.prefix_bits || !block.cidr.Contains(hole.base)) {
+      item.Fail(fmt::format("{} is no part of {}", item.String(), cidr.String()));
+    }
+  });
+  return block;
+}
+
+NetworkPolicyPeer ReadPeer(const Field& item) {
+  NetworkPolicyPeer peer;
+  const Field pods = item["podSelector"];
+  const Field namespaces = item["namespaceSelector"];
+  const Field block = item["ipBlock"];
+  if (pods.present()) peer.pods = ReadSelector(pods);
+  if (namespaces.present()) peer.namespaces = ReadSelector(namespaces);
+  if (block.present()) peer.block = ReadIpBlock(block);
+  if (peer.block.has_value() == (pods.present() || namespaces.present())) {
+    item.Fail("is neither an ipBlock nor selectors, or both");
+  }
+  return peer;
+}
+
+bool IsNumber(std::string_view text) {
+  return !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
+}
+
+NetworkPolicyPort ReadPolicyPort(const Field& item) {
+  NetworkPolicyPort result;
+  const Field protocol = item["protocol"];
+  const Field port = item["port"];
+  const Field end = item["endPort"];
+  result.protocol = ReadProtocol(protocol);
+  const std::string text = port.String();
+  if (IsNumber(text) && port.value()->kind == Value::Kind::kPlain) {
+    result.port = ReadPort(port);
+  } else {
+    result.name = text;
+  }
+  if (end.present()) {
+    result.end_port = ReadPort(end);
+    if (result.port == 0 || result.end_port < result.port) {
+      end.Fail("is not the end of a range that begins with port");
+    }
+  }
+  return result;
+}
+
+std::vector<NetworkPolicyRule> ReadRules(const Field& rules, std::string_view peers_key) {
+  std::vector<NetworkPolicyRule> result;
+  rules.ForEachItem([&](const Field& item) {
+    const Field peers = item[peers_key];
+    const Field ports = item["ports"];
+    NetworkPolicyRule rule;
+    peers.ForEachItem([&](const Field& peer) { rule.peers.push_back(ReadPeer(peer)); });
+    ports.ForEachItem([&](const Field& port) { rule.ports.push_back(ReadPolicyPort(port)); });
+    result.push_back(std::move(rule));
+  });
+  return result;
+}
+
+}  // namespace
+
+NetworkPolicy ReadNetworkPolicy(const Field& object, const Origin& origin) {
+  NetworkPolicy policy;
+  policy.name = NameOf(object);
+  policy.origin = origin;
+  const Field spec = object["spec"];
+  const Field pods = spec["podSelector"];
+  const Field ingress = spec["ingress"];
+  const Field egress = spec["egress"];
+  const Field types = spec["policyTypes"];
+  policy.pods = ReadSelector(pods);
+  policy.ingress = ReadRules(ingress, "from");
+  policy.egress = ReadRules(egress, "to");
+  // Where it does not say which: ingress always, egress if there are rules for it.
+  policy.for_egress = !policy.egress.empty();
+  if (types.present() && !(types.value()->items.empty())) {
+    policy.for_ingress = policy.for_egress = false;
+    types.ForEachItem([&](const Field& item) {
+      const bool egress_type = ReadWord<bool>(item, {{"Ingress", false}, {"Egress", true}});
+      (egress_type ? policy.for_egress : policy.for_ingress) = true;
+    });
+  }
+  return policy;
+}
+
+}  // namespace portolan::xds
