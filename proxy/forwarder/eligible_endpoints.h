@@ -15,12 +15,10 @@
 // Pure; any thread.
 #pragma once
 
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "common/ip.h"
-#include "directory/model.h"
+#include "directory/port_endpoints.h"
 
 namespace portolan::proxy {
 
@@ -30,19 +28,7 @@ struct Place {
   std::string zone;
 };
 
-struct RouteEndpoint {
-  SocketAddress address;
-  // Node, zone, hints and pod. Belongs to the slice it came from.
-  const Endpoint* endpoint = nullptr;
-};
-
-// The endpoints that `slices`, all of one family, have for a Service's port, whatever their
-// conditions: the slice's port is matched by name and protocol. In order of the slices, each
-// address once (slices overlap while the control plane moves endpoints), ready where any of them
-// says so.
-std::vector<RouteEndpoint> EndpointsForPort(
-    const std::vector<std::shared_ptr<const EndpointSlice>>& slices, const std::string& port_name,
-    Protocol protocol);
+using RouteEndpoint = PortEndpoint;
 
 // Those of `all` that may be used, in their order.
 std::vector<RouteEndpoint> EligibleEndpoints(const std::vector<RouteEndpoint>& all,

@@ -99,22 +99,6 @@ TEST(EligibleEndpoints, OfPolicyLocalMayBeThoseThatServeWhileTheyTerminate) {
   EXPECT_THAT(Eligible({{"n1", kLeaving}, {"n2"}}, kHere, TrafficPolicy::kLocal), ElementsAre(1));
 }
 
-TEST(EndpointsForPort, AnEndpointInTwoSlicesCountsOnceAndIsReadyWhereOneSaysSo) {
-  const auto slice = [](EndpointConditions conditions) {
-    auto made = std::make_shared<EndpointSlice>();
-    made->ports = {{"http", Protocol::kTcp, 80}};
-    Endpoint& endpoint = made->endpoints.emplace_back();
-    endpoint.addresses = {*IpAddress::Parse("10.42.0.1")};
-    endpoint.conditions = conditions;
-    return made;
-  };
-  const std::vector<std::shared_ptr<const EndpointSlice>> slices = {
-      slice(kNotReady), slice(kReady), slice(kLeaving)};
-  const auto all = EndpointsForPort(slices, "http", Protocol::kTcp);
-  ASSERT_EQ(all.size(), 1u);
-  EXPECT_TRUE(all[0].endpoint->conditions.ready);
-}
-
 Service WithAnnotations(LabelMap annotations) {
   Service service;
   service.name = {"default", "backend"};
