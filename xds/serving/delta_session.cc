@@ -62,15 +62,17 @@ void DeltaSession::Subscribe(const std::string& name, const Request& request, Su
   if (name == kWildcard) return StartWildcard(request, sub);
   sub.owes_answer = true;
   AddName(name, sub);
-  const auto mark = [&](const std::string& wanted) {
-    const ResourcePtr resource = Find(sub, wanted);
-    if (resource == nullptr || !HoldsAlready(request, *resource)) OnChanged(wanted, sub);
-  };
-  mark(name);
+  MarkUnlessHeld(name, request, sub);
   if (sub.type != ResourceType::kEndpoints) return;
   if (const auto* slices = set()->SlicesOf(name)) {
-    for (const std::string& slice : *slices) mark(slice);
+    for (const std::string& slice : *slices) MarkUnlessHeld(slice, request, sub);
   }
+}
+
+void DeltaSession::MarkUnlessHeld(const std::string& name, const Request& request,
+                                  Subscription& sub) {
+  const ResourcePtr resource = Find(sub, name);
+  if (resource == nullptr || !HoldsAlready(request, *resource)) OnChanged(name, sub);
 }
 
 void DeltaSession::StartWildcard(const Request& request, Subscription& sub) {
@@ -78,8 +80,12 @@ void DeltaSession::StartWildcard(const Request& request, Subscription& sub) {
   sub.owes_answer = true;
   sub.backlog.clear();
   sub.backlog_set = set();
-  ForEach(sub, [&](const Resource& resource) {
-    if (!HoldsAlready(request, resource)) sub.backlog.push_back(&resource);
+  ForEach(sub, [&](const std::string& name, const Resource* made) {
+    if (made == nullptr) {
+      MarkUnlessHeld(name, request, sub);
+    } else if (!HoldsAlready(request, *made)) {
+      sub.backlog.push_back(made);
+    }
   });
 }
 

@@ -31,6 +31,7 @@ class DeltaSession : public Session {
   void Unsubscribe(const std::string& name, Subscription& sub);
   void Subscribe(const std::string& name, const Request& request, Subscription& sub);
   void StartWildcard(const Request& request, Subscription& sub);
+  void MarkUnlessHeld(const std::string& name, const Request& request, Subscription& sub);
   void MarkVanished(const Request& request, Subscription& sub);
 };
 

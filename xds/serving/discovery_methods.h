@@ -13,7 +13,7 @@
 
 namespace portolan::xds {
 
-enum class DiscoveryProtocol : uint8_t { kDelta };
+enum class DiscoveryProtocol : uint8_t { kDelta, kState };
 
 struct DiscoveryMethod {
   std::string_view name;  // "/PACKAGE.SERVICE/METHOD"

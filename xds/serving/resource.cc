@@ -55,6 +55,14 @@ std::string_view TypeUrl(ResourceType type) {
       return api::kServiceImportType;
     case ResourceType::kAddress:
       return api::kAddressType;
+    case ResourceType::kCluster:
+      return "type.googleapis.com/envoy.config.cluster.v3.Cluster";
+    case ResourceType::kLoadAssignment:
+      return "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment";
+    case ResourceType::kListener:
+      return "type.googleapis.com/envoy.config.listener.v3.Listener";
+    case ResourceType::kRoute:
+      return "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
   }
   return "";
 }
@@ -65,6 +73,38 @@ std::optional<ResourceType> ResourceTypeOf(std::string_view type_url) {
     if (TypeUrl(type) == type_url) return type;
   }
   return std::nullopt;
+}
+
+// The Any in a delta response's Resource and the Any in a DiscoveryResponse are both field 2, so
+// that the one is a part of the other.
+grpc::Slice StateField(const Resource& resource) {
+  constexpr uint32_t kResource = (2u << 3) | 2u;  // tag: field 2, a message
+  google::protobuf::io::CodedInputStream field(resource.wire.begin(),
+                                               static_cast<int>(resource.wire.size()));
+  uint32_t size = 0;
+  field.ReadTag();
+  field.ReadVarint32(&size);
+  for (;;) {
+    const auto begin = static_cast<size_t>(field.CurrentPosition());
+    const uint32_t tag = field.ReadTag();
+    if (tag == 0 || !field.ReadVarint32(&size) || !field.Skip(static_cast<int>(size))) return {};
+    if (tag == kResource) {
+      return resource.wire.sub(begin, static_cast<size_t>(field.CurrentPosition()));
+    }
+  }
+}
+
+bool InWildcard(ResourceType type, std::string_view name) {
+  switch (type) {
+    case ResourceType::kAddress:
+      return false;
+    case ResourceType::kListener:
+      return SocketAddress::Parse(name).ok();
+    case ResourceType::kRoute:  // by a port's number
+      return name.find_first_not_of("0123456789", name.rfind(':') + 1) == name.npos;
+    default:
+      return true;
+  }
 }
 
 ResourcePtr EncodeResource(ResourceType type, std::string name,

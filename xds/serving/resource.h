@@ -8,6 +8,7 @@
 #include <google/protobuf/message.h>
 #include <grpcpp/support/slice.h>
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -27,12 +28,25 @@ enum class ResourceType : uint8_t {
   kService,
   kEndpoints,
   kServiceImport,
-  kAddress
+  kAddress,
+  // Envoy's standard types.
+  kCluster,
+  kLoadAssignment,
+  kListener,
+  kRoute
 };
-inline constexpr size_t kResourceTypes = 6;
+inline constexpr size_t kResourceTypes = 10;
 
 std::string_view TypeUrl(ResourceType type);
 std::optional<ResourceType> ResourceTypeOf(std::string_view type_url);
+
+inline bool IsEnvoyType(ResourceType type) { return type >= ResourceType::kCluster; }
+// Whether a wildcard subscription covers that name: not an address, nor what only those can use who
+// ask for it (xds/serving/envoy_names.h).
+bool InWildcard(ResourceType type, std::string_view name);
+
+// Names of each type that were added, replaced or removed, sorted.
+using ChangedResources = std::array<std::vector<std::string>, kResourceTypes>;
 
 inline constexpr size_t kVersionDigits = 15;
 
@@ -43,6 +57,9 @@ struct Resource {
   grpc::Slice wire;
 };
 using ResourcePtr = std::shared_ptr<const Resource>;
+
+// The same bytes as a `resources` field of a DiscoveryResponse, complete.
+grpc::Slice StateField(const Resource& resource);
 
 // Deterministic: equal content gives an equal version on every replica. The origin travels in
 // Resource.metadata and has no part in the version.

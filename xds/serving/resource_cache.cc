@@ -8,6 +8,7 @@ namespace portolan::xds {
 
 ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name) const {
   if (type == ResourceType::kAddress) return FindAddress(name);
+  if (IsEnvoyType(type)) return envoy_->Find(type, name, *snapshot_);
   const auto* found = of(type).Find(name);
   return found == nullptr ? nullptr : *found;
 }
@@ -62,7 +63,13 @@ struct ResourceCache::Edit {
   ChangedResources changed;
 };
 
-ResourceCache::ResourceCache() : current_(std::make_shared<const ResourceSet>()) {}
+ResourceCache::ResourceCache(std::string_view cluster_domain)
+    : envoy_(std::make_shared<EnvoyCache>(cluster_domain)) {
+  auto first = std::make_shared<ResourceSet>();
+  first->snapshot_ = std::make_shared<const Snapshot>();
+  first->envoy_ = envoy_;
+  current_ = std::move(first);
+}
 ResourceCache::~ResourceCache() = default;
 
 ResourceCache::Published ResourceCache::Update(const Directory::Committed& committed) {
@@ -79,7 +86,8 @@ ResourceCache::Published ResourceCache::Update(const Directory::Committed& commi
   }
   edit.addresses =
       edit.addresses.Next(committed, &edit.changed[static_cast<size_t>(ResourceType::kAddress)]);
-  return Publish(std::move(edit), snapshot.generation());
+  envoy_->Follow(*current_->snapshot_, committed, edit.changed);
+  return Publish(std::move(edit), committed.snapshot);
 }
 
 void ResourceCache::UpdateNamespaces(const Directory::Committed& committed, Edit& edit) {
@@ -164,12 +172,13 @@ void ResourceCache::UpdateServiceImport(const Snapshot& snapshot, const std::str
 ResourceCache::Published ResourceCache::SetCorefile(std::string_view corefile) {
   Edit edit(*current_);
   edit.Set(ResourceType::kProxyConfig, EncodeProxyConfig("default", corefile));
-  return Publish(std::move(edit), current_->generation());
+  return Publish(std::move(edit), current_->snapshot_);
 }
 
-ResourceCache::Published ResourceCache::Publish(Edit edit, uint64_t generation) {
+ResourceCache::Published ResourceCache::Publish(Edit edit,
+                                                std::shared_ptr<const Snapshot> snapshot) {
   auto next = std::make_shared<ResourceSet>(*current_);
-  next->generation_ = generation;
+  next->snapshot_ = std::move(snapshot);
   for (size_t i = 0; i < kResourceTypes; ++i) {
     if (edit.resources[i] != nullptr) next->resources_[i] = std::move(*edit.resources[i]).Finish();
     std::sort(edit.changed[i].begin(), edit.changed[i].end());

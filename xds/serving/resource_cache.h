@@ -3,11 +3,10 @@
 // One thread, the one that owns the Directory, calls the cache; a ResourceSet is read by any
 // number of threads without a lock. Only what a commit changed is encoded anew, and what comes out
 // the same as before (a resourceVersion that rose without a change that concerns us) stays the
-// same resource and is sent to nobody. Addresses alone are encoded when they are asked for: a
-// cluster has more pods than all sidecars together ask after.
+// same resource and is sent to nobody. Addresses and the standard types (EnvoyCache) are encoded
+// when they are asked for: a cluster has more of them than all clients together ask after.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -19,6 +18,7 @@
 #include "common/string_map.h"
 #include "directory/directory.h"
 #include "xds/serving/address_index.h"
+#include "xds/serving/envoy_cache.h"
 #include "xds/serving/resource.h"
 
 namespace portolan::xds {
@@ -28,18 +28,25 @@ class ResourceSet {
   using Names = std::vector<std::string>;
 
   // Of the directory.
-  uint64_t generation() const { return generation_; }
+  uint64_t generation() const { return snapshot_->generation(); }
 
   // Null if there is none. An address is found by the one text that IpAddress::ToString gives it.
   ResourcePtr Find(ResourceType type, std::string_view name) const;
   // The full names of the slices that a head lists; null if there is no such head.
   const Names* SlicesOf(std::string_view service_key) const;
+  // Of the types that are made before they are asked for.
   size_t size(ResourceType type) const { return of(type).size(); }
 
-  // visit(const Resource&), in no order. No addresses: they are had by name only.
+  // What a wildcard covers, in no order: visit(const std::string& name, const Resource*); null
+  // where it is made when it is asked for.
   template <typename F>
   void ForEach(ResourceType type, F&& visit) const {
-    of(type).ForEach([&](const std::string&, const ResourcePtr& resource) { visit(*resource); });
+    if (IsEnvoyType(type)) {
+      envoy_->ForEachName(type, *snapshot_, [&](const std::string& name) { visit(name, nullptr); });
+    } else {
+      of(type).ForEach(
+          [&](const std::string& name, const ResourcePtr& made) { visit(name, made.get()); });
+    }
   }
 
  private:
@@ -53,14 +60,12 @@ class ResourceSet {
 
   ResourcePtr FindAddress(std::string_view name) const;
 
-  uint64_t generation_ = 0;
+  std::shared_ptr<const Snapshot> snapshot_;
+  std::shared_ptr<const EnvoyCache> envoy_;
   std::array<ByName<Resource>, kResourceTypes> resources_;
   ByName<Names> slices_;
   AddressIndex addresses_;
 };
-
-// Names of each type that were added, replaced or removed, sorted.
-using ChangedResources = std::array<std::vector<std::string>, kResourceTypes>;
 
 class ResourceCache {
  public:
@@ -69,7 +74,8 @@ class ResourceCache {
     ChangedResources changed;
   };
 
-  ResourceCache();
+  // `cluster_domain` is in the names of the standard types.
+  explicit ResourceCache(std::string_view cluster_domain = "cluster.local");
   ~ResourceCache();
 
   Published Update(const Directory::Committed& committed);
@@ -91,8 +97,9 @@ class ResourceCache {
   void UpdateService(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateEndpoints(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateServiceImport(const Snapshot& snapshot, const std::string& key, Edit& edit);
-  Published Publish(Edit edit, uint64_t generation);
+  Published Publish(Edit edit, std::shared_ptr<const Snapshot> snapshot);
 
+  const std::shared_ptr<EnvoyCache> envoy_;
   std::shared_ptr<const ResourceSet> current_;
   // What the slices in force were made from, by service key, so that a set of slices of which one
   // changed costs one encoding.

@@ -92,7 +92,7 @@ absl::StatusOr<Session::Subscription*> Session::FindOrAdd(const std::string& ask
   }
   Subscription& sub = subscriptions_[key];
   sub.type_url = type_url;
-  sub.type = type;
+  if (type.has_value() && Serves(*type)) sub.type = type;
   return &sub;
 }
 
@@ -127,10 +127,12 @@ void Session::RemoveName(const std::string& name, Subscription& sub) {
 }
 
 bool Session::Covers(const Subscription& sub, std::string_view name) const {
-  // Addresses are had by name only.
-  const bool all = sub.wildcard && sub.type != ResourceType::kAddress;
-  if (all || sub.names.contains(name)) return true;
+  if (sub.names.contains(name) || WildcardCovers(sub, name)) return true;
   return sub.type == ResourceType::kEndpoints && sub.names.contains(HeadOf(name));
+}
+
+bool Session::WildcardCovers(const Subscription& sub, std::string_view name) const {
+  return sub.wildcard && (!sub.type.has_value() || InWildcard(*sub.type, name));
 }
 
 ResourcePtr Session::Find(const Subscription& sub, std::string_view name) const {
@@ -155,11 +157,11 @@ std::optional<grpc::ByteBuffer> Session::NextResponse() {
 }
 
 std::string Session::NextNonce(Subscription& sub, bool completes) {
-  std::string nonce = fmt::format("{}", ++last_nonce_);
-  sub.unanswered.push_back({nonce, set_->generation(), completes});
+  sub.last_nonce = fmt::format("{}", ++last_nonce_);
+  sub.unanswered.push_back({sub.last_nonce, set_->generation(), completes});
   sub.status.last_sent = absl::Now();
   if (completes) sub.status.sent_generation = set_->generation();
-  return nonce;
+  return sub.last_nonce;
 }
 
 ClientStatus Session::Status() const {

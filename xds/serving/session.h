@@ -86,17 +86,19 @@ class Session {
     std::string type_url;
     std::optional<ResourceType> type;  // nothing for types that we do not serve
     bool first = true;                 // no request seen yet
+    bool named = false;                // a name was given once
     bool wildcard = false;
     StringSet names;
 
-    // A wildcard's first set. The pointers live as long as backlog_set; what is sent is looked up
-    // anew in the newest set.
+    // Delta, a wildcard's first set. The pointers live as long as backlog_set; what is sent is
+    // looked up anew in the newest set.
     std::vector<const Resource*> backlog;
     std::shared_ptr<const ResourceSet> backlog_set;
     absl::btree_set<std::string> pending;  // to be looked up, and sent or listed as removed
-    absl::btree_set<std::string> removed;  // sent once nothing else is left
+    absl::btree_set<std::string> removed;  // delta: sent once nothing else is left
     bool owes_answer = false;              // even if it should be empty
 
+    std::string last_nonce;
     std::deque<Sent> unanswered;
     bool refused = false;  // a NACK since the type was last complete
     TypeStatus status;
@@ -120,6 +122,8 @@ class Session {
   static bool Parse(grpc::ByteBuffer bytes, google::protobuf::Message& request);
 
   virtual absl::Status Take(const grpc::ByteBuffer& bytes) = 0;
+  // Other types are answered, as types without resources.
+  virtual bool Serves(ResourceType) const { return true; }
   virtual void OnChanged(const std::string& name, Subscription& sub) = 0;
   virtual bool Owes(const Subscription& sub) const = 0;
   virtual grpc::ByteBuffer Compose(Subscription& sub) = 0;
@@ -139,9 +143,10 @@ class Session {
   void RemoveName(const std::string& name, Subscription& sub);
 
   bool Covers(const Subscription& sub, std::string_view name) const;
+  bool WildcardCovers(const Subscription& sub, std::string_view name) const;
   // The one place where a resource is looked up for the client.
   ResourcePtr Find(const Subscription& sub, std::string_view name) const;
-  // The one place where the names of a wildcard are listed for it: visit(const Resource&).
+  // The one place where what a wildcard covers is listed for it, as ResourceSet::ForEach does.
   template <typename F>
   void ForEach(const Subscription& sub, F&& visit) const {
     if (sub.type.has_value()) set_->ForEach(*sub.type, visit);

@@ -1,41 +1,27 @@
-// A delta ADS client over loopback, as plain as can be: what is asked goes out as it stands, what
-// comes back is read one response at a time.
+// A client of the delta protocol.
 #pragma once
 
-#include <grpcpp/create_channel.h>
-#include <gtest/gtest.h>
-
-#include <chrono>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
-#include "envoy/service/discovery/v3/ads.grpc.pb.h"
+#include "tests/xds/serving/discovery_client.h"
 #include "xds/serving/resource.h"
 
 namespace portolan::xds {
 
-class DeltaClient {
+class DeltaClient : public DiscoveryClient<envoy::service::discovery::v3::DeltaDiscoveryRequest,
+                                           envoy::service::discovery::v3::DeltaDiscoveryResponse> {
  public:
-  using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
-  using Response = envoy::service::discovery::v3::DeltaDiscoveryResponse;
   using Names = std::vector<std::string>;
+  static constexpr char kAggregated[] =
+      "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 
-  explicit DeltaClient(uint16_t port, const grpc::ChannelArguments& arguments = {})
-      : channel_(grpc::CreateCustomChannel("127.0.0.1:" + std::to_string(port),
-                                           grpc::InsecureChannelCredentials(), Own(arguments))),
-        stub_(envoy::service::discovery::v3::AggregatedDiscoveryService::NewStub(channel_)) {
-    context_.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
-    stream_ = stub_->DeltaAggregatedResources(&context_);
-  }
-  ~DeltaClient() {
-    if (stream_ == nullptr) return;
-    context_.TryCancel();
-    stream_->Finish();
-  }
+  explicit DeltaClient(uint16_t port, const grpc::ChannelArguments& arguments = {},
+                       const char* method = kAggregated)
+      : DiscoveryClient(port, method, arguments) {}
 
   static Request Ask(ResourceType type, const Names& subscribe = {}, const Names& unsubscribe = {},
                      const std::map<std::string, std::string>& held = {}) {
@@ -47,7 +33,7 @@ class DeltaClient {
     return request;
   }
 
-  void Send(const Request& request) { ASSERT_TRUE(stream_->Write(request)); }
+  using DiscoveryClient::Send;
   void Send(ResourceType type, const Names& subscribe = {}, const Names& unsubscribe = {}) {
     Send(Ask(type, subscribe, unsubscribe));
   }
@@ -59,55 +45,25 @@ class DeltaClient {
   }
 
   // Acknowledges the response before, unless that was answered.
-  Response Receive() {
+  Response Receive() override {
     if (unanswered_.has_value()) Ack(Response(*unanswered_));
-    Response response;
-    EXPECT_TRUE(stream_->Read(&response)) << "the stream ended";
-    unanswered_ = response;
-    return response;
+    unanswered_ = DiscoveryClient::Receive();
+    return *unanswered_;
   }
-  // True if the server has nothing more to say: the answer to this question is the next response.
+  // True if the server has nothing more to say.
   bool IsQuiet() {
     Request question;
     question.set_type_url("type.example/fence");
     question.add_resource_names_subscribe("fence");
-    Send(question);
-    const Response next = Receive();
-    if (next.type_url() == question.type_url()) return true;
-    ADD_FAILURE() << next.ShortDebugString();
-    return false;
+    return IsAnsweredNext(question);
   }
-
-  grpc::Status Finish() {
-    Response ignored;
-    while (stream_->Read(&ignored)) {
-    }
-    const grpc::Status status = stream_->Finish();
-    stream_ = nullptr;
-    return status;
-  }
-
-  grpc::Channel& channel() { return *channel_; }
-  envoy::service::discovery::v3::AggregatedDiscoveryService::Stub& stub() { return *stub_; }
 
  private:
   Request AnswerTo(const Response& response) {
     if (unanswered_.has_value() && unanswered_->nonce() == response.nonce()) unanswered_.reset();
-    Request request;
-    request.set_type_url(response.type_url());
-    request.set_response_nonce(response.nonce());
-    return request;
-  }
-  static grpc::ChannelArguments Own(grpc::ChannelArguments arguments) {
-    // No connection shared with another client of the process.
-    arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    return arguments;
+    return DiscoveryClient::AnswerTo(response);
   }
 
-  std::shared_ptr<grpc::Channel> channel_;
-  std::unique_ptr<envoy::service::discovery::v3::AggregatedDiscoveryService::Stub> stub_;
-  grpc::ClientContext context_;
-  std::unique_ptr<grpc::ClientReaderWriter<Request, Response>> stream_;
   std::optional<Response> unanswered_;
 };
 
