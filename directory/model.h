@@ -151,6 +151,7 @@ struct Namespace {
   std::string name;
   LabelMap labels;
   Origin origin;
+  LabelMap annotations = {};  // only those below portolan.dev/; none in a sidecar
 };
 
 struct Pod {

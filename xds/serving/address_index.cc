@@ -133,13 +133,14 @@ const Pod* AddressIndex::FindOwner(const IpAddress& ip) const {
   return owner;
 }
 
-std::vector<AddressService> AddressIndex::FindServices(const IpAddress& ip) const {
+std::vector<AddressService> AddressIndex::FindServices(
+    const IpAddress& ip, absl::FunctionRef<bool(const std::string& service_key)> wanted) const {
   std::vector<AddressService> found;
   const std::vector<std::string>* keys = services_.Find(ip);
   if (keys == nullptr) return found;
   for (const std::string& key : *keys) {
     const Service* service = snapshot_->FindService(key);
-    if (service != nullptr) found.push_back({service->name, service->headless, {}});
+    if (service != nullptr && wanted(key)) found.push_back({service->name, service->headless, {}});
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return std::tie(b.headless, a.name) < std::tie(a.headless, b.name);

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "common/shared_map.h"
 #include "directory/directory.h"
 
@@ -25,9 +26,10 @@ class AddressIndex {
 
   // Null if no pod has it. Valid as long as this index or the snapshot lives.
   const Pod* FindOwner(const IpAddress& ip) const;
-  // Services that have the address among their endpoints, ready or not: headless ones first, then
-  // by name, AddressOwner::kMostServices of them at most.
-  std::vector<AddressService> FindServices(const IpAddress& ip) const;
+  // Services that have the address among their endpoints, ready or not, and are `wanted`: headless
+  // ones first, then by name, AddressOwner::kMostServices of them at most.
+  std::vector<AddressService> FindServices(
+      const IpAddress& ip, absl::FunctionRef<bool(const std::string& service_key)> wanted) const;
 
   // The index of the next snapshot. Adds to `changed`, in text, the addresses that have another
   // owner now, or (where in doubt) other Services.

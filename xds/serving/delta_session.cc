@@ -64,7 +64,7 @@ void DeltaSession::Subscribe(const std::string& name, const Request& request, Su
   AddName(name, sub);
   MarkUnlessHeld(name, request, sub);
   if (sub.type != ResourceType::kEndpoints) return;
-  if (const auto* slices = set()->SlicesOf(name)) {
+  if (const auto* slices = SlicesOf(name)) {
     for (const std::string& slice : *slices) MarkUnlessHeld(slice, request, sub);
   }
 }

@@ -19,7 +19,8 @@ class DeltaSession : public Session {
   // A response is cut when it exceeds this; a larger resource travels alone.
   static constexpr size_t kMaxResponseBytes = 64u << 10;
 
-  explicit DeltaSession(Options options) : Session(std::move(options)) {}
+  // One on its way while one is being answered.
+  explicit DeltaSession(Options options) : Session(std::move(options), 2) {}
 
  protected:
   absl::Status Take(const grpc::ByteBuffer& bytes) override;

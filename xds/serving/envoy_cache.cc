@@ -45,6 +45,15 @@ ResourcePtr EnvoyCache::Find(ResourceType type, std::string_view name,
   });
 }
 
+void EnvoyCache::AddNames(const Service& service, ChangedResources& to) const {
+  for (const ResourceType type : {ResourceType::kCluster, ResourceType::kLoadAssignment,
+                                  ResourceType::kListener, ResourceType::kRoute}) {
+    for (const auto& [name, cluster] : names_.NamesOf(type, service)) {
+      to[At(type)].push_back(name);
+    }
+  }
+}
+
 void EnvoyCache::Follow(const Snapshot& before, const Directory::Committed& committed,
                         ChangedResources& changed) {
   const Snapshot& snapshot = *committed.snapshot;

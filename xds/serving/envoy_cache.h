@@ -33,6 +33,15 @@ class EnvoyCache {
     });
   }
 
+  // Any thread. The Service that a name is of; null if there is none.
+  const Service* ServiceOf(ResourceType type, std::string_view name,
+                           const Snapshot& snapshot) const {
+    const auto target = names_.Find(type, name, snapshot);
+    return target.has_value() ? target->service : nullptr;
+  }
+  // Any thread. Adds all names of `service`.
+  void AddNames(const Service& service, ChangedResources& to) const;
+
   // The thread that owns the Directory, for each commit. Adds to `changed` the names whose
   // resource is another now, or (where nobody had asked for it) may be.
   void Follow(const Snapshot& before, const Directory::Committed& committed,

@@ -107,6 +107,12 @@ bool InWildcard(ResourceType type, std::string_view name) {
   }
 }
 
+std::string_view ServiceOfEndpoints(std::string_view name) {
+  const size_t first = name.find('/');
+  if (first == std::string_view::npos) return name;
+  return name.substr(0, name.find('/', first + 1));
+}
+
 ResourcePtr EncodeResource(ResourceType type, std::string name,
                            const google::protobuf::Message& content, const Origin& origin) {
   auto resource = std::make_shared<Resource>();

@@ -48,6 +48,9 @@ bool InWildcard(ResourceType type, std::string_view name);
 // Names of each type that were added, replaced or removed, sorted.
 using ChangedResources = std::array<std::vector<std::string>, kResourceTypes>;
 
+// NAMESPACE/SERVICE of NAMESPACE/SERVICE/SLICE, and of NAMESPACE/SERVICE itself.
+std::string_view ServiceOfEndpoints(std::string_view name);
+
 inline constexpr size_t kVersionDigits = 15;
 
 struct Resource {

@@ -6,37 +6,55 @@
 
 namespace portolan::xds {
 
-ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name) const {
-  if (type == ResourceType::kAddress) return FindAddress(name);
+ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name,
+                              const Viewer& viewer) const {
+  if (type == ResourceType::kAddress) return FindAddress(name, viewer);
+  if (!Sees(viewer, type, name)) return nullptr;
   if (IsEnvoyType(type)) return envoy_->Find(type, name, *snapshot_);
   const auto* found = of(type).Find(name);
   return found == nullptr ? nullptr : *found;
 }
 
-ResourcePtr ResourceSet::FindAddress(std::string_view name) const {
+bool ResourceSet::Sees(const Viewer& viewer, ResourceType type, std::string_view name) const {
+  if (exports_.size() == 0) return true;
+  if (type == ResourceType::kService) return SeesService(viewer, name);
+  if (type == ResourceType::kEndpoints) return SeesService(viewer, ServiceOfEndpoints(name));
+  if (!IsEnvoyType(type)) return true;
+  const Service* service = envoy_->ServiceOf(type, name, *snapshot_);
+  return service == nullptr || SeesService(viewer, service->name.ToString());
+}
+
+bool ResourceSet::SeesService(const Viewer& viewer, std::string_view key) const {
+  const auto* exported = exports_.Find(key);
+  return exported == nullptr || (*exported)->Allows(viewer.ns);
+}
+
+ResourcePtr ResourceSet::FindAddress(std::string_view name, const Viewer& viewer) const {
   const auto ip = IpAddress::Parse(name);
   if (!ip.ok() || ip->ToString() != name) return nullptr;
   const Pod* pod = addresses_.FindOwner(*ip);
-  std::vector<AddressService> services = addresses_.FindServices(*ip);
+  std::vector<AddressService> services = addresses_.FindServices(
+      *ip, [&](const std::string& key) { return SeesService(viewer, key); });
   if (pod == nullptr && services.empty()) return nullptr;
   return EncodeAddress(std::string(name), pod, std::move(services));
 }
 
-const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key) const {
+const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key,
+                                                const Viewer& viewer) const {
   const auto* found = slices_.Find(service_key);
-  return found == nullptr ? nullptr : found->get();
+  return found == nullptr || !SeesService(viewer, service_key) ? nullptr : found->get();
 }
 
 // The next set in the making. A map is copied only when a resource of its type changes.
 struct ResourceCache::Edit {
   explicit Edit(const ResourceSet& set)
-      : from(set), slices(set.slices_), addresses(set.addresses_) {}
+      : from(set), slices(set.slices_), addresses(set.addresses_), exports(set.exports_) {}
 
   bool Set(ResourceType type, const ResourcePtr& resource) {
     auto& map = of(type);
     const auto* old = map.Find(resource->name);
     if (old != nullptr && (*old)->version == resource->version) return false;
-    changed[static_cast<size_t>(type)].push_back(resource->name);
+    MarkChanged(type, resource->name);
     const std::string& name = resource->name;
     map.Set(name, resource);
     return true;
@@ -44,8 +62,12 @@ struct ResourceCache::Edit {
 
   bool Remove(ResourceType type, std::string_view name) {
     if (!of(type).Erase(name)) return false;
-    changed[static_cast<size_t>(type)].emplace_back(name);
+    MarkChanged(type, std::string(name));
     return true;
+  }
+
+  void MarkChanged(ResourceType type, std::string name) {
+    changed[static_cast<size_t>(type)].push_back(std::move(name));
   }
 
   ResourceSet::ByName<Resource>::Edit& of(ResourceType type) {
@@ -60,6 +82,7 @@ struct ResourceCache::Edit {
   std::array<std::unique_ptr<ResourceSet::ByName<Resource>::Edit>, kResourceTypes> resources;
   ResourceSet::ByName<ResourceSet::Names>::Edit slices;
   AddressIndex addresses;
+  ResourceSet::ByName<ExportTo>::Edit exports;
   ChangedResources changed;
 };
 
@@ -99,16 +122,53 @@ void ResourceCache::UpdateNamespaces(const Directory::Committed& committed, Edit
                                        : edit.Set(ResourceType::kNamespace, EncodeNamespace(*ns));
     if (differs) changed.insert(name);
   }
-  if (changed.empty()) return;
-  // Services carry their namespace's labels.
+  if (committed.changes.namespaces.empty()) return;
+  // Services carry their namespace's labels, and are exported as it says.
   snapshot.ForEachService([&](const Service& service) {
-    if (!changed.contains(service.name.ns)) return;
+    if (!committed.changes.namespaces.contains(service.name.ns)) return;
     const std::string key = service.name.ToString();
-    if (!committed.changes.services.contains(key)) UpdateService(snapshot, key, edit);
+    if (committed.changes.services.contains(key)) return;
+    if (changed.contains(service.name.ns)) {
+      UpdateService(snapshot, key, edit);
+    } else {
+      UpdateExport(snapshot, key, edit);
+    }
   });
 }
 
+// Who sees a Service from now on, or no longer, is sent it, or its end, as if it had changed.
+void ResourceCache::UpdateExport(const Snapshot& snapshot, const std::string& key, Edit& edit) {
+  const Service* service = snapshot.FindService(key);
+  const auto next = service == nullptr
+                        ? nullptr
+                        : ExportTo::Of(*service, snapshot.FindNamespace(service->name.ns));
+  const auto* before = edit.exports.Find(key);
+  if (before == nullptr ? next == nullptr : next != nullptr && **before == *next) return;
+  if (next == nullptr) {
+    edit.exports.Erase(key);
+  } else {
+    edit.exports.Set(key, next);
+  }
+  if (service == nullptr) return;
+  edit.MarkChanged(ResourceType::kService, key);
+  edit.MarkChanged(ResourceType::kEndpoints, key);
+  if (const auto* names = edit.slices.Find(key)) {
+    for (const std::string& name : **names) edit.MarkChanged(ResourceType::kEndpoints, name);
+  }
+  if (const SliceSet* slices = snapshot.FindSlices(key)) {
+    for (const auto& [name, slice] : *slices) {
+      for (const Endpoint& endpoint : slice->endpoints) {
+        for (const IpAddress& ip : endpoint.addresses) {
+          edit.MarkChanged(ResourceType::kAddress, ip.ToString());
+        }
+      }
+    }
+  }
+  envoy_->AddNames(*service, edit.changed);
+}
+
 void ResourceCache::UpdateService(const Snapshot& snapshot, const std::string& key, Edit& edit) {
+  UpdateExport(snapshot, key, edit);
   const Service* service = snapshot.FindService(key);
   if (service == nullptr) {
     edit.Remove(ResourceType::kService, key);
@@ -181,10 +241,13 @@ ResourceCache::Published ResourceCache::Publish(Edit edit,
   next->snapshot_ = std::move(snapshot);
   for (size_t i = 0; i < kResourceTypes; ++i) {
     if (edit.resources[i] != nullptr) next->resources_[i] = std::move(*edit.resources[i]).Finish();
-    std::sort(edit.changed[i].begin(), edit.changed[i].end());
+    auto& changed = edit.changed[i];
+    std::sort(changed.begin(), changed.end());
+    changed.erase(std::unique(changed.begin(), changed.end()), changed.end());
   }
   next->slices_ = std::move(edit.slices).Finish();
   next->addresses_ = std::move(edit.addresses);
+  next->exports_ = std::move(edit.exports).Finish();
   current_ = std::move(next);
   return {current_, std::move(edit.changed)};
 }

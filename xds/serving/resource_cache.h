@@ -19,9 +19,15 @@
 #include "directory/directory.h"
 #include "xds/serving/address_index.h"
 #include "xds/serving/envoy_cache.h"
+#include "xds/serving/export_to.h"
 #include "xds/serving/resource.h"
 
 namespace portolan::xds {
+
+// Who asks: a client sees what is exported to its namespace (export_to.h).
+struct Viewer {
+  std::string ns;  // empty: in none
+};
 
 class ResourceSet {
  public:
@@ -30,22 +36,26 @@ class ResourceSet {
   // Of the directory.
   uint64_t generation() const { return snapshot_->generation(); }
 
-  // Null if there is none. An address is found by the one text that IpAddress::ToString gives it.
-  ResourcePtr Find(ResourceType type, std::string_view name) const;
+  // What `viewer` sees, here and below. Null if there is none. An address is found by the one text
+  // that IpAddress::ToString gives it.
+  ResourcePtr Find(ResourceType type, std::string_view name, const Viewer& viewer) const;
   // The full names of the slices that a head lists; null if there is no such head.
-  const Names* SlicesOf(std::string_view service_key) const;
+  const Names* SlicesOf(std::string_view service_key, const Viewer& viewer) const;
   // Of the types that are made before they are asked for.
   size_t size(ResourceType type) const { return of(type).size(); }
 
   // What a wildcard covers, in no order: visit(const std::string& name, const Resource*); null
   // where it is made when it is asked for.
   template <typename F>
-  void ForEach(ResourceType type, F&& visit) const {
+  void ForEach(ResourceType type, const Viewer& viewer, F&& visit) const {
+    const auto show = [&](const std::string& name, const Resource* made) {
+      if (Sees(viewer, type, name)) visit(name, made);
+    };
     if (IsEnvoyType(type)) {
-      envoy_->ForEachName(type, *snapshot_, [&](const std::string& name) { visit(name, nullptr); });
+      envoy_->ForEachName(type, *snapshot_, [&](const std::string& name) { show(name, nullptr); });
     } else {
       of(type).ForEach(
-          [&](const std::string& name, const ResourcePtr& made) { visit(name, made.get()); });
+          [&](const std::string& name, const ResourcePtr& made) { show(name, made.get()); });
     }
   }
 
@@ -58,13 +68,16 @@ class ResourceSet {
     return resources_[static_cast<size_t>(type)];
   }
 
-  ResourcePtr FindAddress(std::string_view name) const;
+  bool Sees(const Viewer& viewer, ResourceType type, std::string_view name) const;
+  bool SeesService(const Viewer& viewer, std::string_view key) const;
+  ResourcePtr FindAddress(std::string_view name, const Viewer& viewer) const;
 
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const EnvoyCache> envoy_;
   std::array<ByName<Resource>, kResourceTypes> resources_;
   ByName<Names> slices_;
   AddressIndex addresses_;
+  ByName<ExportTo> exports_;  // of Services that not all see
 };
 
 class ResourceCache {
@@ -94,6 +107,7 @@ class ResourceCache {
   using BuiltSlices = std::map<std::string, BuiltSlice, std::less<>>;  // by slice name
 
   void UpdateNamespaces(const Directory::Committed& committed, Edit& edit);
+  void UpdateExport(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateService(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateEndpoints(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateServiceImport(const Snapshot& snapshot, const std::string& key, Edit& edit);

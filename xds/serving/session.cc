@@ -15,14 +15,6 @@ namespace {
 
 constexpr size_t kMaxTextBytes = 1024;
 
-// The head that a slice belongs to: NAMESPACE/SERVICE of NAMESPACE/SERVICE/SLICE; empty for a head.
-std::string_view HeadOf(std::string_view name) {
-  const size_t first = name.find('/');
-  if (first == std::string_view::npos) return {};
-  const size_t second = name.find('/', first + 1);
-  return second == std::string_view::npos ? std::string_view() : name.substr(0, second);
-}
-
 }  // namespace
 
 std::string Printable(std::string_view text) {
@@ -44,10 +36,11 @@ grpc::ByteBuffer Session::Body::Finish(const google::protobuf::Message& rest) &&
   return grpc::ByteBuffer(parts_.data(), parts_.size());
 }
 
-Session::Session(Options options)
+Session::Session(Options options, size_t most_unanswered)
     : set_(std::move(options.set)),
       identifier_(std::move(options.identifier)),
-      only_(options.only) {
+      only_(options.only),
+      most_unanswered_(most_unanswered) {
   client_.peer = std::move(options.peer);
   client_.connected = absl::Now();
 }
@@ -73,6 +66,8 @@ void Session::TakeNode(const envoy::config::core::v3::Node& node) {
   if (!client_.node_id.empty()) return;
   client_.node_id = Printable(node.id());
   client_.version = Printable(node.user_agent_version());
+  const size_t slash = client_.node_id.find('/');
+  if (slash != std::string::npos) viewer_.ns = client_.node_id.substr(0, slash);
 }
 
 absl::StatusOr<Session::Subscription*> Session::FindOrAdd(const std::string& asked) {
@@ -128,7 +123,7 @@ void Session::RemoveName(const std::string& name, Subscription& sub) {
 
 bool Session::Covers(const Subscription& sub, std::string_view name) const {
   if (sub.names.contains(name) || WildcardCovers(sub, name)) return true;
-  return sub.type == ResourceType::kEndpoints && sub.names.contains(HeadOf(name));
+  return sub.type == ResourceType::kEndpoints && sub.names.contains(ServiceOfEndpoints(name));
 }
 
 bool Session::WildcardCovers(const Subscription& sub, std::string_view name) const {
@@ -136,7 +131,7 @@ bool Session::WildcardCovers(const Subscription& sub, std::string_view name) con
 }
 
 ResourcePtr Session::Find(const Subscription& sub, std::string_view name) const {
-  return sub.type.has_value() ? set_->Find(*sub.type, name) : nullptr;
+  return sub.type.has_value() ? set_->Find(*sub.type, name, viewer_) : nullptr;
 }
 
 void Session::OnPublish(std::shared_ptr<const ResourceSet> set, const ChangedResources& changed) {
@@ -151,7 +146,10 @@ void Session::OnPublish(std::shared_ptr<const ResourceSet> set, const ChangedRes
 
 std::optional<grpc::ByteBuffer> Session::NextResponse() {
   for (auto& [key, sub] : subscriptions_) {
-    if (sub.unanswered.size() < kMostUnanswered && Owes(sub)) return Compose(sub);
+    if (!Owes(sub)) continue;
+    // What follows may refer to it, so that waits too.
+    if (sub.unanswered.size() >= most_unanswered_) return std::nullopt;
+    return Compose(sub);
   }
   return std::nullopt;
 }

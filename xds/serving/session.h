@@ -39,9 +39,6 @@ class Session {
   static constexpr size_t kMaxNames = 1'000'000;
   static constexpr size_t kMaxTypes = 32;
   static constexpr size_t kMaxTypeUrlBytes = 256;
-  // Responses of one type that the client has neither accepted nor refused. With more it is owed
-  // the newest state and sent nothing: what lies in sockets between is old by the time it is read.
-  static constexpr size_t kMostUnanswered = 2;
 
   struct Options {
     std::shared_ptr<const ResourceSet> set;
@@ -117,7 +114,10 @@ class Session {
     size_t bytes_ = 0;
   };
 
-  explicit Session(Options options);
+  // `most_unanswered`: so many responses of one type may the client have neither accepted nor
+  // refused. With as many it is owed the newest state and sent nothing: what lies in sockets
+  // between is old by the time it is read.
+  Session(Options options, size_t most_unanswered);
 
   static bool Parse(grpc::ByteBuffer bytes, google::protobuf::Message& request);
 
@@ -149,7 +149,11 @@ class Session {
   // The one place where what a wildcard covers is listed for it, as ResourceSet::ForEach does.
   template <typename F>
   void ForEach(const Subscription& sub, F&& visit) const {
-    if (sub.type.has_value()) set_->ForEach(*sub.type, visit);
+    if (sub.type.has_value()) set_->ForEach(*sub.type, viewer_, visit);
+  }
+  // What a head lists of its slices, for the client.
+  const ResourceSet::Names* SlicesOf(std::string_view service_key) const {
+    return set_->SlicesOf(service_key, viewer_);
   }
 
   // A response is on its way: gives it its nonce, and the generation where it completes its type.
@@ -172,7 +176,9 @@ class Session {
   std::shared_ptr<const ResourceSet> set_;
   const std::string identifier_;
   const std::optional<ResourceType> only_;
+  const size_t most_unanswered_;
   ClientStatus client_;
+  Viewer viewer_;  // by Node.id
   // Ordered by place in ResourceType, then by type URL; the unknown come last.
   std::map<std::pair<size_t, std::string>, Subscription> subscriptions_;
   size_t name_count_ = 0;

@@ -75,7 +75,7 @@ void StateSession::OnChanged(const std::string& name, Subscription& sub) {
 }
 
 bool StateSession::Owes(const Subscription& sub) const {
-  return sub.unanswered.empty() && (sub.owes_answer || !sub.pending.empty());
+  return sub.owes_answer || !sub.pending.empty();
 }
 
 grpc::ByteBuffer StateSession::Compose(Subscription& sub) {

@@ -25,7 +25,8 @@ class StateSession : public Session {
   // alone. A gRPC client refuses messages of more than 4 MB.
   static constexpr size_t kMaxPartialBytes = 1u << 20;
 
-  explicit StateSession(Options options) : Session(std::move(options)) {}
+  // An answer to an earlier response counts for nothing, so there is one at a time.
+  explicit StateSession(Options options) : Session(std::move(options), 1) {}
 
  protected:
   absl::Status Take(const grpc::ByteBuffer& bytes) override;

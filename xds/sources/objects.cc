@@ -310,6 +310,8 @@ Namespace ReadNamespace(const Field& object, const Origin& origin) {
   ns.name = NameOf(object).name;
   if (!IsLabel(ns.name)) name.Fail(fmt::format("'{}' is not a DNS label", ns.name));
   ns.labels = ReadLabels(labels);
+  const Field annotations = metadata["annotations"];
+  ns.annotations = ReadLabels(annotations, kOwnAnnotations);
   ns.origin = origin;
   return ns;
 }

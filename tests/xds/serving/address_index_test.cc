@@ -9,6 +9,9 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+// Every Service is wanted.
+bool Any(const std::string&) { return true; }
+
 class PodAddresses : public ::testing::Test {
  protected:
   static Pod Make(const std::string& name, const std::string& ip, int created = 0) {
@@ -129,7 +132,7 @@ class ServiceAddresses : public PodAddresses {
   // "name:port,port" of each.
   std::vector<std::string> Services(const std::string& ip) const {
     std::vector<std::string> all;
-    for (const AddressService& service : index_.FindServices(*IpAddress::Parse(ip))) {
+    for (const AddressService& service : index_.FindServices(*IpAddress::Parse(ip), Any)) {
       std::string& text = all.emplace_back(service.name.name + ":");
       for (const EndpointPort& port : service.ports) text += std::to_string(port.port) + ",";
     }

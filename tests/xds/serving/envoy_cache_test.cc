@@ -43,16 +43,16 @@ class EnvoyCacheTest : public ::testing::Test {
 
 TEST_F(EnvoyCacheTest, AResourceIsMadeOnceAndShared) {
   const auto published = Put(backend_, Slice("10.42.0.1"));
-  const ResourcePtr first = published.set->Find(kAssignment, kBackend);
+  const ResourcePtr first = published.set->Find(kAssignment, kBackend, Viewer());
   ASSERT_NE(first, nullptr);
-  EXPECT_EQ(published.set->Find(kAssignment, kBackend), first);
+  EXPECT_EQ(published.set->Find(kAssignment, kBackend, Viewer()), first);
   const auto next = Put(MakeClusterIpService("other", "10.43.0.2", {{"", 80}}));
-  EXPECT_EQ(next.set->Find(kAssignment, kBackend), first);
+  EXPECT_EQ(next.set->Find(kAssignment, kBackend, Viewer()), first);
 }
 
 TEST_F(EnvoyCacheTest, WhatComesOutAsBeforeIsNoChange) {
   auto published = Put(backend_, Slice("10.42.0.1", "node-1"));
-  const ResourcePtr first = published.set->Find(kAssignment, kBackend);
+  const ResourcePtr first = published.set->Find(kAssignment, kBackend, Viewer());
   // What concerns no client of a standard type, twice.
   published = Put(Slice("10.42.0.1", "node-2"));
   EXPECT_THAT(Changed(published, kAssignment), IsEmpty());
@@ -62,11 +62,11 @@ TEST_F(EnvoyCacheTest, WhatComesOutAsBeforeIsNoChange) {
   for (const ResourceType type : {kCluster, kAssignment, kListener, kRoute}) {
     EXPECT_THAT(Changed(published, type), IsEmpty());
   }
-  EXPECT_EQ(published.set->Find(kAssignment, kBackend), first);
+  EXPECT_EQ(published.set->Find(kAssignment, kBackend, Viewer()), first);
 
   published = Put(Slice("10.42.0.2"));
   EXPECT_THAT(Changed(published, kAssignment), ElementsAre(kBackend));
-  EXPECT_NE(published.set->Find(kAssignment, kBackend)->version, first->version);
+  EXPECT_NE(published.set->Find(kAssignment, kBackend, Viewer())->version, first->version);
 }
 
 TEST_F(EnvoyCacheTest, AServiceThatComesAndGoesChangesAllItsNames) {
@@ -79,22 +79,22 @@ TEST_F(EnvoyCacheTest, AServiceThatComesAndGoesChangesAllItsNames) {
     EXPECT_THAT(Changed(published, kRoute), ElementsAre(kBackend, kNamed));
   };
   expect_all();
-  EXPECT_NE(published.set->Find(kCluster, kBackend), nullptr);
+  EXPECT_NE(published.set->Find(kCluster, kBackend, Viewer()), nullptr);
   directory_.RemoveService(backend_.name);
   published = cache_.Update(directory_.Commit());
   expect_all();
-  EXPECT_EQ(published.set->Find(kCluster, kBackend), nullptr);
+  EXPECT_EQ(published.set->Find(kCluster, kBackend, Viewer()), nullptr);
 }
 
 TEST_F(EnvoyCacheTest, APortThatTakesAnotherNumberMovesTheRouteOfItsName) {
   constexpr char kNamed[] = "backend.default.svc.cluster.local:http";
   constexpr char kMoved[] = "backend.default.svc.cluster.local:8081";
   auto published = Put(backend_);
-  const ResourcePtr route = published.set->Find(kRoute, kNamed);
-  const ResourcePtr listener = published.set->Find(kListener, kNamed);
+  const ResourcePtr route = published.set->Find(kRoute, kNamed, Viewer());
+  const ResourcePtr listener = published.set->Find(kListener, kNamed, Viewer());
   published = Put(MakeClusterIpService("backend", "10.43.0.1", {{"http", 8081}}));
   EXPECT_THAT(Changed(published, kRoute), ElementsAre(kBackend, kMoved, kNamed));
-  EXPECT_NE(published.set->Find(kRoute, kNamed)->version, route->version);
+  EXPECT_NE(published.set->Find(kRoute, kNamed, Viewer())->version, route->version);
   // The same bytes: it leads to the route, wherever that leads.
   EXPECT_THAT(Changed(published, kListener),
               ElementsAre("10.43.0.1:8080", "10.43.0.1:8081", kBackend, kMoved));
@@ -104,23 +104,23 @@ TEST_F(EnvoyCacheTest, APortThatIsRenamedHasOtherEndpoints) {
   EndpointSlice slice = Slice("10.42.0.1");
   slice.ports.push_back({"admin", Protocol::kTcp, 81});
   auto published = Put(backend_, slice);
-  const ResourcePtr before = published.set->Find(kAssignment, kBackend);
+  const ResourcePtr before = published.set->Find(kAssignment, kBackend, Viewer());
   published = Put(MakeClusterIpService("backend", "10.43.0.1", {{"admin", 8080}}));
   EXPECT_THAT(Changed(published, kAssignment), ElementsAre(kBackend));
-  EXPECT_NE(published.set->Find(kAssignment, kBackend)->version, before->version);
+  EXPECT_NE(published.set->Find(kAssignment, kBackend, Viewer())->version, before->version);
 }
 
 TEST_F(EnvoyCacheTest, AnEarlierSetDoesNotSpoilALaterOne) {
   const auto earlier = Put(backend_, Slice("10.42.0.1"));
   const auto later = Put(Slice("10.42.0.2"));
-  const ResourcePtr old = earlier.set->Find(kAssignment, kBackend);
-  const ResourcePtr now = later.set->Find(kAssignment, kBackend);
+  const ResourcePtr old = earlier.set->Find(kAssignment, kBackend, Viewer());
+  const ResourcePtr now = later.set->Find(kAssignment, kBackend, Viewer());
   EXPECT_NE(old->version, now->version);
-  EXPECT_EQ(later.set->Find(kAssignment, kBackend), now);
+  EXPECT_EQ(later.set->Find(kAssignment, kBackend, Viewer()), now);
 }
 
 TEST_F(EnvoyCacheTest, WhatNobodyTakesIsNotKept) {
-  Put(backend_, Slice("10.42.0.1")).set->Find(kAssignment, kBackend);
+  Put(backend_, Slice("10.42.0.1")).set->Find(kAssignment, kBackend, Viewer());
   Put(Slice("10.42.0.2"));
   // Not taken since: let go, and taken for changed whatever it holds.
   const auto published = Put(Slice("10.42.0.2", "node-2"));

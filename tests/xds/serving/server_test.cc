@@ -537,7 +537,7 @@ TEST(ResourceVersions, AreTheSameOnEveryReplica) {
     }
     auto& versions = seen.emplace_back();
     for (const ResourceType type : {kService, kEndpoints}) {
-      cache.current()->ForEach(type, [&](const std::string& name, const Resource* r) {
+      cache.current()->ForEach(type, Viewer(), [&](const std::string& name, const Resource* r) {
         if (r != nullptr) versions[fmt::format("{} {}", static_cast<int>(type), name)] = r->version;
       });
     }
@@ -555,10 +555,10 @@ TEST(ResourceVersions, UnchangedSlicesAreNotEncodedAgain) {
   directory.Put(MakeSlice("web", "web-1", 10));
   directory.Put(MakeSlice("web", "web-2", 10));
   cache.Update(directory.Commit());
-  const ResourcePtr before = cache.current()->Find(kEndpoints, "default/web/web-1");
+  const ResourcePtr before = cache.current()->Find(kEndpoints, "default/web/web-1", Viewer());
   directory.Put(MakeSlice("web", "web-2", 11));
   const auto published = cache.Update(directory.Commit());
-  EXPECT_EQ(published.set->Find(kEndpoints, "default/web/web-1"), before);
+  EXPECT_EQ(published.set->Find(kEndpoints, "default/web/web-1", Viewer()), before);
   EXPECT_THAT(published.changed[static_cast<size_t>(kEndpoints)],
               ElementsAre("default/web", "default/web/web-2"));
 }
