@@ -40,7 +40,13 @@ class TreeBuilder : public YAML::EventHandler {
  public:
   ValuePtr TakeRoot() { return std::move(root_); }
 
-  void OnDocumentStart(const YAML::Mark&) override { anchors_.clear(); }
+  // Before a token that it has no use for, as the comma in `,""`, yaml-cpp finds one empty document
+  // after the other.
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    if (mark.pos == document_at_) throw YAML::ParserException(mark, "no YAML from here on");
+    document_at_ = mark.pos;
+    anchors_.clear();
+  }
   void OnDocumentEnd() override {}
 
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
@@ -181,6 +187,7 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
+  int document_at_ = -1;  // where the last one began
   std::vector<Open> open_;
   std::vector<Anchored> anchors_;
   ValuePtr root_;

@@ -387,6 +387,10 @@ TEST(Manifests, DeepNestingIsAnError) {
   EXPECT_THAT(ErrorOf(std::string(100'000, '[')), HasSubstr("backend.yaml:"));
 }
 
+TEST(Manifests, WhatIsNoYamlAtAllIsAnErrorAtOnce) {
+  EXPECT_THAT(ErrorOf("---\n,\"\""), HasSubstr("2: no YAML from here on"));
+}
+
 TEST(Manifests, DigestFollowsContentAndNotLines) {
   const std::string text = ServiceYaml("  clusterIP: None\n");
   const uint64_t digest = Read(text).objects[0].digest;
