@@ -75,11 +75,11 @@ absl::StatusOr<WatchEvent> ReadEvent(JsonReader& reader, std::string& line) {
 
 std::string GuessName(std::string_view text) {
   const size_t metadata = text.find("\"metadata\":");
-  if (metadata == std::string_view::npos) return "an object without a name";
+  if (metadata == std::string_view::npos) return {};
   text.remove_prefix(metadata);
   const std::string_view name = Quoted(text, "name");
   const std::string_view ns = Quoted(text, "namespace");
-  if (name.empty()) return "an object without a name";
+  if (name.empty()) return {};
   return ns.empty() ? std::string(name) : fmt::format("{}/{}", ns, name);
 }
 

@@ -33,7 +33,7 @@ std::string_view EventName(WatchEvent::Type type);
 // An event out of its line.
 absl::StatusOr<WatchEvent> ReadEvent(JsonReader& reader, std::string& line);
 
-// "default/backend", as far as it can be made out of text that is no JSON; for log lines.
+// "default/backend", as far as it can be made out of text that may be no JSON; else empty.
 std::string GuessName(std::string_view text);
 
 class LineSplitter {
