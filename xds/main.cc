@@ -7,9 +7,11 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "common/event_loop.h"
 #include "common/flags.h"
+#include "common/http/json.h"
 #include "common/http/server.h"
 #include "common/log.h"
 #include "common/metrics.h"
@@ -23,6 +25,8 @@
 #include "xds/settings.h"
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/files/followed_file.h"
+#include "xds/sources/kubernetes/kubernetes_source.h"
+#include "xds/sources/kubernetes/make_api_client.h"
 
 namespace portolan::xds {
 namespace {
@@ -40,20 +44,14 @@ class ControlPlane {
   explicit ControlPlane(const Settings& settings) : settings_(settings) {}
 
   absl::Status Start() {
-    // Everything is read before the first client is let in: a client takes what a control plane
-    // does not have for what does not exist.
+    if (absl::Status status = StartStatusPages(); !status.ok()) return status;
+    if (absl::Status status = StartIdentity(); !status.ok()) return status;
     if (absl::Status status = StartCorefile(); !status.ok()) return status;
-    source_ = std::make_unique<FilesSource>(
-        loop_, FilesSource::Options{.folder = settings_.folder()}, directory_,
-        [this] { Publish(cache_.Update(directory_.Commit())); });
-    if (absl::Status status = source_->Start(); !status.ok()) return status;
-    log::info("{}: {} services in {} namespaces", settings_.source,
-              cache_.current()->size(ResourceType::kService),
-              cache_.current()->size(ResourceType::kNamespace));
-
-    if (absl::Status status = StartServer(); !status.ok()) return status;
+    if (absl::Status status = MakeSource(); !status.ok()) return status;
     if (absl::Status status = StartApi(); !status.ok()) return status;
-    return StartStatusPages();
+    if (absl::Status status = source_->Start(); !status.ok()) return status;
+    started_ = true;
+    return source_->missing().empty() ? StartServer() : absl::OkStatus();
   }
 
   void Run() {
@@ -66,7 +64,43 @@ class ControlPlane {
     loop_.Run();
   }
 
+  // Why it ended, where it was not asked to.
+  const absl::Status& fault() const { return fault_; }
+
  private:
+  absl::Status MakeSource() {
+    const auto on_change = [this] { OnChange(); };
+    if (!settings_.from_kubernetes()) {
+      source_ = std::make_unique<FilesSource>(
+          loop_, FilesSource::Options{.folder = settings_.source_path()}, directory_, on_change);
+      return absl::OkStatus();
+    }
+    auto client =
+        MakeApiClient(loop_, settings_.source_path(), "portolan-control/" PORTOLAN_VERSION);
+    if (!client.ok()) return client.status();
+    api_client_ = *std::move(client);
+    source_ = std::make_unique<KubernetesSource>(loop_, *api_client_, KubernetesSource::Options{},
+                                                 directory_, on_change);
+    return absl::OkStatus();
+  }
+
+  void OnChange() {
+    Publish(cache_.Update(directory_.Commit()));
+    // Within Start the source is not asked yet.
+    if (server_ != nullptr || !started_ || !source_->missing().empty()) return;
+    fault_ = StartServer();
+    if (!fault_.ok()) loop_.Stop();
+  }
+
+  absl::Status StartIdentity() {
+    if (settings_.xds_insecure) return absl::OkStatus();
+    identity_ =
+        std::make_unique<FollowedTlsIdentity>(loop_, settings_.tls, [this](const TlsIdentity& now) {
+          if (server_ != nullptr) server_->SetIdentity(now);
+        });
+    return identity_->Start();
+  }
+
   absl::Status StartCorefile() {
     if (settings_.corefile.empty()) return absl::OkStatus();
     corefile_ = std::make_unique<FollowedFile>(
@@ -75,15 +109,15 @@ class ControlPlane {
     return corefile_->Start();
   }
 
+  // Once everything was read, and not before the first client is let in: a client takes what a
+  // control plane does not have for what does not exist.
   absl::Status StartServer() {
+    log::info("{}: {} services in {} namespaces", settings_.source,
+              cache_.current()->size(ResourceType::kService),
+              cache_.current()->size(ResourceType::kNamespace));
     Server::Options options{.listen = settings_.xds_listen,
                             .identifier = "portolan-control " + Hostname()};
-    if (!settings_.xds_insecure) {
-      identity_ = std::make_unique<FollowedTlsIdentity>(
-          loop_, settings_.tls, [this](const TlsIdentity& now) { server_->SetIdentity(now); });
-      if (absl::Status status = identity_->Start(); !status.ok()) return status;
-      options.identity = identity_->current();
-    }
+    if (identity_ != nullptr) options.identity = identity_->current();
     auto server = Server::Start(options, cache_.current());
     if (!server.ok()) return server.status();
     server_ = *std::move(server);
@@ -102,33 +136,46 @@ class ControlPlane {
     api_server_ = *std::move(server);
     api_ = std::make_unique<Api>(
         *api_server_, [this] { return directory_.snapshot(); },
-        [this] { return server_->Clients(); });
+        [this] { return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(); });
+    api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
+      responder.Send(http::JsonResponse(200, source_->Describe()));
+    });
     log::info("API on {}", api_server_->addresses().front().ToString());
     return absl::OkStatus();
   }
 
-  // For the kubelet's probes and for Prometheus. Everything was read before this listens, so
-  // whoever gets an answer gets a yes.
+  // For the kubelet's probes and for Prometheus.
   absl::Status StartStatusPages() {
     auto server =
         http::Server::Listen(loop_, {.name = "status", .listen = {settings_.status_listen}});
     if (!server.ok()) return server.status();
     status_server_ = *std::move(server);
     metrics_.AddSource([this](MetricFamilies& families) {
-      server_->AddMetrics(families);
+      source_->AddMetrics(families);
+      if (api_client_ != nullptr) api_client_->AddMetrics(families);
+      if (server_ != nullptr) server_->AddMetrics(families);
       if (identity_ != nullptr) identity_->AddMetrics(families);
       api_server_->AddMetrics(families);
       status_server_->AddMetrics(families);
     });
-    for (const char* path : {"/healthz", "/ready"}) {
-      status_server_->Get(path, [](const http::Request&, http::Responder responder) {
-        responder.Send(http::TextResponse(200, "ok"));
-      });
-    }
+    status_server_->Get("/healthz", [](const http::Request&, http::Responder responder) {
+      responder.Send(http::TextResponse(200, "ok"));
+    });
+    status_server_->Get("/ready", [this](const http::Request&, http::Responder responder) {
+      responder.Send(Readiness());
+    });
     status_server_->Get("/metrics", [this](const http::Request&, http::Responder responder) {
       responder.Send(http::TextResponse(200, metrics_.Render()));
     });
     return absl::OkStatus();
+  }
+
+  // Ready once, ready for good: a control plane whose API server is away serves what it knows.
+  http::Response Readiness() const {
+    if (server_ != nullptr) return http::TextResponse(200, "ok");
+    std::string text = "not read yet:\n";
+    for (const std::string& what : source_->missing()) text += what + "\n";
+    return http::TextResponse(503, text);
   }
 
   void Publish(const ResourceCache::Published& published) {
@@ -140,7 +187,10 @@ class ControlPlane {
   Directory directory_;
   ResourceCache cache_;
   std::unique_ptr<FollowedFile> corefile_;
-  std::unique_ptr<FilesSource> source_;
+  std::unique_ptr<CurlClient> api_client_;
+  std::unique_ptr<Source> source_;
+  bool started_ = false;
+  absl::Status fault_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<FollowedTlsIdentity> identity_;
   MetricsPage metrics_;
@@ -161,7 +211,9 @@ int Main(int argc, char** argv) {
     return kExitFailed;
   }
   control.Run();
-  return kExitOk;
+  if (control.fault().ok()) return kExitOk;
+  log::error("{}", Message(control.fault()));
+  return kExitFailed;
 }
 
 }  // namespace

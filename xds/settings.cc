@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 
 #include "common/flags.h"
 #include "common/log.h"
@@ -9,18 +10,22 @@
 namespace portolan::xds {
 namespace {
 
-constexpr std::string_view kFilesSource = "files:";
+constexpr std::string_view kKubernetes = "kubernetes";
 
 SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 
+// The word before the colon, and what is behind it; no colon, no path.
+std::pair<std::string_view, std::string_view> Split(std::string_view source) {
+  const size_t colon = std::min(source.find(':'), source.size());
+  return {source.substr(0, colon), source.substr(std::min(colon + 1, source.size()))};
+}
+
 std::string SourceFault(const std::string& source) {
-  if (source == "kubernetes" || source.starts_with("kubernetes:")) {
-    return "--source kubernetes: this version reads folders of manifests only (files:DIR)";
-  }
-  if (!source.starts_with(kFilesSource) || source.size() == kFilesSource.size()) {
-    return fmt::format("--source: '{}' is not files:DIR", source);
-  }
-  return {};
+  const auto [kind, path] = Split(source);
+  if (kind == "files" && !path.empty()) return {};
+  if (kind == kKubernetes && (source == kKubernetes || !path.empty())) return {};
+  return fmt::format("--source: '{}' is none of files:DIR, kubernetes, kubernetes:KUBECONFIG",
+                     source);
 }
 
 std::string TransportFault(const Settings& settings) {
@@ -51,14 +56,18 @@ std::string Fault(const Settings& settings) {
 
 Settings::Settings() : http_listen(At("127.0.0.1:15080")), status_listen(At("0.0.0.0:15014")) {}
 
-std::string Settings::folder() const { return source.substr(kFilesSource.size()); }
+bool Settings::from_kubernetes() const { return Split(source).first == kKubernetes; }
+
+std::string Settings::source_path() const { return std::string(Split(source).second); }
 
 std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& out) {
   CLI::App app("Portolan's control plane: serves the directory of a cluster to its sidecars",
                "portolan-control");
   AddCommonFlags(app, PORTOLAN_VERSION);
-  app.add_option("--source", out.source,
-                 "where the cluster is read from: files:DIR, a folder of Kubernetes manifests")
+  app.add_option(
+         "--source", out.source,
+         "where the cluster is read from: kubernetes, the cluster this is a pod of; "
+         "kubernetes:KUBECONFIG, the current context there; files:DIR, a folder of manifests")
       ->required();
   AddFlag(app, "--xds-listen", out.xds_listen,
           "ADDR:PORT for xDS, may be given more than once; default 0.0.0.0:15012, "

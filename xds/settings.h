@@ -12,7 +12,7 @@
 namespace portolan::xds {
 
 struct Settings {
-  std::string source;  // files:DIR
+  std::string source;  // files:DIR, kubernetes, kubernetes:KUBECONFIG
   // Empty when read: 0.0.0.0:15012 over TLS, 127.0.0.1:15010 in plaintext.
   std::vector<SocketAddress> xds_listen;
   TlsIdentityFiles tls;       // both or none
@@ -24,8 +24,9 @@ struct Settings {
 
   Settings();
 
-  // The folder of files:DIR.
-  std::string folder() const;
+  bool from_kubernetes() const;
+  // The folder of files:DIR; the KUBECONFIG of kubernetes:KUBECONFIG, empty in a cluster.
+  std::string source_path() const;
 };
 
 // Reads the command line into `out`. The exit status if the program should end (--help, an error

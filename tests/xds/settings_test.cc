@@ -9,8 +9,9 @@ namespace {
 
 using ::testing::ElementsAre;
 
-std::optional<int> Parse(std::vector<const char*> arguments, Settings& out) {
-  arguments.insert(arguments.begin(), {"portolan-control", "--source", "files:/cluster"});
+std::optional<int> Parse(std::vector<const char*> arguments, Settings& out,
+                         const char* source = "files:/cluster") {
+  arguments.insert(arguments.begin(), {"portolan-control", "--source", source});
   return ParseSettings(static_cast<int>(arguments.size()), arguments.data(), out);
 }
 
@@ -25,7 +26,7 @@ TEST(ControlSettings, OverTlsEverySidecarMayConnect) {
   EXPECT_EQ(Parse({"--tls-cert", "/tls/tls.crt", "--tls-key", "/tls/tls.key"}, settings),
             std::nullopt);
   EXPECT_THAT(Listening(settings), ElementsAre("0.0.0.0:15012"));
-  EXPECT_EQ(settings.folder(), "/cluster");
+  EXPECT_EQ(settings.source_path(), "/cluster");
 }
 
 TEST(ControlSettings, PlaintextStaysOnLoopback) {
@@ -45,6 +46,24 @@ TEST(ControlSettings, PlaintextStaysOnLoopback) {
   }
 }
 
+TEST(ControlSettings, ASourceIsAFolderTheClusterWeAreInOrAKubeconfig) {
+  for (const auto& [source, kubernetes, path] :
+       {std::tuple{"files:/a:b", false, "/a:b"},
+        {"kubernetes", true, ""},
+        {"kubernetes:/home/me/.kube/config", true, "/home/me/.kube/config"},
+        {"kubernetes:a:b", true, "a:b"}}) {
+    Settings settings;
+    EXPECT_EQ(Parse({"--xds-insecure"}, settings, source), std::nullopt) << source;
+    EXPECT_EQ(settings.from_kubernetes(), kubernetes);
+    EXPECT_EQ(settings.source_path(), path);
+  }
+  for (const char* source :
+       {"files:", "files", "kubernetes:", "kubernetesx", "etcd:x", ":", "/a"}) {
+    Settings settings;
+    EXPECT_EQ(Parse({"--xds-insecure"}, settings, source), kExitUsage) << source;
+  }
+}
+
 TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {
   const std::vector<std::vector<const char*>> wrong = {
       {},
@@ -53,7 +72,6 @@ TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {
       {"--xds-insecure", "--tls-cert", "/c", "--tls-key", "/k"},
       {"--xds-insecure", "--tls-key", "/k"},
       {"--xds-insecure", "--log-level", "loud"},
-      {"--xds-insecure", "--source", "kubernetes"},
   };
   for (const auto& arguments : wrong) {
     Settings settings;

@@ -81,6 +81,21 @@ std::vector<std::string> FilesSource::errors() const {
   return errors;
 }
 
+void FilesSource::AddMetrics(MetricFamilies& families) const {
+  AddGaugeSample(families, "portolan_source_files", "Manifest files in the folder.", {},
+                 static_cast<double>(files_.size()));
+  AddGaugeSample(families, "portolan_source_invalid_files",
+                 "Those of them whose last good state is in force, or nothing.", {},
+                 static_cast<double>(errors().size()));
+}
+
+nlohmann::json FilesSource::Describe() const {
+  return {{"type", "files"},
+          {"folder", options_.folder},
+          {"files", files_.size()},
+          {"errors", errors()}};
+}
+
 void FilesSource::OnFolderChange(const FolderWatch::Changes& changes) {
   if (pending_.files.empty() && !pending_.everything) pending_since_ = absl::Now();
   pending_.files.insert(changes.files.begin(), changes.files.end());

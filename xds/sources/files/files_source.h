@@ -29,10 +29,11 @@
 #include "common/folder_watch.h"
 #include "directory/directory.h"
 #include "xds/sources/manifests.h"
+#include "xds/sources/source.h"
 
 namespace portolan::xds {
 
-class FilesSource {
+class FilesSource : public Source {
  public:
   struct Options {
     std::string folder = {};
@@ -48,14 +49,19 @@ class FilesSource {
   FilesSource(EventLoop& loop, Options options, Directory& directory,
               std::function<void()> on_change);
   // Waits for the parse that is under way.
-  ~FilesSource();
+  ~FilesSource() override;
 
   // Reads the whole folder before it returns and calls on_change once, then follows it. An error
   // if the folder cannot be read; a file that is invalid from the start is logged and left out.
-  absl::Status Start();
+  absl::Status Start() override;
 
   // One for each file whose content is not in force, by file name.
   std::vector<std::string> errors() const;
+
+  // None: Start has read it all.
+  std::vector<std::string> missing() const override { return {}; }
+  void AddMetrics(MetricFamilies& families) const override;
+  nlohmann::json Describe() const override;
 
  private:
   using ManifestPtr = std::shared_ptr<const Manifest>;

@@ -313,10 +313,10 @@ void Reflector::EndWatch(const absl::Status& status) {
     StopAsking();
     return AskForWatch();
   }
-  if (heard_ || !absl::IsDeadlineExceeded(status)) {
+  if (!absl::IsDeadlineExceeded(status)) {
     return Fail(Failure::kUnreachable, std::string(Message(status)));
   }
-  if (++silences_ >= kSilencesUntilList) {
+  if (!heard_ && ++silences_ >= kSilencesUntilList) {
     silences_ = 0;
     must_list_ = true;
     // The server may have been set back, and gives the same numbers to other objects.
