@@ -86,7 +86,11 @@ struct Directory::Edits {
   decltype(Snapshot::owners_)::Edit owners;
 };
 
-Directory::Directory() : current_(std::make_shared<const Snapshot>()) {}
+Directory::Directory(Slices slices) {
+  auto empty = std::make_shared<Snapshot>();
+  empty->holds_all_slices_ = slices == Slices::kOfAll;
+  current_ = std::move(empty);
+}
 Directory::~Directory() = default;
 
 Directory::Edits& Directory::edits() {
@@ -210,6 +214,20 @@ void Directory::Unfile(const ObjectName& name, const SliceFile& file) {
   }
 }
 
+void Directory::PutNoSlices(const std::string& service_key) {
+  ForgetSlices(service_key);
+  edits().slices.Set(service_key, std::make_shared<const SliceSet>());
+  pending_.endpoints.insert(service_key);
+}
+
+void Directory::ForgetSlices(const std::string& service_key) {
+  const auto* held = edits().slices.Find(service_key);
+  if (held == nullptr) return;
+  for (const auto& [name, slice] : **held) slice_home_.erase(slice->name.ToString());
+  edits().slices.Erase(service_key);
+  pending_.endpoints.insert(service_key);
+}
+
 void Directory::Put(ServiceImport import) {
   auto shared = std::make_shared<const ServiceImport>(std::move(import));
   const std::string key = shared->name.ToString();
@@ -283,6 +301,7 @@ Directory::Committed Directory::Commit() {
   }
   auto next = std::make_shared<Snapshot>();
   next->generation_ = current_->generation_ + 1;
+  next->holds_all_slices_ = current_->holds_all_slices_;
   Edits& edited = edits();
   next->namespaces_ = std::move(edited.namespaces).Finish();
   next->services_ = std::move(edited.services).Finish();

@@ -26,7 +26,7 @@
 namespace portolan {
 
 // All slices of one Service or ServiceImport, by slice name. Slices may arrive before it and stay
-// after it.
+// after it. Empty: it is known that there are none (Directory::PutNoSlices).
 using SliceSet = std::map<std::string, std::shared_ptr<const EndpointSlice>, std::less<>>;
 
 // How Services are found by their names without a key beside each.
@@ -66,6 +66,7 @@ class Snapshot {
   const Namespace* FindNamespace(std::string_view name) const;
   const Service* FindService(std::string_view key) const;
   const Service* FindService(std::string_view ns, std::string_view name) const;
+  // Null: it has none, or it is not known whether it has (KnowsSlices).
   const SliceSet* FindSlices(std::string_view service_key) const;
   const ServiceImport* FindServiceImport(std::string_view key) const;
   const SliceSet* FindImportedSlices(std::string_view import_key) const;
@@ -77,6 +78,12 @@ class Snapshot {
   const Service* FindServiceByAddress(const IpAddress& ip) const;
   // Null: not held, which says nothing about who has the address.
   const AddressOwner* FindAddress(const IpAddress& ip) const;
+
+  // False: slices are held of those Services alone that were asked for.
+  bool holds_all_slices() const { return holds_all_slices_; }
+  bool KnowsSlices(std::string_view service_key) const {
+    return holds_all_slices_ || FindSlices(service_key) != nullptr;
+  }
 
   size_t namespace_count() const { return namespaces_.size(); }
   size_t service_count() const { return services_.size(); }
@@ -136,6 +143,7 @@ class Snapshot {
   friend class Directory;
 
   uint64_t generation_ = 0;
+  bool holds_all_slices_ = true;
   ByName<Namespace> namespaces_;
   Services services_;
   ByName<SliceSet> slices_;
@@ -173,7 +181,9 @@ struct DirectoryChanges {
 
 class Directory {
  public:
-  Directory();
+  // Of which Services it is told the slices.
+  enum class Slices { kOfAll, kOfThoseAskedFor };
+  explicit Directory(Slices slices = Slices::kOfAll);
   ~Directory();
 
   void Put(Namespace ns);
@@ -196,6 +206,14 @@ class Directory {
   void RemoveServiceCidr(std::string_view name);
   void RemoveNetworkPolicy(const ObjectName& name);
   void RemoveAddress(const IpAddress& ip);
+  // With Slices::kOfThoseAskedFor: it is known that the Service has none, and it is not known any
+  // more what it has.
+  void PutNoSlices(const std::string& service_key);
+  void ForgetSlices(const std::string& service_key);
+
+  Slices slices() const {
+    return current_->holds_all_slices() ? Slices::kOfAll : Slices::kOfThoseAskedFor;
+  }
 
   // True if anything was put or removed since the last commit.
   bool dirty() const { return !pending_.empty(); }

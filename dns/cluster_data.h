@@ -21,9 +21,6 @@ struct ClusterData {
   FeedTrust trust = FeedTrust::kNone;
   std::shared_ptr<const Snapshot> snapshot = std::make_shared<const Snapshot>();
   std::shared_ptr<const ServiceRecords> records;
-  // False while endpoints are fetched on demand: of a Service that nobody asked for they are not
-  // held, and so a zone cannot be listed.
-  bool endpoints_complete = true;
 };
 
 // A worker's current ClusterData: written by a task on the worker's loop, read by its plugins.

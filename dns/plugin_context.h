@@ -10,7 +10,8 @@
 
 namespace portolan {
 class EventLoop;
-}
+class UseFilter;
+}  // namespace portolan
 
 namespace portolan::dns {
 
@@ -38,6 +39,9 @@ struct PluginContext {
   size_t workers = 1;
   // Fetches what the directory does not hold; null: what it does not hold does not exist.
   OnDemand* on_demand = nullptr;
+  // Where Services that are asked about are marked (ServiceTable::HashOf), so that their endpoints
+  // stay held; null: those of all are.
+  UseFilter* used_services = nullptr;
   // What the caches of the chains before held; null: every cache begins empty.
   CacheStores* cache_stores = nullptr;
 };

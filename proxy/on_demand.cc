@@ -1,7 +1,6 @@
 #include "proxy/on_demand.h"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "common/monotonic.h"
@@ -16,19 +15,21 @@ constexpr absl::Duration kSoonest = absl::Milliseconds(1);
 
 }  // namespace
 
-AddressWaits::AddressWaits(EventLoop& loop, const dns::ClusterDataHolder& cluster,
-                           std::function<void(const IpAddress&)> want)
-    : cluster_(cluster), want_(std::move(want)), timer_(loop.AddTimer([this] { OnTimer(); })) {
+template <typename Key>
+Waits<Key>::Waits(EventLoop& loop, std::function<void(const Key&)> want)
+    : want_(std::move(want)), timer_(loop.AddTimer([this] { OnTimer(); })) {
   waiting_.reserve(kMost);
+  released_.reserve(kMost);
 }
 
-Verdict AddressWaits::WaitForAddress(const IpAddress& ip, dns::Exchange& exchange) {
+template <typename Key>
+Verdict Waits<Key>::Wait(const Key& key, dns::Exchange& exchange) {
   const absl::Duration now = Monotonic();
-  if (!connected_) {
-    disconnected_.Add();
+  if (!answering_) {
+    not_answering_.Add();
     return Verdict::kNext;
   }
-  if (in_vain_.Holds(ip, now)) {
+  if (in_vain_.Holds(key, now)) {
     again_.Add();
     return Verdict::kNext;
   }
@@ -38,60 +39,102 @@ Verdict AddressWaits::WaitForAddress(const IpAddress& ip, dns::Exchange& exchang
     return Verdict::kNext;
   }
   const bool is_wanted = std::any_of(waiting_.begin(), waiting_.end(),
-                                     [&](const Waiting& other) { return other.ip == ip; });
+                                     [&](const Waiting& other) { return other.key == key; });
   if (waiting_.empty()) timer_.Start(kLongest);
-  waiting_.push_back({ip, question, now + kLongest});
-  if (!is_wanted) want_(ip);
+  waiting_.push_back({key, question, now + kLongest});
+  if (!is_wanted) want_(key);
   return Verdict::kPending;
 }
 
-void AddressWaits::OnClusterData() {
-  const Snapshot& snapshot = *cluster_.current().snapshot;
-  Release([&](const Waiting& one) { return snapshot.FindAddress(one.ip) != nullptr; }, held_);
+template <typename Key>
+void Waits<Key>::SetAnswering(bool answering) {
+  answering_ = answering;
+  if (!answering) Release([](const Waiting&) { return true; }, lost_);
 }
 
-void AddressWaits::SetConnected(bool connected) {
-  connected_ = connected;
-  if (!connected) Release([](const Waiting&) { return true; }, lost_);
-}
-
-void AddressWaits::OnTimer() {
+template <typename Key>
+void Waits<Key>::OnTimer() {
   const absl::Duration now = Monotonic();
   Release([&](const Waiting& one) { return one.until <= now; }, timed_out_);
   if (!waiting_.empty()) timer_.Start(std::max(waiting_.front().until - now, kSoonest));
 }
 
+template <typename Key>
 template <typename F>
-void AddressWaits::Release(F&& done, Counter& outcome) {
+void Waits<Key>::Release(F&& done, Counter& outcome) {
   // Set apart first: who goes on may wait again.
-  std::array<Waiting, kMost> released;
-  size_t count = 0;
   std::erase_if(waiting_, [&](const Waiting& one) {
     if (!done(one)) return false;
-    released[count++] = one;
+    released_.push_back(one);
     return true;
   });
-  outcome.Add(count);
+  outcome.Add(released_.size());
   const absl::Duration in_vain_until = Monotonic() + kInVainFor;
-  for (size_t i = 0; i < count; ++i) {
+  for (const Waiting& one : released_) {
     // Where it is held by now this is not looked at. Just before, as another may share the place.
-    in_vain_.Add(released[i].ip, in_vain_until);
-    released[i].question->Retry();
+    in_vain_.Add(one.key, in_vain_until);
+    one.question->Retry();
   }
+  released_.clear();
 }
 
-void AddressWaits::CollectMetrics(MetricFamilies& families) const {
+template <typename Key>
+void Waits<Key>::CollectMetrics(std::string_view family, std::string_view help,
+                                MetricFamilies& families) const {
   const auto add = [&](std::string_view outcome, const Counter& counter) {
-    AddCounterSample(families, "portolan_address_waits_total",
-                     "Questions that needed the owner of an address that was not held, by outcome.",
-                     {{"outcome", outcome}}, static_cast<double>(counter.value()));
+    AddCounterSample(families, family, help, {{"outcome", outcome}},
+                     static_cast<double>(counter.value()));
   };
   add("held", held_);
   add("timed_out", timed_out_);
   add("connection_lost", lost_);
   add("in_vain_just_now", again_);
-  add("not_connected", disconnected_);
+  add("not_answering", not_answering_);
   add("no_place", full_);
+}
+
+OnDemandWaits::OnDemandWaits(EventLoop& loop, const dns::ClusterDataHolder& cluster,
+                             std::function<void(const IpAddress&)> want_address,
+                             std::function<void(const ServiceKey&)> want_endpoints)
+    : cluster_(cluster),
+      want_endpoints_(std::move(want_endpoints)),
+      addresses_(loop, std::move(want_address)),
+      endpoints_(loop, want_endpoints_) {}
+
+Verdict OnDemandWaits::WaitForAddress(const IpAddress& ip, dns::Exchange& exchange) {
+  return addresses_.Wait(ip, exchange);
+}
+
+Verdict OnDemandWaits::WaitForEndpoints(const ServiceKey& service, dns::Exchange& exchange) {
+  return endpoints_.Wait(service, exchange);
+}
+
+void OnDemandWaits::WantEndpoints(const ServiceKey& service) {
+  const absl::Duration now = Monotonic();
+  if (asked_.Holds(service, now)) return;
+  asked_.Add(service, now + kAskedFor);
+  want_endpoints_(service);
+}
+
+void OnDemandWaits::OnClusterData() {
+  const Snapshot& snapshot = *cluster_.current().snapshot;
+  addresses_.ReleaseHeld([&](const IpAddress& ip) { return snapshot.FindAddress(ip) != nullptr; });
+  endpoints_.ReleaseHeld(
+      [&](const ServiceKey& service) { return snapshot.KnowsSlices(service.view()); });
+}
+
+void OnDemandWaits::SetAnswering(bool answering) {
+  addresses_.SetAnswering(answering);
+  endpoints_.SetAnswering(answering);
+}
+
+void OnDemandWaits::CollectMetrics(MetricFamilies& families) const {
+  addresses_.CollectMetrics(
+      "portolan_address_waits_total",
+      "Questions that needed the owner of an address that was not held, by outcome.", families);
+  endpoints_.CollectMetrics("portolan_endpoint_waits_total",
+                            "Questions that needed endpoints that were not held, by outcome.",
+                            families);
 }
 
 }  // namespace portolan::proxy

@@ -24,12 +24,7 @@ std::string Fault(const Settings& settings) {
   if (settings.control.empty() && settings.state_dir.empty()) {
     return "--control or --state-dir: one of them must say where the directory comes from";
   }
-  if (settings.endpoints == "on-demand") {
-    return "--endpoints on-demand: this version holds all endpoints; say eager";
-  }
-  if (settings.endpoints != "eager") {
-    return "--endpoints: '" + settings.endpoints + "' is neither eager nor on-demand";
-  }
+  if (settings.endpoints_idle < absl::Seconds(1)) return "--endpoints-idle: at least 1s is needed";
   return {};
 }
 
@@ -68,8 +63,12 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "ports that the pod's containers declare: no page of the Corefile is opened there")
       ->check(CLI::Range(1, 65535))
       ->delimiter(',');
-  app.add_option("--endpoints", out.endpoints, "eager: hold the endpoints of all Services")
+  app.add_option("--endpoints", out.endpoints,
+                 "on-demand: hold the endpoints of the Services that the pod uses; eager: of all")
+      ->check(CLI::IsMember({"on-demand", "eager"}))
       ->capture_default_str();
+  AddFlag(app, "--endpoints-idle", out.endpoints_idle,
+          "how long endpoints of a Service that is not used are held");
   app.add_option("--state-dir", out.state_dir, "folder where the directory is kept for a restart");
   app.add_option("--concurrency", out.concurrency, "workers")
       ->check(CLI::Range(1, 64))

@@ -42,8 +42,11 @@ struct Settings {
 
   // What the containers of the pod declare: the Corefile's pages are not opened there.
   std::vector<uint16_t> app_ports;
-  // "eager": the endpoints of all Services are held.
+  // "eager": the endpoints of all Services are held. "on-demand": of those that are used, until
+  // they were not for so long.
   std::string endpoints = "eager";
+  absl::Duration endpoints_idle = absl::Minutes(30);
+  bool eager_endpoints() const { return endpoints == "eager"; }
 
   std::string state_dir;  // empty: nothing is kept
   int concurrency = 2;    // workers, 1 to 64

@@ -82,9 +82,21 @@ absl::StatusOr<std::vector<UdpSockets>> OpenUdp(const Settings& settings) {
   return sockets;
 }
 
+std::string_view StateName(ConnectionInfo::State state) {
+  switch (state) {
+    case ConnectionInfo::State::kWaiting:
+      return "waiting for endpoints";
+    case ConnectionInfo::State::kConnecting:
+      return "connecting";
+    case ConnectionInfo::State::kJoined:
+      break;
+  }
+  return "joined";
+}
+
 nlohmann::json ToJson(const ConnectionInfo& info) {
   return {{"protocol", info.protocol == Protocol::kUdp ? "udp" : "tcp"},
-          {"state", info.state == ConnectionInfo::State::kJoined ? "joined" : "connecting"},
+          {"state", StateName(info.state)},
           {"client", info.client.ToString()},
           {"dialled", info.dialled.ToString()},
           {"endpoint", info.endpoint.ToString()},
@@ -178,6 +190,13 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     loop_.Post([this, ip] { feed_->WantAddress(ip); });
   };
   options.forwarder.want_address = options.want_address;
+  if (!settings_.eager_endpoints()) {
+    options.want_endpoints = [this](const ServiceKey& service) {
+      loop_.Post([this, service] { feed_->WantEndpoints(std::string(service.view())); });
+    };
+    options.forwarder.want_endpoints = options.want_endpoints;
+    options.used_services = &used_services_;
+  }
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;
   std::vector<std::shared_ptr<const UdpCounters>> udp_forwarders;
   std::vector<SocketAddress> udp_listen;
@@ -271,6 +290,8 @@ absl::Status Sidecar::StartFeed() {
   options.version = PORTOLAN_VERSION;
   options.state_dir = settings_.state_dir;
   options.stale_after = settings_.stale_after;
+  if (!settings_.eager_endpoints()) options.endpoints = Directory::Slices::kOfThoseAskedFor;
+  options.endpoints_idle = settings_.endpoints_idle;
   FeedDelegate& delegate = *this;
   feed_ = std::make_unique<Feed>(loop_, std::move(options), delegate);
   feed_->AddMetrics(metrics_);
@@ -281,8 +302,7 @@ absl::Status Sidecar::StartFeed() {
 void Sidecar::OnDirectory(const Directory::Committed& committed) {
   snapshot_ = committed.snapshot;
   records_.Apply(committed, absl::Now());
-  const auto held = ever_in_sync_ ? EndpointsHeld::kAll : EndpointsHeld::kSome;
-  const auto routes = routes_.Apply(committed, held);
+  const auto routes = routes_.Apply(committed, endpoints_held());
   for (const auto& worker : workers_) worker->SetRoutes(routes);
   PublishClusterData();
   const DirectoryChanges& changes = committed.changes;
@@ -295,14 +315,33 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
 
 void Sidecar::OnFeedStatus(const FeedStatus& status) {
   feed_status_ = status;
-  for (const auto& worker : workers_) worker->SetFeedConnected(status.connected);
+  for (const auto& worker : workers_) worker->SetFeedAnswering(status.answering);
   if (status.in_sync && !ever_in_sync_) {
     ever_in_sync_ = true;
     // From now on a Service without slices has no endpoints, rather than unknown ones.
-    const auto routes = routes_.Apply({snapshot_, {}}, EndpointsHeld::kAll);
+    const auto routes = routes_.Apply({snapshot_, {}}, endpoints_held());
     for (const auto& worker : workers_) worker->SetRoutes(routes);
   }
   PublishClusterData();
+}
+
+EndpointsHeld Sidecar::endpoints_held() const {
+  return settings_.eager_endpoints() && ever_in_sync_ ? EndpointsHeld::kAll : EndpointsHeld::kSome;
+}
+
+std::vector<std::string> Sidecar::TakeUsed(const std::vector<std::string>& services) {
+  const UseFilter::Marked asked = used_services_.Take();
+  const absl::Duration now = Monotonic();
+  std::vector<std::string> used;
+  for (const std::string& key : services) {
+    const Service* service = snapshot_->FindService(key);
+    if (service == nullptr) continue;
+    // Both, since each begins anew.
+    const bool dialled = routes_.table()->TakeUse(*service, now);
+    const auto hash = dns::ServiceTable::HashOf(service->name.ns, service->name.name);
+    if (dialled || asked.Holds(hash)) used.push_back(key);
+  }
+  return used;
 }
 
 void Sidecar::PublishClusterData() {

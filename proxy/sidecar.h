@@ -15,6 +15,7 @@
 #include "common/fd.h"
 #include "common/line_output.h"
 #include "common/metrics.h"
+#include "common/use_filter.h"
 #include "dns/plugins/service_records.h"
 #include "proxy/admin/admin.h"
 #include "proxy/conntrack.h"
@@ -49,6 +50,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void PublishClusterData();
   void BeginDrain();
   void CheckDrained();
+  EndpointsHeld endpoints_held() const;
   bool OthersMayDial();
   size_t active() const;
 
@@ -57,6 +59,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::Status OnProxyConfig(const v1::ProxyConfig& config) override;
   void OnProxyConfigWithdrawn() override;
   void OnFeedStatus(const FeedStatus& status) override;
+  std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override;
 
   // AdminSource
   Readiness Ready() override;
@@ -83,6 +86,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   RouteTableBuilder routes_;
   FeedStatus feed_status_;
   bool ever_in_sync_ = false;
+  UseFilter used_services_;  // marked by the workers
 
   Fd access_log_file_;
   std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output

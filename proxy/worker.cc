@@ -21,8 +21,8 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
                                                   worker->forwarder_->parts());
   }
   worker->options_ = options;
-  worker->address_waits_ =
-      std::make_unique<AddressWaits>(worker->loop_, worker->cluster_data_, options.want_address);
+  worker->on_demand_ = std::make_unique<OnDemandWaits>(
+      worker->loop_, worker->cluster_data_, options.want_address, options.want_endpoints);
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
   return worker;
 }
@@ -40,12 +40,15 @@ void Worker::Run() {
 void Worker::SetClusterData(std::shared_ptr<const dns::ClusterData> data) {
   loop_.Post([this, data = std::move(data)]() mutable {
     cluster_data_.Replace(std::move(data));
-    address_waits_->OnClusterData();
+    on_demand_->OnClusterData();
   });
 }
 
-void Worker::SetFeedConnected(bool connected) {
-  loop_.Post([this, connected] { address_waits_->SetConnected(connected); });
+void Worker::SetFeedAnswering(bool answering) {
+  loop_.Post([this, answering] {
+    on_demand_->SetAnswering(answering);
+    forwarder_->SetFeedAnswering(answering);
+  });
 }
 
 void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
@@ -75,7 +78,8 @@ void Worker::UseConfig(const dns::Config& config) {
                           .pod_namespace = options_.pod_namespace,
                           .worker = options_.worker,
                           .workers = options_.workers,
-                          .on_demand = address_waits_.get(),
+                          .on_demand = on_demand_.get(),
+                          .used_services = options_.used_services,
                           .cache_stores = &cache_stores_});
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.
@@ -101,7 +105,7 @@ void Worker::CountWaiting(std::function<void(size_t)> take) {
 void Worker::CollectMetrics(MetricFamilies& families) const {
   dns_->CollectMetrics(families);
   upstream_->CollectMetrics(families);
-  address_waits_->CollectMetrics(families);
+  on_demand_->CollectMetrics(families);
   chains_.With([&](const auto& chains) {
     if (chains != nullptr) chains->CollectMetrics(families);
   });

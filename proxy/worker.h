@@ -18,6 +18,8 @@
 #include "common/ip.h"
 #include "common/metrics.h"
 #include "common/resolv_conf.h"
+#include "common/use_filter.h"
+#include "directory/service_key.h"
 #include "dns/cluster_data.h"
 #include "dns/config.h"
 #include "dns/plugins/cache_stores.h"
@@ -42,8 +44,12 @@ struct WorkerOptions {
   size_t workers = 1;
   ForwarderOptions forwarder;
   UdpForwarderOptions udp;
-  // Has the feed bring who has an address; called on the worker's thread.
+  // Have the feed bring who has an address, and the endpoints of a Service; called on the worker's
+  // thread. The latter is null where those of all Services are held.
   std::function<void(const IpAddress&)> want_address;
+  std::function<void(const ServiceKey&)> want_endpoints;
+  // Where Services that are used are marked; null where the endpoints of all are held.
+  UseFilter* used_services = nullptr;
 };
 
 class Worker {
@@ -60,7 +66,7 @@ class Worker {
 
   // In force for what comes after, within the time the loop takes to turn.
   void SetClusterData(std::shared_ptr<const dns::ClusterData> data);
-  void SetFeedConnected(bool connected);
+  void SetFeedAnswering(bool answering);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // For configurations that are set from then on.
   void SetPodResolvers(ResolvConf resolvers);
@@ -101,7 +107,7 @@ class Worker {
   WorkerOptions options_;
   dns::ClusterDataHolder cluster_data_;
   dns::CacheStores cache_stores_;
-  std::unique_ptr<AddressWaits> address_waits_;
+  std::unique_ptr<OnDemandWaits> on_demand_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
   std::unique_ptr<dns::Server> dns_;
   // Those in force. Written on the worker's thread, read by the metrics page.

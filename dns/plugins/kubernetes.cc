@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/use_filter.h"
 #include "dns/on_demand.h"
 #include "dns/plugins/kubernetes_name_servers.h"
 #include "dns/plugins/kubernetes_records.h"
@@ -22,6 +23,14 @@ constexpr std::string_view kVersionText =
     "\5"
     "1.1.0";
 
+// Of SERVICE.NAMESPACE, labels with their length bytes.
+ServiceKey KeyOf(std::span<const uint8_t> labels) {
+  const auto text = [&](size_t at) {
+    return std::string_view(reinterpret_cast<const char*>(&labels[at + 1]), labels[at]);
+  };
+  return {text(1u + labels[0]), text(0)};
+}
+
 bool HasPort(const ServiceTable::Ports& ports, const PortMatch& match) {
   return std::any_of(ports.begin(), ports.end(), [&](const ServicePort& port) {
     return match.Takes(port.name, ProtocolText(port.protocol));
@@ -31,7 +40,7 @@ bool HasPort(const ServiceTable::Ports& ports, const PortMatch& match) {
 }  // namespace
 
 Kubernetes::Surroundings Kubernetes::Of(const PluginContext& context) {
-  return {context.cluster, NameServersOf(context), context.on_demand};
+  return {context.cluster, NameServersOf(context), context.on_demand, context.used_services};
 }
 
 Kubernetes::Kubernetes(KubernetesConfig config, Surroundings surroundings)
@@ -110,6 +119,7 @@ Verdict Kubernetes::AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
                                    std::span<const uint8_t> service) {
   const ServiceTable::Entry* entry = data().records->table().Find(service);
   if (entry == nullptr) return Nxdomain(exchange, zone);
+  if (around_.used_services != nullptr) around_.used_services->Mark(ServiceTable::HashOf(service));
   const LabelledName name(exchange.query());
   const size_t in_front = name.labels() - zone.zone.labels - 3;
   if (entry->kind == ServiceTable::Kind::kClusterIps && !hides_services_) {
@@ -125,6 +135,7 @@ Verdict Kubernetes::AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
 
 Verdict Kubernetes::AnswerClusterIps(Exchange& exchange, const ServedZone& zone,
                                      const ServiceTable::Entry& entry, const PortMatch& ports) {
+  if (!entry.knows_endpoints) WantEndpoints(KeyOf(entry.key()));
   const wire::Query& query = exchange.query();
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
   bool has_port;
@@ -161,8 +172,8 @@ Verdict Kubernetes::AnswerName(Exchange& exchange, const ServedZone& zone,
       return Nxdomain(exchange, zone);
     case Kind::kEmpty:
       return AnswerContainer(exchange, zone);
-    case Kind::kElsewhere:
-      return PassOn(counters_.passed_not_held);
+    case Kind::kNotHeld:
+      return AnswerUnheld(exchange, *found.owner);
     case Kind::kUnverified:
       return AnswerUnverified(exchange, zone, found.address);
     case Kind::kNameServer:
@@ -189,6 +200,10 @@ Verdict Kubernetes::AnswerContainer(Exchange& exchange, const ServedZone& zone) 
 
 Verdict Kubernetes::AnswerService(Exchange& exchange, const ServedZone& zone,
                                   const ClusterName& found) {
+  if (found.kind == Kind::kClusterIps && zone.holds == ServedZone::Holds::kServices) {
+    const ServiceKey key(*found.owner);
+    if (!data().snapshot->KnowsSlices(key.view())) WantEndpoints(key);
+  }
   const wire::Query& query = exchange.query();
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
   if (query.type == rr::kSrv && found.owner != nullptr) {
@@ -220,10 +235,24 @@ Verdict Kubernetes::AnswerVersion(Exchange& exchange, const ServedZone& zone) {
 Verdict Kubernetes::AnswerUnverified(Exchange& exchange, const ServedZone& zone,
                                      const IpAddress& address) {
   if (around_.on_demand == nullptr) return Nxdomain(exchange, zone);
-  const Verdict verdict = around_.on_demand->WaitForAddress(address, exchange);
+  return Waits(around_.on_demand->WaitForAddress(address, exchange), counters_.waited_for_address);
+}
+
+Verdict Kubernetes::AnswerUnheld(Exchange& exchange, const ObjectName& service) {
+  if (around_.on_demand == nullptr) return PassOn(counters_.passed_not_held);
+  return Waits(around_.on_demand->WaitForEndpoints(ServiceKey(service), exchange),
+               counters_.waited_for_endpoints);
+}
+
+Verdict Kubernetes::Waits(Verdict verdict, Counter& waited) {
   if (verdict == Verdict::kNext) return PassOn(counters_.passed_not_held);
-  counters_.waited.Add();
+  waited.Add();
   return verdict;
+}
+
+// Who asks for a Service's addresses is about to connect to it, and that needs its endpoints.
+void Kubernetes::WantEndpoints(const ServiceKey& service) {
+  if (around_.on_demand != nullptr) around_.on_demand->WantEndpoints(service);
 }
 
 Verdict Kubernetes::Nxdomain(Exchange& exchange, const ServedZone& zone) {
@@ -272,7 +301,8 @@ void Kubernetes::CollectMetrics(MetricFamilies& families) const {
   add("nodata", counters_.nodata);
   add("nxdomain", counters_.nxdomain);
   add("refused", counters_.refused);
-  add("waited_for_address", counters_.waited);
+  add("waited_for_address", counters_.waited_for_address);
+  add("waited_for_endpoints", counters_.waited_for_endpoints);
   add("passed_on_no_feed", counters_.passed_no_feed);
   add("passed_on_stale_feed", counters_.passed_stale);
   add("passed_on_fallthrough", counters_.passed_fallthrough);

@@ -18,19 +18,22 @@
 // Kubernetes DNS specification 1.1.0; where it is silent, CoreDNS's kubernetes plugin
 // (https://coredns.io/plugins/kubernetes/). What is unknown is denied only while the feed is in
 // sync (cluster_data.h); otherwise it goes on to the next link. Before the first sync all does, but
-// for names that need no directory.
+// for names that need no directory. What needs endpoints or the owner of an address that are not
+// held waits for them (dns/on_demand.h), and goes on if they do not come.
 //
 // The addresses of an ExternalName Service whose target is in another zone are Verdict::kAlias:
 // stub resolvers do not follow a CNAME, so the server adds what it leads to (dns/server/alias.h).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
 
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "directory/service_key.h"
 #include "dns/cluster_data.h"
 #include "dns/plugin.h"
 #include "dns/plugin_context.h"
@@ -52,6 +55,8 @@ class Kubernetes : public Plugin {
     // that Service.
     std::vector<IpAddress> name_servers = {};
     OnDemand* on_demand = nullptr;
+    // Null: the endpoints of all Services are held.
+    UseFilter* used_services = nullptr;
   };
   static Surroundings Of(const PluginContext& context);
 
@@ -84,11 +89,17 @@ class Kubernetes : public Plugin {
   Verdict AnswerSoa(Exchange& exchange, const ServedZone& zone);
   Verdict AnswerVersion(Exchange& exchange, const ServedZone& zone);
   Verdict AnswerUnverified(Exchange& exchange, const ServedZone& zone, const IpAddress& address);
+  Verdict AnswerUnheld(Exchange& exchange, const ObjectName& service);
+  // What OnDemand said.
+  Verdict Waits(Verdict verdict, Counter& waited);
+  void WantEndpoints(const ServiceKey& service);
 
   // kubernetes_servers.cc: where addresses lead back to, and the zone's own servers.
   Verdict AnswerPtr(Exchange& exchange, const ServedZone& zone);
   Verdict AnswerNs(Exchange& exchange, const ServedZone& zone);
   Verdict AnswerNameServer(Exchange& exchange, const ServedZone& zone);
+  std::optional<Verdict> FetchServicesAt(Exchange& exchange, const IpAddress& address);
+  std::optional<Verdict> FetchServers(Exchange& exchange);
   void AddServicePtr(wire::ReplyWriter& reply, const IpAddress& address) const;
   void AddEndpointPtrs(wire::ReplyWriter& reply, const IpAddress& address) const;
   bool HidesPtr(const Service& service) const;
@@ -98,9 +109,11 @@ class Kubernetes : public Plugin {
   // kubernetes_alias.cc
   // CoreDNS answers a chain of aliases that leads to no record, or round in a circle, as if the
   // name that was asked had none.
-  enum class Aliases : uint8_t { kAnswered, kOutside, kNowhere, kUnknown, kElsewhere };
+  enum class Aliases : uint8_t { kAnswered, kOutside, kNowhere, kUnknown, kElsewhere, kNotHeld };
   Verdict AnswerExternalName(Exchange& exchange, const ServedZone& zone, const Service& service);
-  Aliases Follow(wire::ReplyWriter& reply, uint16_t qtype, const Service& service) const;
+  // `unheld` is the Service of kNotHeld.
+  Aliases Follow(wire::ReplyWriter& reply, uint16_t qtype, const Service& service,
+                 const ObjectName** unheld) const;
   const ServedZone* ForwardZoneOf(const ExternalTarget& target) const;
 
   Verdict Nxdomain(Exchange& exchange, const ServedZone& zone);
@@ -116,7 +129,8 @@ class Kubernetes : public Plugin {
   const bool hides_services_;
 
   struct Counters {
-    Counter records, outside, nodata, nxdomain, refused, waited;
+    Counter records, outside, nodata, nxdomain, refused;
+    Counter waited_for_address, waited_for_endpoints;
     Counter passed_no_feed, passed_stale, passed_fallthrough, passed_not_held;
   };
   Counters counters_;

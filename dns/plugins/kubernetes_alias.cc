@@ -79,7 +79,8 @@ Verdict Kubernetes::AnswerExternalName(Exchange& exchange, const ServedZone& zon
   const bool address = query.type == rr::kA || query.type == rr::kAaaa;
   if (!address && query.type != rr::kCname) return Nodata(exchange, zone);
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
-  switch (Follow(reply, query.type, service)) {
+  const ObjectName* unheld = nullptr;
+  switch (Follow(reply, query.type, service, &unheld)) {
     case Aliases::kAnswered:
       return Finish(exchange, zone, reply);
     case Aliases::kOutside:
@@ -91,6 +92,8 @@ Verdict Kubernetes::AnswerExternalName(Exchange& exchange, const ServedZone& zon
       return Nodata(exchange, zone);
     case Aliases::kElsewhere:
       return PassOn(counters_.passed_not_held);
+    case Aliases::kNotHeld:
+      return AnswerUnheld(exchange, *unheld);
     case Aliases::kUnknown:
       break;
   }
@@ -100,7 +103,7 @@ Verdict Kubernetes::AnswerExternalName(Exchange& exchange, const ServedZone& zon
 
 // Writes the chain of CNAMEs that begins at `service`, and the addresses at its end.
 Kubernetes::Aliases Kubernetes::Follow(wire::ReplyWriter& reply, uint16_t qtype,
-                                       const Service& service) const {
+                                       const Service& service, const ObjectName** unheld) const {
   ExternalTarget target;
   uint16_t owner = wire::kQuestionName;
   const Service* at = &service;
@@ -118,7 +121,9 @@ Kubernetes::Aliases Kubernetes::Follow(wire::ReplyWriter& reply, uint16_t qtype,
     switch (found.kind) {
       case Kind::kUnknown:
         return Aliases::kUnknown;
-      case Kind::kElsewhere:
+      case Kind::kNotHeld:
+        *unheld = found.owner;
+        return Aliases::kNotHeld;
       case Kind::kUnverified:
       case Kind::kNameServer:
         return Aliases::kElsewhere;

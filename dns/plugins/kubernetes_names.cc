@@ -5,27 +5,12 @@
 #include <algorithm>
 #include <cstring>
 
+#include "directory/service_key.h"
+
 namespace portolan::dns {
 namespace {
 
 using Kind = ClusterName::Kind;
-
-// "namespace/service" on the stack: two labels and a slash. Empty for what are no labels.
-class ServiceKey {
- public:
-  ServiceKey(std::string_view ns, std::string_view service) {
-    if (ns.size() + 1 + service.size() > text_.size()) return;
-    char* end = std::copy(ns.begin(), ns.end(), text_.data());
-    *end++ = '/';
-    end = std::copy(service.begin(), service.end(), end);
-    size_ = static_cast<size_t>(end - text_.data());
-  }
-  std::string_view view() const { return {text_.data(), size_}; }
-
- private:
-  std::array<char, 2 * wire::kMaxLabelBytes + 1> text_;
-  size_t size_ = 0;
-};
 
 // CoreDNS: a namespace exists if its object does and it is not hidden. Here one that has a Service
 // exists as well, since the two arrive one after the other.
@@ -52,12 +37,6 @@ ClusterName Of(Kind kind, const ObjectName& owner) {
   return name;
 }
 
-ClusterName NoEndpoints(const KubernetesConfig& config, const ClusterData& data) {
-  ClusterName name;
-  if (MayMissEndpoints(config, data)) name.kind = Kind::kElsewhere;
-  return name;
-}
-
 std::string_view WithoutUnderscore(std::string_view label) {
   if (label.starts_with('_')) label.remove_prefix(1);
   return label;
@@ -70,12 +49,16 @@ struct Holder {
   std::span<const IpAddress> ips;
   std::span<const ServicePort> ports;
   const EndpointRecords* records;
+  bool knows_endpoints;
 };
 
+ClusterName NoEndpoints(const Holder& holder) {
+  return holder.knows_endpoints ? ClusterName() : Of(Kind::kNotHeld, holder.name);
+}
+
 // Endpoints that have a port of `ports`.
-ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports,
-                          const KubernetesConfig& config, const ClusterData& data) {
-  if (holder.records == nullptr) return NoEndpoints(config, data);
+ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports) {
+  if (holder.records == nullptr) return NoEndpoints(holder);
   ClusterName found = Of(Kind::kEndpoints, holder.name);
   found.records = holder.records;
   found.ports = ports;
@@ -91,10 +74,9 @@ ClusterName EndpointsWith(const Holder& holder, const PortMatch& ports,
 }
 
 // The Service's own name, or _port._protocol in front of it.
-ClusterName OfPorts(const Holder& holder, const PortMatch& ports, const KubernetesConfig& config,
-                    const ClusterData& data) {
+ClusterName OfPorts(const Holder& holder, const PortMatch& ports) {
   // CoreDNS: a headless Service that publishes no endpoint does not exist.
-  if (holder.headless) return EndpointsWith(holder, ports, config, data);
+  if (holder.headless) return EndpointsWith(holder, ports);
   const bool some =
       ports.any() ||
       std::any_of(holder.ports.begin(), holder.ports.end(), [&](const ServicePort& port) {
@@ -110,9 +92,9 @@ ClusterName OfPorts(const Holder& holder, const PortMatch& ports, const Kubernet
 
 // The name of an endpoint; `labels` in front of the Service's.
 ClusterName OfEndpoint(const Holder& holder, std::span<const uint8_t> labels,
-                       const KubernetesConfig& config, const ClusterData& data) {
-  if (holder.records == nullptr) return NoEndpoints(config, data);
-  const auto named = holder.records->Named(labels, config.naming);
+                       EndpointNaming naming) {
+  if (holder.records == nullptr) return NoEndpoints(holder);
+  const auto named = holder.records->Named(labels, naming);
   if (named.empty()) return {};
   ClusterName found = Of(Kind::kEndpoints, holder.name);
   found.records = holder.records;
@@ -122,12 +104,11 @@ ClusterName OfEndpoint(const Holder& holder, std::span<const uint8_t> labels,
 
 // ZONE.pin._zone and ZONE.prefer._zone in front of a headless Service: its endpoints in a zone, and
 // with `prefer` all of them if none is there.
-ClusterName OfZone(const Holder& holder, const LabelledName& name, size_t in_front,
-                   const KubernetesConfig& config, const ClusterData& data) {
+ClusterName OfZone(const Holder& holder, const LabelledName& name, size_t in_front) {
   const std::string_view directive = name.label(in_front - 2);
   if (name.label(in_front - 1) != "_zone" || !holder.headless) return {};
   if (directive != "pin" && directive != "prefer") return {};
-  ClusterName found = EndpointsWith(holder, {}, config, data);
+  ClusterName found = EndpointsWith(holder, {});
   if (found.kind != Kind::kEndpoints) {
     // The name exists whether or not an endpoint does.
     if (found.kind == Kind::kUnknown) found.kind = Kind::kEndpoints;
@@ -144,20 +125,19 @@ ClusterName OfZone(const Holder& holder, const LabelledName& name, size_t in_fro
 }
 
 ClusterName OfHolder(const Holder& holder, const LabelledName& name, size_t in_front,
-                     const ServedZone& zone, const KubernetesConfig& config,
-                     const ClusterData& data) {
-  if (in_front == 0) return OfPorts(holder, {}, config, data);
-  if (in_front == 1) return OfEndpoint(holder, name.first(1), config, data);
+                     const ServedZone& zone, const KubernetesConfig& config) {
+  if (in_front == 0) return OfPorts(holder, {});
+  if (in_front == 1) return OfEndpoint(holder, name.first(1), config.naming);
   const bool imported = zone.holds == ServedZone::Holds::kServiceImports;
   if (in_front > 2) {
-    return config.zonal && !imported ? OfZone(holder, name, in_front, config, data) : ClusterName();
+    return config.zonal && !imported ? OfZone(holder, name, in_front) : ClusterName();
   }
   const std::string_view port = name.label(0), protocol = name.label(1);
   // ENDPOINT.CLUSTER in front of a ServiceImport.
   if (imported && !port.starts_with('_') && !protocol.starts_with('_')) {
-    return OfEndpoint(holder, name.first(2), config, data);
+    return OfEndpoint(holder, name.first(2), config.naming);
   }
-  return OfPorts(holder, PortsAsked(name), config, data);
+  return OfPorts(holder, PortsAsked(name));
 }
 
 ClusterName FindImport(const LabelledName& name, size_t left, const ServedZone& zone,
@@ -170,8 +150,8 @@ ClusterName FindImport(const LabelledName& name, size_t left, const ServedZone& 
                                        ? nullptr
                                        : data.records->FindImported(key.view());
   if (config.ignore_empty_service && !import->headless && records == nullptr) return {};
-  return OfHolder({import->name, import->headless, import->ips, import->ports, records}, name,
-                  left - 2, zone, config, data);
+  return OfHolder({import->name, import->headless, import->ips, import->ports, records, true}, name,
+                  left - 2, zone, config);
 }
 
 ClusterName FindService(const LabelledName& name, size_t left, const ServedZone& zone,
@@ -188,11 +168,15 @@ ClusterName FindService(const LabelledName& name, size_t left, const ServedZone&
     found.service = service;
     return found;
   }
-  const bool needs_endpoints = service->headless || in_front > 0;
+  const bool needs_endpoints = service->headless || in_front > 0 || config.ignore_empty_service;
   const EndpointRecords* records =
       needs_endpoints ? EndpointsOf(key.view(), config, data) : nullptr;
-  return OfHolder({service->name, service->headless, service->cluster_ips, service->ports, records},
-                  name, in_front, zone, config, data);
+  const bool knows_endpoints =
+      records != nullptr || !needs_endpoints || KnowsEndpoints(service->name, config, data);
+  if (config.ignore_empty_service && !knows_endpoints) return Of(Kind::kNotHeld, service->name);
+  return OfHolder({service->name, service->headless, service->cluster_ips, service->ports, records,
+                   knows_endpoints},
+                  name, in_front, zone, config);
 }
 
 ClusterName BelowSvc(const LabelledName& name, size_t left, const ServedZone& zone,
@@ -303,7 +287,12 @@ const EndpointRecords* EndpointsOf(std::string_view service_key, const Kubernete
 
 const EndpointRecords* EndpointsOf(const ObjectName& service, const KubernetesConfig& config,
                                    const ClusterData& data) {
-  return EndpointsOf(ServiceKey(service.ns, service.name).view(), config, data);
+  return EndpointsOf(ServiceKey(service).view(), config, data);
+}
+
+bool KnowsEndpoints(const ObjectName& service, const KubernetesConfig& config,
+                    const ClusterData& data) {
+  return !config.endpoints || data.snapshot->KnowsSlices(ServiceKey(service).view());
 }
 
 bool IsShown(const Service& service, const KubernetesConfig& config, const ClusterData& data) {
@@ -312,7 +301,8 @@ bool IsShown(const Service& service, const KubernetesConfig& config, const Clust
   if (config.labels.has_value() && !config.labels->Matches(*service.labels)) return false;
   if (!config.ignore_empty_service || service.headless) return true;
   if (service.type == ServiceType::kExternalName) return true;
-  return EndpointsOf(service.name, config, data) != nullptr || MayMissEndpoints(config, data);
+  return EndpointsOf(service.name, config, data) != nullptr ||
+         !KnowsEndpoints(service.name, config, data);
 }
 
 ClusterName FindClusterName(const LabelledName& name, const ServedZone& zone,

@@ -65,7 +65,7 @@ struct ClusterName {
     kUnverified,    // a pod that exists if someone has `address`, which is not held
     kNameServer,    // ns.dns, the cluster's DNS server
     kVersion,       // dns-version, 2.1 of the specification
-    kElsewhere,     // may exist, and only the cluster DNS knows
+    kNotHeld,       // as the endpoints of `owner` say, and they are not held
   };
 
   Kind kind = Kind::kUnknown;
@@ -91,12 +91,12 @@ ClusterName FindClusterName(const LabelledName& name, const ServedZone& zone,
 // does without the underscore as well.
 PortMatch PortsAsked(const LabelledName& name);
 
-// True while endpoints are fetched one by one: those that are not held may exist all the same.
-inline bool MayMissEndpoints(const KubernetesConfig& config, const ClusterData& data) {
-  return config.endpoints && !data.endpoints_complete;
-}
+// False: it must first be asked for which endpoints the Service has.
+bool KnowsEndpoints(const ObjectName& service, const KubernetesConfig& config,
+                    const ClusterData& data);
 
-// False: `kubernetes` was told to hide it.
+// False: `kubernetes` was told to hide it. What hides it for want of endpoints (`ignore
+// empty_service`) does so once they are known.
 bool IsShown(const Service& service, const KubernetesConfig& config, const ClusterData& data);
 
 // The published endpoints of a Service; null: none, or `noendpoints`.

@@ -1,6 +1,7 @@
 // Where addresses lead back to (PTR), and the zone's own servers (NS and ns.dns).
 #include <algorithm>
 
+#include "dns/on_demand.h"
 #include "dns/plugins/kubernetes.h"
 #include "dns/plugins/kubernetes_name_servers.h"
 #include "dns/plugins/kubernetes_records.h"
@@ -53,10 +54,41 @@ Verdict Kubernetes::AnswerPtr(Exchange& exchange, const ServedZone& zone) {
   }
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
   AddServicePtr(reply, address);
-  if (reply.answer_count() == 0) AddEndpointPtrs(reply, address);
-  if (reply.answer_count() > 0 || reply.truncated()) return Finish(exchange, zone, reply);
-  return MayMissEndpoints(config_, data()) ? PassOn(counters_.passed_not_held)
-                                           : Nxdomain(exchange, zone);
+  if (reply.answer_count() == 0) {
+    if (const auto verdict = FetchServicesAt(exchange, address)) return *verdict;
+    AddEndpointPtrs(reply, address);
+  }
+  return reply.answer_count() > 0 || reply.truncated() ? Finish(exchange, zone, reply)
+                                                       : Nxdomain(exchange, zone);
+}
+
+// Nothing: the Services that list the address are known with their endpoints. Otherwise that they
+// are waited for, or cannot be had.
+std::optional<Verdict> Kubernetes::FetchServicesAt(Exchange& exchange, const IpAddress& address) {
+  if (!config_.endpoints || data().snapshot->holds_all_slices()) return std::nullopt;
+  if (around_.on_demand == nullptr) return PassOn(counters_.passed_not_held);
+  const AddressOwner* owner = data().snapshot->FindAddress(address);
+  if (owner == nullptr) {
+    return Waits(around_.on_demand->WaitForAddress(address, exchange),
+                 counters_.waited_for_address);
+  }
+  const ObjectName* unheld = nullptr;
+  for (const AddressService& service : owner->services) {
+    if (KnowsEndpoints(service.name, config_, data())) continue;
+    around_.on_demand->WantEndpoints(ServiceKey(service.name));
+    unheld = &service.name;
+  }
+  if (unheld == nullptr) return std::nullopt;
+  return AnswerUnheld(exchange, *unheld);
+}
+
+// The same for the Services that the zone's name servers stand for.
+std::optional<Verdict> Kubernetes::FetchServers(Exchange& exchange) {
+  for (const IpAddress& ip : around_.name_servers) {
+    if (ServiceOfClusterIp(ip, data()) != nullptr) continue;
+    if (const auto verdict = FetchServicesAt(exchange, ip)) return verdict;
+  }
+  return std::nullopt;
 }
 
 // CoreDNS: `namespaces` hides what leads back to a Service, `namespace_labels` does not.
@@ -95,6 +127,7 @@ void Kubernetes::AddEndpointPtrs(wire::ReplyWriter& reply, const IpAddress& addr
 }
 
 Verdict Kubernetes::AnswerNs(Exchange& exchange, const ServedZone& zone) {
+  if (const auto verdict = FetchServers(exchange)) return *verdict;
   const wire::Query& query = exchange.query();
   const auto zone_bytes = ZoneAsAsked(query, zone.zone);
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
@@ -113,6 +146,7 @@ Verdict Kubernetes::AnswerNameServer(Exchange& exchange, const ServedZone& zone)
   // As CoreDNS, which looks for a Service of that name.
   if (query.type == rr::kTxt) return Nxdomain(exchange, zone);
   if (query.type != rr::kA && query.type != rr::kAaaa) return Nodata(exchange, zone);
+  if (const auto verdict = FetchServers(exchange)) return *verdict;
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
   ForEachServer(ZoneAsAsked(query, zone.zone), [&](const NameServer& server) {
     if (server.ip.is_v4() != (query.type == rr::kA)) return;

@@ -114,7 +114,8 @@ void ServiceRecordsCompiler::ApplyServices(const Directory::Committed& committed
     if (service == nullptr) {
       table.Remove(NameOf(key));
     } else {
-      table.Put(*service, service->headless ? records.get() : nullptr);
+      table.Put(*service, service->headless ? records.get() : nullptr,
+                committed.snapshot->KnowsSlices(key));
     }
     Put(endpoints, key, std::move(records));
   };

@@ -8,6 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/numeric/int128.h"
 #include "common/string_map.h"
+#include "dns/wire/name.h"
 
 namespace portolan::dns {
 namespace {
@@ -32,23 +33,6 @@ uint64_t WordAt(const uint8_t* at) {
 uint64_t Mix(uint64_t a, uint64_t b) {
   const absl::uint128 product = absl::uint128(a) * b;
   return absl::Uint128High64(product) ^ absl::Uint128Low64(product);
-}
-
-// What absl's does, from a start that differs from process to process as there. But absl's are 120
-// instructions behind three calls, twice for each question, and these are 30.
-uint64_t HashOf(std::span<const uint8_t> key) {
-  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
-  constexpr size_t kWord = sizeof(uint64_t);
-  uint64_t hash = reinterpret_cast<uintptr_t>(&kTooLong) + key.size();
-  if (key.size() < kWord) {
-    for (const uint8_t byte : key) hash = Mix(hash ^ byte, kFactor);
-    return hash;
-  }
-  for (size_t at = 0; at + kWord < key.size(); at += kWord) {
-    hash = Mix(hash ^ WordAt(&key[at]), kFactor);
-  }
-  // The last word overlaps the one before.
-  return Mix(hash ^ WordAt(key.data() + key.size() - kWord), kFactor);
 }
 
 // The low bits choose the place within the shard.
@@ -101,6 +85,34 @@ std::string_view KeyText(const Entry& entry) {
 
 ServiceTable::ServiceTable() : shards_(std::make_shared<const Shards>()) {}
 
+// What absl's does, from a start that differs from process to process as there. But absl's are 120
+// instructions behind three calls, twice for each question, and these are 30.
+uint64_t ServiceTable::HashOf(std::span<const uint8_t> key) {
+  constexpr uint64_t kFactor = 0x9e3779b97f4a7c15;
+  constexpr size_t kWord = sizeof(uint64_t);
+  uint64_t hash = reinterpret_cast<uintptr_t>(&kTooLong) + key.size();
+  if (key.size() < kWord) {
+    for (const uint8_t byte : key) hash = Mix(hash ^ byte, kFactor);
+    return hash;
+  }
+  for (size_t at = 0; at + kWord < key.size(); at += kWord) {
+    hash = Mix(hash ^ WordAt(&key[at]), kFactor);
+  }
+  // The last word overlaps the one before.
+  return Mix(hash ^ WordAt(key.data() + key.size() - kWord), kFactor);
+}
+
+uint64_t ServiceTable::HashOf(std::string_view ns, std::string_view name) {
+  std::array<uint8_t, 2 * (1 + wire::kMaxLabelBytes)> labels;
+  if (name.size() > wire::kMaxLabelBytes || ns.size() > wire::kMaxLabelBytes) return 0;
+  uint8_t* at = labels.data();
+  for (const std::string_view label : {name, ns}) {
+    *at++ = static_cast<uint8_t>(label.size());
+    at = std::copy(label.begin(), label.end(), at);
+  }
+  return HashOf(std::span(labels).first(static_cast<size_t>(at - labels.data())));
+}
+
 const Entry* ServiceTable::Find(std::span<const uint8_t> labels) const {
   if (labels.size() > Entry::kBytes) return &kTooLong;
   const uint64_t hash = HashOf(labels);
@@ -120,11 +132,13 @@ void ServiceTable::Prefetch(std::span<const uint8_t> labels) const {
   if (shard.size > 0) __builtin_prefetch(&shard.places[PlaceOf(hash, shard.size)]);
 }
 
-void ServiceTable::Edit::Put(const Service& service, const EndpointRecords* endpoints) {
+void ServiceTable::Edit::Put(const Service& service, const EndpointRecords* endpoints,
+                             bool knows_endpoints) {
   EntryChange change;
   Entry& entry = change.entry;
   if (!SetKey(service.name, entry)) return;
   entry.kind = Kind::kElsewhere;
+  entry.knows_endpoints = knows_endpoints;
   if (service.headless) {
     entry.kind = Kind::kHeadless;
     entry.endpoints = endpoints;

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -35,7 +36,7 @@ class ServiceTable {
   };
 
   struct alignas(64) Entry {
-    static constexpr size_t kBytes = 52;
+    static constexpr size_t kBytes = 51;
 
     union {
       const Ports* ports = nullptr;
@@ -47,6 +48,8 @@ class ServiceTable {
     // here.
     uint8_t ipv4_bytes = 0;
     uint8_t ipv6_bytes = 0;
+    // Snapshot::KnowsSlices.
+    bool knows_endpoints = true;
     // The labels of name and namespace as they stand in a query, then the addresses.
     std::array<uint8_t, kBytes> bytes{};
 
@@ -73,6 +76,9 @@ class ServiceTable {
   // `labels`: the labels of name and namespace in lower case with their length bytes. Null: there
   // is no such Service.
   const Entry* Find(std::span<const uint8_t> labels) const;
+  static uint64_t HashOf(std::span<const uint8_t> labels);
+  // Of the labels of a Service's name.
+  static uint64_t HashOf(std::string_view ns, std::string_view name);
   // Has the processor fetch the line that Find will look at.
   void Prefetch(std::span<const uint8_t> labels) const;
 
@@ -89,9 +95,9 @@ class ServiceTable {
    public:
     // `from` and `ports` outlive the edit.
     Edit(const ServiceTable& from, SharedValues<Ports>& ports) : from_(from), ports_(ports) {}
-    // `endpoints` are those of a headless Service, null if it publishes none; they outlive all
-    // versions of the table in which they are.
-    void Put(const Service& service, const EndpointRecords* endpoints);
+    // `endpoints` are those of a headless Service, null if it publishes none or they are not known;
+    // they outlive all versions of the table in which they are.
+    void Put(const Service& service, const EndpointRecords* endpoints, bool knows_endpoints);
     void Remove(const ObjectName& name);
     ServiceTable Finish() &&;
 

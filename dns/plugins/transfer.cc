@@ -105,7 +105,7 @@ Verdict Transfer::OnQuery(Exchange& exchange) {
     counters_.not_in_sync.Add();
     return Verdict::kAnswered;
   }
-  if (MayMissEndpoints(*kubernetes_, data)) {
+  if (kubernetes_->endpoints && !data.snapshot->holds_all_slices()) {
     const Verdict verdict = Refuse(exchange, counters_.refused_incomplete);
     exchange.AddExtendedError(wire::ExtendedError::kNotSupported,
                               "a transfer needs portolan-proxy --endpoints=eager");

@@ -34,7 +34,9 @@ void EndpointSets::PutSlice(EndpointSlice slice, std::string version) {
 
 void EndpointSets::Remove(std::string_view resource_name) {
   const auto name = api::EndpointsName::Parse(resource_name);
-  if (!name || versions_.Find(resource_name) == nullptr) return;
+  if (!name) return;
+  const bool is_answer = name->slice.empty() && slices_ == Directory::Slices::kOfThoseAskedFor;
+  if (versions_.Find(resource_name) == nullptr && !is_answer) return;
   versions_.Erase(resource_name);
   const std::string service_key(name->service_key);
   touched_.insert(service_key);
@@ -44,6 +46,20 @@ void EndpointSets::Remove(std::string_view resource_name) {
   } else if (const auto waiting = set.waiting.find(name->slice); waiting != set.waiting.end()) {
     set.waiting.erase(waiting);
   }
+}
+
+void EndpointSets::Forget(const std::string& service_key, Directory& directory) {
+  versions_.Erase(service_key);
+  if (const auto set = in_transit_.find(service_key); set != in_transit_.end()) {
+    for (const auto& [name, slice] : set->second.waiting) {
+      versions_.Erase(ResourceName(service_key, name));
+    }
+    in_transit_.erase(set);
+  }
+  if (const SliceSet* shown = directory.snapshot()->FindSlices(service_key)) {
+    for (const auto& [name, slice] : *shown) versions_.Erase(ResourceName(service_key, name));
+  }
+  directory.ForgetSlices(service_key);
 }
 
 void EndpointSets::Show(Directory& directory) {
@@ -61,6 +77,7 @@ void EndpointSets::Show(Directory& directory) {
   // A slice that moves from one Service to another is hidden in the one before it is shown in the
   // other: the directory knows slices by namespace and name.
   for (const ObjectName& name : edits.hide) directory.RemoveSlice(name);
+  for (const std::string& service_key : edits.none) directory.PutNoSlices(service_key);
   for (EndpointSlice& slice : edits.show) directory.Put(std::move(slice));
 }
 
@@ -94,6 +111,10 @@ void EndpointSets::ShowWhole(const std::string& service_key, Transit& set, const
     if (waiting == set.waiting.end()) continue;
     edits.show.push_back(std::move(waiting->second));
     set.waiting.erase(waiting);
+  }
+  const bool is_known = shown != nullptr && shown->empty();
+  if (slices_ == Directory::Slices::kOfThoseAskedFor && set.head->empty() && !is_known) {
+    edits.none.push_back(service_key);
   }
   set.head.reset();
 }

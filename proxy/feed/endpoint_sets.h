@@ -20,10 +20,17 @@ namespace portolan::proxy {
 
 class EndpointSets {
  public:
+  // Of Slices::kOfThoseAskedFor a head that is not there, or lists nothing, is shown as well: that
+  // there are no slices.
+  explicit EndpointSets(Directory::Slices slices) : slices_(slices) {}
+
   void PutHead(api::EndpointsHead head, std::string version);
   void PutSlice(EndpointSlice slice, std::string version);
-  // A head or a slice, by resource name. Removing what is not held changes nothing.
+  // A head or a slice, by resource name. Removing what is not held changes nothing, but that there
+  // is no head of a Service that was asked for.
   void Remove(std::string_view resource_name);
+  // Nothing of the Service is held from now on.
+  void Forget(const std::string& service_key, Directory& directory);
 
   // Gives `directory` every set that became whole since the last call. Its changes must have been
   // committed since then.
@@ -48,11 +55,13 @@ class EndpointSets {
   struct Edits {
     std::vector<ObjectName> hide;
     std::vector<EndpointSlice> show;
+    std::vector<std::string> none;  // Services
   };
 
   bool IsWhole(const std::string& service_key, const Transit& set, const SliceSet* shown) const;
   void ShowWhole(const std::string& service_key, Transit& set, const SliceSet* shown, Edits& edits);
 
+  const Directory::Slices slices_;
   HeldVersions versions_;
   StringMap<Transit> in_transit_;
   StringSet touched_;

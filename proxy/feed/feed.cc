@@ -19,8 +19,9 @@ constexpr int kInvalidArgument = 3;
 // In parts of stale_after: when a silent control plane is asked for a sign of life, and left.
 constexpr double kProbeAfter = 0.5;
 constexpr double kLeaveAfter = 3;
-// How often it is looked which addresses are not wanted any more.
+// How often it is looked what is not wanted any more, and in parts of the idle time of endpoints.
 constexpr absl::Duration kReviewDemandEvery = absl::Minutes(1);
+constexpr double kReviewsInIdleTime = 4;
 
 std::optional<size_t> TypeIndex(std::string_view type_url) {
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {
@@ -28,6 +29,9 @@ std::optional<size_t> TypeIndex(std::string_view type_url) {
   }
   return std::nullopt;
 }
+
+std::string Text(const IpAddress& ip) { return ip.ToString(); }
+const std::string& Text(const std::string& service_key) { return service_key; }
 
 DirectoryChanges Everything(const Snapshot& snapshot) {
   DirectoryChanges all;
@@ -46,7 +50,7 @@ DirectoryChanges Everything(const Snapshot& snapshot) {
 
 bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
   return a.source == b.source && a.connected == b.connected && a.in_sync == b.in_sync &&
-         a.control_plane == b.control_plane &&
+         a.answering == b.answering && a.control_plane == b.control_plane &&
          std::equal(a.types.begin(), a.types.end(), b.types.begin(), b.types.end(),
                     [](const FeedStatus::Type& x, const FeedStatus::Type& y) {
                       return x.synced == y.synced && x.last_nack == y.last_nack;
@@ -62,11 +66,14 @@ absl::Duration FeedStatus::Age(absl::Duration now) const {
 Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
     : loop_(loop),
       options_(std::move(options)),
+      types_(options_.endpoints == Directory::Slices::kOfAll ? kFeedTypes : kFeedTypesOnDemand),
       delegate_(delegate),
       metrics_(std::make_shared<FeedMetrics>()),
       random_(std::random_device{}()),
-      replica_(std::make_unique<Replica>()),
+      replica_(std::make_unique<Replica>(options_.endpoints)),
       published_(replica_->snapshot()),
+      addresses_({.most = kMostAddresses, .idle = kAddressIdle}),
+      endpoints_({.most = options_.most_endpoints, .idle = options_.endpoints_idle}),
       trust_(options_.trust),
       retry_delay_(options_.first_retry),
       retry_timer_(loop.AddTimer([this] { Connect(); })),
@@ -75,7 +82,8 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
         Connect();
       })),
       silence_timer_(loop.AddTimer([this] { CheckSilence(); })),
-      demand_timer_(loop.AddTimer([this] { ReviewDemand(); })) {}
+      demand_timer_(loop.AddTimer([this] { ReviewDemand(); })),
+      ask_timer_(loop.AddTimer([this] { SendDemand(); })) {}
 
 Feed::~Feed() { Stop(); }
 
@@ -93,6 +101,8 @@ void Feed::Start() {
 
 void Feed::Stop() {
   retry_timer_.Cancel();
+  demand_timer_.Cancel();
+  ask_timer_.Cancel();
   if (InSync()) StateChanged();  // so that the file says how fresh it is
   if (writer_ != nullptr) writer_->Stop();
   writer_.reset();
@@ -104,7 +114,7 @@ void Feed::Stop() {
 // --- The state on disk ---
 
 void Feed::LoadFromDisk(const std::string& path) {
-  auto state = LoadState(path, options_.version);
+  auto state = LoadState(path, options_.version, options_.endpoints);
   if (absl::IsNotFound(state.status())) return;
   if (!state.ok()) {
     state_not_used_ = std::string(Message(state.status()));
@@ -118,6 +128,10 @@ void Feed::LoadFromDisk(const std::string& path) {
   if (state->proxy_config) RestoreProxyConfig(*std::move(state->proxy_config));
   log::info("starting from {}: {} services, as of {}", path, replica_->snapshot()->service_count(),
             absl::FormatTime(absl::RFC3339_sec, synced, absl::UTCTimeZone()));
+  if (options_.endpoints != Directory::Slices::kOfAll) {
+    replica_->snapshot()->ForEachSliceSet(
+        [this](const std::string& key, const SliceSet&) { WantEndpoints(key); });
+  }
   PublishEverything(FeedStatus::Source::kDisk);
 }
 
@@ -156,7 +170,7 @@ void Feed::Connect() {
   AdsStream::Listener& listener = *this;
   stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener);
   // What is held may be a long list: it is made only when there is a connection.
-  Subscribe(kFeedTypes.front());
+  Subscribe(0);
   Heard();
 }
 
@@ -165,32 +179,37 @@ Transport Feed::CurrentTransport() {
   return {trust_->Roots(metrics_->unusable_cas), options_.server_name};
 }
 
-void Feed::Subscribe(const FeedType& type) {
+void Feed::Subscribe(size_t type) {
   Request request;
-  if (&type == &kFeedTypes.front()) {
+  if (type == 0) {
     auto* node = request.mutable_node();
     node->set_id(options_.node_id);
     node->set_user_agent_name("portolan-proxy");
     node->set_user_agent_version(options_.version);
   }
-  request.set_type_url(std::string(type.type_url));
+  request.set_type_url(std::string(types_[type].type_url));
   AddNames(type, request);
-  // Without names it would be a wildcard.
-  if (request.resource_names_subscribe().empty()) return;
+  // Without names it would be a wildcard. Of nothing everything is here.
+  if (request.resource_names_subscribe().empty()) {
+    progress_[type].synced = types_[type].counts_for_sync();
+    return;
+  }
   stream_->Send(std::move(request));
 }
 
-void Feed::AddNames(const FeedType& type, Request& request) const {
+void Feed::AddNames(size_t type, Request& request) const {
   auto& versions = *request.mutable_initial_resource_versions();
-  if (type.is_on_demand()) {
-    demand_.ForEach(
-        [&](const IpAddress& ip) { request.add_resource_names_subscribe(ip.ToString()); });
+  if (!types_[type].is_on_demand()) {
+    request.add_resource_names_subscribe(std::string(types_[type].name));
+  } else if (type == kAddressIndex) {
+    addresses_.ForEach(
+        [&](const IpAddress& ip) { request.add_resource_names_subscribe(Text(ip)); });
   } else {
-    request.add_resource_names_subscribe(std::string(type.name));
+    endpoints_.ForEach([&](const std::string& key) { request.add_resource_names_subscribe(key); });
   }
-  if (&type != &kFeedTypes[kProxyConfigIndex]) {
-    replica_->ForEachHeld(
-        type.type_url, [&](const std::string& name, const std::string& v) { versions[name] = v; });
+  if (type != kProxyConfigIndex) {
+    replica_->ForEachHeld(types_[type].type_url, [&](const std::string& name,
+                                                     const std::string& v) { versions[name] = v; });
   } else if (proxy_config_) {
     versions[proxy_config_->name()] = proxy_config_->version();
   }
@@ -199,8 +218,9 @@ void Feed::AddNames(const FeedType& type, Request& request) const {
 void Feed::OnStreamOpen() {
   connected_ = true;
   last_failure_.clear();
-  newly_wanted_.clear();
-  for (size_t i = 1; i < kFeedTypes.size(); ++i) Subscribe(kFeedTypes[i]);
+  addresses_.TakeNew();
+  endpoints_.TakeNew();
+  for (size_t i = 1; i < types_.size(); ++i) Subscribe(i);
   PublishStatus();
 }
 
@@ -236,28 +256,66 @@ void Feed::RetryLater(std::string_view reason) {
   PublishStatus();
 }
 
-// --- Addresses on demand ---
+// --- What is had on demand ---
 
 void Feed::WantAddress(const IpAddress& ip) {
   if (stream_ != nullptr && stream_->backed_up()) return;
-  if (!demand_.Ask(ip, Monotonic())) return;
+  if (!addresses_.Ask(ip, Monotonic())) return;
   replica_->Demand(ip);
-  newly_wanted_.push_back(ip);
-  // What else is wanted in this turn of the loop goes with it.
-  demand_timer_.Start(absl::ZeroDuration());
+  AskLater();
+}
+
+void Feed::WantEndpoints(const std::string& service_key) {
+  if (options_.endpoints == Directory::Slices::kOfAll) return;
+  if (stream_ != nullptr && stream_->backed_up()) return;
+  if (!endpoints_.Ask(service_key, Monotonic())) return;
+  replica_->Demand(service_key);
+  AskLater();
+}
+
+// What else is wanted in this turn of the loop goes with it.
+void Feed::AskLater() {
+  ask_timer_.Start(absl::ZeroDuration());
+  if (addresses_.size() + endpoints_.size() == 1) ReviewLater();
+}
+
+void Feed::ReviewLater() {
+  demand_timer_.Start(std::min(kReviewDemandEvery, options_.endpoints_idle / kReviewsInIdleTime));
 }
 
 void Feed::ReviewDemand() {
-  const std::vector<IpAddress> idle = demand_.TakeIdle(Monotonic());
+  NoteUse();
+  SendDemand();
+  if (addresses_.size() + endpoints_.size() > 0) ReviewLater();
+}
+
+void Feed::NoteUse() {
+  if (endpoints_.size() == 0) return;
+  std::vector<std::string> services;
+  endpoints_.ForEach([&](const std::string& key) { services.push_back(key); });
+  for (const std::string& key : delegate_.TakeUsed(services)) endpoints_.Ask(key, Monotonic());
+}
+
+void Feed::SendDemand() {
+  const std::vector<IpAddress> addresses = TellDemand(kAddressIndex, addresses_);
+  const std::vector<std::string> services = TellDemand(kEndpointsIndex, endpoints_);
+  metrics_->endpoints_given_up.Add(services.size());
+  if (!addresses.empty() || !services.empty()) Publish(replica_->GiveUp(addresses, services));
+  PublishStatus();
+}
+
+// Subscribes to what is new, and unsubscribes from what is idle, which it returns.
+template <typename Key>
+std::vector<Key> Feed::TellDemand(size_t type, Demand<Key>& demand) {
+  std::vector<Key> idle = demand.TakeIdle(Monotonic());
+  const std::vector<Key> wanted = demand.TakeNew();
+  if (!connected_ || (wanted.empty() && idle.empty())) return idle;
   Request request;
-  request.set_type_url(std::string(api::kAddressType));
-  for (const IpAddress& ip : newly_wanted_) request.add_resource_names_subscribe(ip.ToString());
-  for (const IpAddress& ip : idle) request.add_resource_names_unsubscribe(ip.ToString());
-  const bool says_anything = !newly_wanted_.empty() || !idle.empty();
-  if (connected_ && says_anything) stream_->Send(std::move(request));
-  newly_wanted_.clear();
-  if (demand_.size() > 0) demand_timer_.Start(kReviewDemandEvery);
-  if (!idle.empty()) Publish(replica_->GiveUp(idle));
+  request.set_type_url(std::string(types_[type].type_url));
+  for (const Key& key : wanted) request.add_resource_names_subscribe(Text(key));
+  for (const Key& key : idle) request.add_resource_names_unsubscribe(Text(key));
+  stream_->Send(std::move(request));
+  return idle;
 }
 
 // --- Silence ---
@@ -366,7 +424,7 @@ void Feed::Track(size_t type, const Response& response, const absl::Status& appl
     progress.last_nack = std::string(Message(applied));
     if (is_news) log::warn("refused what the control plane sent: {}", Message(applied));
   }
-  if (!kFeedTypes[type].is_wildcard()) return;
+  if (!types_[type].counts_for_sync()) return;
   if (!applied.ok() && !progress.lacking) {
     progress.lacking = true;
     refused_timer_.Start(options_.refused_retry);
@@ -401,15 +459,20 @@ void Feed::Acknowledge(const Response& response, const absl::Status& applied) {
 // --- What others see ---
 
 bool Feed::AllSynced() const {
-  for (size_t i = 0; i < kFeedTypes.size(); ++i) {
-    if (kFeedTypes[i].is_wildcard() && (!progress_[i].synced || progress_[i].lacking)) return false;
+  for (size_t i = 0; i < types_.size(); ++i) {
+    const bool is_whole = progress_[i].synced && !progress_[i].lacking;
+    if (types_[i].counts_for_sync() && !is_whole) return false;
   }
   return true;
 }
 
+bool Feed::IsAnswering() const {
+  return connected_ && Monotonic() - last_heard_ < options_.stale_after;
+}
+
 bool Feed::InSync() const {
+  if (!IsAnswering() || !AllSynced()) return false;
   const absl::Duration now = Monotonic();
-  if (!connected_ || !AllSynced() || now - last_heard_ >= options_.stale_after) return false;
   return std::none_of(progress_.begin(), progress_.end(), [&](const Progress& progress) {
     return progress.update_began && now - *progress.update_began >= options_.stale_after;
   });
@@ -445,6 +508,7 @@ FeedStatus Feed::status() const {
   FeedStatus status;
   status.source = source_;
   status.connected = connected_;
+  status.answering = IsAnswering();
   status.in_sync = InSync();
   if (!options_.control_planes.empty()) {
     status.control_plane = options_.control_planes[control_plane_];
@@ -452,11 +516,11 @@ FeedStatus Feed::status() const {
   status.last_failure = last_failure_;
   status.last_sync = status.in_sync ? Monotonic() : last_sync_;
   status.state_fault = StateFault();
-  for (size_t i = 0; i < kFeedTypes.size(); ++i) {
+  for (size_t i = 0; i < types_.size(); ++i) {
     const Progress& progress = progress_[i];
-    const uint64_t held = i == kProxyConfigIndex ? (proxy_config_ ? 1 : 0)
-                                                 : replica_->held_count(kFeedTypes[i].type_url);
-    status.types.push_back({kFeedTypes[i].type_url, progress.synced && !progress.lacking, held,
+    const uint64_t held =
+        i == kProxyConfigIndex ? (proxy_config_ ? 1 : 0) : replica_->held_count(types_[i].type_url);
+    status.types.push_back({types_[i].type_url, progress.synced && !progress.lacking, held,
                             progress.nacks, progress.last_nack});
   }
   return status;
@@ -467,6 +531,8 @@ void Feed::PublishStatus() {
   metrics_->connected = now.connected;
   metrics_->in_sync = now.in_sync;
   metrics_->endpoints_in_transit = replica_->endpoints_in_transit();
+  metrics_->endpoints_wanted = endpoints_.size();
+  metrics_->endpoints_held = replica_->snapshot()->slice_set_count();
   if (last_sync_ != -absl::InfiniteDuration()) {
     metrics_->last_sync_ms = absl::ToInt64Milliseconds(last_sync_);
   }

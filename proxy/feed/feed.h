@@ -2,10 +2,10 @@
 // far it can be believed.
 //
 // It opens one delta ADS stream, takes everything of the types in subscriptions.h but the owners of
-// addresses, of which it takes those it is asked for, applies each response whole or refuses it
-// (NACK), and gives every new snapshot to its delegate. When the control plane goes away it goes on
-// with what it has and tries the next address, forever. With a state directory it starts from what
-// it had when it last ran.
+// addresses and, unless it is to hold all, the endpoints of Services, of which it takes those it is
+// asked for. It applies each response whole or refuses it (NACK), and gives every new snapshot to
+// its delegate. When the control plane goes away it goes on with what it has and tries the next
+// address, forever. With a state directory it starts from what it had when it last ran.
 //
 // Until there is a first full set, from the control plane or from disk, nothing is published: half
 // a cluster would look like a whole one in which names are missing.
@@ -30,9 +30,9 @@
 #include "common/metrics.h"
 #include "directory/directory.h"
 #include "portolan/v1/config.pb.h"
-#include "proxy/feed/address_demand.h"
 #include "proxy/feed/ads_stream.h"
 #include "proxy/feed/control_trust.h"
+#include "proxy/feed/demand.h"
 #include "proxy/feed/feed_metrics.h"
 #include "proxy/feed/replica.h"
 #include "proxy/feed/state_file.h"
@@ -64,6 +64,11 @@ struct FeedOptions {
   // it. Not at once: it most likely sends the same.
   absl::Duration refused_retry = absl::Seconds(30);
   absl::Duration save_interval = absl::Seconds(1);
+  // Whether the endpoints of all Services are held or those that are wanted. The latter are given
+  // up when they were neither wanted nor used for so long, and the longest unused beyond so many.
+  Directory::Slices endpoints = Directory::Slices::kOfAll;
+  absl::Duration endpoints_idle = absl::Minutes(30);
+  size_t most_endpoints = 10'000;
 };
 
 struct FeedStatus {
@@ -82,6 +87,8 @@ struct FeedStatus {
 
   Source source = Source::kNone;
   bool connected = false;
+  // The stream is up and the control plane was heard within stale_after: what is asked for comes.
+  bool answering = false;
   // The directory is what the control plane has: the stream is up, it brought every full set, and
   // the control plane was heard within stale_after. Only then does "not in the directory" mean
   // "does not exist".
@@ -114,6 +121,8 @@ class FeedDelegate {
   // Something but last_failure, last_sync, state_fault and the counts changed. Comes after
   // OnDirectory: who is told "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
+  // Those of `services` ("namespace/name") whose endpoints were used since this was last asked.
+  virtual std::vector<std::string> TakeUsed(const std::vector<std::string>& services) = 0;
 };
 
 class Feed : private AdsStream::Listener {
@@ -131,9 +140,15 @@ class Feed : private AdsStream::Listener {
   void Stop();
 
   // Has the owner of `ip`, or the fact that nobody has it, put into the directory, and kept there
-  // until it was not asked for AddressDemand::kIdle. Without a connection it comes with the next
-  // one; a control plane that takes no requests is not asked for more.
+  // until it was not asked for kAddressIdle. Without a connection it comes with the next one; a
+  // control plane that takes no requests is not asked for more.
+  static constexpr size_t kMostAddresses = 4096;
+  static constexpr absl::Duration kAddressIdle = absl::Minutes(5);
   void WantAddress(const IpAddress& ip);
+  // The same of a Service's endpoints, or the fact that it has none, until neither this was called
+  // nor the delegate says that they were used for endpoints_idle. Nothing where all are held.
+  void WantEndpoints(const std::string& service_key);
+  bool is_wanted(const std::string& service_key) const { return endpoints_.Holds(service_key); }
 
   FeedStatus status() const;
   // As published; never null.
@@ -169,9 +184,15 @@ class Feed : private AdsStream::Listener {
   Transport CurrentTransport();
   void Disconnect();
   void RetryLater(std::string_view reason);
-  void Subscribe(const FeedType& type);
-  void AddNames(const FeedType& type, Request& request) const;
+  void Subscribe(size_t type);
+  void AddNames(size_t type, Request& request) const;
+  void AskLater();
+  void ReviewLater();
   void ReviewDemand();
+  void NoteUse();
+  void SendDemand();
+  template <typename Key>
+  std::vector<Key> TellDemand(size_t type, Demand<Key>& demand);
   void Heard();
   void CheckSilence();
   void Probe();
@@ -183,6 +204,7 @@ class Feed : private AdsStream::Listener {
   void CountResponse(size_t type, const Response& response, const absl::Status& applied);
 
   bool AllSynced() const;
+  bool IsAnswering() const;
   bool InSync() const;
   void OnSynced();
   void Publish(const Directory::Committed& committed);
@@ -192,6 +214,7 @@ class Feed : private AdsStream::Listener {
 
   EventLoop& loop_;
   const FeedOptions options_;
+  const FeedTypes& types_;
   FeedDelegate& delegate_;
   const std::shared_ptr<FeedMetrics> metrics_;
   std::minstd_rand random_;
@@ -216,9 +239,8 @@ class Feed : private AdsStream::Listener {
   std::string state_not_used_;
   std::unique_ptr<StateWriter> writer_;
 
-  AddressDemand demand_;
-  // Of those, the ones that the control plane was not told of.
-  std::vector<IpAddress> newly_wanted_;
+  Demand<IpAddress> addresses_;
+  Demand<std::string> endpoints_;  // of Services
 
   std::optional<ControlTrust> trust_;
   std::unique_ptr<AdsStream> stream_;
@@ -237,6 +259,7 @@ class Feed : private AdsStream::Listener {
   EventLoop::Timer refused_timer_;
   EventLoop::Timer silence_timer_;
   EventLoop::Timer demand_timer_;
+  EventLoop::Timer ask_timer_;
 };
 
 }  // namespace portolan::proxy

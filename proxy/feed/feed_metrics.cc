@@ -60,6 +60,15 @@ void FeedMetrics::AddSamples(MetricFamilies& families) const {
   AddGaugeSample(families, "portolan_feed_endpoints_in_transit",
                  "Services of which some endpoints of the newest set have not arrived.", {},
                  static_cast<double>(endpoints_in_transit.load()));
+  AddGaugeSample(families, "portolan_feed_endpoints_wanted",
+                 "Services whose endpoints are asked for; 0 where all are held.", {},
+                 static_cast<double>(endpoints_wanted.load()));
+  AddGaugeSample(families, "portolan_feed_endpoints_held",
+                 "Services whose endpoints are held, or of which it is held that there are none.",
+                 {}, static_cast<double>(endpoints_held.load()));
+  AddCounterSample(families, "portolan_feed_endpoints_dropped_total",
+                   "Services whose endpoints were given up, since they were not used.", {},
+                   static_cast<double>(endpoints_given_up.value()));
   if (!in_sync && last_sync_ms == kNever) return;
   const int64_t age_ms = in_sync ? 0 : absl::ToInt64Milliseconds(Monotonic()) - last_sync_ms;
   AddGaugeSample(families, "portolan_feed_age_seconds",

@@ -35,6 +35,11 @@ struct FeedMetrics {
   std::atomic<bool> connected{false};
   std::atomic<bool> in_sync{false};
   std::atomic<uint64_t> endpoints_in_transit{0};
+  // Services, where endpoints are had on demand: those that are wanted, those whose endpoints are
+  // held by now, and how often they were given up again.
+  std::atomic<uint64_t> endpoints_wanted{0};
+  std::atomic<uint64_t> endpoints_held{0};
+  Counter endpoints_given_up;
   // As Monotonic() has it; while in_sync the last sync is now.
   std::atomic<int64_t> last_sync_ms{kNever};
 

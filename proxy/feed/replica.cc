@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/status.h"
+#include "directory/service_key.h"
 #include "xds/api/codec.h"
 
 namespace portolan::proxy {
@@ -73,11 +74,16 @@ absl::StatusOr<Directory::Committed> Replica::Apply(const DeltaDiscoveryResponse
   return Commit();
 }
 
-Directory::Committed Replica::GiveUp(const std::vector<IpAddress>& ips) {
+Directory::Committed Replica::GiveUp(const std::vector<IpAddress>& ips,
+                                     const std::vector<std::string>& service_keys) {
   for (const IpAddress& ip : ips) {
     demanded_.erase(ip);
     addresses_.Erase(ip.ToString());
     directory_.RemoveAddress(ip);
+  }
+  for (const std::string& key : service_keys) {
+    demanded_endpoints_.erase(key);
+    endpoints_.Forget(key, directory_);
   }
   return Commit();
 }
@@ -98,11 +104,18 @@ void Replica::Put(Service service, std::string version) {
   directory_.Put(std::move(service));
 }
 
+bool Replica::TakesEndpointsOf(std::string_view service_key) const {
+  return directory_.slices() == Directory::Slices::kOfAll ||
+         demanded_endpoints_.contains(service_key);
+}
+
 void Replica::Put(api::EndpointsHead head, std::string version) {
+  if (!TakesEndpointsOf(head.service_key)) return;
   endpoints_.PutHead(std::move(head), std::move(version));
 }
 
 void Replica::Put(EndpointSlice slice, std::string version) {
+  if (!TakesEndpointsOf(ServiceKey(slice.name.ns, slice.service).view())) return;
   endpoints_.PutSlice(std::move(slice), std::move(version));
 }
 
@@ -141,9 +154,14 @@ void Replica::RemoveOwner(std::string_view address) {
   if (!is_nobody) directory_.Put(AddressOwner{.ip = *ip});
 }
 
+void Replica::RemoveEndpoints(std::string_view name) {
+  const auto parsed = api::EndpointsName::Parse(name);
+  if (parsed && TakesEndpointsOf(parsed->service_key)) endpoints_.Remove(name);
+}
+
 void Replica::Remove(std::string_view type_url, std::string_view name) {
   if (type_url == api::kEndpointsType) {
-    endpoints_.Remove(name);
+    RemoveEndpoints(name);
   } else if (type_url == api::kServiceImportType) {
     RemoveImport(name);
   } else if (type_url == api::kAddressType) {

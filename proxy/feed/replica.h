@@ -22,6 +22,10 @@ namespace portolan::proxy {
 
 class Replica {
  public:
+  // Whether the endpoints of all Services are taken, or of those that are demanded.
+  explicit Replica(Directory::Slices slices = Directory::Slices::kOfAll)
+      : directory_(slices), endpoints_(slices) {}
+
   // Applies and commits a response of one of the directory types: what it brings, what it
   // removes, and each Service's endpoints where they are whole by now. An error names the resource
   // and the field, and then nothing of the response was applied.
@@ -38,10 +42,15 @@ class Replica {
   };
   Image image() const;
 
-  // Who has an address is held only for those that are demanded. Others are ignored: the answer
-  // crossed with the request that gave them up.
+  // Who has an address is held only for those that are demanded, and so are the endpoints of a
+  // Service ("namespace/name") unless all are taken. Others are ignored: the answer crossed with
+  // the request that gave them up.
   void Demand(const IpAddress& ip) { demanded_.insert(ip); }
-  Directory::Committed GiveUp(const std::vector<IpAddress>& ips);
+  void Demand(const std::string& service_key) {
+    if (directory_.slices() != Directory::Slices::kOfAll) demanded_endpoints_.insert(service_key);
+  }
+  Directory::Committed GiveUp(const std::vector<IpAddress>& ips,
+                              const std::vector<std::string>& service_keys);
 
   const std::shared_ptr<const Snapshot>& snapshot() const { return directory_.snapshot(); }
   // The resources of a directory type that are held: how many, and visit(name, version) for each.
@@ -63,12 +72,15 @@ class Replica {
   void RemoveImport(std::string_view key);
   void HideImportedSlices(std::string_view key);
   void RemoveOwner(std::string_view address);
+  void RemoveEndpoints(std::string_view name);
+  bool TakesEndpointsOf(std::string_view service_key) const;
 
   Directory directory_;
   EndpointSets endpoints_;
   // Without those of which it is known that nobody has them.
   HeldVersions addresses_;
   absl::flat_hash_set<IpAddress> demanded_;
+  StringSet demanded_endpoints_;  // Services
 };
 
 }  // namespace portolan::proxy

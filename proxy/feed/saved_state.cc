@@ -106,7 +106,7 @@ void AddReplica(const Replica::Image& image, BodyWriter& body) {
              api::ToProto(service));
   });
   image.snapshot->ForEachSliceSet([&](const std::string& key, const SliceSet& slices) {
-    AddEndpoints(image, key, slices, body);
+    if (!slices.empty()) AddEndpoints(image, key, slices, body);
   });
   image.snapshot->ForEachServiceImport([&](const ServiceImport& import) {
     const std::string name = import.name.ToString();
@@ -204,6 +204,10 @@ class Restorer {
   explicit Restorer(Replica& replica) : replica_(replica) {}
 
   absl::Status Add(v1::SavedResource saved) {
+    if (saved.resource().type_url() == api::kEndpointsType) {
+      const auto name = api::EndpointsName::Parse(saved.name());
+      if (name) replica_.Demand(std::string(name->service_key));
+    }
     if (piece_.type_url() != saved.resource().type_url() ||
         piece_.resources_size() >= kResourcesPerPiece) {
       if (absl::Status status = Flush(); !status.ok()) return status;
@@ -291,9 +295,10 @@ absl::StatusOr<StateHeader> DecodeState(std::string_view file, const StateVisito
   return header;
 }
 
-absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_view reader) {
+absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_view reader,
+                                           Directory::Slices slices) {
   RestoredState state;
-  state.replica = std::make_unique<Replica>();
+  state.replica = std::make_unique<Replica>(slices);
   Restorer restorer(*state.replica);
   const auto header = DecodeState(file, [&](const StateHeader& from, v1::SavedResource saved) {
     const bool keep_versions = from.written_by == reader;

@@ -5,8 +5,8 @@
 // against torn and rotten files, not against a writer with intent: who may write the state
 // directory may also write the Corefile.
 //
-// Who has an address is not saved: it is asked for anew within a round trip, and by the time of the
-// next start another pod may have it.
+// Not saved: who has an address, and that a Service has no endpoints where they are had on demand.
+// Either is asked for anew within a round trip, and by the next start it may be otherwise.
 //
 // For any thread.
 #pragma once
@@ -75,7 +75,9 @@ struct RestoredState {
 };
 
 // Decodes and checks everything in `file`. If `reader` is not the program version that wrote it,
-// the versions of the resources are left empty.
-absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_view reader);
+// the versions of the resources are left empty. All Services whose endpoints are in it are demanded
+// from the replica.
+absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_view reader,
+                                           Directory::Slices slices = Directory::Slices::kOfAll);
 
 }  // namespace portolan::proxy

@@ -44,12 +44,13 @@ std::string SetAside(const std::string& path) {
 
 }  // namespace
 
-absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader) {
+absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader,
+                                        Directory::Slices slices) {
   const auto file = ReadFile(path, kMaxStateBytes);
   if (absl::IsNotFound(file.status())) return file.status();
   absl::Status status = file.status();
   if (status.ok()) {
-    auto state = RestoreState(*file, reader);
+    auto state = RestoreState(*file, reader, slices);
     if (state.ok()) return *std::move(state);
     status = state.status();
   }

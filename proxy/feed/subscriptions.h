@@ -20,11 +20,14 @@ struct FeedType {
 
   bool is_wildcard() const { return name == "*"; }
   bool is_on_demand() const { return name.empty(); }
+  // What is held of it must be whole, or "not there" means nothing.
+  bool counts_for_sync() const { return is_wildcard() || type_url == api::kEndpointsType; }
 };
+using FeedTypes = std::array<FeedType, kFeedTypeCount>;
 
 inline constexpr std::string_view kProxyConfigName = "default";
 
-inline constexpr std::array<FeedType, kFeedTypeCount> kFeedTypes{{
+inline constexpr FeedTypes kFeedTypes{{
     {api::kProxyConfigType, "ProxyConfig", kProxyConfigName},
     {api::kNamespaceType, "Namespace", "*"},
     {api::kServiceType, "Service", "*"},
@@ -33,6 +36,14 @@ inline constexpr std::array<FeedType, kFeedTypeCount> kFeedTypes{{
     {api::kAddressType, "Address", ""},
 }};
 inline constexpr size_t kProxyConfigIndex = 0;
+inline constexpr size_t kEndpointsIndex = 3;
 inline constexpr size_t kAddressIndex = 5;
+
+// The same with the endpoints of those Services alone that are asked for.
+inline constexpr FeedTypes kFeedTypesOnDemand = [] {
+  FeedTypes types = kFeedTypes;
+  types[kEndpointsIndex].name = "";
+  return types;
+}();
 
 }  // namespace portolan::proxy

@@ -35,6 +35,8 @@ struct Connection {
   bool queued = false;
   // Has ended, and waits a moment until it is known whose the dialled address is; the same.
   bool unnamed = false;
+  // Is in the forwarder's list of those that wait for endpoints.
+  bool awaits_endpoints = false;
   uint8_t attempts = 0;
   bool kept_alive = false;
 
@@ -47,7 +49,8 @@ struct Connection {
   };
   Leg client_leg;
   Leg endpoint_leg;
-  // Until joined, of the attempt to connect; then until keep-alive begins, then of idleness.
+  // Until joined, of the attempt to connect or the wait for endpoints; then until keep-alive
+  // begins, then of idleness.
   event timer{};
   uint64_t bytes_at_timer = 0;  // carried when it last looked for idleness
   Relay relay;

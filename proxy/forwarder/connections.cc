@@ -174,9 +174,10 @@ std::vector<ConnectionInfo> Forwarder::Connections(size_t max) {
     ConnectionInfo& info = all.emplace_back();
     info.state = c.state == State::kJoined ? ConnectionInfo::State::kJoined
                                            : ConnectionInfo::State::kConnecting;
+    if (c.awaits_endpoints) info.state = ConnectionInfo::State::kWaiting;
     info.client = c.client_address;
     info.dialled = c.dialled;
-    info.endpoint = c.Tried().back();
+    info.endpoint = c.attempts > 0 ? c.Tried().back() : c.dialled;
     if (c.service != nullptr && !c.service->name.service.ns.empty()) {
       info.service = c.service->name.service.ToString();
     }

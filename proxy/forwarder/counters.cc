@@ -39,6 +39,15 @@ constexpr ConnectionWord kEnds[] = {
     {"cut", &ConnectionCounters::cut},
 };
 
+constexpr Labelled kWaits[] = {
+    {"held", &ForwarderCounters::wait_held},
+    {"timed_out", &ForwarderCounters::wait_timed_out},
+    {"connection_lost", &ForwarderCounters::wait_lost},
+    {"ended", &ForwarderCounters::wait_ended},
+    {"not_answering", &ForwarderCounters::wait_not_answering},
+    {"no_place", &ForwarderCounters::wait_no_place},
+};
+
 constexpr Labelled kPauses[] = {
     {"descriptors", &ForwarderCounters::paused_on_descriptors},
     {"limit", &ForwarderCounters::paused_on_limit},
@@ -85,6 +94,11 @@ void Collect(const Workers& workers, MetricFamilies& families) {
   AddCounterSample(families, "portolan_forwarder_endpoints_unknown_total",
                    "Connections passed through as their Service's endpoints were not known.", {},
                    Sum(workers, &ForwarderCounters::endpoints_unknown));
+  for (const auto& [outcome, field] : kWaits) {
+    AddCounterSample(families, "portolan_forwarder_endpoint_waits_total",
+                     "Connections whose Service's endpoints were not held, by outcome.",
+                     {{"outcome", outcome}}, Sum(workers, field));
+  }
   for (const auto& [reason, field] : kPauses) {
     AddCounterSample(families, "portolan_forwarder_accept_pauses_total",
                      "Times that accepting connections paused.", {{"reason", reason}},

@@ -81,7 +81,16 @@ struct ForwarderCounters : ConnectionCounters {
   Counter endpoint_deleted;
   Counter endpoint_deleted_ended;
 
-  Counter endpoints_unknown;      // passed through as the Service's endpoints are not held
+  Counter endpoints_unknown;  // passed through as the Service's endpoints are not held
+
+  // Connections to a Service whose endpoints were not held, by what became of waiting for them.
+  Counter wait_held;  // they came
+  Counter wait_timed_out;
+  Counter wait_lost;           // the control plane stopped answering
+  Counter wait_ended;          // the client gave up, or the forwarder ended
+  Counter wait_not_answering;  // not waited, since the control plane does not answer
+  Counter wait_no_place;       // not waited, since as many wait as may
+
   Counter paused_on_descriptors;  // times that accepting paused
   Counter paused_on_limit;
   Counter buffers_exhausted;  // reads that went on without a buffer to keep a rest in

@@ -57,6 +57,33 @@ int SocketError(int fd) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : errno;
 }
 
+// Null, and the target of the Route, if there is one, counts a connection; or why it is refused.
+ConnectionEvent Enter(const RouteTable::Lookup& found) {
+  using Match = RouteTable::Match;
+  switch (found.match) {
+    case Match::kNoSuchPort:
+      return &ConnectionCounters::no_port;
+    case Match::kNoEndpoints:
+      return &ConnectionCounters::no_endpoints;
+    case Match::kNoLocalEndpoints:
+      return &ConnectionCounters::no_local_endpoints;
+    case Match::kEndpoints:
+      break;
+    case Match::kNotAService:
+    case Match::kEndpointsUnknown:
+      return nullptr;
+  }
+  const Route& route = **found.route;
+  return route.target->Enter(route.policy.max_connections) ? nullptr
+                                                           : &ConnectionCounters::over_limit;
+}
+
+void SetRoute(Connection& c, const RouteTable::Lookup& found) {
+  if (found.route == nullptr) return;
+  c.route = *found.route;
+  c.target = c.route->target;
+}
+
 uint8_t ReadinessOf(uint32_t events) {
   uint8_t what = 0;
   if ((events & EPOLLIN) != 0) what |= Relay::kRead;
@@ -122,6 +149,8 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
   connect_timeout_ = common(options_.connect_timeout);
   keep_alive_after_ = common(options_.keep_alive_after);
   idle_timeout_ = common(options_.idle_timeout);
+  endpoints_timeout_ = common(options_.endpoints_timeout);
+  awaiting_.reserve(kMostAwaiting);
 }
 
 Forwarder::~Forwarder() {
@@ -137,6 +166,7 @@ Forwarder::~Forwarder() {
 void Forwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
   routes_ = std::move(routes);
   NameEnded();
+  ReviewAwaiting();
   if (!std::exchange(review_due_, true)) review_.Start(kReviewAfter);
 }
 
@@ -188,7 +218,6 @@ void Forwarder::ResumeAccepting() {
 }
 
 void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
-  using Match = RouteTable::Match;
   counters_->accepted.Add();
   Refused refused{client_address,
                   options_.original_destination(client.get(), client_address.ip.family())};
@@ -201,32 +230,22 @@ void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
   }
   const RouteTable::Lookup found = routes_->Find(dialled, Protocol::kTcp);
   refused.service = ServiceOf(found, dialled);
-  if (found.match == Match::kNoSuchPort) {
-    return Refuse(client, &ConnectionCounters::no_port, refused);
-  }
-  if (found.match == Match::kNoEndpoints) {
-    return Refuse(client, &ConnectionCounters::no_endpoints, refused);
-  }
-  if (found.match == Match::kNoLocalEndpoints) {
-    return Refuse(client, &ConnectionCounters::no_local_endpoints, refused);
-  }
-  const Route* route = found.route == nullptr ? nullptr : found.route->get();
-  if (route != nullptr && !route->target->Enter(route->policy.max_connections)) {
-    return Refuse(client, &ConnectionCounters::over_limit, refused);
-  }
-
+  if (const ConnectionEvent why = Enter(found)) return Refuse(client, why, refused);
   Connection& c = connections_.Take();
   c.client_address = client_address;
   c.dialled = dialled;
   c.service = refused.service;
-  if (route != nullptr) {
-    c.route = *found.route;
-    c.target = c.route->target;
-  }
+  SetRoute(c, found);
   if (!Open(c, std::move(client))) return;
-  if (route != nullptr) return ConnectToEndpoint(c, nullptr);
-  if (found.match == Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
-  PassThrough(c);
+  if (found.match == RouteTable::Match::kEndpointsUnknown) return AwaitEndpoints(c, *found.service);
+  c.route == nullptr ? PassThrough(c) : ConnectToEndpoint(c, nullptr);
+}
+
+// What is open already, once its endpoints are held.
+void Forwarder::Proceed(Connection& c, const RouteTable::Lookup& found) {
+  if (const ConnectionEvent why = Enter(found)) return Finish(c, why, Ending::kReset);
+  SetRoute(c, found);
+  c.route == nullptr ? PassThrough(c) : ConnectToEndpoint(c, nullptr);
 }
 
 void Forwarder::Refuse(Fd& client, ConnectionEvent why, const Refused& refused) {
@@ -365,6 +384,10 @@ void Forwarder::OnEndpoint(Connection& c, uint32_t events) {
 }
 
 void Forwarder::OnTimer(Connection& c) {
+  if (c.awaits_endpoints) {
+    EndAwaiting(c, counters_->wait_timed_out);
+    return PassThroughUnheld(c);
+  }
   if (c.state == Connection::State::kConnecting) return ConnectFailed(c, ETIMEDOUT);
   OnJoinedForLong(c);
 }
@@ -443,6 +466,7 @@ void Forwarder::RunQueued() {
 void Forwarder::Finish(Connection& c, ConnectionEvent how, Ending ending) {
   (counters_.get()->*how).Add();
   counters_->finished.Add();
+  if (c.awaits_endpoints) EndAwaiting(c, counters_->wait_ended);
   c.ended = how;
   c.ended_at = std::chrono::steady_clock::now();
   if (c.service == nullptr) Identify(c);

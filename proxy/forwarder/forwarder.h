@@ -11,11 +11,15 @@
 //   a Service with as many connections as    reset at once
 //   it is to have
 //   a ClusterIP on a port it has not         reset at once, as kube-proxy rejects it
-//   a Service whose endpoints are not known  passed through to the dialled address
+//   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
+//                                            the dialled address
 //   any other address                        passed through
 //   the forwarder's own listener             reset at once
 //
 // Before the first SetRoutes all connections pass through. docs/forwarder.md is the page for users.
+//
+// Endpoints that are not held are asked for, where they are had on demand, and waited for at most a
+// second by a bounded number of connections, as long as the control plane answers.
 //
 // Every method is called on the thread of the loop given to Start, or before the loop runs.
 #pragma once
@@ -33,13 +37,14 @@
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/ip.h"
+#include "directory/service_key.h"
 #include "proxy/forwarder/access_log.h"
 #include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/connection.h"
 #include "proxy/forwarder/counters.h"
 #include "proxy/forwarder/listener.h"
 #include "proxy/forwarder/original_destination.h"
-#include "proxy/forwarder/recent_addresses.h"
+#include "proxy/forwarder/recent_keys.h"
 #include "proxy/forwarder/relay.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/forwarder/service_metrics.h"
@@ -74,6 +79,9 @@ struct ForwarderOptions {
   // Has the owner of an address brought into the directory, some time later; called on the worker's
   // thread. Null: names of what is passed through are those that the directory happens to have.
   std::function<void(const IpAddress&)> want_address = nullptr;
+  // The same for the endpoints of a Service. Null: all are held that there are, and nobody waits.
+  std::function<void(const ServiceKey&)> want_endpoints = nullptr;
+  absl::Duration endpoints_timeout = absl::Seconds(1);
   OriginalDestination original_destination = KernelOriginalDestination;
 };
 
@@ -86,7 +94,7 @@ struct ForwarderParts {
 
 // A line of /connections.
 struct ConnectionInfo {
-  enum class State { kConnecting, kJoined };
+  enum class State { kWaiting, kConnecting, kJoined };  // kWaiting: for endpoints
 
   Protocol protocol = Protocol::kTcp;
   State state = State::kConnecting;
@@ -112,6 +120,8 @@ class Forwarder {
 
   // For connections from now on; those that are joined go on as they are.
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
+  // Whether the control plane answers: false at first, and then nobody waits for endpoints.
+  void SetFeedAnswering(bool answering);
 
   size_t active() const { return counters_->active(); }
 
@@ -131,6 +141,7 @@ class Forwarder {
   // How long, and how many, ended connections wait for the names of what they had dialled.
   static constexpr absl::Duration kNamedWithin = absl::Seconds(1);
   static constexpr size_t kMostUnnamed = 256;
+  static constexpr size_t kMostAwaiting = 256;
 
   enum class Ending { kClose, kReset };
   enum class Dialling { kPending, kFailed, kNoDescriptor };
@@ -152,6 +163,12 @@ class Forwarder {
   void Refuse(Fd& client, ConnectionEvent why, const Refused& refused);
   bool Open(Connection& c, Fd client);
   void PassThrough(Connection& c);
+  void Proceed(Connection& c, const RouteTable::Lookup& found);
+  // Of endpoints: awaiting.cc.
+  void AwaitEndpoints(Connection& c, const ObjectName& service);
+  void EndAwaiting(Connection& c, Counter& outcome);
+  void PassThroughUnheld(Connection& c);
+  void ReviewAwaiting();
   void ConnectToEndpoint(Connection& c, ConnectionEvent last_failure);
   void EndpointFailed(Connection& c, ConnectionEvent why);
   Dialling Dial(Connection& c, const SocketAddress& to, const timeval* timeout);
@@ -190,15 +207,20 @@ class Forwarder {
   const timeval* connect_timeout_;
   const timeval* keep_alive_after_;
   const timeval* idle_timeout_;
+  const timeval* endpoints_timeout_;
   std::shared_ptr<const RouteTable> routes_;
   std::optional<AccessLog> access_log_;
   ServiceTally tally_;
-  RecentAddresses asked_;  // by want_address
+  RecentKeys<IpAddress> asked_;             // by want_address
+  RecentKeys<ServiceKey> asked_endpoints_;  // by want_endpoints
   Balancer balancer_;
   EventLoop::Timer review_;
   bool review_due_ = false;
   std::unique_ptr<SocketEvents> events_;
   Slab<Connection> connections_;
+
+  bool answering_ = false;
+  std::vector<Connection*> awaiting_;
 
   // Ended ones that wait for their names; the timer runs while there are any.
   std::vector<Connection*> unnamed_;

@@ -77,6 +77,15 @@ void ForEachRouted(const Service& service, const SliceSet* slices, Visit&& visit
 
 }  // namespace
 
+bool RouteTarget::TakeUse(absl::Duration affinity, absl::Duration now) const {
+  const bool used = shared->used.exchange(false, std::memory_order_relaxed);
+  const auto binds = [&](const Affinity& kept) {
+    return affinity > absl::ZeroDuration() && kept.Look(now, affinity).endpoint.has_value();
+  };
+  return used || shared->connections.load(std::memory_order_relaxed) > 0 ||
+         std::any_of(shared->affinity.begin(), shared->affinity.end(), binds);
+}
+
 RouteTable::RouteTable() : snapshot_(std::make_shared<const Snapshot>()) {}
 
 RouteTable::Lookup RouteTable::Find(const SocketAddress& dialled, Protocol protocol) const {
@@ -96,6 +105,20 @@ RouteTable::Lookup RouteTable::Find(const SocketAddress& dialled, Protocol proto
   if (!(*route)->endpoints.empty()) return {Match::kEndpoints, route, service};
   if ((*route)->elsewhere_only) return {Match::kNoLocalEndpoints, nullptr, service};
   return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(), nullptr, service};
+}
+
+bool RouteTable::TakeUse(const Service& service, absl::Duration now) const {
+  const absl::Duration affinity = absl::Seconds(PolicyOf(service).affinity_seconds);
+  const std::vector<IpAddress> addresses = service.Addresses();
+  bool used = false;
+  ForEachPort(service, [&](const ServicePort& port) {
+    for (const IpAddress& ip : addresses) {
+      const auto* route = routes_.Find(Key{{ip, port.port}, port.protocol});
+      const bool is_own = route != nullptr && (*route)->target->service == service.name;
+      if (is_own && (*route)->target->TakeUse(affinity, now)) used = true;
+    }
+  });
+  return used;
 }
 
 const Service* RouteTable::ClusterIpOwner(const IpAddress& ip) const {

@@ -40,17 +40,25 @@ struct RouteTarget {
   struct Shared {
     std::atomic<uint32_t> connections{0};  // and UDP flows that are open
     std::array<Affinity, 2> affinity;      // of IPv4, of IPv6
+    std::atomic<bool> used{false};         // by a connection or flow since TakeUse
   };
   const std::unique_ptr<Shared> shared = std::make_unique<Shared>();
 
   // Counts a connection; false, and nothing is counted, where `most` (0: any number) are open.
   bool Enter(uint32_t most) const {
+    if (!shared->used.load(std::memory_order_relaxed)) {
+      shared->used.store(true, std::memory_order_relaxed);
+    }
     const uint32_t before = shared->connections.fetch_add(1, std::memory_order_relaxed);
     if (most == 0 || before < most) return true;
     Leave();
     return false;
   }
   void Leave() const { shared->connections.fetch_sub(1, std::memory_order_relaxed); }
+
+  // Whether there is a connection or was one since this was last called, or session affinity still
+  // binds the next one.
+  bool TakeUse(absl::Duration affinity, absl::Duration now) const;
 };
 
 // A Service port in one address family, dialled at a cluster IP or at an external address.
@@ -68,8 +76,10 @@ struct Route {
 
 // What it means that the directory holds no slice of a Service.
 enum class EndpointsHeld {
-  kSome,  // never in sync so far, or endpoints are fetched on demand: nothing is known of it
-  kAll,   // the control plane has said that there are none
+  // Never in sync so far, or endpoints are had on demand: nothing is known of it. A set that is
+  // held and empty says that there are none.
+  kSome,
+  kAll,  // the control plane has said that there are none
 };
 
 class RouteTable {
@@ -98,6 +108,9 @@ class RouteTable {
 
   // What it was made from.
   const Snapshot& snapshot() const { return *snapshot_; }
+
+  // RouteTarget::TakeUse of any port of the Service.
+  bool TakeUse(const Service& service, absl::Duration now) const;
 
  private:
   friend class RouteTableBuilder;
@@ -136,6 +149,8 @@ class RouteTableBuilder {
   // CVE-2020-8554), then the first by name.
   std::shared_ptr<const RouteTable> Apply(const Directory::Committed& committed,
                                           EndpointsHeld held);
+  // The last one; never null.
+  const std::shared_ptr<const RouteTable>& table() const { return table_; }
 
  private:
   using Key = RouteTable::Key;

@@ -1,17 +1,21 @@
 // Each case of cases.json, asked of a worker with its profile's Corefile, a cluster and an
-// upstream. Those that are answered otherwise on purpose stand in deviations.txt with the reason.
+// upstream: once with the endpoints of all Services at hand, once with none but those it asks for.
+// Those that are answered otherwise on purpose stand in deviations.txt with the reason.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <functional>
 #include <map>
+#include <optional>
 #include <set>
 #include <sstream>
 
 #include "common/status.h"
 #include "dns/config.h"
 #include "dns/corefile/parser.h"
+#include "dns/on_demand.h"
 #include "dns/plugins/service_records.h"
 #include "dns/server/query_handler.h"
 #include "dns/upstream/upstream.h"
@@ -60,16 +64,93 @@ std::shared_ptr<const ClusterData> Cluster() {
     ServiceRecordsCompiler compiler;
     auto records = compiler.Apply(directory.Commit(), absl::UnixEpoch());
     return std::make_shared<const ClusterData>(
-        ClusterData{FeedTrust::kInSync, directory.snapshot(), records, true});
+        ClusterData{FeedTrust::kInSync, directory.snapshot(), records});
   }();
   return data;
 }
 
+// The cluster without endpoints and owners of addresses, which come when they are asked for.
+class ClusterOnDemand : public OnDemand {
+ public:
+  ClusterOnDemand(EventLoop& loop, ClusterDataHolder& held) : loop_(loop), held_(held) {
+    const Snapshot& all = *Cluster()->snapshot;
+    all.ForEachNamespace([&](const Namespace& ns) { directory_.Put(ns); });
+    all.ForEachService([&](const Service& service) { directory_.Put(service); });
+    all.ForEachServiceImport([&](const ServiceImport& import) { directory_.Put(import); });
+    all.ForEachImportedSliceSet([&](const std::string&, const SliceSet& slices) { Put(slices); });
+    Publish();
+  }
+
+  Verdict WaitForAddress(const IpAddress& ip, Exchange& exchange) override {
+    return Later(exchange, [this, ip] {
+      const Snapshot& all = *Cluster()->snapshot;
+      const AddressOwner* known = all.FindAddress(ip);
+      AddressOwner owner = known == nullptr ? AddressOwner{.ip = ip} : *known;
+      all.ForEachSliceSet([&](const std::string&, const SliceSet& slices) {
+        for (const auto& [name, slice] : slices) {
+          if (Lists(*slice, ip))
+            owner.services.push_back({{slice->name.ns, slice->service}, {}, {}});
+        }
+      });
+      directory_.Put(std::move(owner));
+    });
+  }
+  Verdict WaitForEndpoints(const ServiceKey& service, Exchange& exchange) override {
+    return Later(exchange, [this, service] { Fetch(service); });
+  }
+  void WantEndpoints(const ServiceKey& service) override {
+    loop_.Post([this, service] {
+      Fetch(service);
+      Publish();
+    });
+  }
+
+ private:
+  static bool Lists(const EndpointSlice& slice, const IpAddress& ip) {
+    return std::any_of(slice.endpoints.begin(), slice.endpoints.end(), [&](const Endpoint& one) {
+      return std::count(one.addresses.begin(), one.addresses.end(), ip) > 0;
+    });
+  }
+  Verdict Later(Exchange& exchange, std::function<void()> fetch) {
+    Suspended* question = exchange.Suspend();
+    loop_.Post([this, question, fetch = std::move(fetch)] {
+      fetch();
+      Publish();
+      question->Retry();
+    });
+    return Verdict::kPending;
+  }
+  void Fetch(const ServiceKey& service) {
+    const SliceSet* slices = Cluster()->snapshot->FindSlices(service.view());
+    if (slices == nullptr) return directory_.PutNoSlices(std::string(service.view()));
+    Put(*slices);
+  }
+  void Put(const SliceSet& slices) {
+    for (const auto& [name, slice] : slices) directory_.Put(*slice);
+  }
+  void Publish() {
+    auto records = compiler_.Apply(directory_.Commit(), absl::UnixEpoch());
+    held_.Replace(std::make_shared<const ClusterData>(
+        ClusterData{FeedTrust::kInSync, directory_.snapshot(), std::move(records)}));
+  }
+
+  EventLoop& loop_;
+  ClusterDataHolder& held_;
+  Directory directory_{Directory::Slices::kOfThoseAskedFor};
+  ServiceRecordsCompiler compiler_;
+};
+
 // A sidecar's worker without its sockets.
 class Worker : public ReplySink {
  public:
-  explicit Worker(const json& profile) : slots_(4, 4), handler_(slots_, counters_) {
-    if (profile.value("api_reachable", true)) cluster_.Replace(Cluster());
+  Worker(const json& profile, Directory::Slices slices)
+      : slots_(4, 4), handler_(slots_, counters_) {
+    if (!profile.value("api_reachable", true)) {
+    } else if (slices == Directory::Slices::kOfAll) {
+      cluster_.Replace(Cluster());
+    } else {
+      on_demand_.emplace(loop_, cluster_);
+    }
     upstream_zones_.Read(kFolder + "upstream.txt");
     cluster_dns_zones_.Read(kFolder + "next-zone.txt");
     for (const auto& [server, zones] : {std::pair(&forwarder_, &upstream_zones_),
@@ -83,7 +164,12 @@ class Worker : public ReplySink {
     for (const json& address : profile.value("server_addresses", json{kServerAddress})) {
       resolvers.push_back({*IpAddress::Parse(address.get<std::string>()), 53});
     }
-    chains_ = Load(profile)->Instantiate({loop_, cluster_, upstream_, resolvers});
+    chains_ =
+        Load(profile)->Instantiate({.loop = loop_,
+                                    .cluster = cluster_,
+                                    .upstream = upstream_,
+                                    .pod_resolvers = resolvers,
+                                    .on_demand = on_demand_.has_value() ? &*on_demand_ : nullptr});
     handler_.SetChains(chains_->zones());
   }
   ~Worker() override {
@@ -125,6 +211,7 @@ class Worker : public ReplySink {
 
   EventLoop loop_;
   ClusterDataHolder cluster_;
+  std::optional<ClusterOnDemand> on_demand_;
   Zones upstream_zones_, cluster_dns_zones_;
   FakeServer forwarder_{loop_}, cluster_dns_{loop_};
   upstream::Upstream upstream_{loop_};
@@ -135,7 +222,7 @@ class Worker : public ReplySink {
   Bytes reply_;
 };
 
-Bytes Ask(const json& c) {
+Bytes Ask(const json& c, Directory::Slices slices) {
   QueryShape shape;
   if (c.contains("edns")) {
     shape.edns_version = c["edns"][0];
@@ -143,7 +230,7 @@ Bytes Ask(const json& c) {
   }
   const Bytes message =
       MakeQuery(c["name"].get<std::string>(), TypeNumber(c["type"].get<std::string>()), shape);
-  Worker worker(Cases()["profiles"][c["profile"].get<std::string>()]);
+  Worker worker(Cases()["profiles"][c["profile"].get<std::string>()], slices);
   return worker.Ask(message, c.value("proto", "udp") == "tcp" ? Transport::kTcp : Transport::kUdp);
 }
 
@@ -181,16 +268,19 @@ void ExpectSection(const json& c, const char* name, const Bytes& reply, wire::Se
   EXPECT_EQ(got, want) << name;
 }
 
-class DnsConformance : public testing::TestWithParam<json> {};
+class DnsConformance : public testing::TestWithParam<std::tuple<json, Directory::Slices>> {};
 
 TEST_P(DnsConformance, AnswersAsCoreDns) {
-  const json& c = GetParam();
+  const auto& [c, slices] = GetParam();
+  // A transfer wants all endpoints, and is refused without.
+  const bool is_transfer = c["type"] == "AXFR" || c["type"] == "IXFR";
+  if (is_transfer && slices != Directory::Slices::kOfAll) GTEST_SKIP();
   const auto deviation = Deviations().find(c["id"]);
   if (deviation != Deviations().end()) {
     GTEST_SKIP() << c["name"] << " " << c["type"] << " deviates: " << deviation->second;
   }
   SCOPED_TRACE(c.dump());
-  const Bytes reply = Ask(c);
+  const Bytes reply = Ask(c, slices);
   wire::MessageReader reader(reply);
   EXPECT_EQ(RcodeOf(reply), c["rcode"]);
   EXPECT_EQ((reader.flags() & wire::flag::kAuthoritative) != 0, c["aa"]);
@@ -207,10 +297,17 @@ std::vector<json> AllCases() {
   return {cases.begin(), cases.end()};
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, DnsConformance, testing::ValuesIn(AllCases()),
-                         [](const auto& param) {
-                           return param.param["id"].template get<std::string>();
-                         });
+std::string NameOf(const testing::TestParamInfo<DnsConformance::ParamType>& info) {
+  const auto& [c, slices] = info.param;
+  return c["id"].get<std::string>() +
+         (slices == Directory::Slices::kOfAll ? "_eager" : "_on_demand");
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, DnsConformance,
+                         testing::Combine(testing::ValuesIn(AllCases()),
+                                          testing::Values(Directory::Slices::kOfAll,
+                                                          Directory::Slices::kOfThoseAskedFor)),
+                         NameOf);
 
 TEST(DnsConformanceList, NamesOnlyCasesThatExist) {
   std::set<std::string> known;

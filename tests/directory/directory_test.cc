@@ -193,6 +193,33 @@ TEST(Directory, ImportedSlicesAreASetOfTheirOwn) {
   EXPECT_EQ(directory.Commit().snapshot->FindImportedSlices("default/backend"), nullptr);
 }
 
+TEST(Directory, ThatAServiceHasNoSlicesIsHeldApartFromNotKnowing) {
+  Directory directory(Directory::Slices::kOfThoseAskedFor);
+  directory.Put(MakeSlice("s", "backend"));
+  const auto held = directory.Commit().snapshot;
+  EXPECT_FALSE(held->holds_all_slices());
+  EXPECT_TRUE(held->KnowsSlices("default/backend"));
+  EXPECT_FALSE(held->KnowsSlices("default/other"));
+
+  directory.PutNoSlices("default/backend");
+  const auto [none, changes] = directory.Commit();
+  EXPECT_THAT(changes.endpoints, ElementsAre("default/backend"));
+  EXPECT_TRUE(none->KnowsSlices("default/backend"));
+  EXPECT_TRUE(none->FindSlices("default/backend")->empty());
+  directory.Put(MakeSlice("s", "other"));
+  EXPECT_TRUE(directory.Commit().snapshot->FindSlices("default/backend")->empty());
+
+  directory.ForgetSlices("default/backend");
+  directory.ForgetSlices("default/other");
+  const auto forgotten = directory.Commit();
+  EXPECT_THAT(forgotten.changes.endpoints, ElementsAre("default/backend", "default/other"));
+  EXPECT_FALSE(forgotten.snapshot->KnowsSlices("default/backend"));
+  // Not moved out of the Service that was forgotten.
+  directory.Put(MakeSlice("s", "backend"));
+  EXPECT_THAT(directory.Commit().changes.endpoints, ElementsAre("default/backend"));
+  EXPECT_TRUE(Directory().snapshot()->KnowsSlices("default/backend"));
+}
+
 TEST(Directory, ServiceImportsAreFoundByName) {
   Directory directory;
   ServiceImport import;

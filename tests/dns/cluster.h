@@ -18,6 +18,8 @@ inline IpAddress Ip(std::string_view text) { return *IpAddress::Parse(text); }
 // A directory with its records, and the holder a worker would have.
 class Cluster {
  public:
+  explicit Cluster(Directory::Slices slices = Directory::Slices::kOfAll) : directory_(slices) {}
+
   Directory& directory() { return directory_; }
   const ClusterDataHolder& holder() const { return holder_; }
   void Replace(const ClusterData& data) {
@@ -64,7 +66,7 @@ class Cluster {
   void Publish(FeedTrust trust = FeedTrust::kInSync) {
     auto records = compiler_.Apply(directory_.Commit(), absl::FromUnixSeconds(1700000000));
     holder_.Replace(std::make_shared<const ClusterData>(
-        ClusterData{trust, directory_.snapshot(), std::move(records), true}));
+        ClusterData{trust, directory_.snapshot(), std::move(records)}));
   }
 
  private:

@@ -15,13 +15,15 @@ using ::testing::HasSubstr;
 
 IpAddress Ip(const std::string& text) { return *IpAddress::Parse(text); }
 
-class AddressWaitsTest : public ::testing::Test {
+class OnDemandWaitsTest : public ::testing::Test {
  protected:
-  AddressWaitsTest() : waits_(loop_, cluster_, [this](const IpAddress& ip) { Want(ip); }) {
-    waits_.SetConnected(true);
+  OnDemandWaitsTest()
+      : waits_(
+            loop_, cluster_, [this](const IpAddress& ip) { wanted_.push_back(ip.ToString()); },
+            [this](const ServiceKey& key) { wanted_.emplace_back(key.view()); }) {
+    waits_.SetAnswering(true);
   }
 
-  void Want(const IpAddress& ip) { wanted_.push_back(ip.ToString()); }
   Client& NewClient() {
     return clients_.Make(dns::test::MakeQuery("10-42-0-1.ns.pod.cluster.local", 1));
   }
@@ -30,6 +32,9 @@ class AddressWaitsTest : public ::testing::Test {
   }
   void Hold(const std::string& ip, const std::string& pod) {
     directory_.Put(AddressOwner{Ip(ip), {"default", pod}});
+    Publish();
+  }
+  void Publish() {
     auto data = std::make_shared<dns::ClusterData>();
     data->snapshot = directory_.Commit().snapshot;
     cluster_.Replace(data);
@@ -53,13 +58,13 @@ class AddressWaitsTest : public ::testing::Test {
 
   EventLoop loop_;
   dns::ClusterDataHolder cluster_;
-  Directory directory_;
+  Directory directory_{Directory::Slices::kOfThoseAskedFor};
   std::vector<std::string> wanted_;
   dns::test::Clients clients_;
-  AddressWaits waits_;
+  OnDemandWaits waits_;
 };
 
-TEST_F(AddressWaitsTest, AllWhoWaitForAnAddressGoOnWhenItIsHeldAndItIsAskedForOnce) {
+TEST_F(OnDemandWaitsTest, AllWhoWaitForAnAddressGoOnWhenItIsHeldAndItIsAskedForOnce) {
   Client& a = NewClient();
   Client& b = NewClient();
   Client& other = NewClient();
@@ -76,7 +81,33 @@ TEST_F(AddressWaitsTest, AllWhoWaitForAnAddressGoOnWhenItIsHeldAndItIsAskedForOn
   EXPECT_THAT(Metrics(), HasSubstr("portolan_address_waits_total{outcome=\"held\"} 2"));
 }
 
-TEST_F(AddressWaitsTest, WhoWaitedInVainIsNotMadeToWaitAgain) {
+TEST_F(OnDemandWaitsTest, WhoWaitsForEndpointsGoesOnWhenTheyAreHeldBeTheyNone) {
+  const ServiceKey db("default", "db"), cache("default", "cache");
+  Client& a = NewClient();
+  Client& b = NewClient();
+  Client& c = NewClient();
+  EXPECT_EQ(waits_.WaitForEndpoints(db, a.exchange()), Verdict::kPending);
+  EXPECT_EQ(waits_.WaitForEndpoints(db, b.exchange()), Verdict::kPending);
+  EXPECT_EQ(waits_.WaitForEndpoints(cache, c.exchange()), Verdict::kPending);
+  EXPECT_THAT(wanted_, ElementsAre("default/db", "default/cache"));
+  directory_.PutNoSlices("default/db");
+  Publish();
+  EXPECT_EQ(a.retried, 1);
+  EXPECT_EQ(b.retried, 1);
+  EXPECT_EQ(c.retried, 0);
+  UntilRetried(c);
+  EXPECT_THAT(Metrics(), HasSubstr("portolan_endpoint_waits_total{outcome=\"held\"} 2"));
+  EXPECT_THAT(Metrics(), HasSubstr("portolan_endpoint_waits_total{outcome=\"timed_out\"} 1"));
+}
+
+TEST_F(OnDemandWaitsTest, EndpointsThatAreWantedInPassingAreNotAskedForWithEveryQuestion) {
+  waits_.WantEndpoints({"default", "db"});
+  waits_.WantEndpoints({"default", "db"});
+  waits_.WantEndpoints({"default", "cache"});
+  EXPECT_THAT(wanted_, ElementsAre("default/db", "default/cache"));
+}
+
+TEST_F(OnDemandWaitsTest, WhoWaitedInVainIsNotMadeToWaitAgain) {
   Client& client = NewClient();
   ASSERT_EQ(Wait(client), Verdict::kPending);
   UntilRetried(client);
@@ -86,17 +117,17 @@ TEST_F(AddressWaitsTest, WhoWaitedInVainIsNotMadeToWaitAgain) {
   EXPECT_THAT(Metrics(), HasSubstr("portolan_address_waits_total{outcome=\"in_vain_just_now\"} 1"));
 }
 
-TEST_F(AddressWaitsTest, NobodyWaitsWithoutAConnection) {
+TEST_F(OnDemandWaitsTest, NobodyWaitsWhileTheControlPlaneDoesNotAnswer) {
   Client& client = NewClient();
   ASSERT_EQ(Wait(client), Verdict::kPending);
-  waits_.SetConnected(false);
+  waits_.SetAnswering(false);
   EXPECT_EQ(client.retried, 1);
   EXPECT_EQ(Wait(NewClient()), Verdict::kNext);
-  EXPECT_THAT(Metrics(), HasSubstr("portolan_address_waits_total{outcome=\"not_connected\"} 1"));
+  EXPECT_THAT(Metrics(), HasSubstr("portolan_address_waits_total{outcome=\"not_answering\"} 1"));
 }
 
-TEST_F(AddressWaitsTest, NoMoreWaitThanThereArePlaces) {
-  for (size_t i = 0; i < AddressWaits::kMost; ++i) {
+TEST_F(OnDemandWaitsTest, NoMoreWaitThanThereArePlaces) {
+  for (size_t i = 0; i < Waits<IpAddress>::kMost; ++i) {
     ASSERT_EQ(Wait(NewClient(), "10.42.1." + std::to_string(i)), Verdict::kPending);
   }
   EXPECT_EQ(Wait(NewClient()), Verdict::kNext);

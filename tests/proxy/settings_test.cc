@@ -69,6 +69,19 @@ TEST(Settings, TheControlPlaneIsReachedOverTlsOrOnRequestInPlaintext) {
   EXPECT_TRUE(plaintext.control_ca.empty());
 }
 
+TEST(Settings, EndpointsAreOfAllServicesOrHadOnDemand) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s"}, settings), std::nullopt);
+  EXPECT_TRUE(settings.eager_endpoints());
+  EXPECT_EQ(settings.endpoints_idle, absl::Minutes(30));
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--endpoints", "on-demand",
+                   "--endpoints-idle", "1h"},
+                  settings),
+            std::nullopt);
+  EXPECT_FALSE(settings.eager_endpoints());
+  EXPECT_EQ(settings.endpoints_idle, absl::Hours(1));
+}
+
 TEST(Settings, UdpIsOffUnlessAskedFor) {
   Settings settings;
   EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s"}, settings), std::nullopt);
@@ -100,7 +113,7 @@ TEST(Settings, WhatCannotWorkIsWrongUsage) {
        "a"},
       {"--node", "default/a", "--state-dir", "/s", "--concurrency", "0"},
       {"--node", "default/a", "--state-dir", "/s", "--log-level", "loud"},
-      {"--node", "default/a", "--state-dir", "/s", "--endpoints", "on-demand"},
+      {"--node", "default/a", "--state-dir", "/s", "--endpoints-idle", "0s"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints", "lazy"},
       {"--node", "default/a", "--state-dir", "/s", "--app-ports", "0"},
   };

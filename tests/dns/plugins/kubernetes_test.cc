@@ -5,10 +5,10 @@
 
 #include <array>
 
-#include "dns/on_demand.h"
 #include "tests/conformance/records.h"
 #include "tests/dns/cluster.h"
 #include "tests/dns/question.h"
+#include "tests/dns/recording_on_demand.h"
 
 namespace portolan::dns {
 namespace {
@@ -45,7 +45,7 @@ class KubernetesZone : public testing::Test {
   Verdict Ask(std::string_view name, uint16_t type) {
     message_ = test::MakeQuery(name, type);
     EXPECT_EQ(wire::ParseQuery(message_, query_), wire::ParseOutcome::kQuery);
-    Kubernetes plugin(config_, {cluster_.holder(), name_servers_, on_demand_});
+    Kubernetes plugin(config_, {cluster_.holder(), name_servers_, on_demand_, used_services_});
     Exchange exchange(query_, SocketAddress(), Transport::kUdp, room_, pool_);
     const Verdict verdict = plugin.OnQuery(exchange);
     reply_.assign(exchange.reply().begin(), exchange.reply().end());
@@ -62,6 +62,7 @@ class KubernetesZone : public testing::Test {
   KubernetesConfig config_;
   std::vector<IpAddress> name_servers_;
   OnDemand* on_demand_ = nullptr;
+  UseFilter* used_services_ = nullptr;
   Bytes message_, reply_;
   wire::Query query_;
   std::array<uint8_t, 4096> room_;
@@ -460,19 +461,6 @@ TEST_F(KubernetesRecords, NoendpointsLeavesServicesAlone) {
   ExpectDenied("1.2.42.10.in-addr.arpa", 12);
 }
 
-TEST_F(KubernetesRecords, EndpointsThatAreNotHeldAreNotDeniedWhileTheyAreFetchedOnDemand) {
-  auto data = cluster_.holder().current();
-  data.endpoints_complete = false;
-  cluster_.Replace(data);
-  EXPECT_EQ(Ask("idle.default.svc.cluster.local", 1), Verdict::kNext);
-  EXPECT_EQ(Ask("x.backend.default.svc.cluster.local", 1), Verdict::kNext);
-  EXPECT_EQ(Ask("99.99.42.10.in-addr.arpa", 12), Verdict::kNext);
-  EXPECT_EQ(Ask("db.default.svc.cluster.local", 1), Verdict::kAnswered);
-  ExpectDenied("nosuch.default.svc.cluster.local", 1);
-  config_.endpoints = false;
-  ExpectDenied("idle.default.svc.cluster.local", 1);
-}
-
 TEST_F(KubernetesRecords, ServiceImportsHaveTheirNamesInTheirOwnZone) {
   config_.zones.push_back(*wire::Zone::Parse("clusterset.local"));
   config_.multicluster = {config_.zones.back()};
@@ -556,22 +544,14 @@ TEST_F(KubernetesPods, AVerifiedPodIsOneOfThatNamespaceWithThatAddress) {
 }
 
 TEST_F(KubernetesPods, AnAddressThatIsNotHeldIsWaitedForOrPassedOn) {
-  class Waiting : public OnDemand {
-   public:
-    Verdict WaitForAddress(const IpAddress& ip, Exchange&) override {
-      asked.push_back(ip);
-      return verdict;
-    }
-    Verdict verdict = Verdict::kPending;
-    std::vector<IpAddress> asked;
-  } waiting;
+  test::RecordingOnDemand waiting;
   on_demand_ = &waiting;
   EXPECT_EQ(Ask("10-42-0-9.default.pod.cluster.local", 1), Verdict::kPending);
-  EXPECT_THAT(waiting.asked, ElementsAre(test::Ip("10.42.0.9")));
+  EXPECT_THAT(waiting.awaited, ElementsAre("10.42.0.9"));
   waiting.verdict = Verdict::kNext;
   EXPECT_EQ(Ask("10-42-0-9.default.pod.cluster.local", 1), Verdict::kNext);
   EXPECT_EQ(Ask("10-42-0-7.default.pod.cluster.local", 1), Verdict::kAnswered);
-  EXPECT_EQ(waiting.asked.size(), 2u);
+  EXPECT_EQ(waiting.awaited.size(), 2u);
 }
 
 }  // namespace

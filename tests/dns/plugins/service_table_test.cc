@@ -50,7 +50,7 @@ class Table : public testing::Test {
   ServiceTable Put(const ServiceTable& from, const Service& service,
                    const EndpointRecords* endpoints = nullptr) {
     ServiceTable::Edit edit(from, ports_);
-    edit.Put(service, endpoints);
+    edit.Put(service, endpoints, true);
     return std::move(edit).Finish();
   }
 
@@ -102,15 +102,15 @@ TEST_F(Table, ThousandsComeAndGo) {
     ServiceTable::Edit edit(table, ports_);
     for (int i = 0; i < 20000; ++i) {
       edit.Put(Make("ns", "s" + std::to_string(i), {"10.0." + std::to_string(i / 256) + ".1"}),
-               nullptr);
+               nullptr, true);
     }
     table = std::move(edit).Finish();
   }
   const ServiceTable before = table;
   ServiceTable::Edit edit(table, ports_);
   for (int i = 0; i < 20000; i += 2) edit.Remove({"ns", "s" + std::to_string(i)});
-  edit.Put(Make("ns", "s1", {"10.8.8.8"}), nullptr);
-  edit.Put(Make("ns", "s1", {"10.9.9.9"}), nullptr);
+  edit.Put(Make("ns", "s1", {"10.8.8.8"}), nullptr, true);
+  edit.Put(Make("ns", "s1", {"10.9.9.9"}), nullptr, true);
   const ServiceTable after = std::move(edit).Finish();
   for (int i = 0; i < 20000; ++i) {
     const std::string name = "s" + std::to_string(i) + ".ns";

@@ -183,8 +183,9 @@ TEST_F(ZoneTransfers, OtherZonesAndOtherQuestionsGoOn) {
 }
 
 TEST_F(ZoneTransfers, AnIncompleteZoneIsNotListed) {
+  const Directory on_demand(Directory::Slices::kOfThoseAskedFor);
   auto data = cluster_.holder().current();
-  data.endpoints_complete = false;
+  data.snapshot = on_demand.snapshot();
   cluster_.Replace(data);
   ASSERT_EQ(Ask("cluster.local", kAxfr), Verdict::kAnswered);
   EXPECT_EQ(Rcode(), 5);

@@ -98,11 +98,11 @@ TEST_F(FeedAddresses, OverTheBoundTheOldestIsUnsubscribedFromAndForgotten) {
   ASSERT_TRUE(UntilSubscribedTo(1));
   server.Send(MakeResponse(kAddressType, {AddressResource("10.42.0.1", "a")}));
   ASSERT_TRUE(UntilHeld("10.42.0.1"));
-  for (size_t i = 0; i < AddressDemand::kMost; ++i) {
+  for (size_t i = 0; i < Feed::kMostAddresses; ++i) {
     Want("10.43." + std::to_string(i / 256) + "." + std::to_string(i % 256));
   }
   ASSERT_TRUE(Until([&] { return Held("10.42.0.1") == nullptr; }));
-  ASSERT_TRUE(UntilSubscribedTo(1 + AddressDemand::kMost));
+  ASSERT_TRUE(UntilSubscribedTo(1 + Feed::kMostAddresses));
   EXPECT_THAT(server.requests().back().resource_names_unsubscribe(), ElementsAre("10.42.0.1"));
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,14 @@ class RecordingDelegate : public FeedDelegate {
   void OnProxyConfigWithdrawn() override { corefile = "own"; }
   void OnFeedStatus(const FeedStatus& status) override { statuses.push_back(status); }
 
+  std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override {
+    std::vector<std::string> taken;
+    for (const std::string& service : services) {
+      if (used.contains(service)) taken.push_back(service);
+    }
+    return taken;
+  }
+
   bool WasEverInSync() const {
     for (const FeedStatus& status : statuses) {
       if (status.in_sync) return true;
@@ -43,6 +52,7 @@ class RecordingDelegate : public FeedDelegate {
   std::vector<FeedStatus> statuses;
   std::string corefile;
   int config_calls = 0;
+  std::set<std::string> used;
 };
 
 class FeedTest : public testing::Test {

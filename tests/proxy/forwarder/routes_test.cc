@@ -58,6 +58,8 @@ constexpr EndpointConditions kLeaving = {.ready = false, .serving = true, .termi
 
 class Routes : public testing::Test {
  protected:
+  explicit Routes(Directory::Slices slices = Directory::Slices::kOfAll) : directory_(slices) {}
+
   void Commit(EndpointsHeld held = EndpointsHeld::kAll) {
     table_ = builder_.Apply(directory_.Commit(), held);
   }
@@ -111,6 +113,56 @@ TEST_F(Routes, AClusterIpHasItsPortsAloneAnExternalAddressMayHaveOthers) {
   EXPECT_EQ(MatchOf("10.43.0.1:80", Protocol::kUdp), Match::kNoSuchPort);
   EXPECT_EQ(MatchOf("192.0.2.1:22"), Match::kNotAService);
   EXPECT_EQ(MatchOf("192.0.2.1:80"), Match::kNoEndpoints);
+}
+
+class RoutesOnDemand : public Routes {
+ protected:
+  RoutesOnDemand() : Routes(Directory::Slices::kOfThoseAskedFor) {}
+};
+
+TEST_F(RoutesOnDemand, EndpointsAreUnknownUntilTheyAreHeldOrItIsThatThereAreNone) {
+  Service service = MakeService("backend", {"10.43.0.1"});
+  service.extras = WithExternalIp("192.0.2.1");
+  directory_.Put(service);
+  Commit(EndpointsHeld::kSome);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kEndpointsUnknown);
+  EXPECT_EQ(MatchOf("192.0.2.1:80"), Match::kEndpointsUnknown);
+  EXPECT_EQ(MatchOf("10.43.0.1:81"), Match::kNoSuchPort);
+  directory_.PutNoSlices("default/backend");
+  Commit(EndpointsHeld::kSome);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kNoEndpoints);
+  EXPECT_EQ(MatchOf("192.0.2.1:80"), Match::kNoEndpoints);
+  directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1")}));
+  Commit(EndpointsHeld::kSome);
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.1:8080"));
+  directory_.ForgetSlices("default/backend");
+  Commit(EndpointsHeld::kSome);
+  EXPECT_EQ(MatchOf("10.43.0.1:80"), Match::kEndpointsUnknown);
+  EXPECT_EQ(MatchOf("192.0.2.1:80"), Match::kEndpointsUnknown);
+}
+
+TEST_F(Routes, AServiceIsInUseByConnectionsSinceTheLastLookOpenOnesAndAffinity) {
+  Service service = MakeService("backend", {"10.43.0.1"});
+  service.session_affinity = SessionAffinity::kClientIp;
+  directory_.Put(service);
+  directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1")}));
+  Commit();
+  const RouteTarget& target = *(*table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route)->target;
+  const absl::Duration now = absl::Hours(10);
+  EXPECT_FALSE(table_->TakeUse(service, now));
+  ASSERT_TRUE(target.Enter(0));
+  EXPECT_TRUE(table_->TakeUse(service, now));
+  EXPECT_TRUE(table_->TakeUse(service, now)) << "it is open";
+  target.Leave();
+  EXPECT_FALSE(table_->TakeUse(service, now));
+  ASSERT_TRUE(target.Enter(0));
+  target.Leave();
+  EXPECT_TRUE(table_->TakeUse(service, now)) << "it was, since the last look";
+
+  Affinity& kept = target.shared->affinity[0];
+  ASSERT_TRUE(kept.Keep(kept.Look(now, absl::Hours(3)), 1, now));
+  EXPECT_TRUE(table_->TakeUse(service, now + absl::Hours(2)));
+  EXPECT_FALSE(table_->TakeUse(service, now + absl::Hours(4)));
 }
 
 TEST_F(Routes, EndpointsAreUnknownUntilTheControlPlaneHasSaidAll) {
