@@ -195,6 +195,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
       loop_.Post([this, service] { feed_->WantEndpoints(std::string(service.view())); });
     };
     options.forwarder.want_endpoints = options.want_endpoints;
+    options.udp.want_endpoints = options.want_endpoints;
     options.used_services = &used_services_;
   }
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;

@@ -48,6 +48,7 @@ void Worker::SetFeedAnswering(bool answering) {
   loop_.Post([this, answering] {
     on_demand_->SetAnswering(answering);
     forwarder_->SetFeedAnswering(answering);
+    if (udp_ != nullptr) udp_->SetFeedAnswering(answering);
   });
 }
 

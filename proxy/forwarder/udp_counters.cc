@@ -20,6 +20,9 @@ constexpr std::string_view kAnswers = "portolan_forwarder_udp_answers_total";
 constexpr std::string_view kAnswersHelp = "Datagrams from endpoints by what became of them.";
 constexpr std::string_view kEnded = "portolan_forwarder_udp_flows_ended_total";
 constexpr std::string_view kEndedHelp = "Flows by how they ended.";
+constexpr std::string_view kWaits = "portolan_forwarder_udp_endpoint_waits_total";
+constexpr std::string_view kWaitsHelp =
+    "Flows whose Service's endpoints were not held, by outcome.";
 constexpr std::string_view kBytes = "portolan_forwarder_udp_bytes_total";
 constexpr std::string_view kBytesHelp = "Bytes carried; up is from client to endpoint.";
 
@@ -36,6 +39,7 @@ constexpr Sample kSamples[] = {
     {kDatagrams, kDatagramsHelp, "outcome", "no_descriptor", &UdpCounters::no_descriptor},
     {kDatagrams, kDatagramsHelp, "outcome", "unreachable", &UdpCounters::unreachable},
     {kDatagrams, kDatagramsHelp, "outcome", "buffer_full", &UdpCounters::buffer_full},
+    {kDatagrams, kDatagramsHelp, "outcome", "await_dropped", &UdpCounters::await_dropped},
     {kAnswers, kAnswersHelp, "outcome", "delivered", &UdpCounters::answered},
     {kAnswers, kAnswersHelp, "outcome", "truncated", &UdpCounters::answer_truncated},
     {kAnswers, kAnswersHelp, "outcome", "too_large", &UdpCounters::answer_too_large},
@@ -46,6 +50,12 @@ constexpr Sample kSamples[] = {
     {kEnded, kEndedHelp, "how", "refused", &UdpCounters::refused_ended},
     {kEnded, kEndedHelp, "how", "rerouted", &UdpCounters::rerouted},
     {kEnded, kEndedHelp, "how", "cut", &UdpCounters::cut},
+    {kWaits, kWaitsHelp, "outcome", "held", &UdpCounters::wait_held},
+    {kWaits, kWaitsHelp, "outcome", "timed_out", &UdpCounters::wait_timed_out},
+    {kWaits, kWaitsHelp, "outcome", "connection_lost", &UdpCounters::wait_lost},
+    {kWaits, kWaitsHelp, "outcome", "ended", &UdpCounters::wait_ended},
+    {kWaits, kWaitsHelp, "outcome", "not_answering", &UdpCounters::wait_not_answering},
+    {kWaits, kWaitsHelp, "outcome", "no_place", &UdpCounters::wait_no_place},
     {kBytes, kBytesHelp, "direction", "up", &UdpCounters::bytes_up},
     {kBytes, kBytesHelp, "direction", "down", &UdpCounters::bytes_down},
     {"portolan_forwarder_udp_flows_opened_total", "Flows begun.", "", "", &UdpCounters::opened},

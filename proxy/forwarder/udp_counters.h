@@ -25,6 +25,7 @@ struct UdpCounters {
   Counter no_descriptor;       // no socket to be had
   Counter unreachable;         // refused, or no way there
   Counter buffer_full;         // of the socket to the endpoint
+  Counter await_dropped;       // more than are kept while endpoints are waited for
 
   // Outcomes of answers. The first was sent to the client, the others dropped.
   Counter answered;
@@ -39,6 +40,14 @@ struct UdpCounters {
   Counter refused_ended;  // the endpoint had refused; the next datagram began a new one
   Counter rerouted;       // the endpoint or the Service went away; so here
   Counter cut;            // the forwarder ended
+
+  // Flows to a Service whose endpoints were not held, by what became of waiting for them.
+  Counter wait_held;  // they came
+  Counter wait_timed_out;
+  Counter wait_lost;           // the control plane stopped answering
+  Counter wait_ended;          // the forwarder ended
+  Counter wait_not_answering;  // not waited, since the control plane does not answer
+  Counter wait_no_place;       // not waited, since as many wait as may
 
   Counter refused;            // ICMP errors from endpoints and dialled addresses
   Counter rejected;           // ICMP errors sent to clients

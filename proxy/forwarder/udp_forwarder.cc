@@ -73,6 +73,7 @@ UdpForwarder::UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOpti
       options_(options),
       parts_(parts),
       sweep_(loop.AddTimer([this] { Sweep(); })),
+      await_timer_(loop.AddTimer([this] { OnAwaitedLongEnough(); })),
       answers_v4_(std::move(sockets.answers_v4)),
       answers_v6_(std::move(sockets.answers_v6)) {
   for (UdpSockets::Listener& listener : sockets.listeners) {
@@ -85,12 +86,17 @@ UdpForwarder::UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOpti
 }
 
 UdpForwarder::~UdpForwarder() {
+  for (const KeptDatagrams::Flow& flow : kept_.flows()) {
+    counters_->wait_ended.Add();
+    counters_->await_dropped.Add(flow.count);
+  }
   while (UdpFlow* flow = flows_.Oldest()) End(*flow, kCut);
 }
 
 void UdpForwarder::SetRoutes(std::shared_ptr<const RouteTable> routes) {
   routes_ = std::move(routes);
   ++routes_version_;
+  ReviewAwaiting();
 }
 
 void UdpForwarder::TakeFrom(Listening& listening) {
@@ -139,6 +145,7 @@ void UdpForwarder::SendRun(const UdpFlowKey& key, size_t begin, size_t end) {
   bool refused = false;
   while (begin < end) {
     const Opened opened = FlowFor(key);
+    if (opened.awaits) return Keep(key, begin, end);
     UdpFlow* flow = opened.flow;
     if (flow == nullptr) {
       Reject(key);
@@ -192,7 +199,7 @@ bool UdpForwarder::IsCurrent(UdpFlow& flow) const {
 }
 
 UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
-                                        std::span<const SocketAddress> refused) {
+                                        std::span<const SocketAddress> refused, Unheld unheld) {
   using Match = RouteTable::Match;
   const RouteTable::Lookup found = routes_->Find(key.dialled, Protocol::kUdp);
   const CountedService& service = ServiceOf(found, key.dialled);
@@ -202,6 +209,10 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
   if (found.match == Match::kNoSuchPort) return drop(kNoPort);
   if (found.match == Match::kNoEndpoints) return drop(kNoEndpoints);
   if (found.match == Match::kNoLocalEndpoints) return drop(kNoLocalEndpoints);
+  if (found.match == Match::kEndpointsUnknown && unheld == Unheld::kAwait &&
+      MayAwait(key, *found.service)) {
+    return {.awaits = true};
+  }
   if (found.route != nullptr) {
     const Route& route = **found.route;
     if (!route.target->Enter(route.policy.max_connections)) return drop(kOverLimit);

@@ -9,7 +9,8 @@
 //   that it may use), or with as many flows
 //   as it is to have
 //   a ClusterIP on a port it has not         rejected
-//   a Service whose endpoints are not known  passed through to the dialled address
+//   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
+//                                            the dialled address
 //   any other address                        passed through
 //   the forwarder's own listener             dropped
 //
@@ -21,12 +22,14 @@
 // (ICMP), or when the Service came, went or changed hands: a flow of the same key begins. It ends
 // when it was idle for long enough, or makes room as the oldest one.
 //
-// Nothing is queued: what the kernel does not take at once is dropped, as UDP may be. Every method
-// is called on the thread of the loop, or before it runs.
+// Nothing is queued but the first datagrams of flows that wait for endpoints (kept_datagrams.h),
+// for a second at most: what the kernel does not take at once is dropped, as UDP may be. Every
+// method is called on the thread of the loop, or before it runs.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -35,9 +38,12 @@
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/ip.h"
+#include "directory/service_key.h"
 #include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/datagram_batch.h"
 #include "proxy/forwarder/forwarder.h"
+#include "proxy/forwarder/kept_datagrams.h"
+#include "proxy/forwarder/recent_keys.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/forwarder/udp_counters.h"
 #include "proxy/forwarder/udp_flows.h"
@@ -51,6 +57,9 @@ struct UdpForwarderOptions {
   // connection tracker has them (nf_conntrack_udp_timeout, nf_conntrack_udp_timeout_stream).
   absl::Duration timeout = absl::Seconds(30);
   absl::Duration stream_timeout = absl::Seconds(120);
+  // As in ForwarderOptions.
+  std::function<void(const ServiceKey&)> want_endpoints = nullptr;
+  absl::Duration endpoints_timeout = absl::Seconds(1);
 };
 
 class UdpForwarder {
@@ -63,6 +72,8 @@ class UdpForwarder {
   UdpForwarder& operator=(const UdpForwarder&) = delete;
 
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
+  // Whether the control plane answers: false at first, and then nobody waits for endpoints.
+  void SetFeedAnswering(bool answering);
 
   // At most `max` flows, as lines of /connections.
   std::vector<ConnectionInfo> Flows(size_t max) const;
@@ -105,6 +116,7 @@ class UdpForwarder {
   struct Opened {
     UdpFlow* flow = nullptr;
     const Drop* dropped = nullptr;
+    bool awaits = false;                      // endpoints; neither opened nor dropped
     const CountedService* service = nullptr;  // of what is dropped
   };
 
@@ -115,7 +127,10 @@ class UdpForwarder {
 
   Opened FlowFor(const UdpFlowKey& key);
   bool IsCurrent(UdpFlow& flow) const;
-  Opened Open(const UdpFlowKey& key, std::span<const SocketAddress> refused);
+  // What becomes of a flow whose Service's endpoints are not held.
+  enum class Unheld { kAwait, kPassThrough };
+  Opened Open(const UdpFlowKey& key, std::span<const SocketAddress> refused,
+              Unheld unheld = Unheld::kAwait);
   void ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
                       const std::shared_ptr<const Route>& route);
   const Drop* Connect(UdpFlow& flow);
@@ -130,6 +145,14 @@ class UdpForwarder {
   size_t Answer(UdpFlow& flow, size_t begin);
 
   void Sweep();
+
+  // Flows that wait for endpoints: udp_awaiting.cc.
+  bool MayAwait(const UdpFlowKey& key, const ObjectName& service);
+  void Keep(const UdpFlowKey& key, size_t begin, size_t end);
+  void GoOn(const UdpFlowKey& key, Unheld unheld, Counter& outcome);
+  void SendKept(UdpFlow& flow, std::span<const std::byte> payload);
+  void ReviewAwaiting();
+  void OnAwaitedLongEnough();
 
   // What is counted and logged by name: udp_accounts.cc.
   const CountedService& ServiceOf(const RouteTable::Lookup& found, const SocketAddress& dialled);
@@ -150,6 +173,11 @@ class UdpForwarder {
   uint64_t routes_version_ = 0;
   UdpFlows flows_;
   EventLoop::Timer sweep_;  // runs while there are flows
+
+  KeptDatagrams kept_;
+  RecentKeys<ServiceKey> asked_endpoints_;
+  bool answering_ = false;
+  EventLoop::Timer await_timer_;  // runs while any are kept
 
   const Fd& RawFor(const SocketAddress& dialled) const {
     return dialled.ip.is_v4() ? answers_v4_ : answers_v6_;

@@ -101,8 +101,8 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
     }
     SetRoutes();
   }
-  void SetRoutes() {
-    auto table = builder_.Apply(directory_.Commit(), EndpointsHeld::kAll);
+  void SetRoutes(EndpointsHeld held = EndpointsHeld::kAll) {
+    auto table = builder_.Apply(directory_.Commit(), held);
     OnLoop([&] { forwarder_->SetRoutes(table); });
   }
 
