@@ -69,6 +69,13 @@ json EndpointJson(const Endpoint& endpoint) {
   return out;
 }
 
+json EndpointCountsJson(const Snapshot& snapshot, const std::string& service_key) {
+  if (!snapshot.KnowsSlices(service_key)) return nullptr;
+  const EndpointCounts counts = CountEndpoints(snapshot.FindSlices(service_key));
+  return {
+      {"ready", counts.ready}, {"serving", counts.serving}, {"terminating", counts.terminating}};
+}
+
 bool Matches(const Service& service, const std::string& search, std::string_view cluster_domain) {
   if (search.empty()) return true;
   if (DnsName(service.name, cluster_domain).find(search) != std::string::npos) return true;
@@ -146,7 +153,6 @@ ServicePage ListServices(const Snapshot& snapshot, const ServiceQuery& query,
 
 json ServiceJson(const Snapshot& snapshot, const Service& service,
                  std::string_view cluster_domain) {
-  const EndpointCounts counts = CountEndpoints(snapshot.FindSlices(service.name.ToString()));
   json out = {{"namespace", service.name.ns},
               {"name", service.name.name},
               {"dnsName", DnsName(service.name, cluster_domain)},
@@ -154,10 +160,7 @@ json ServiceJson(const Snapshot& snapshot, const Service& service,
               {"headless", service.headless},
               {"clusterIPs", AddressesJson(service.cluster_ips)},
               {"ports", PortsJson(service.ports)},
-              {"endpoints",
-               {{"ready", counts.ready},
-                {"serving", counts.serving},
-                {"terminating", counts.terminating}}}};
+              {"endpoints", EndpointCountsJson(snapshot, service.name.ToString())}};
   if (!service.extras->external_name.empty()) out["externalName"] = service.extras->external_name;
   return out;
 }
@@ -183,7 +186,9 @@ json ServiceDetailJson(const Snapshot& snapshot, const Service& service,
   out["labels"] = std::move(labels);
   out["resourceVersion"] = std::string(service.origin.resource_version);
   out["arrived"] = TimeJson(service.origin.arrived);
-  out["endpointSlices"] = SlicesJson(snapshot.FindSlices(service.name.ToString()));
+  const std::string key = service.name.ToString();
+  out["endpointSlices"] = nullptr;
+  if (snapshot.KnowsSlices(key)) out["endpointSlices"] = SlicesJson(snapshot.FindSlices(key));
   return out;
 }
 

@@ -3,7 +3,8 @@
 //
 // Any thread. Field names follow the Kubernetes API where it has one for the same thing; counts of
 // endpoints are of pods (or addresses, where there is no pod), so that a dual-stack Service or an
-// endpoint that is moving between slices counts once.
+// endpoint that is moving between slices counts once. Endpoints that the snapshot does not hold are
+// null, not none.
 #pragma once
 
 #include <cstddef>

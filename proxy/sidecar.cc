@@ -398,6 +398,10 @@ Readiness Sidecar::Ready() {
 
 std::shared_ptr<const Snapshot> Sidecar::snapshot() { return snapshot_; }
 
+bool Sidecar::WantsEndpoints(const std::string& service_key) {
+  return feed_->is_wanted(service_key);
+}
+
 nlohmann::json Sidecar::ConfigDump() {
   const FeedStatus status = feed_->status();
   nlohmann::json types = nlohmann::json::array();
@@ -420,7 +424,9 @@ nlohmann::json Sidecar::ConfigDump() {
                   {"stateFault", status.state_fault},
                   {"types", types}};
   dump["directory"] = {{"generation", snapshot_->generation()},
-                       {"services", snapshot_->service_count()}};
+                       {"services", snapshot_->service_count()},
+                       {"endpoints", settings_.endpoints},
+                       {"servicesWithEndpointsHeld", snapshot_->slice_set_count()}};
   return dump;
 }
 

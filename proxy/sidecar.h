@@ -65,6 +65,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   Readiness Ready() override;
   bool Healthy() override { return !drain_until_.has_value(); }
   std::shared_ptr<const Snapshot> snapshot() override;
+  bool WantsEndpoints(const std::string& service_key) override;
   nlohmann::json ConfigDump() override;
   void Connections(std::function<void(nlohmann::json)> done) override;
   absl::Status SetLogLevel(std::string level) override;

@@ -174,6 +174,11 @@ http::Response Admin::ListNames(const http::Request& request, Listing listing) {
     names.push_back(listing == Listing::kNames
                         ? ServiceJson(*snapshot, *service, cluster_domain_)
                         : ServiceDetailJson(*snapshot, *service, cluster_domain_));
+    if (snapshot->holds_all_slices()) continue;
+    const std::string key = service->name.ToString();
+    names.back()["endpointsState"] = snapshot->KnowsSlices(key)    ? "held"
+                                     : source_.WantsEndpoints(key) ? "asked for"
+                                                                   : "not held";
   }
   return http::JsonResponse(200,
                             {{"generation", snapshot->generation()},

@@ -10,7 +10,10 @@
 //   GET  /stats             x           the same numbers as "name{labels}: value"
 //   GET  /config_dump       x           JSON
 //   GET  /names             x           ?namespace= &search= &limit=; JSON as the API's
-//   GET  /endpoints         x           as /names, with the slices of each
+//   GET  /endpoints         x           as /names, with the slices of each. Where endpoints are had
+//   on
+//                                       demand both say for each Service whether they are held,
+//                                       asked for and awaited, or not held
 //   GET  /connections       x           JSON, collected from the workers
 //   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
@@ -50,6 +53,8 @@ class AdminSource {
   virtual bool Healthy() = 0;
   // Never null.
   virtual std::shared_ptr<const Snapshot> snapshot() = 0;
+  // Whether the endpoints of a Service ("namespace/name") are asked for, held or not yet.
+  virtual bool WantsEndpoints(const std::string& service_key) = 0;
   virtual nlohmann::json ConfigDump() = 0;
   // Calls `done` once, on the main loop, when the workers have answered.
   virtual void Connections(std::function<void(nlohmann::json)> done) = 0;

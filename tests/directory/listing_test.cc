@@ -63,6 +63,20 @@ TEST(Listing, PagesJoinUpWithoutGapOrRepeat) {
   }
 }
 
+TEST(Listing, EndpointsThatAreNotHeldAreNullAndNotNone) {
+  Directory directory(Directory::Slices::kOfThoseAskedFor);
+  Service service;
+  service.name = {"default", "backend"};
+  directory.Put(service);
+  const auto unheld = directory.Commit().snapshot;
+  EXPECT_EQ(ServiceJson(*unheld, service, kZone)["endpoints"], nullptr);
+  EXPECT_EQ(ServiceDetailJson(*unheld, service, kZone)["endpointSlices"], nullptr);
+  directory.PutNoSlices("default/backend");
+  const auto none = directory.Commit().snapshot;
+  EXPECT_EQ(ServiceJson(*none, service, kZone)["endpoints"]["ready"], 0);
+  EXPECT_EQ(ServiceDetailJson(*none, service, kZone)["endpointSlices"], nlohmann::json::array());
+}
+
 TEST(Listing, DetailShowsEachSlice) {
   const auto snapshot = SmallCluster();
   const auto json = ServiceDetailJson(*snapshot, *snapshot->FindService("default/backend"), kZone);

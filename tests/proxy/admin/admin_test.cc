@@ -24,6 +24,7 @@ struct FakeSource : AdminSource {
   Readiness Ready() override { return readiness; }
   bool Healthy() override { return !drained; }
   std::shared_ptr<const Snapshot> snapshot() override { return cluster; }
+  bool WantsEndpoints(const std::string& service) override { return service == "default/asked"; }
   json ConfigDump() override { return {{"corefile", ".:53 {}\xff"}}; }
   void Connections(std::function<void(json)> done) override {
     loop->Post([done = std::move(done)] { done({{"connections", json::array()}}); });
@@ -128,6 +129,26 @@ TEST_F(AdminTest, NamesAndEndpointsAreBounded) {
   EXPECT_EQ(endpoints["endpoints"].size(), 1u);
   EXPECT_EQ(endpoints["endpoints"][0]["endpointSlices"].size(), 2u);
   EXPECT_THAT(Get("/names?limit=5001"), StartsWith("HTTP/1.1 400 "));
+}
+
+TEST_F(AdminTest, EndpointsOnDemandAreSaidToBeHeldAskedForOrNotHeld) {
+  Directory directory(Directory::Slices::kOfThoseAskedFor);
+  for (const char* name : {"asked", "held", "other"}) {
+    Service service;
+    service.name = {"default", name};
+    directory.Put(service);
+  }
+  directory.PutNoSlices("default/held");
+  source.cluster = directory.Commit().snapshot;
+  for (const char* page : {"names", "endpoints"}) {
+    const json listed = json::parse(BodyOf(Get(std::string("/") + page)))[page];
+    ASSERT_EQ(listed.size(), 3u);
+    EXPECT_EQ(listed[0]["endpointsState"], "asked for");
+    EXPECT_EQ(listed[0]["endpoints"], nullptr);
+    EXPECT_EQ(listed[1]["endpointsState"], "held");
+    EXPECT_EQ(listed[1]["endpoints"]["ready"], 0);
+    EXPECT_EQ(listed[2]["endpointsState"], "not held");
+  }
 }
 
 TEST_F(AdminTest, ConnectionsAreCollectedBeforeTheAnswer) {
