@@ -69,7 +69,7 @@ class ControlPlane {
 
  private:
   absl::Status MakeSource() {
-    const auto on_change = [this] { OnChange(); };
+    const auto on_change = [this](absl::Time since) { OnChange(since); };
     if (!settings_.from_kubernetes()) {
       source_ = std::make_unique<FilesSource>(
           loop_, FilesSource::Options{.folder = settings_.source_path()}, directory_, on_change);
@@ -84,8 +84,8 @@ class ControlPlane {
     return absl::OkStatus();
   }
 
-  void OnChange() {
-    Publish(cache_.Update(directory_.Commit()));
+  void OnChange(absl::Time since) {
+    Publish(cache_.Update(directory_.Commit(), since));
     // Within Start the source is not asked yet.
     if (server_ != nullptr || !started_ || !source_->missing().empty()) return;
     fault_ = StartServer();

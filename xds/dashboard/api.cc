@@ -70,6 +70,8 @@ json TypeJson(const TypeStatus& status) {
       {"acknowledgedGeneration", status.acknowledged_generation},
       {"lastSent", TimeJson(status.last_sent)},
       {"lastAcknowledged", TimeJson(status.last_acknowledged)},
+      {"lagMs", absl::ToInt64Milliseconds(status.lag)},
+      {"lastPropagationMs", absl::ToDoubleMilliseconds(status.last_propagation)},
       {"nacks", status.nacks}};
   if (!status.last_nack.empty()) out["lastNack"] = status.last_nack;
   return out;

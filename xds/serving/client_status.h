@@ -19,6 +19,10 @@ struct TypeStatus {
   uint64_t acknowledged_generation = 0;
   absl::Time last_sent;
   absl::Time last_acknowledged;
+  // How old the oldest change is that the client has not acknowledged; zero: it has all.
+  absl::Duration lag;
+  // From the arrival of the change that it acknowledged last until it did. Zero: none yet.
+  absl::Duration last_propagation;
   uint64_t nacks = 0;
   // error_detail.message of the last NACK; empty once a complete update was acknowledged after it.
   std::string last_nack;

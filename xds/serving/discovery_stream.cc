@@ -23,11 +23,10 @@ void DiscoveryStream::Start() {
   StartRead(&read_);
 }
 
-void DiscoveryStream::OnPublish(const std::shared_ptr<const ResourceSet>& set,
-                                const ChangedResources& changed) {
+void DiscoveryStream::OnPublish(const ResourceCache::Published& published) {
   state_.With([&](auto& state) {
     if (state.finished) return;
-    state.session->OnPublish(set, changed);
+    state.session->OnPublish(published);
     if (state.writing_since.has_value() && !state.done &&
         absl::Now() - *state.writing_since > kStalledAfter) {
       ++counts_.stalled_streams;

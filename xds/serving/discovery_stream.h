@@ -46,7 +46,7 @@ class DiscoveryStream : public grpc::ServerGenericBidiReactor {
   void Start();
 
   // Any thread.
-  void OnPublish(const std::shared_ptr<const ResourceSet>& set, const ChangedResources& changed);
+  void OnPublish(const ResourceCache::Published& published);
   void End(grpc::Status status);
   ClientStatus Status() const;
 

@@ -95,7 +95,8 @@ ResourceCache::ResourceCache(std::string_view cluster_domain)
 }
 ResourceCache::~ResourceCache() = default;
 
-ResourceCache::Published ResourceCache::Update(const Directory::Committed& committed) {
+ResourceCache::Published ResourceCache::Update(const Directory::Committed& committed,
+                                               absl::Time since) {
   Edit edit(*current_);
   const Snapshot& snapshot = *committed.snapshot;
   UpdateNamespaces(committed, edit);
@@ -110,7 +111,7 @@ ResourceCache::Published ResourceCache::Update(const Directory::Committed& commi
   edit.addresses =
       edit.addresses.Next(committed, &edit.changed[static_cast<size_t>(ResourceType::kAddress)]);
   envoy_->Follow(*current_->snapshot_, committed, edit.changed);
-  return Publish(std::move(edit), committed.snapshot);
+  return Publish(std::move(edit), committed.snapshot, since);
 }
 
 void ResourceCache::UpdateNamespaces(const Directory::Committed& committed, Edit& edit) {
@@ -232,11 +233,11 @@ void ResourceCache::UpdateServiceImport(const Snapshot& snapshot, const std::str
 ResourceCache::Published ResourceCache::SetCorefile(std::string_view corefile) {
   Edit edit(*current_);
   edit.Set(ResourceType::kProxyConfig, EncodeProxyConfig("default", corefile));
-  return Publish(std::move(edit), current_->snapshot_);
+  return Publish(std::move(edit), current_->snapshot_, absl::Now());
 }
 
-ResourceCache::Published ResourceCache::Publish(Edit edit,
-                                                std::shared_ptr<const Snapshot> snapshot) {
+ResourceCache::Published ResourceCache::Publish(Edit edit, std::shared_ptr<const Snapshot> snapshot,
+                                                absl::Time since) {
   auto next = std::make_shared<ResourceSet>(*current_);
   next->snapshot_ = std::move(snapshot);
   for (size_t i = 0; i < kResourceTypes; ++i) {
@@ -249,7 +250,7 @@ ResourceCache::Published ResourceCache::Publish(Edit edit,
   next->addresses_ = std::move(edit.addresses);
   next->exports_ = std::move(edit.exports).Finish();
   current_ = std::move(next);
-  return {current_, std::move(edit.changed)};
+  return {current_, std::move(edit.changed), since};
 }
 
 }  // namespace portolan::xds

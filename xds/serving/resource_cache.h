@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
@@ -85,13 +87,15 @@ class ResourceCache {
   struct Published {
     std::shared_ptr<const ResourceSet> set;
     ChangedResources changed;
+    absl::Time since;  // when the first of the events behind it arrived
   };
 
   // `cluster_domain` is in the names of the standard types.
   explicit ResourceCache(std::string_view cluster_domain = "cluster.local");
   ~ResourceCache();
 
-  Published Update(const Directory::Committed& committed);
+  // `since`: when the first of the events behind it arrived.
+  Published Update(const Directory::Committed& committed, absl::Time since = absl::Now());
   // The ProxyConfig named "default".
   Published SetCorefile(std::string_view corefile);
 
@@ -111,7 +115,7 @@ class ResourceCache {
   void UpdateService(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateEndpoints(const Snapshot& snapshot, const std::string& key, Edit& edit);
   void UpdateServiceImport(const Snapshot& snapshot, const std::string& key, Edit& edit);
-  Published Publish(Edit edit, std::shared_ptr<const Snapshot> snapshot);
+  Published Publish(Edit edit, std::shared_ptr<const Snapshot> snapshot, absl::Time since);
 
   const std::shared_ptr<EnvoyCache> envoy_;
   std::shared_ptr<const ResourceSet> current_;

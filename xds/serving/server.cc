@@ -92,7 +92,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
       shared.set = published.set;
       return ListOf(shared);
     });
-    for (const auto& stream : streams) stream->OnPublish(published.set, published.changed);
+    for (const auto& stream : streams) stream->OnPublish(published);
   }
 
   std::vector<std::shared_ptr<DiscoveryStream>> Streams() const {
@@ -100,6 +100,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
   }
 
   const ServingCounts& counts() const { return counts_; }
+  const PropagationTimes& times() const { return times_; }
 
   grpc::ServerGenericBidiReactor* CreateReactor(
       grpc::GenericCallbackServerContext* context) override {
@@ -107,8 +108,12 @@ class Server::Implementation : public grpc::CallbackGenericService {
     if (method == nullptr) return CallbackGenericService::CreateReactor(context);
     auto stream = shared_.With([&](Shared& shared) {
       auto made = std::make_shared<DiscoveryStream>(
-          context, MakeSession(*method, {shared.set, context->peer(), identifier_}), counts_,
-          [this](DiscoveryStream* done) { Forget(done); });
+          context,
+          MakeSession(*method, {.set = shared.set,
+                                .peer = context->peer(),
+                                .identifier = identifier_,
+                                .times = &times_}),
+          counts_, [this](DiscoveryStream* done) { Forget(done); });
       shared.streams.emplace(made.get(), made);
       return made;
     });
@@ -147,6 +152,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
 
   const std::string identifier_;
   ServingCounts counts_;
+  PropagationTimes times_;
   Guarded<Shared> shared_;
   std::vector<SocketAddress> listening_;
   std::optional<ServerIdentity> identity_;  // outlives server_
@@ -194,6 +200,7 @@ void Server::AddMetrics(MetricFamilies& families) const {
   add("portolan_xds_response_bytes_total", "Bytes of the responses sent.", counts.response_bytes);
   add("portolan_xds_stalled_streams_total",
       "Streams ended because their client took no response for a minute.", counts.stalled_streams);
+  implementation_->times().AddMetrics(families);
   AddGaugeSample(families, "portolan_xds_clients", "Discovery streams open now.", {},
                  static_cast<double>(implementation_->Streams().size()));
 }

@@ -40,6 +40,7 @@ Session::Session(Options options, size_t most_unanswered)
     : set_(std::move(options.set)),
       identifier_(std::move(options.identifier)),
       only_(options.only),
+      times_(options.times),
       most_unanswered_(most_unanswered) {
   client_.peer = std::move(options.peer);
   client_.connected = absl::Now();
@@ -103,13 +104,20 @@ void Session::TakeAnswer(const std::string& nonce, Subscription& sub) {
   const auto answered = std::find_if(sub.unanswered.begin(), sub.unanswered.end(),
                                      [&](const Sent& sent) { return sent.nonce == nonce; });
   if (answered == sub.unanswered.end()) return;
-  const Sent sent = *answered;
+  Sent sent = *answered;
+  // With it those before are answered.
+  for (auto before = sub.unanswered.begin(); before != answered; ++before) {
+    sent.since = std::min(sent.since, before->since);
+  }
   sub.unanswered.erase(sub.unanswered.begin(), answered + 1);
   if (!sent.completes) return;
   if (!std::exchange(sub.refused, false)) {
     sub.status.acknowledged_generation = sent.generation;
     sub.status.last_acknowledged = absl::Now();
     sub.status.last_nack.clear();
+    if (sent.since == absl::InfiniteFuture()) return;
+    sub.status.last_propagation = sub.status.last_acknowledged - sent.since;
+    Observe(sub, PropagationTimes::Stage::kAcknowledged, sub.status.last_propagation);
   }
 }
 
@@ -134,12 +142,14 @@ ResourcePtr Session::Find(const Subscription& sub, std::string_view name) const 
   return sub.type.has_value() ? set_->Find(*sub.type, name, viewer_) : nullptr;
 }
 
-void Session::OnPublish(std::shared_ptr<const ResourceSet> set, const ChangedResources& changed) {
-  set_ = std::move(set);
+void Session::OnPublish(const ResourceCache::Published& published) {
+  set_ = published.set;
   for (auto& [key, sub] : subscriptions_) {
     if (!sub.type.has_value()) continue;
-    for (const std::string& name : changed[static_cast<size_t>(*sub.type)]) {
-      if (Covers(sub, name)) OnChanged(name, sub);
+    for (const std::string& name : published.changed[static_cast<size_t>(*sub.type)]) {
+      if (!Covers(sub, name)) continue;
+      OnChanged(name, sub);
+      sub.owed_since = std::min(sub.owed_since, published.since);
     }
   }
 }
@@ -156,10 +166,22 @@ std::optional<grpc::ByteBuffer> Session::NextResponse() {
 
 std::string Session::NextNonce(Subscription& sub, bool completes) {
   sub.last_nonce = fmt::format("{}", ++last_nonce_);
-  sub.unanswered.push_back({sub.last_nonce, set_->generation(), completes});
+  Sent& sent = sub.unanswered.emplace_back();
+  sent.nonce = sub.last_nonce;
+  sent.generation = set_->generation();
+  sent.completes = completes;
   sub.status.last_sent = absl::Now();
-  if (completes) sub.status.sent_generation = set_->generation();
+  if (!completes) return sub.last_nonce;
+  sub.status.sent_generation = set_->generation();
+  sent.since = std::exchange(sub.owed_since, absl::InfiniteFuture());
+  if (sent.since != absl::InfiniteFuture()) {
+    Observe(sub, PropagationTimes::Stage::kSent, sub.status.last_sent - sent.since);
+  }
   return sub.last_nonce;
+}
+
+void Session::Observe(const Subscription& sub, PropagationTimes::Stage stage, absl::Duration took) {
+  if (times_ != nullptr && sub.type.has_value()) times_->Observe(*sub.type, stage, took);
 }
 
 ClientStatus Session::Status() const {
@@ -169,6 +191,9 @@ ClientStatus Session::Status() const {
     type.type_url = sub.type_url;
     type.wildcard = sub.wildcard;
     type.subscribed_names = sub.names.size();
+    absl::Time since = sub.owed_since;
+    for (const Sent& sent : sub.unanswered) since = std::min(since, sent.since);
+    type.lag = std::max(absl::ZeroDuration(), absl::Now() - since);
     status.types.push_back(std::move(type));
   }
   return status;

@@ -26,6 +26,7 @@
 #include "common/string_map.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "xds/serving/client_status.h"
+#include "xds/serving/propagation.h"
 #include "xds/serving/resource_cache.h"
 
 namespace portolan::xds {
@@ -47,6 +48,8 @@ class Session {
     // Of a stream that carries one type alone, where requests may leave the type out. Nothing: an
     // aggregated stream.
     std::optional<ResourceType> only = std::nullopt;
+    // Told how long changes take. Null: nobody is. Outlives the session.
+    PropagationTimes* times = nullptr;
   };
 
   // A NACK.
@@ -64,7 +67,7 @@ class Session {
   // Of the last request, if it was one.
   const std::optional<Refusal>& refusal() const { return refusal_; }
 
-  void OnPublish(std::shared_ptr<const ResourceSet> set, const ChangedResources& changed);
+  void OnPublish(const ResourceCache::Published& published);
 
   // The next response, serialized; nothing when the client has all it asked for, or all that it
   // takes for now. Types come in the order of ResourceType.
@@ -78,6 +81,8 @@ class Session {
     std::string nonce;
     uint64_t generation = 0;
     bool completes = false;
+    // When the first event that it tells of arrived; infinite if it tells of none.
+    absl::Time since = absl::InfiniteFuture();
   };
   struct Subscription {
     std::string type_url;
@@ -94,6 +99,7 @@ class Session {
     absl::btree_set<std::string> pending;  // to be looked up, and sent or listed as removed
     absl::btree_set<std::string> removed;  // delta: sent once nothing else is left
     bool owes_answer = false;              // even if it should be empty
+    absl::Time owed_since = absl::InfiniteFuture();  // as Sent::since, of what is not sent yet
 
     std::string last_nonce;
     std::deque<Sent> unanswered;
@@ -172,10 +178,12 @@ class Session {
   void TakeRefusal(const std::string& why, Subscription& sub);
   void TakeAnswer(const std::string& nonce, Subscription& sub);
   std::string NextNonce(Subscription& sub, bool completes);
+  void Observe(const Subscription& sub, PropagationTimes::Stage stage, absl::Duration took);
 
   std::shared_ptr<const ResourceSet> set_;
   const std::string identifier_;
   const std::optional<ResourceType> only_;
+  PropagationTimes* const times_;
   const size_t most_unanswered_;
   ClientStatus client_;
   Viewer viewer_;  // by Node.id

@@ -4,18 +4,23 @@
 // when there is something to commit. Everything here is called on that thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "common/metrics.h"
 
 namespace portolan::xds {
 
 class Source {
  public:
+  // `since`: when the first of the events behind the change arrived.
+  using OnChange = std::function<void(absl::Time since)>;
+
   virtual ~Source() = default;
 
   // Begins to read, and to follow what changes. An error if there is nothing to read from.

@@ -150,12 +150,12 @@ TEST_F(ApiTest, SidecarsSayHowFarTheyFollow) {
       {"type": "Service", "typeUrl": "type.googleapis.com/portolan.v1.Service", "status": "SYNCED",
        "wildcard": true, "subscribedNames": 0, "sentGeneration": 7, "acknowledgedGeneration": 7,
        "lastSent": "2023-11-14T22:13:20.000Z", "lastAcknowledged": "2023-11-14T22:13:20.000Z",
-       "nacks": 0},
+       "lagMs": 0, "lastPropagationMs": 0.0, "nacks": 0},
       {"type": "ProxyConfig", "typeUrl": "type.googleapis.com/portolan.v1.ProxyConfig",
        "status": "NACKED", "wildcard": true, "subscribedNames": 0, "sentGeneration": 7,
        "acknowledgedGeneration": 6, "lastSent": "2023-11-14T22:13:20.000Z",
-       "lastAcknowledged": "2023-11-14T22:13:20.000Z", "nacks": 1,
-       "lastNack": "Corefile:3: no such directive"}]})"));
+       "lastAcknowledged": "2023-11-14T22:13:20.000Z", "lagMs": 0,
+       "lastPropagationMs": 0.0, "nacks": 1, "lastNack": "Corefile:3: no such directive"}]})"));
   const json first = GetJson("/api/v1/sidecars?limit=1");
   const std::string next = first["continue"];
   EXPECT_EQ(next, "default/frontend-1 ipv4:10.42.0.8:1");

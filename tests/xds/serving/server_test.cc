@@ -16,6 +16,7 @@ namespace portolan::xds {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using Response = DeltaClient::Response;
@@ -118,6 +119,37 @@ TEST_F(DeltaServer, ErrorDetailIsANackKeptUntilTheNextAck) {
   EXPECT_EQ(clients[0].node_id, "default/frontend-1");
   EXPECT_EQ(clients[0].version, "0.1.0");
   EXPECT_THAT(clients[0].peer, ::testing::StartsWith("ipv4:127.0.0.1:"));
+}
+
+TEST_F(DeltaServer, HowLongAChangeTookIsKnownOnceItIsAcknowledged) {
+  Put(MakeService("a"));
+  DeltaClient client(port());
+  client.Send(kService);
+  client.Ack(client.Receive());
+  TypeStatus status = StatusOnce(kService, [](const auto& s) { return s.acknowledged_generation; });
+  // What was asked for is no change.
+  EXPECT_EQ(status.lag, absl::ZeroDuration());
+  EXPECT_EQ(status.last_propagation, absl::ZeroDuration());
+
+  directory_.Put(MakeService("a", 81));
+  server_->Publish(cache_.Update(directory_.Commit(), absl::Now() - absl::Minutes(1)));
+  const Response response = client.Receive();
+  status = StatusOnce(kService, [](const auto& s) { return s.sent_generation == 2; });
+  EXPECT_GE(status.lag, absl::Minutes(1));
+  client.Ack(response);
+  status = StatusOnce(kService, [](const auto& s) { return s.acknowledged_generation == 2; });
+  EXPECT_EQ(status.lag, absl::ZeroDuration());
+  EXPECT_GE(status.last_propagation, absl::Minutes(1));
+  EXPECT_LT(status.last_propagation, absl::Minutes(2));
+
+  MetricsPage page;
+  page.AddSource([this](MetricFamilies& families) { server_->AddMetrics(families); });
+  for (const char* stage : {"sent", "acknowledged"}) {
+    EXPECT_THAT(page.Render(),
+                HasSubstr(fmt::format("portolan_propagation_seconds_count{{type=\"Service\","
+                                      "stage=\"{}\"}} 1\n",
+                                      stage)));
+  }
 }
 
 TEST_F(DeltaServer, SubscribingAgainSendsAgain) {

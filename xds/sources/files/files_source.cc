@@ -36,8 +36,7 @@ void AddImpliedNamespaces(std::map<ObjectId, std::shared_ptr<const Manifest>>& o
 
 }  // namespace
 
-FilesSource::FilesSource(EventLoop& loop, Options options, Directory& directory,
-                         std::function<void()> on_change)
+FilesSource::FilesSource(EventLoop& loop, Options options, Directory& directory, OnChange on_change)
     : loop_(loop),
       options_(std::move(options)),
       directory_(directory),
@@ -69,7 +68,7 @@ absl::Status FilesSource::Start() {
     files_[name].stamp = *stamp;
     Apply(name, ++reads_, Parse(name, now));
   }
-  on_change_();
+  on_change_(now);
   return absl::OkStatus();
 }
 
@@ -98,6 +97,7 @@ nlohmann::json FilesSource::Describe() const {
 
 void FilesSource::OnFolderChange(const FolderWatch::Changes& changes) {
   if (pending_.files.empty() && !pending_.everything) pending_since_ = absl::Now();
+  untold_since_ = std::min(untold_since_, pending_since_);
   pending_.files.insert(changes.files.begin(), changes.files.end());
   pending_.everything |= changes.everything;
   Schedule();
@@ -115,7 +115,8 @@ void FilesSource::Schedule() {
 void FilesSource::Step() {
   Reload();
   last_step_ = absl::Now();
-  if (directory_.dirty()) on_change_();
+  const absl::Time since = std::exchange(untold_since_, absl::InfiniteFuture());
+  if (directory_.dirty()) on_change_(since);
 }
 
 std::map<std::string, std::optional<FileStamp>> FilesSource::TakePending() {
@@ -214,12 +215,13 @@ void FilesSource::ParseElsewhere(const std::string& name, uint64_t read, absl::T
       [this, name, read, arrived, latest = files_[name].latest_read, self = std::weak_ptr(self_)] {
         if (ending_ || *latest != read) return;
         auto parsed = std::make_shared<Parsed>(Parse(name, arrived));
-        loop_.Post([name, read, parsed, self] {
+        loop_.Post([name, read, arrived, parsed, self] {
           const auto alive = self.lock();
           if (alive == nullptr) return;
           FilesSource& source = **alive;
           const auto file = source.files_.find(name);
           if (file == source.files_.end() || file->second.applied_read > read) return;
+          source.untold_since_ = std::min(source.untold_since_, arrived);
           source.Apply(name, read, std::move(*parsed));
           source.Schedule();
         });

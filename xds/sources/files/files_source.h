@@ -46,8 +46,7 @@ class FilesSource : public Source {
   };
 
   // `on_change` is called on the loop when `directory` holds changes to commit.
-  FilesSource(EventLoop& loop, Options options, Directory& directory,
-              std::function<void()> on_change);
+  FilesSource(EventLoop& loop, Options options, Directory& directory, OnChange on_change);
   // Waits for the parse that is under way.
   ~FilesSource() override;
 
@@ -100,7 +99,7 @@ class FilesSource : public Source {
   EventLoop& loop_;
   const Options options_;
   Directory& directory_;
-  const std::function<void()> on_change_;
+  const OnChange on_change_;
 
   std::map<std::string, File> files_;
   absl::flat_hash_map<ObjectId, Claims> claims_;
@@ -108,6 +107,8 @@ class FilesSource : public Source {
   uint64_t reads_ = 0;
   FolderWatch::Changes pending_;
   absl::Time pending_since_;
+  // When the first of the events arrived that on_change was not told of.
+  absl::Time untold_since_ = absl::InfiniteFuture();
   bool scheduled_ = false;
   absl::Time last_step_ = absl::InfinitePast();
   EventLoop::Timer timer_;

@@ -105,7 +105,7 @@ nlohmann::json DescribeKind(const FollowedKind& kind) {
 }  // namespace
 
 KubernetesSource::KubernetesSource(EventLoop& loop, ApiClient& client, Options options,
-                                   Directory& directory, std::function<void()> on_change)
+                                   Directory& directory, OnChange on_change)
     : options_(options), directory_(directory), on_change_(std::move(on_change)) {
   timer_ = loop.AddTimer([this] { Step(); });
   for (const FollowedResource& followed : Followed()) {
@@ -138,6 +138,7 @@ void KubernetesSource::Changed() {
   }
   if (scheduled_) return;
   scheduled_ = true;
+  since_ = absl::Now();
   // No later than the next turn of the loop, so that what arrived together leaves together.
   timer_.Start(std::max(absl::ZeroDuration(), options_.gather - (Monotonic() - last_step_)));
 }
@@ -145,7 +146,7 @@ void KubernetesSource::Changed() {
 void KubernetesSource::Step() {
   scheduled_ = false;
   last_step_ = Monotonic();
-  on_change_();
+  on_change_(since_);
 }
 
 void KubernetesSource::AddMetrics(MetricFamilies& families) const {

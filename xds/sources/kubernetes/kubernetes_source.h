@@ -28,7 +28,7 @@ class KubernetesSource : public Source {
 
   // `client` and `directory` outlive it.
   KubernetesSource(EventLoop& loop, ApiClient& client, Options options, Directory& directory,
-                   std::function<void()> on_change);
+                   OnChange on_change);
 
   // Never fails: an API server that is away is waited for.
   absl::Status Start() override;
@@ -44,10 +44,11 @@ class KubernetesSource : public Source {
 
   const Options options_;
   Directory& directory_;
-  const std::function<void()> on_change_;
+  const OnChange on_change_;
   std::vector<std::unique_ptr<FollowedKind>> kinds_;
   bool complete_ = false;
   bool scheduled_ = false;
+  absl::Time since_;  // of the first change that is to be told, where one is scheduled
   absl::Duration last_step_ = -absl::InfiniteDuration();  // Monotonic
   EventLoop::Timer timer_;
 };

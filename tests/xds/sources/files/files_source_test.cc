@@ -40,7 +40,7 @@ class FilesSourceTest : public ::testing::Test {
 
   void Start(FilesSource::Options options = {}) {
     options.folder = folder_;
-    source_ = std::make_unique<FilesSource>(loop_, options, directory_, [this] {
+    source_ = std::make_unique<FilesSource>(loop_, options, directory_, [this](absl::Time) {
       ++changes_;
       directory_.Commit();
     });
@@ -99,7 +99,7 @@ TEST_F(FilesSourceTest, StartReadsTheWholeFolderBeforeItReturns) {
 
 TEST_F(FilesSourceTest, FolderThatIsNotThereIsAnErrorAtStart) {
   fs::remove(folder_);
-  FilesSource source(loop_, {.folder = folder_}, directory_, [] {});
+  FilesSource source(loop_, {.folder = folder_}, directory_, [](absl::Time) {});
   EXPECT_THAT(std::string(Message(source.Start())), HasSubstr("No such file"));
 }
 

@@ -45,7 +45,7 @@ class KubernetesSourceTest : public ::testing::Test {
     options_.reflector.settled = absl::ZeroDuration();
     options_.reflector.repair_delay = options_.reflector.max_repair_delay = absl::Hours(24);
     options_.gather = absl::ZeroDuration();
-    source_.emplace(loop_, api_, options_, directory_, [this] {
+    source_.emplace(loop_, api_, options_, directory_, [this](absl::Time) {
       ++changes_;
       last_ = directory_.Commit().changes;
     });
