@@ -305,11 +305,10 @@ void Reflector::Listed(std::string resource_version) {
 
 void Reflector::EndWatch(const absl::Status& status) {
   const bool settled = lived() >= options_.settled;
-  if (settled && heard_) failures_ = 0;
+  if (settled && head_.status == 200) failures_ = 0;
   // What lies behind the last line feed was cut off, and comes again.
   if (status.ok()) {
     if (!settled) return Fail(Failure::kShort, "a watch that ended at once");
-    failures_ = 0;
     StopAsking();
     return AskForWatch();
   }

@@ -1,0 +1,70 @@
+"""The kinds of objects that there are, as discovery lists them."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    group: str
+    version: str
+    plural: str
+    name: str
+    namespaced: bool = True
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def resource(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    @property
+    def prefix(self) -> str:
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+
+KINDS = [
+    Kind("", "v1", "namespaces", "Namespace", namespaced=False),
+    Kind("", "v1", "nodes", "Node", namespaced=False),
+    Kind("", "v1", "services", "Service"),
+    Kind("", "v1", "pods", "Pod"),
+    Kind("", "v1", "configmaps", "ConfigMap"),
+    Kind("", "v1", "secrets", "Secret"),
+    Kind("", "v1", "serviceaccounts", "ServiceAccount"),
+    Kind("", "v1", "events", "Event"),
+    Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
+    Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    Kind("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", namespaced=False),
+    Kind("coordination.k8s.io", "v1", "leases", "Lease"),
+    Kind("apps", "v1", "deployments", "Deployment"),
+    Kind("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration",
+         namespaced=False),
+    # Of a custom resource: there only when asked for.
+    Kind("multicluster.x-k8s.io", "v1alpha1", "serviceimports", "ServiceImport"),
+]
+
+
+def discovery(kinds: list[Kind], path: str):
+    """The answer to a question about what there is; None where nothing is asked about."""
+    groups = sorted({kind.group for kind in kinds if kind.group})
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(kinds, group) for group in groups]}
+    if path == "/version":
+        return {"major": "1", "minor": "36", "gitVersion": "v1.36.2", "platform": "linux/amd64"}
+    if path.startswith("/apis/") and path.count("/") == 2 and path[6:] in groups:
+        return _group(kinds, path[6:])
+    members = [kind for kind in kinds if kind.prefix == path]
+    if not members:
+        return None
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": members[0].api_version, "resources": [
+        {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": kind.namespaced, "kind": kind.name,
+         "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]} for kind in members]}
+
+
+def _group(kinds: list[Kind], group: str) -> dict:
+    versions = sorted({kind.version for kind in kinds if kind.group == group})
+    listed = [{"groupVersion": f"{group}/{version}", "version": version} for version in versions]
+    return {"kind": "APIGroup", "apiVersion": "v1", "name": group, "versions": listed, "preferredVersion": listed[0]}

@@ -1,0 +1,75 @@
+"""What PATCH does to an object."""
+
+
+class Unprocessable(Exception):
+    """422."""
+
+
+def merge(target, patch):
+    """RFC 7386."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merge(result.get(name), value)
+    return result
+
+
+def strategic(target, patch):
+    """As merge, but for lists of objects that all have names: those merge by name. Lists of anything else are
+    replaced, as with most fields of the real thing."""
+    if isinstance(patch, list) and isinstance(target, list) and patch and all(
+            isinstance(item, dict) and "name" in item for item in patch + target):
+        result = [dict(item) for item in target]
+        for item in patch:
+            same = next((at for at, old in enumerate(result) if old["name"] == item["name"]), None)
+            if same is None:
+                result.append(item)
+            else:
+                result[same] = strategic(result[same], item)
+        return result
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if name.startswith("$"):
+            continue
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = strategic(result.get(name), value)
+    return result
+
+
+def json_patch(target, operations):
+    """RFC 6902: add, remove, replace, test."""
+    for operation in operations:
+        *way, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        try:
+            place = target
+            for part in way:
+                place = place[int(part)] if isinstance(place, list) else place[part]
+            if isinstance(place, list):
+                last = len(place) if last == "-" else int(last)
+            _apply(operation, place, last)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise Unprocessable("the server rejected our request due to an error in our request") from error
+    return target
+
+
+def _apply(operation, place, last) -> None:
+    verb = operation["op"]
+    if verb == "test":
+        if place[last] != operation["value"]:
+            raise ValueError("test failed")
+    elif verb == "remove":
+        del place[last]
+    elif verb == "add" and isinstance(place, list):
+        place.insert(last, operation["value"])
+    else:
+        if verb == "replace":
+            place[last]  # pylint: disable=pointless-statement  # an error if it is not there
+        place[last] = operation["value"]
