@@ -24,6 +24,8 @@ Waits<Key>::Waits(EventLoop& loop, std::function<void(const Key&)> want)
 
 template <typename Key>
 Verdict Waits<Key>::Wait(const Key& key, dns::Exchange& exchange) {
+  // It has waited, in vain, and is counted.
+  if (retried_ != nullptr && *retried_ == key) return Verdict::kNext;
   const absl::Duration now = Monotonic();
   if (!answering_) {
     not_answering_.Add();
@@ -73,8 +75,10 @@ void Waits<Key>::Release(F&& done, Counter& outcome) {
   for (const Waiting& one : released_) {
     // Where it is held by now this is not looked at. Just before, as another may share the place.
     in_vain_.Add(one.key, in_vain_until);
+    retried_ = &one.key;
     one.question->Retry();
   }
+  retried_ = nullptr;
   released_.clear();
 }
 

@@ -66,6 +66,7 @@ class Waits {
   bool answering_ = false;
   std::vector<Waiting> waiting_;  // the first to time out first
   std::vector<Waiting> released_;
+  const Key* retried_ = nullptr;  // of the question that goes on just now
   RecentKeys<Key> in_vain_;
 
   Counter held_, timed_out_, lost_, again_, not_answering_, full_;

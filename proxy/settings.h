@@ -44,7 +44,7 @@ struct Settings {
   std::vector<uint16_t> app_ports;
   // "eager": the endpoints of all Services are held. "on-demand": of those that are used, until
   // they were not for so long.
-  std::string endpoints = "eager";
+  std::string endpoints = "on-demand";
   absl::Duration endpoints_idle = absl::Minutes(30);
   bool eager_endpoints() const { return endpoints == "eager"; }
 

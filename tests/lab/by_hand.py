@@ -88,10 +88,13 @@ class Service:
         self.slices = wanted
 
     def wait_held_by(self, pod: Pod) -> None:
-        """Until the sidecar of the pod holds the Service and its endpoints as they were applied."""
+        """Until the sidecar of the pod holds the Service and its endpoints as they were applied; they are asked for."""
         def held() -> bool:
             page = json.loads(pod.sidecar.admin(f"/endpoints?search={self.name}.default") or "{}")
             for service in page.get("endpoints", []):
+                if service["endpointSlices"] is None:
+                    pod.exec("dig", "+time=1", "+tries=1", f"{self.name}.default.svc.cluster.local")
+                    continue
                 found = {s["ports"][0]["port"]: s["endpoints"][0]["conditions"] for s in service["endpointSlices"]}
                 wanted = {s["ports"][0]["port"]: s["endpoints"][0]["conditions"] for s in self.slices.values()}
                 if service["name"] == self.name and found == wanted:

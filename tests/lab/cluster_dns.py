@@ -28,6 +28,8 @@ v4.example.org.   A     {OUTSIDE4}
 *.example.        AAAA  {OUTSIDE6}
 backend.default.svc.cluster.local. A {DECOY}
 unknown-here.default.svc.cluster.local. A {DECOY}
+asked-first.default.svc.cluster.local. A {DECOY}
+asked-late.default.svc.cluster.local. A {DECOY}
 """
 
 

@@ -1,6 +1,7 @@
 """What the injector adds to a pod: the init container with its rules, and the sidecar."""
 
 import json
+import os
 import re
 import shutil
 import urllib.error
@@ -13,6 +14,8 @@ from .pods import Sandbox
 from .tools import Daemon, portolan, run
 
 UID = 1337
+# Flags for all sidecars of a lab, such as `--endpoints eager`.
+EVERY_SIDECAR = os.environ.get("PORTOLAN_LAB_SIDECAR_FLAGS", "").split()
 HTTP_PORT = 15020
 
 # As the injected container's securityContext has it: no root, no capability, none to be gained.
@@ -86,6 +89,7 @@ class Sidecar:
                       "--node-name", node, "--zone", network.zone_of(node),
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
                       "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]
+        self._argv += EVERY_SIDECAR
         for ip in sandbox.ips:
             self._argv += ["--pod-ip", ip]
         # A pod without IPv6 addresses may still have ::1, but one with IPv6 switched off has not.

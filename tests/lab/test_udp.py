@@ -96,6 +96,13 @@ def _metric(pod, name: str, **labels) -> float:
     return pod.sidecar.metrics().get(f"portolan_forwarder_udp_{name}" + (f"{{{text}}}" if text else ""), 0)
 
 
+def test_the_first_datagram_waits_for_the_endpoints_of_its_service(cluster, servers):
+    with own_pod(cluster, "udp-first", _UDP) as first:
+        wait_until(lambda: "echo" in first.sidecar.admin("/names?search=echo.default"), "the Service is known")
+        assert _peer(first, "ask", _ECHO4, 7, 1)[0].startswith("echo-")
+        assert _metric(first, "endpoint_waits_total", outcome="held") == 1
+
+
 @contextmanager
 def _restarted(pod, *flags: str):
     """The pod's sidecar with other flags meanwhile."""

@@ -69,16 +69,16 @@ TEST(Settings, TheControlPlaneIsReachedOverTlsOrOnRequestInPlaintext) {
   EXPECT_TRUE(plaintext.control_ca.empty());
 }
 
-TEST(Settings, EndpointsAreOfAllServicesOrHadOnDemand) {
+TEST(Settings, EndpointsAreHadOnDemandUnlessAllAreAskedFor) {
   Settings settings;
   EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s"}, settings), std::nullopt);
-  EXPECT_TRUE(settings.eager_endpoints());
+  EXPECT_FALSE(settings.eager_endpoints());
   EXPECT_EQ(settings.endpoints_idle, absl::Minutes(30));
-  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--endpoints", "on-demand",
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--endpoints", "eager",
                    "--endpoints-idle", "1h"},
                   settings),
             std::nullopt);
-  EXPECT_FALSE(settings.eager_endpoints());
+  EXPECT_TRUE(settings.eager_endpoints());
   EXPECT_EQ(settings.endpoints_idle, absl::Hours(1));
 }
 

@@ -1,5 +1,6 @@
 """Memory of the sidecar with 10,000 ClusterIP Services, fed over TLS and saving its state: at rest, and at most while
-the first feed loads; and what its resident pages are."""
+the first feed loads; and what its resident pages are. And with 100,000 endpoints behind them, all held or those of
+the Services that the pod asked for."""
 import collections, os, time
 
 from servers import expect
@@ -8,6 +9,8 @@ SERVICES = 10000
 AT_REST_LIMIT, LOADING_LIMIT, RSS_LIMIT = 8.0, 12.0, 26.0  # MB
 # How long it is watched for its peak, and then left alone before it counts as at rest.
 LOADING_SECONDS, REST_SECONDS = 5, 5
+# Of endpoints: how many a Service has, and how many Services the pod asks for.
+ENDPOINTS, USED = 10, 100
 KINDS = ("Private_Dirty", "Private_Clean", "Shared_Clean", "Shared_Dirty")
 MAPPINGS_SHOWN = 12
 
@@ -68,3 +71,19 @@ def run(bench, args, verdicts):
     verdicts.add(f"memory: private dirty at rest, {SERVICES} services, MB", dirty, AT_REST_LIMIT, "{:.1f}")
     verdicts.add("memory: private dirty at most while the feed loads, MB", peak, LOADING_LIMIT, "{:.1f}")
     verdicts.add("memory: resident, over TLS, MB", rss, RSS_LIMIT, "{:.1f}")
+
+
+def run_endpoints(bench, args, verdicts):
+    control = bench.control(SERVICES, tls=True, endpoints=ENDPOINTS)
+    time.sleep(5)
+    print(f"\nmemory: {SERVICES} Services with {SERVICES * ENDPOINTS} endpoints over TLS, private dirty MB (resident)")
+    for label, flags in (("eager", ("--endpoints", "eager")), ("on demand", ())):
+        sidecar = bench.portolan(control, label=f"sidecar {label}", saves=True, flags=flags)
+        time.sleep(REST_SECONDS)
+        for used in (0, USED):
+            if used:
+                expect(sidecar, "a", used)
+                time.sleep(REST_SECONDS)
+            dirty, rss = measure(sidecar.program.pid)
+            print(f"{label:<12}{used:>6} Services asked for{dirty:>10.1f} ({rss:.1f})", flush=True)
+        sidecar.stop()

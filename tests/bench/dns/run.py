@@ -17,6 +17,7 @@ under the seed's Corefile (world.py). CoreDNS is not in Debian 12, so it is not 
   latency        what a client waits on a machine at rest, one query at a time
   change         one Service changed among 50,000, under full load
   memory         10,000 Services: at rest, and while the first feed loads
+  endpoints      the same with 100,000 endpoints: all held, and on demand
   instructions   of the sidecar itself for an answer, by callgrind: does not depend on neighbours
 """
 import argparse, os, shutil, statistics, sys, tempfile
@@ -140,7 +141,7 @@ def latency(bench, args, _):
 
 
 OTHERS = {"cached": cached, "services": services, "latency": latency, "change": change.run, "memory": memory.run,
-          "instructions": instructions.run}
+          "endpoints": memory.run_endpoints, "instructions": instructions.run}
 
 
 def main():

@@ -168,7 +168,7 @@ class ControlPlane(Program):
                           "--status-listen", "127.0.0.1:0"], folder)
 
 
-def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None, saves=False):
+def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None, saves=False, flags=()):
     """The sidecar under the seed's Corefile; `upstream` adds a line to forward there; `ca`: fed over TLS; `saves`:
     keeps its state on disk."""
     write(f"{folder}/resolv.conf", "nameserver 127.0.0.1\n")
@@ -179,7 +179,7 @@ def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0
             "--corefile", f"{folder}/Corefile", "--control", f"127.0.0.1:{xds}", *transport,
             "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen", f"127.0.0.1:{port}", "--forward-listen",
             "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0",
-            *(["--state-dir", f"{folder}/state"] if saves else [])]
+            *(["--state-dir", f"{folder}/state"] if saves else []), *flags]
 
 
 class Bench:
@@ -209,14 +209,14 @@ class Bench:
         return self.server("floor", lambda _, port: [f"{self.build}/bin/dns_bench_floor", f"127.0.0.1:{port}",
                                                      str(extra_bytes)])
 
-    def control(self, services, headless_services=0, tls=False):
+    def control(self, services, headless_services=0, tls=False, endpoints=0):
         folder = self.folder("control")
-        world.write_manifests(f"{folder}/manifests", services, headless_services)
+        world.write_manifests(f"{folder}/manifests", services, headless_services, endpoints)
         return self.keep(ControlPlane(self.build, folder, tls))
 
-    def portolan(self, control, upstream=None, label="portolan", saves=False):
+    def portolan(self, control, upstream=None, label="portolan", saves=False, flags=()):
         return self.server(label, lambda folder, port: portolan_command(self.build, folder, port, control.xds, upstream,
-                                                                        ca=control.ca, saves=saves))
+                                                                        ca=control.ca, saves=saves, flags=flags))
 
     def peer(self, label, names, upstream=None):
         return self.server(label, lambda folder, port: PEERS[label](folder, port, names, upstream))

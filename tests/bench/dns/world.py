@@ -69,9 +69,26 @@ endpoints: [{endpoints}]
 """
 
 
-def write_manifests(folder, services, headless_services=0):
+def endpoints_of_service(i, count):
+    """As a cluster writes them down: of pods, on nodes in zones."""
+    endpoints = ", ".join(f"{{addresses: [{dotted(0x0B000000 + count * i + k)}], nodeName: node-{k}, zone: zone-{k % 3},"
+                          f" targetRef: {{kind: Pod, namespace: {NAMESPACE}, name: service-{i}-5d4f8c7b9-x{k:04}}}}}"
+                          for k in range(count))
+    return f"""---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: service-{i}-x7k2p, namespace: {NAMESPACE}, labels: {{kubernetes.io/service-name: service-{i}}}}}
+addressType: IPv4
+ports: [{{name: http, port: 8080}}]
+endpoints: [{endpoints}]
+"""
+
+
+def write_manifests(folder, services, headless_services=0, endpoints=0):
+    """endpoints: of each ClusterIP Service."""
     os.mkdir(folder)
     objects = [service(f"service-{i}", service_address(i)) for i in range(services)]
+    objects += [endpoints_of_service(i, endpoints) for i in range(services) if endpoints]
     objects += [headless(i) for i in range(headless_services)]
     for at in range(0, len(objects), MANIFESTS_IN_A_FILE):
         with open(f"{folder}/{at // MANIFESTS_IN_A_FILE:03}.yaml", "w") as f:
