@@ -60,8 +60,9 @@ absl::Status CurlTransfer::Prepare(AccessPtr access, const std::string& user_age
   curl_easy_setopt(easy, CURLOPT_USERAGENT, user_agent.c_str());
   curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
   curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
-  // While the first connection is made nobody knows whether others may share it: wait and see.
-  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+  // While the first connection is made nobody knows whether others may share it: wait and see. In
+  // plaintext none may, and libcurl would wait for the end of the first watch.
+  curl_easy_setopt(easy, CURLOPT_PIPEWAIT, access_->server.starts_with("https:") ? 1L : 0L);
   curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS,
                    static_cast<long>(absl::ToInt64Milliseconds(kConnectTimeout)));
   curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
