@@ -107,7 +107,7 @@ class Server:
         return None
 
     async def _refused(self, request: Request, reply: Reply, kind: Kind, verb: str) -> bool:
-        if self.faults.starting():
+        if self.faults.starting() and verb in ("list", "watch"):
             group = f'API group "{kind.group}"'
             await reply.send(403, status(403, "Forbidden", f'{kind.resource} is forbidden: User "system:serviceaccount:'
                                          f'portolan-system:portolan-control" cannot {verb} resource "{kind.plural}" in '
@@ -275,6 +275,8 @@ class Server:
             if bookmarks and due and watch.sent <= self.store.version:
                 last_bookmark = time.monotonic()
                 watch.reply.chunk(bookmark_line(watch.kind, self.store.version, False))
+        if watch.over.is_set():
+            await watch.reply.end_stream()
 
     def _spread(self, kind: Kind, event: Event) -> None:
         watches = [watch for watch in self.watches if watch.kind is kind]
@@ -317,8 +319,7 @@ class Server:
                 watch.reply.abort()
         elif action == "end":  # every watch, as timeoutSeconds does
             for watch in list(self.watches):
-                await watch.reply.end_stream()
-                watch.reply.writer.close()
+                watch.over.set()
         elif action == "bookmark":
             for watch in list(self.watches):
                 watch.reply.chunk(bookmark_line(watch.kind, self.store.version, False))

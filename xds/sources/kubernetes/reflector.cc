@@ -272,9 +272,9 @@ bool Reflector::TakeError(const ApiStatus& error) {
 
 void Reflector::TakeUnreadable(std::string_view text, std::string_view why) {
   const std::string name = GuessName(text);
-  const std::string_view known_as = name.empty() ? "an object without a name" : name;
   ++stats_.failures[static_cast<size_t>(Failure::kUnreadable)];
-  stats_.last_failure = fmt::format("{} cannot be read: {}", known_as, why);
+  stats_.last_failure = fmt::format("{} cannot be read: {}",
+                                    name.empty() ? "an object without a name" : name.c_str(), why);
   if (unreadable_++ < kMostLogged) {
     log::error("{}: {}; what was known of it stays in force", resource_.name(),
                stats_.last_failure);

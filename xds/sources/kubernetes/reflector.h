@@ -49,7 +49,7 @@ class Reflector : private ApiClient::Listener {
     int page_items = 500;
     // Before the first repeated attempt, and at most.
     absl::Duration first_delay = absl::Milliseconds(200);
-    absl::Duration max_delay = absl::Seconds(10);
+    absl::Duration max_delay = absl::Seconds(5);
     // How long a server may ask to be left alone.
     absl::Duration max_retry_after = absl::Minutes(5);
     // A watch without a byte: its server is gone, or does not know the resourceVersion yet.
