@@ -1,4 +1,7 @@
-"""portolan-control on the node, watching the lab's folder of manifests and its certificate."""
+"""portolan-control on the node, watching the lab's folder of manifests and its certificate.
+
+`source` may be set to another one before the next start().
+"""
 
 import socket
 from pathlib import Path
@@ -19,17 +22,21 @@ class ControlPlane:
         self.ca = CertificateAuthority(folder / "ca")
         self.secret = Secret(folder / "tls", self.ca, f"IP:{POD_GATEWAY4},IP:{POD_GATEWAY6}")
         self._log = folder / "portolan-control.log"
-        self._argv = [portolan("portolan-control"), "--source", f"files:{manifests}",
-                      # Both families of the bridge: IPv6-only pods have no other way to it.
-                      "--xds-listen", f"[::]:{XDS_PORT}", "--tls-cert", str(self.secret.certificate),
-                      "--tls-key", str(self.secret.key), "--http-listen", HTTP,
-                      "--corefile", str(corefile)]
+        self.source = f"files:{manifests}"
+        # Both families of the bridge: IPv6-only pods have no other way to it.
+        self._flags = ["--xds-listen", f"[::]:{XDS_PORT}", "--tls-cert", str(self.secret.certificate),
+                       "--tls-key", str(self.secret.key), "--http-listen", HTTP, "--corefile", str(corefile)]
         self.daemon: Daemon
         self.start()
 
     def start(self) -> None:
-        self.daemon = Daemon("portolan-control", self._argv, self._log)
-        self.daemon.wait_ready(self._listens, f"it listens on port {XDS_PORT}")
+        self.begin()
+        self.daemon.wait_ready(self.listens, f"it listens on port {XDS_PORT}")
+
+    def begin(self) -> None:
+        """Without waiting for it."""
+        argv = [portolan("portolan-control"), "--source", self.source, *self._flags]
+        self.daemon = Daemon("portolan-control", argv, self._log)
 
     def kill(self) -> None:
         self.daemon.kill()
@@ -41,7 +48,7 @@ class ControlPlane:
         return self._log.read_text(errors="replace")
 
     @staticmethod
-    def _listens() -> bool:
+    def listens() -> bool:
         try:
             socket.create_connection((POD_GATEWAY4, XDS_PORT), timeout=1).close()
             return True

@@ -85,6 +85,9 @@ class Daemon:
         self._process.kill()
         self._process.wait(10)
 
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
     def terminate(self) -> None:
         """SIGTERM, and no waiting."""
         self._process.send_signal(signal.SIGTERM)
