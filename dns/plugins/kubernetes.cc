@@ -117,9 +117,10 @@ std::span<const uint8_t> Kubernetes::ServiceLabels(const wire::Query& query,
 
 Verdict Kubernetes::AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
                                    std::span<const uint8_t> service) {
-  const ServiceTable::Entry* entry = data().records->table().Find(service);
+  const uint64_t hash = ServiceTable::HashOf(service);
+  const ServiceTable::Entry* entry = data().records->table().Find(service, hash);
   if (entry == nullptr) return Nxdomain(exchange, zone);
-  if (around_.used_services != nullptr) around_.used_services->Mark(ServiceTable::HashOf(service));
+  if (around_.used_services != nullptr) around_.used_services->Mark(hash);
   const LabelledName name(exchange.query());
   const size_t in_front = name.labels() - zone.zone.labels - 3;
   if (entry->kind == ServiceTable::Kind::kClusterIps && !hides_services_) {

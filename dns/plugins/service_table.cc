@@ -113,9 +113,8 @@ uint64_t ServiceTable::HashOf(std::string_view ns, std::string_view name) {
   return HashOf(std::span(labels).first(static_cast<size_t>(at - labels.data())));
 }
 
-const Entry* ServiceTable::Find(std::span<const uint8_t> labels) const {
+const Entry* ServiceTable::Find(std::span<const uint8_t> labels, uint64_t hash) const {
   if (labels.size() > Entry::kBytes) return &kTooLong;
-  const uint64_t hash = HashOf(labels);
   const Shard& shard = shards_->each[ShardOf(hash)];
   if (shard.size == 0) return nullptr;
   size_t at = PlaceOf(hash, shard.size);

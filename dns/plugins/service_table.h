@@ -75,7 +75,8 @@ class ServiceTable {
 
   // `labels`: the labels of name and namespace in lower case with their length bytes. Null: there
   // is no such Service.
-  const Entry* Find(std::span<const uint8_t> labels) const;
+  const Entry* Find(std::span<const uint8_t> labels) const { return Find(labels, HashOf(labels)); }
+  const Entry* Find(std::span<const uint8_t> labels, uint64_t hash) const;
   static uint64_t HashOf(std::span<const uint8_t> labels);
   // Of the labels of a Service's name.
   static uint64_t HashOf(std::string_view ns, std::string_view name);

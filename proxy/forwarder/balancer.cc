@@ -248,6 +248,8 @@ void Balancer::Review(const Snapshot& snapshot) {
   absl::erase_if(targets_, [&](auto& entry) {
     UsedTarget& used = *entry.second;
     const auto target = used.target.lock();
+    // Its endpoints were given up while connections to them are open: nothing is known of those.
+    if (target != nullptr && !snapshot.KnowsSlices(target->service.ToString())) return false;
     absl::flat_hash_set<SocketAddress> addresses;
     if (target != nullptr) addresses = AddressesOf(*target, snapshot);
     absl::erase_if(used.endpoints, [&](auto& one) {

@@ -11,11 +11,11 @@ QUERIES = 20000
 COLLECTED = "portolan::dns::UdpListener::OnReadable()"
 
 
-def count(bench, control, scenario):
+def count(bench, control, scenario, flags):
     """Instructions of an answer; None without one."""
     folder, port = bench.folder(f"callgrind-{scenario}"), free_port()
     command = ["valgrind", "--tool=callgrind", f"--callgrind-out-file={folder}/callgrind",
-               f"--toggle-collect={COLLECTED}"] + portolan_command(bench.build, folder, port, control.xds)
+               f"--toggle-collect={COLLECTED}"] + portolan_command(bench.build, folder, port, control.xds, flags=flags)
     program = Program(command, folder)
     server = Server(bench.build, "portolan", port, program)
     answers = None
@@ -38,6 +38,8 @@ def run(bench, args, verdicts):
         return print("\ninstructions: valgrind is not installed, left out")
     control = bench.control(NAMES, NAMES)
     print("\ninstructions: of the sidecar for an answer, without the kernel's")
+    print(f"{'':<16}{'eager':>16}{'on demand':>16}")
     for scenario in SCENARIOS:
-        counted = count(bench, control, scenario)
-        print(f"{scenario:<16}{'no such answers' if counted is None else format(counted, '.0f'):>16}", flush=True)
+        counted = [count(bench, control, scenario, flags) for flags in (("--endpoints", "eager"), ())]
+        print(f"{scenario:<16}" + "".join(f"{'no such answers' if c is None else format(c, '.0f'):>16}"
+                                          for c in counted), flush=True)

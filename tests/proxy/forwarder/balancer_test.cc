@@ -317,5 +317,15 @@ TEST_F(BalancerTest, ConnectionsToADeletedEndpointAreCountedUntilTheyEnd) {
   EXPECT_EQ(counters_.endpoint_deleted_ended.value(), 1u);
 }
 
+TEST_F(BalancerTest, EndpointsThatAreNoLongerHeldAreNotTakenForDeleted) {
+  const Directory on_demand(Directory::Slices::kOfThoseAskedFor);
+  const Route route = RouteTo(1);
+  UsedEndpoint* one = Take(route);
+  balancer_.Review(*on_demand.snapshot());
+  EXPECT_FALSE(one->deleted);
+  EXPECT_EQ(counters_.endpoint_deleted.value(), 0u);
+  balancer_.Release(*one);
+}
+
 }  // namespace
 }  // namespace portolan::proxy
