@@ -1,5 +1,6 @@
 // What any bytes do as the body of a state file and as a response of a control plane: they are
-// refused, or what was taken from them can be saved and comes back the same.
+// refused, or what was taken from them can be saved and comes back the same; and of endpoints that
+// are had on demand nothing stays when they are given up.
 #include <cstdint>
 #include <cstdlib>
 #include <optional>
@@ -39,6 +40,20 @@ void AsResponse(std::string_view bytes) {
   if (replica.Apply(response).ok()) SaveAndRestore(replica);
 }
 
+void AsResponseOnDemand(std::string_view bytes) {
+  envoy::service::discovery::v3::DeltaDiscoveryResponse response;
+  if (!response.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return;
+  const std::string service = "default/backend";
+  Replica replica(Directory::Slices::kOfThoseAskedFor);
+  replica.Demand(service);
+  if (!replica.Apply(response).ok()) return;
+  Require(replica.snapshot()->slice_set_count() <= 1);
+  replica.GiveUp({}, {service});
+  Require(replica.snapshot()->slice_set_count() == 0);
+  Require(replica.held_count(api::kEndpointsType) == 0);
+  Require(replica.endpoints_in_transit() == 0);
+}
+
 void AsState(std::string_view bytes) {
   Require(!RestoreState(bytes, "fuzz").ok() || bytes.substr(0, 8) == "PORTOLAN");
   const auto restored = RestoreState(SealState(bytes), "fuzz");
@@ -51,6 +66,7 @@ void AsState(std::string_view bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   portolan::proxy::AsResponse(bytes);
+  portolan::proxy::AsResponseOnDemand(bytes);
   portolan::proxy::AsState(bytes);
   return 0;
 }

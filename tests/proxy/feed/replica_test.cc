@@ -175,5 +175,50 @@ TEST(Replica, AServiceImportComesAndGoesWithItsSlices) {
   EXPECT_THAT(ImportedSlices(replica, "0"), ElementsAre());
 }
 
+// --- Endpoints on demand ---
+
+TEST(ReplicaOnDemand, WhatIsGivenUpLeavesNothingBehindInWhateverStateItWas) {
+  for (const bool in_transit : {false, true}) {
+    Replica replica(Directory::Slices::kOfThoseAskedFor);
+    replica.Demand("default/backend");
+    WithTwoSlices(replica);
+    if (in_transit) {
+      Apply(replica, {HeadResource("backend", "h2", {{"s", "2"}, {"u", "1"}}),
+                      Slice("u", "1", "10.42.0.3")});
+      EXPECT_EQ(replica.endpoints_in_transit(), 1u);
+    }
+    const auto given_up = replica.GiveUp({}, {"default/backend"});
+    EXPECT_THAT(given_up.changes.endpoints, ElementsAre("default/backend"));
+    EXPECT_FALSE(given_up.snapshot->KnowsSlices("default/backend"));
+    EXPECT_EQ(replica.held_count(kEndpointsType), 0u);
+    EXPECT_EQ(replica.endpoints_in_transit(), 0u);
+    // The answer that crossed with the request.
+    Apply(replica, {Slice("s", "3", "10.42.0.1")}, {"default/backend"});
+    EXPECT_FALSE(replica.snapshot()->KnowsSlices("default/backend"));
+    EXPECT_EQ(replica.held_count(kEndpointsType), 0u);
+    replica.Demand("default/backend");
+    WithTwoSlices(replica);
+    EXPECT_EQ(Shown(replica).size(), 2u);
+  }
+}
+
+TEST(ReplicaOnDemand, AHeadThatIsNotThereOrListsNothingIsHeldAsNone) {
+  Replica replica(Directory::Slices::kOfThoseAskedFor);
+  replica.Demand("default/backend");
+  Apply(replica, {Slice("s", "1", "10.42.0.1")});
+  EXPECT_FALSE(replica.snapshot()->KnowsSlices("default/backend")) << "no head yet";
+  Apply(replica, {}, {"default/backend"});
+  ASSERT_TRUE(replica.snapshot()->KnowsSlices("default/backend"));
+  EXPECT_THAT(Shown(replica), ElementsAre());
+  const uint64_t generation = replica.snapshot()->generation();
+  Apply(replica, {}, {"default/backend"});
+  EXPECT_EQ(replica.snapshot()->generation(), generation) << "is no news";
+  Apply(replica, {HeadResource("backend", "h1", {{"s", "1"}})});
+  EXPECT_THAT(Shown(replica), ElementsAre(Pair("s", "10.42.0.1")));
+  Apply(replica, {HeadResource("backend", "h2", {})});
+  EXPECT_TRUE(replica.snapshot()->KnowsSlices("default/backend"));
+  EXPECT_THAT(Shown(replica), ElementsAre());
+}
+
 }  // namespace
 }  // namespace portolan::proxy
