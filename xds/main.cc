@@ -41,7 +41,8 @@ std::string Hostname() {
 
 class ControlPlane {
  public:
-  explicit ControlPlane(const Settings& settings) : settings_(settings) {}
+  explicit ControlPlane(const Settings& settings)
+      : settings_(settings), cache_(settings.cluster_domain) {}
 
   absl::Status Start() {
     if (absl::Status status = StartStatusPages(); !status.ok()) return status;
@@ -136,7 +137,8 @@ class ControlPlane {
     api_server_ = *std::move(server);
     api_ = std::make_unique<Api>(
         *api_server_, [this] { return directory_.snapshot(); },
-        [this] { return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(); });
+        [this] { return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(); },
+        settings_.cluster_domain);
     api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
       responder.Send(http::JsonResponse(200, source_->Describe()));
     });

@@ -6,6 +6,7 @@
 
 #include "common/flags.h"
 #include "common/log.h"
+#include "xds/sources/names.h"
 
 namespace portolan::xds {
 namespace {
@@ -48,8 +49,13 @@ std::string TransportFault(const Settings& settings) {
 
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
-  const std::string fault = SourceFault(settings.source);
-  return fault.empty() ? TransportFault(settings) : fault;
+  std::string fault = SourceFault(settings.source);
+  if (fault.empty()) fault = TransportFault(settings);
+  if (fault.empty() && !IsSubdomain(settings.cluster_domain)) {
+    fault = fmt::format("--cluster-domain: '{}' is no DNS name in lower case, as in cluster.local",
+                        settings.cluster_domain);
+  }
+  return fault;
 }
 
 }  // namespace
@@ -80,6 +86,9 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--http-listen", out.http_listen, "ADDR:PORT for the API; default 127.0.0.1:15080");
   AddFlag(app, "--status-listen", out.status_listen,
           "ADDR:PORT for /healthz, /ready and /metrics; default 0.0.0.0:15014");
+  app.add_option("--cluster-domain", out.cluster_domain,
+                 "the cluster's DNS zone, in the names that gRPC and Envoy clients ask for")
+      ->capture_default_str();
   app.add_option("--corefile", out.corefile, "Corefile for the sidecars; followed when it changes");
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;

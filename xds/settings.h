@@ -19,6 +19,7 @@ struct Settings {
   bool xds_insecure = false;  // plaintext, on loopback alone
   SocketAddress http_listen;
   SocketAddress status_listen;
+  std::string cluster_domain = "cluster.local";
   std::string corefile;  // path; empty: sidecars use their own
   std::string log_level = "info";
 

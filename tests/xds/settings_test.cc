@@ -72,6 +72,8 @@ TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {
       {"--xds-insecure", "--tls-cert", "/c", "--tls-key", "/k"},
       {"--xds-insecure", "--tls-key", "/k"},
       {"--xds-insecure", "--log-level", "loud"},
+      {"--xds-insecure", "--cluster-domain", "Cluster.Local"},
+      {"--xds-insecure", "--cluster-domain", "cluster.local."},
   };
   for (const auto& arguments : wrong) {
     Settings settings;
