@@ -39,21 +39,6 @@ void SetAddress(const SocketAddress& from, core::Address& to) {
   address.set_port_value(from.port);
 }
 
-Listener ApiListener(std::string_view name) {
-  http::HttpConnectionManager manager;
-  manager.set_stat_prefix(std::string(name));
-  UseAds(*manager.mutable_rds()->mutable_config_source());
-  manager.mutable_rds()->set_route_config_name(std::string(name));
-  http::HttpFilter& last = *manager.add_http_filters();
-  last.set_name("envoy.filters.http.router");
-  last.mutable_typed_config()->PackFrom(Router());
-
-  Listener listener;
-  listener.set_name(std::string(name));
-  listener.mutable_api_listener()->mutable_api_listener()->PackFrom(manager);
-  return listener;
-}
-
 Listener TcpListener(const SocketAddress& address, const std::string& cluster) {
   TcpProxy proxy;
   proxy.set_stat_prefix(cluster);
@@ -82,6 +67,20 @@ RouteConfiguration Route(std::string_view name, const std::string& cluster) {
   // Not set it would be 15 s with Envoy.
   all.mutable_route()->mutable_timeout();
   return route;
+}
+
+Listener ApiListener(std::string_view name, const std::string& cluster) {
+  http::HttpConnectionManager manager;
+  manager.set_stat_prefix(std::string(name));
+  *manager.mutable_route_config() = Route(name, cluster);
+  http::HttpFilter& last = *manager.add_http_filters();
+  last.set_name("envoy.filters.http.router");
+  last.mutable_typed_config()->PackFrom(Router());
+
+  Listener listener;
+  listener.set_name(std::string(name));
+  listener.mutable_api_listener()->mutable_api_listener()->PackFrom(manager);
+  return listener;
 }
 
 Cluster EdsCluster(const std::string& name) {
@@ -169,7 +168,7 @@ ResourcePtr EncodeEnvoyResource(ResourceType type, std::string_view name, const 
     }
     case ResourceType::kListener: {
       const auto address = SocketAddress::Parse(name);
-      return encode(address.ok() ? TcpListener(*address, cluster) : ApiListener(name));
+      return encode(address.ok() ? TcpListener(*address, cluster) : ApiListener(name, cluster));
     }
     case ResourceType::kRoute:
       return encode(Route(name, cluster));

@@ -2,10 +2,11 @@
 // (https://www.envoyproxy.io/docs/envoy/latest/api-v3/api) and gRPC reads them
 // (https://github.com/grpc/proposal/blob/master/A27-xds-global-load-balancing.md).
 //
-// A Listener that goes by a Service's name is an API listener: HTTP, routed by RDS. One that goes
-// by a cluster IP is a TCP proxy to that Service, not bound to its port. The RouteConfiguration
-// leads every request to the one Cluster, without a time limit; the Cluster takes its endpoints
-// from EDS, round robin. All by aggregated discovery.
+// A Listener that goes by a Service's name is an API listener and holds its RouteConfiguration:
+// libgrpc 1.51 does not find a Service again that was removed and came back where the routes are
+// had by RDS. One that goes by a cluster IP is a TCP proxy to that Service, not bound to its port.
+// The RouteConfiguration leads every request to the one Cluster, without a time limit; the Cluster
+// takes its endpoints from EDS by aggregated discovery, round robin.
 //
 // A ClusterLoadAssignment holds the endpoints of one address family, that of the Service's first
 // cluster IP, by zone; a zone weighs as much as it has endpoints. Ready ones are HEALTHY. Those

@@ -155,11 +155,13 @@ void Session::OnPublish(const ResourceCache::Published& published) {
 }
 
 std::optional<grpc::ByteBuffer> Session::NextResponse() {
+  bool waits = false;
   for (auto& [key, sub] : subscriptions_) {
-    if (!Owes(sub)) continue;
-    // What follows may refer to it, so that waits too.
-    if (sub.unanswered.size() >= most_unanswered_) return std::nullopt;
-    return Compose(sub);
+    // What comes later may refer to a type that waits for its client, and waits too; but Envoy
+    // accepts Clusters only when it has the endpoints of all of them.
+    if (!Owes(sub) || (waits && sub.type != ResourceType::kLoadAssignment)) continue;
+    if (sub.unanswered.size() < most_unanswered_) return Compose(sub);
+    waits = true;
   }
   return std::nullopt;
 }

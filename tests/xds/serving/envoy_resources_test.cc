@@ -88,8 +88,6 @@ TEST_F(EnvoyResources, LeadFromAListenerOverARouteAndAClusterToEndpoints) {
   EXPECT_FALSE(listener.has_address());
   HttpConnectionManager manager;
   ASSERT_TRUE(listener.api_listener().api_listener().UnpackTo(&manager));
-  EXPECT_TRUE(manager.rds().config_source().has_ads());
-  EXPECT_EQ(manager.rds().route_config_name(), kBackend);
   ASSERT_EQ(manager.http_filters_size(), 1);
   EXPECT_EQ(manager.http_filters(0).typed_config().type_url(),
             "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router");
@@ -103,6 +101,7 @@ TEST_F(EnvoyResources, LeadFromAListenerOverARouteAndAClusterToEndpoints) {
   EXPECT_EQ(all.route().cluster(), kBackend);
   EXPECT_TRUE(all.route().has_timeout());
   EXPECT_EQ(all.route().timeout().seconds(), 0);
+  EXPECT_EQ(manager.route_config().SerializeAsString(), route.SerializeAsString());
 
   const auto cluster = Get<Cluster>(ResourceType::kCluster, kBackend);
   EXPECT_EQ(cluster.name(), kBackend);

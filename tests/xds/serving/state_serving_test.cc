@@ -207,6 +207,23 @@ TEST_F(StateServer, AClientThatDoesNotAnswerIsSentTheNewestStateOnceItDoes) {
   EXPECT_TRUE(client.IsQuiet());
 }
 
+// Envoy answers for Clusters only when it has the endpoints of all of them.
+TEST_F(StateServer, EndpointsComeWhileClustersWaitForAnAnswerAndListenersDoNot) {
+  PutThree();
+  StateClient client(port());
+  client.Send(kCluster);
+  const auto clusters = client.Receive();
+  client.Send(kListener);
+  client.Ack(client.Receive());
+  EXPECT_TRUE(client.IsQuiet());
+  Put(At("d", "10.43.0.4"));
+  client.Send(kAssignment, {kA});
+  EXPECT_THAT(NamesIn(client.Receive()), ElementsAre(kA));
+  client.Ack(clusters);
+  EXPECT_EQ(client.Receive().type_url(), TypeUrl(kCluster));
+  EXPECT_EQ(client.Receive().type_url(), TypeUrl(kListener));
+}
+
 TEST_F(StateServer, ErrorDetailIsANackKeptUntilTheNextAckAndNothingIsSentAgain) {
   PutThree();
   StateClient client(port());
@@ -235,10 +252,10 @@ TEST_F(StateServer, ManyAssignmentsAreCutAndManyClustersAreNot) {
     service.headless = true;
     directory_.Put(service);
     EndpointSlice slice = SliceOf(name, "10.42.0.1");
-    for (int k = 0; k < 20; ++k) slice.endpoints.push_back(slice.endpoints[0]);
     for (int k = 0; k < 20; ++k) {
-      slice.endpoints[static_cast<size_t>(k)].addresses = {
-          *IpAddress::Parse(fmt::format("10.42.1.{}", k))};
+      Endpoint& endpoint = slice.endpoints.emplace_back();
+      endpoint.addresses = {
+          *IpAddress::Parse(fmt::format("10.{}.{}.{}", 64 + i / 256, i % 256, k))};
     }
     directory_.Put(slice);
     names.push_back(NameOf(name));
