@@ -49,8 +49,7 @@ absl::Status DeltaSession::Take(const grpc::ByteBuffer& bytes) {
 void DeltaSession::Unsubscribe(const std::string& name, Subscription& sub) {
   if (name == kWildcard) {
     sub.wildcard = false;
-    sub.backlog.clear();
-    sub.backlog_set.reset();
+    sub.first_set = FirstSet();
   } else {
     RemoveName(name, sub);
     // The client drops it, but the wildcard still covers it: say what it is.
@@ -78,15 +77,20 @@ void DeltaSession::MarkUnlessHeld(const std::string& name, const Request& reques
 void DeltaSession::StartWildcard(const Request& request, Subscription& sub) {
   sub.wildcard = true;
   sub.owes_answer = true;
-  sub.backlog.clear();
-  sub.backlog_set = set();
-  ForEach(sub, [&](const std::string& name, const Resource* made) {
+  if (!sub.type.has_value()) return;
+  if (request.initial_resource_versions().empty() && !IsEnvoyType(*sub.type)) {
+    sub.first_set = FirstSet(set()->WalkAll(*sub.type));
+    return;
+  }
+  std::vector<ResourcePtr> lacking;
+  ForEach(sub, [&](const std::string& name, const ResourcePtr& made) {
     if (made == nullptr) {
       MarkUnlessHeld(name, request, sub);
     } else if (!HoldsAlready(request, *made)) {
-      sub.backlog.push_back(made);
+      lacking.push_back(made);
     }
   });
+  sub.first_set = FirstSet(std::move(lacking));
 }
 
 // What the client brought from an earlier stream and is no more.
@@ -102,19 +106,18 @@ void DeltaSession::OnChanged(const std::string& name, Subscription& sub) {
 }
 
 bool DeltaSession::Owes(const Subscription& sub) const {
-  return !sub.backlog.empty() || !sub.pending.empty() || !sub.removed.empty() || sub.owes_answer;
+  return !sub.first_set.empty() || !sub.pending.empty() || !sub.removed.empty() || sub.owes_answer;
 }
 
 grpc::ByteBuffer DeltaSession::Compose(Subscription& sub) {
   Body body;
-  while (!sub.backlog.empty()) {
+  while (!sub.first_set.empty()) {
     // Gone meanwhile: it is in `pending` then, or was sent as removed.
-    const ResourcePtr resource = Find(sub, sub.backlog.back()->name);
+    const ResourcePtr resource = Find(sub, sub.first_set.next().name);
     if (resource != nullptr && !body.Add(resource->wire, kMaxResponseBytes)) break;
-    sub.backlog.pop_back();
+    sub.first_set.Pop();
   }
-  if (sub.backlog.empty()) sub.backlog_set.reset();
-  while (sub.backlog.empty() && !sub.pending.empty()) {
+  while (sub.first_set.empty() && !sub.pending.empty()) {
     const auto name = sub.pending.begin();
     if (const ResourcePtr resource = Find(sub, *name)) {
       if (!body.Add(resource->wire, kMaxResponseBytes)) break;
@@ -124,14 +127,14 @@ grpc::ByteBuffer DeltaSession::Compose(Subscription& sub) {
     sub.pending.erase(name);
   }
   envoy::service::discovery::v3::DeltaDiscoveryResponse response;
-  while (sub.backlog.empty() && sub.pending.empty() && !sub.removed.empty()) {
+  while (sub.first_set.empty() && sub.pending.empty() && !sub.removed.empty()) {
     const auto name = sub.removed.begin();
     if (!body.Fits(name->size(), kMaxResponseBytes)) break;
     body.Count(name->size());
     response.add_removed_resources(*name);
     sub.removed.erase(name);
   }
-  const bool completes = sub.backlog.empty() && sub.pending.empty() && sub.removed.empty();
+  const bool completes = sub.first_set.empty() && sub.pending.empty() && sub.removed.empty();
   if (completes) {
     sub.owes_answer = false;
     response.set_system_version_info(fmt::format("{}", set()->generation()));

@@ -46,18 +46,17 @@ class ResourceSet {
   // Of the types that are made before they are asked for.
   size_t size(ResourceType type) const { return of(type).size(); }
 
-  // What a wildcard covers, in no order: visit(const std::string& name, const Resource*); null
+  // What a wildcard covers, in no order: visit(const std::string& name, const ResourcePtr&); null
   // where it is made when it is asked for.
   template <typename F>
   void ForEach(ResourceType type, const Viewer& viewer, F&& visit) const {
-    const auto show = [&](const std::string& name, const Resource* made) {
+    const auto show = [&](const std::string& name, const ResourcePtr& made) {
       if (Sees(viewer, type, name)) visit(name, made);
     };
     if (IsEnvoyType(type)) {
       envoy_->ForEachName(type, *snapshot_, [&](const std::string& name) { show(name, nullptr); });
     } else {
-      of(type).ForEach(
-          [&](const std::string& name, const ResourcePtr& made) { show(name, made.get()); });
+      of(type).ForEach(show);
     }
   }
 
@@ -66,6 +65,24 @@ class ResourceSet {
   template <typename T>
   using ByName = SharedMap<std::string, std::shared_ptr<const T>, StringHash, std::equal_to<>>;
 
+ public:
+  // As ForEach, of what is made already, for those who stop on the way; whoever may see it.
+  class Walk {
+   public:
+    // Null after the last.
+    ResourcePtr Next() {
+      const auto* entry = cursor_.Next();
+      return entry == nullptr ? nullptr : entry->second;
+    }
+
+   private:
+    friend class ResourceSet;
+    explicit Walk(const ByName<Resource>& resources) : cursor_(resources) {}
+    ByName<Resource>::Cursor cursor_;
+  };
+  Walk WalkAll(ResourceType type) const { return Walk(of(type)); }
+
+ private:
   const ByName<Resource>& of(ResourceType type) const {
     return resources_[static_cast<size_t>(type)];
   }

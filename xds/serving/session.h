@@ -26,6 +26,7 @@
 #include "common/string_map.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "xds/serving/client_status.h"
+#include "xds/serving/first_set.h"
 #include "xds/serving/propagation.h"
 #include "xds/serving/resource_cache.h"
 
@@ -92,10 +93,8 @@ class Session {
     bool wildcard = false;
     StringSet names;
 
-    // Delta, a wildcard's first set. The pointers live as long as backlog_set; what is sent is
-    // looked up anew in the newest set.
-    std::vector<const Resource*> backlog;
-    std::shared_ptr<const ResourceSet> backlog_set;
+    // Delta, a wildcard's first set; what is sent is looked up anew in the newest set.
+    FirstSet first_set;
     absl::btree_set<std::string> pending;  // to be looked up, and sent or listed as removed
     absl::btree_set<std::string> removed;  // delta: sent once nothing else is left
     bool owes_answer = false;              // even if it should be empty

@@ -63,7 +63,7 @@ void StateSession::StartWildcard(Subscription& sub) {
   sub.wildcard = true;
   sub.owes_answer = true;
   if (IsComplete(sub.type)) return;
-  ForEach(sub, [&](const std::string& name, const Resource*) { OnChanged(name, sub); });
+  ForEach(sub, [&](const std::string& name, const ResourcePtr&) { OnChanged(name, sub); });
 }
 
 void StateSession::OnChanged(const std::string& name, Subscription& sub) {
@@ -101,7 +101,7 @@ void StateSession::AddAll(const Subscription& sub, Body& body) const {
     if (!WildcardCovers(sub, name)) add(name);
   }
   if (!sub.wildcard) return;
-  ForEach(sub, [&](const std::string& name, const Resource*) { add(name); });
+  ForEach(sub, [&](const std::string& name, const ResourcePtr&) { add(name); });
 }
 
 // Of what does not exist a response says nothing.

@@ -569,7 +569,7 @@ TEST(ResourceVersions, AreTheSameOnEveryReplica) {
     }
     auto& versions = seen.emplace_back();
     for (const ResourceType type : {kService, kEndpoints}) {
-      cache.current()->ForEach(type, Viewer(), [&](const std::string& name, const Resource* r) {
+      cache.current()->ForEach(type, Viewer(), [&](const std::string& name, const ResourcePtr& r) {
         if (r != nullptr) versions[fmt::format("{} {}", static_cast<int>(type), name)] = r->version;
       });
     }
