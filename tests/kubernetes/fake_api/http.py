@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Awaitable, Callable
 from urllib.parse import parse_qsl, urlsplit
 
+import yaml
+
 REASONS = {200: "OK", 201: "Created", 400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
            405: "Method Not Allowed", 409: "Conflict", 410: "Gone", 415: "Unsupported Media Type",
            422: "Unprocessable Entity", 429: "Too Many Requests", 500: "Internal Server Error",
@@ -27,7 +29,8 @@ class Request:
         self.query = dict(parse_qsl(parts.query, keep_blank_values=True))
 
     def json(self):
-        return json.loads(self.body)
+        # kubectl apply --server-side sends YAML.
+        return yaml.safe_load(self.body) if "yaml" in self.headers.get("content-type", "") else json.loads(self.body)
 
 
 class Reply:

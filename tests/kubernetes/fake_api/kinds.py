@@ -10,6 +10,7 @@ class Kind:
     plural: str
     name: str
     namespaced: bool = True
+    short: str = ""  # for kubectl
 
     @property
     def api_version(self) -> str:
@@ -25,19 +26,19 @@ class Kind:
 
 
 KINDS = [
-    Kind("", "v1", "namespaces", "Namespace", namespaced=False),
-    Kind("", "v1", "nodes", "Node", namespaced=False),
-    Kind("", "v1", "services", "Service"),
-    Kind("", "v1", "pods", "Pod"),
-    Kind("", "v1", "configmaps", "ConfigMap"),
+    Kind("", "v1", "namespaces", "Namespace", namespaced=False, short="ns"),
+    Kind("", "v1", "nodes", "Node", namespaced=False, short="no"),
+    Kind("", "v1", "services", "Service", short="svc"),
+    Kind("", "v1", "pods", "Pod", short="po"),
+    Kind("", "v1", "configmaps", "ConfigMap", short="cm"),
     Kind("", "v1", "secrets", "Secret"),
     Kind("", "v1", "serviceaccounts", "ServiceAccount"),
     Kind("", "v1", "events", "Event"),
     Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
-    Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short="netpol"),
     Kind("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", namespaced=False),
     Kind("coordination.k8s.io", "v1", "leases", "Lease"),
-    Kind("apps", "v1", "deployments", "Deployment"),
+    Kind("apps", "v1", "deployments", "Deployment", short="deploy"),
     Kind("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration",
          namespaced=False),
     # Of a custom resource: there only when asked for.
@@ -61,6 +62,7 @@ def discovery(kinds: list[Kind], path: str):
         return None
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": members[0].api_version, "resources": [
         {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": kind.namespaced, "kind": kind.name,
+         **({"shortNames": [kind.short]} if kind.short else {}),
          "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]} for kind in members]}
 
 

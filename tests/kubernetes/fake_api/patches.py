@@ -19,18 +19,12 @@ def merge(target, patch):
 
 
 def strategic(target, patch):
-    """As merge, but for lists of objects that all have names: those merge by name. Lists of anything else are
-    replaced, as with most fields of the real thing."""
-    if isinstance(patch, list) and isinstance(target, list) and patch and all(
-            isinstance(item, dict) and "name" in item for item in patch + target):
-        result = [dict(item) for item in target]
-        for item in patch:
-            same = next((at for at, old in enumerate(result) if old["name"] == item["name"]), None)
-            if same is None:
-                result.append(item)
-            else:
-                result[same] = strategic(result[same], item)
-        return result
+    """As merge, but for lists of objects that all have a port or a name: those merge by it, and "$patch": "delete"
+    takes one away. Lists of anything else are replaced, as with most fields of the real thing."""
+    if isinstance(patch, list) and isinstance(target, list):
+        key = next((key for key in ("port", "name") if patch and all(
+            isinstance(item, dict) and key in item for item in patch + target)), None)
+        return patch if key is None else _by_key(target, patch, key)
     if not isinstance(patch, dict):
         return patch
     result = dict(target) if isinstance(target, dict) else {}
@@ -42,6 +36,16 @@ def strategic(target, patch):
         else:
             result[name] = strategic(result.get(name), value)
     return result
+
+
+def _by_key(target: list, patch: list, key: str) -> list:
+    result = {item[key]: item for item in target}
+    for item in patch:
+        if item.get("$patch") == "delete":
+            result.pop(item[key], None)
+        else:
+            result[item[key]] = strategic(result.get(item[key], {}), item)
+    return list(result.values())
 
 
 def json_patch(target, operations):

@@ -124,6 +124,8 @@ class Server:
 
     async def _object(self, request: Request, reply: Reply, kind: Kind, namespace: str, name: str) -> None:
         key = f"{namespace}/{name}" if kind.namespaced else name
+        if "protobuf" in request.headers.get("content-type", "") and request.body:
+            return await reply.send(415, status(415, "UnsupportedMediaType", "this server takes JSON: use kubectl apply"))
         if request.method == "POST":
             obj = request.json()
             if namespace:
