@@ -112,9 +112,14 @@ const SliceSet& SlicesOrNone(const Snapshot& snapshot, const std::string& key) {
   return slices == nullptr ? kNone : *slices;
 }
 
+// One that was made an ExternalName keeps the slices it had, and they mean nothing.
+bool HasEndpoints(const Service* service) {
+  return service != nullptr && service->type != ServiceType::kExternalName;
+}
+
 // As far as an address tells of it.
 bool IsShownAlike(const Service* a, const Service* b) {
-  if (a == nullptr || b == nullptr) return a == b;
+  if (!HasEndpoints(a) || !HasEndpoints(b)) return HasEndpoints(a) == HasEndpoints(b);
   return a->headless == b->headless;
 }
 
@@ -140,7 +145,8 @@ std::vector<AddressService> AddressIndex::FindServices(
   if (keys == nullptr) return found;
   for (const std::string& key : *keys) {
     const Service* service = snapshot_->FindService(key);
-    if (service != nullptr && wanted(key)) found.push_back({service->name, service->headless, {}});
+    if (!HasEndpoints(service) || !wanted(key)) continue;
+    found.push_back({service->name, service->headless, {}});
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) {
     return std::tie(b.headless, a.name) < std::tie(a.headless, b.name);

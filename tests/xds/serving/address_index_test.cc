@@ -189,5 +189,17 @@ TEST_F(ServiceAddresses, AServiceCountsOnceItIsThereAndUntilItGoes) {
   EXPECT_THAT(Services("10.42.0.1"), IsEmpty());
 }
 
+// The endpoints controller does not take them away.
+TEST_F(ServiceAddresses, AnExternalNameHasNoneOfTheSlicesThatItKept) {
+  PutAll(MakeService("a"), Slice("a", "a-1", {"10.42.0.1"}));
+  EXPECT_THAT(Services("10.42.0.1"), ElementsAre("a:80,"));
+  Service external = MakeService("a");
+  external.type = ServiceType::kExternalName;
+  EXPECT_THAT(PutAll(external), ElementsAre("10.42.0.1"));
+  EXPECT_THAT(Services("10.42.0.1"), IsEmpty());
+  EXPECT_THAT(PutAll(MakeService("a")), ElementsAre("10.42.0.1"));
+  EXPECT_THAT(Services("10.42.0.1"), ElementsAre("a:80,"));
+}
+
 }  // namespace
 }  // namespace portolan::xds
