@@ -70,7 +70,7 @@ class Server:
             return await reply.send(200, encode(found) + b"\n")
         place = self._place(request.path)
         if place is None:
-            if len(request.path.split("/")) > 4 and request.path.startswith(("/api/v1", "/apis/networking.k8s.io/v1")):
+            if any(request.path.startswith(kind.prefix + "/") for kind in self.store.tables):
                 return await reply.send(404, status(404, "NotFound", "the server could not find the requested resource",
                                                     details={}))
             return await reply.send(404, b"404 page not found\n", "text/plain; charset=utf-8")

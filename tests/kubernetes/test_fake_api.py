@@ -1,0 +1,142 @@
+"""The tests' API server behaves like the recordings of a real one."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import urllib.parse
+from pathlib import Path
+
+import pytest
+
+_TREE = Path(__file__).resolve().parents[2]
+_RECORDINGS = Path(__file__).resolve().parent / "recordings"
+_SERVICES = "/api/v1/services"
+
+
+class Api:
+    def __init__(self, *flags: str):
+        argv = [sys.executable, "-B", "-m", "tests.kubernetes.fake_api", "--listen", "127.0.0.1:0",
+                "--bookmark-interval", "0.2", *flags]
+        self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=_TREE,
+                                        env={**os.environ, "PYTHONPATH": str(_TREE)})
+        self.port = int(self.process.stdout.readline().split()[-1])
+        for number in range(7):
+            self.ask("POST", "/api/v1/namespaces/shop/services",
+                     {"metadata": {"name": f"web-{number}"}, "spec": {"ports": [{"port": 80}]}})
+
+    def ask(self, method: str, target: str, body=None) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request(method, target, json.dumps(body) if body is not None else None)
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    def page(self, query: str = "") -> dict:
+        status, text = self.ask("GET", f"{_SERVICES}?{query}")
+        assert status == 200, text
+        return json.loads(text)
+
+    def watch(self, query: str, seconds: int = 1) -> list[dict]:
+        """Its events, until timeoutSeconds."""
+        status, text = self.ask("GET", f"{_SERVICES}?watch=true&timeoutSeconds={seconds}&{query}")
+        assert status == 200, text
+        return [json.loads(line) for line in text.splitlines()]
+
+    @property
+    def version(self) -> int:
+        return int(self.page("limit=1")["metadata"]["resourceVersion"])
+
+
+@pytest.fixture
+def api():
+    made = Api()
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
+def _recorded(name: str) -> dict:
+    return json.loads((_RECORDINGS / name).read_text())
+
+
+def test_pages_show_the_moment_of_the_first(api):
+    first = api.page("limit=3")
+    api.ask("DELETE", "/api/v1/namespaces/shop/services/web-4")
+    names, token = [item["metadata"]["name"] for item in first["items"]], first["metadata"]["continue"]
+    assert first["metadata"]["remainingItemCount"] == 4
+    while token:
+        page = api.page(f"limit=3&continue={urllib.parse.quote(token)}")
+        assert page["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+        names += [item["metadata"]["name"] for item in page["items"]]
+        token = page["metadata"].get("continue", "")
+    assert names == [f"web-{number}" for number in range(7)]
+
+
+def test_an_expired_token_is_refused_with_one_that_goes_on(api):
+    token = api.page("limit=3")["metadata"]["continue"]
+    api.ask("POST", "/api/v1/namespaces/shop/services", {"metadata": {"name": "zz"}})
+    api.ask("POST", "/fake/compact")
+    status, text = api.ask("GET", f"{_SERVICES}?limit=3&continue={token}")
+    recorded = _recorded("refusals/141-410-continue-services.json")
+    answer = json.loads(text)
+    assert status == 410 and {**answer, "metadata": 0} == {**recorded, "metadata": 0}
+    page = api.page(f"limit=3&continue={answer['metadata']['continue']}")
+    assert page["items"][0]["metadata"]["name"] == "web-3"
+
+
+def test_items_carry_no_kind_and_objects_in_events_do(api):
+    assert "kind" not in api.page()["items"][0] and api.page()["kind"] == "ServiceList"
+    event = api.watch("resourceVersion=0")[0]
+    assert event["type"] == "ADDED" and event["object"]["kind"] == "Service"
+
+
+def test_a_streamed_list_ends_with_its_bookmark_and_becomes_the_watch(api):
+    events = api.watch("allowWatchBookmarks=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan", seconds=2)
+    assert [event["type"] for event in events[:8]] == ["ADDED"] * 7 + ["BOOKMARK"]
+    recorded = json.loads((_RECORDINGS / "watches/16-streaming-list-empty.ndjson").read_text())
+    recorded["object"]["metadata"]["resourceVersion"] = str(api.version)
+    assert events[7] == recorded
+    assert events[-1]["type"] == "BOOKMARK" and "annotations" not in events[-1]["object"]["metadata"]
+
+
+def test_a_streamed_list_wants_its_match_said(api):
+    status, text = api.ask("GET", f"{_SERVICES}?watch=true&sendInitialEvents=true")
+    assert status == 422 and "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan" in text
+
+
+def test_too_old_a_version_is_200_and_then_an_error(api):
+    api.ask("POST", "/fake/compact")
+    events = api.watch("resourceVersion=1")
+    recorded = json.loads((_RECORDINGS / "watches/23-too-old.ndjson").read_text())
+    recorded["object"]["message"] = f"too old resource version: 1 ({api.version})"
+    assert events == [recorded]
+
+
+def test_a_version_from_the_future_is_silent(api):
+    assert api.watch("resourceVersion=99999999&allowWatchBookmarks=true") == []
+
+
+def test_what_happened_since_is_told_in_order(api):
+    version = api.version
+    api.ask("DELETE", "/api/v1/namespaces/shop/services/web-0")
+    api.ask("PATCH", "/api/v1/namespaces/shop/services/web-1", {"metadata": {"labels": {"a": "b"}}})
+    events = api.watch(f"resourceVersion={version}")
+    assert [(event["type"], event["object"]["metadata"]["name"]) for event in events] == [
+        ("DELETED", "web-0"), ("MODIFIED", "web-1")]
+    assert [int(event["object"]["metadata"]["resourceVersion"]) for event in events] == [version + 1, version + 2]
+
+
+def test_a_change_that_changes_nothing_is_none(api):
+    version = api.version
+    api.ask("PATCH", "/api/v1/namespaces/shop/services/web-1", {"metadata": {"name": "web-1"}})
+    assert api.version == version
+
+
+def test_refusals_read_as_recorded(api):
+    assert api.ask("GET", "/apis/sea.example/v1/ships") == (
+        404, (_RECORDINGS / "refusals/087-404-unknown-group.txt").read_text())
+    status, text = api.ask("GET", "/api/v1/sextants")
+    assert status == 404 and json.loads(text) == _recorded("refusals/086-404-unknown-resource.json")
