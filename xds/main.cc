@@ -137,7 +137,9 @@ class ControlPlane {
     api_server_ = *std::move(server);
     api_ = std::make_unique<Api>(
         *api_server_, [this] { return directory_.snapshot(); },
-        [this] { return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(); },
+        [this](size_t most_names) {
+          return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
+        },
         settings_.cluster_domain);
     api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
       responder.Send(http::JsonResponse(200, source_->Describe()));

@@ -74,6 +74,7 @@ json TypeJson(const TypeStatus& status) {
       {"lastPropagationMs", absl::ToDoubleMilliseconds(status.last_propagation)},
       {"nacks", status.nacks}};
   if (!status.last_nack.empty()) out["lastNack"] = status.last_nack;
+  if (!status.names.empty()) out["names"] = status.names;
   return out;
 }
 
@@ -93,9 +94,17 @@ std::string PageKey(const ClientStatus& client) { return client.node_id + " " + 
 }  // namespace
 
 std::string_view SyncWord(const TypeStatus& status) {
-  if (!status.last_nack.empty()) return "NACKED";
-  if (status.last_sent == absl::Time()) return "NOT SENT";
-  return status.sent_generation == status.acknowledged_generation ? "SYNCED" : "STALE";
+  switch (StateOf(status)) {
+    case SyncState::kNotSent:
+      return "NOT SENT";
+    case SyncState::kSynced:
+      return "SYNCED";
+    case SyncState::kStale:
+      return "STALE";
+    case SyncState::kRefused:
+      return "NACKED";
+  }
+  return "";
 }
 
 Api::Api(http::Server& server, SnapshotSource snapshot, ClientSource clients,
@@ -114,6 +123,7 @@ Api::Api(http::Server& server, SnapshotSource snapshot, ClientSource clients,
   serve("/api/v1/names", &Api::Names);
   serve("/api/v1/names/*", &Api::Name);
   serve("/api/v1/sidecars", &Api::Sidecars);
+  serve("/debug/clients", &Api::Clients);
   server.Get("/api/*", [](const http::Request&, http::Responder responder) {
     responder.Send(
         http::JsonError(404, "no such resource; there are /api/v1/names and /api/v1/sidecars"));
@@ -164,25 +174,36 @@ http::Response Api::Name(const http::Request& request) const {
 }
 
 http::Response Api::Sidecars(const http::Request& request) const {
+  return ClientPage(request, "sidecars", 0);
+}
+
+http::Response Api::Clients(const http::Request& request) const {
+  return ClientPage(request, "clients", kMostDebugNames);
+}
+
+http::Response Api::ClientPage(const http::Request& request, const char* list,
+                               size_t most_names) const {
   const auto limit = ParsePageSize(request.FindQuery("limit").value_or(""));
   if (!limit) return BadLimit();
   const std::string after(request.FindQuery("continue").value_or(""));
-  std::vector<ClientStatus> clients = clients_();
+  const std::string node(request.FindQuery("node").value_or(""));
+  std::vector<ClientStatus> clients = clients_(most_names);
   std::sort(clients.begin(), clients.end(),
             [](const ClientStatus& a, const ClientStatus& b) { return PageKey(a) < PageKey(b); });
-  json sidecars = json::array();
+  json page = json::array();
   json body = json::object();
   std::string last;
   for (const ClientStatus& client : clients) {
+    if (!node.empty() && client.node_id != node) continue;
     if (!after.empty() && PageKey(client) <= after) continue;
-    if (sidecars.size() == *limit) {
+    if (page.size() == *limit) {
       body["continue"] = last;
       break;
     }
     last = PageKey(client);
-    sidecars.push_back(ClientJson(client));
+    page.push_back(ClientJson(client));
   }
-  body["sidecars"] = std::move(sidecars);
+  body[list] = std::move(page);
   http::Response response = http::JsonResponse(200, body);
   response.headers = {{"Cache-Control", "no-store"}};
   return response;

@@ -6,9 +6,11 @@
 //       page has `limit` entries (500; 1 to 5000); "continue" is there when more follow.
 //   GET /api/v1/names/NAMESPACE/NAME
 //       one name with its endpoints in full
-//   GET /api/v1/sidecars?limit=&continue=
+//   GET /api/v1/sidecars?node=&limit=&continue=
 //       {"sidecars": [{"node", "version", "peer", "connected", "types": [{"type", "status",
 //       ...}]}], "continue"}
+//   GET /debug/clients?node=&limit=&continue=
+//       the same as {"clients": ...}, with up to 100 "names" of what each asked for of each type
 //
 // Answers about names carry an ETag, and If-None-Match is answered 304 until the directory changes.
 // Errors are {"error": "..."} with status 400 or 404. The loop's thread only.
@@ -26,15 +28,15 @@
 
 namespace portolan::xds {
 
-// SYNCED: the client has acknowledged what was sent. STALE: it has not yet. NOT SENT: there was
-// nothing to send so far. NACKED: it refused the last thing sent. The words of `istioctl
-// proxy-status`.
+// StateOf in the words of `istioctl proxy-status`: SYNCED, STALE, NOT SENT, NACKED.
 std::string_view SyncWord(const TypeStatus& status);
 
 class Api {
  public:
   using SnapshotSource = std::function<std::shared_ptr<const Snapshot>()>;
-  using ClientSource = std::function<std::vector<ClientStatus>()>;
+  // With so many of the names that each client asked for of each type.
+  using ClientSource = std::function<std::vector<ClientStatus>(size_t most_names)>;
+  static constexpr size_t kMostDebugNames = 100;
 
   // Adds its routes to `server`. Must live as long as the server answers. The sources are called on
   // the server's loop and must not block; a snapshot is never null.
@@ -47,6 +49,9 @@ class Api {
   http::Response Names(const http::Request& request) const;
   http::Response Name(const http::Request& request) const;
   http::Response Sidecars(const http::Request& request) const;
+  http::Response Clients(const http::Request& request) const;
+  http::Response ClientPage(const http::Request& request, const char* list,
+                            size_t most_names) const;
   std::string Etag(const Snapshot& snapshot) const;
 
   const SnapshotSource snapshot_;

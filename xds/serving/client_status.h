@@ -26,7 +26,23 @@ struct TypeStatus {
   uint64_t nacks = 0;
   // error_detail.message of the last NACK; empty once a complete update was acknowledged after it.
   std::string last_nack;
+  // Some of the names, sorted, where they were asked for.
+  std::vector<std::string> names;
 };
+
+enum class SyncState : uint8_t {
+  kNotSent,  // there was nothing to send so far
+  kSynced,   // the client has acknowledged what was sent
+  kStale,    // it has not yet
+  kRefused   // it refused the last thing sent
+};
+
+inline SyncState StateOf(const TypeStatus& status) {
+  if (!status.last_nack.empty()) return SyncState::kRefused;
+  if (status.last_sent == absl::Time()) return SyncState::kNotSent;
+  return status.sent_generation == status.acknowledged_generation ? SyncState::kSynced
+                                                                  : SyncState::kStale;
+}
 
 struct ClientStatus {
   std::string node_id;  // NAMESPACE/POD as the client's Node.id says

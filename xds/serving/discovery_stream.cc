@@ -47,8 +47,8 @@ void DiscoveryStream::End(grpc::Status status) {
   });
 }
 
-ClientStatus DiscoveryStream::Status() const {
-  return state_.With([](const auto& state) { return state.session->Status(); });
+ClientStatus DiscoveryStream::Status(size_t most_names) const {
+  return state_.With([&](const auto& state) { return state.session->Status(most_names); });
 }
 
 void DiscoveryStream::OnReadDone(bool ok) {

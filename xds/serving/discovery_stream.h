@@ -48,7 +48,7 @@ class DiscoveryStream : public grpc::ServerGenericBidiReactor {
   // Any thread.
   void OnPublish(const ResourceCache::Published& published);
   void End(grpc::Status status);
-  ClientStatus Status() const;
+  ClientStatus Status(size_t most_names) const;
 
   void OnReadDone(bool ok) override;
   void OnWriteDone(bool ok) override;

@@ -13,6 +13,7 @@
 #include "common/handover.h"
 #include "common/status.h"
 #include "xds/api/grpc_process.h"
+#include "xds/serving/client_status_service.h"
 #include "xds/serving/discovery_methods.h"
 #include "xds/serving/discovery_stream.h"
 #include "xds/serving/server_identity.h"
@@ -72,6 +73,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
       builder.AddListeningPort(listen[i].ToString(), Credentials(), &ports[i]);
     }
     builder.RegisterCallbackGenericService(this);
+    builder.RegisterService(&client_status_);
     server_ = builder.BuildAndStart();
     for (size_t i = 0; i < listen.size(); ++i) {
       if (ports[i] == 0) return FailedPrecondition("cannot listen on {}", listen[i].ToString());
@@ -97,6 +99,12 @@ class Server::Implementation : public grpc::CallbackGenericService {
 
   std::vector<std::shared_ptr<DiscoveryStream>> Streams() const {
     return shared_.With([](const Shared& shared) { return ListOf(shared); });
+  }
+
+  std::vector<ClientStatus> Clients(size_t most_names) const {
+    std::vector<ClientStatus> clients;
+    for (const auto& stream : Streams()) clients.push_back(stream->Status(most_names));
+    return clients;
   }
 
   const ServingCounts& counts() const { return counts_; }
@@ -155,7 +163,8 @@ class Server::Implementation : public grpc::CallbackGenericService {
   PropagationTimes times_;
   Guarded<Shared> shared_;
   std::vector<SocketAddress> listening_;
-  std::optional<ServerIdentity> identity_;  // outlives server_
+  std::optional<ServerIdentity> identity_;  // outlives server_, as does the next
+  ClientStatusService client_status_{[this] { return Clients(0); }};
   std::unique_ptr<grpc::Server> server_;
 };
 
@@ -180,10 +189,8 @@ void Server::SetIdentity(TlsIdentity identity) {
   implementation_->SetIdentity(std::move(identity));
 }
 
-std::vector<ClientStatus> Server::Clients() const {
-  std::vector<ClientStatus> clients;
-  for (const auto& stream : implementation_->Streams()) clients.push_back(stream->Status());
-  return clients;
+std::vector<ClientStatus> Server::Clients(size_t most_names) const {
+  return implementation_->Clients(most_names);
 }
 
 void Server::AddMetrics(MetricFamilies& families) const {

@@ -1,5 +1,6 @@
 // Discovery over gRPC: serves the newest ResourceSet to every stream, as discovery_methods.h lists
-// them. Every other method answers UNIMPLEMENTED.
+// them, and what is known of its clients (ClientStatusService). Every other method answers
+// UNIMPLEMENTED.
 #pragma once
 
 #include <memory>
@@ -46,7 +47,7 @@ class Server {
   void SetIdentity(TlsIdentity identity);
 
   // Any thread.
-  std::vector<ClientStatus> Clients() const;
+  std::vector<ClientStatus> Clients(size_t most_names = 0) const;
   void AddMetrics(MetricFamilies& families) const;
 
  private:

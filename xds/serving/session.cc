@@ -186,7 +186,7 @@ void Session::Observe(const Subscription& sub, PropagationTimes::Stage stage, ab
   if (times_ != nullptr && sub.type.has_value()) times_->Observe(*sub.type, stage, took);
 }
 
-ClientStatus Session::Status() const {
+ClientStatus Session::Status(size_t most_names) const {
   ClientStatus status = client_;
   for (const auto& [key, sub] : subscriptions_) {
     TypeStatus type = sub.status;
@@ -196,6 +196,11 @@ ClientStatus Session::Status() const {
     absl::Time since = sub.owed_since;
     for (const Sent& sent : sub.unanswered) since = std::min(since, sent.since);
     type.lag = std::max(absl::ZeroDuration(), absl::Now() - since);
+    for (auto name = sub.names.begin(); name != sub.names.end(); ++name) {
+      if (type.names.size() == most_names) break;
+      type.names.push_back(Printable(*name));
+    }
+    std::sort(type.names.begin(), type.names.end());
     status.types.push_back(std::move(type));
   }
   return status;

@@ -75,7 +75,8 @@ class Session {
   std::optional<grpc::ByteBuffer> NextResponse();
 
   const ClientStatus& client() const { return client_; }  // without types
-  ClientStatus Status() const;
+  // With up to `most_names` of the names of each type.
+  ClientStatus Status(size_t most_names) const;
 
  protected:
   struct Sent {

@@ -62,10 +62,15 @@ class ApiTest : public ::testing::Test {
 
   Directory directory;
   std::vector<ClientStatus> clients = TwoClients();
+  size_t asked_names = 0;
   std::unique_ptr<Api> api;
   http::Served served{[this](http::Server& server) {
     api = std::make_unique<Api>(
-        server, [this] { return directory.snapshot(); }, [this] { return clients; });
+        server, [this] { return directory.snapshot(); },
+        [this](size_t most_names) {
+          asked_names = most_names;
+          return clients;
+        });
   }};
 };
 
@@ -88,6 +93,16 @@ TEST_F(ApiTest, NamesAreListedWithWhereTheyLead) {
       {"namespace": "web", "name": "none", "dnsName": "none.web.svc.cluster.local",
        "type": "ClusterIP", "headless": false, "clusterIPs": ["10.43.0.7"], "ports": [],
        "endpoints": {"ready": 0, "serving": 0, "terminating": 0}}]})"));
+}
+
+TEST_F(ApiTest, ClientsAreShownWithSomeOfTheNamesThatTheyAskedFor) {
+  clients[0].types[0].names = {"default/backend"};
+  const json answer = GetJson("/debug/clients?node=default%2Ffrontend-2");
+  EXPECT_EQ(asked_names, Api::kMostDebugNames);
+  ASSERT_EQ(answer["clients"].size(), 1u);
+  EXPECT_EQ(answer["clients"][0]["types"][0]["names"], json({"default/backend"}));
+  GetJson("/api/v1/sidecars");
+  EXPECT_EQ(asked_names, 0u);
 }
 
 TEST_F(ApiTest, NamesComeInPages) {
@@ -133,7 +148,7 @@ TEST_F(ApiTest, TagsOfAnEarlierRunDoNotMatch) {
   http::Served restarted([&](http::Server& server) {
     other = std::make_unique<Api>(
         server, [this] { return directory.snapshot(); },
-        [] { return std::vector<ClientStatus>(); });
+        [](size_t) { return std::vector<ClientStatus>(); });
   });
   EXPECT_NE(Etag(http::Fetch(restarted.address(), "GET", "/api/v1/names")),
             Etag(Get("/api/v1/names")));
