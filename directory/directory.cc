@@ -216,7 +216,8 @@ void Directory::Unfile(const ObjectName& name, const SliceFile& file) {
 
 void Directory::PutNoSlices(const std::string& service_key) {
   ForgetSlices(service_key);
-  edits().slices.Set(service_key, std::make_shared<const SliceSet>());
+  static const auto kNone = std::make_shared<const SliceSet>();
+  edits().slices.Set(service_key, kNone);
   pending_.endpoints.insert(service_key);
 }
 

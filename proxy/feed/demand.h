@@ -9,7 +9,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/hash/hash.h"
 #include "absl/time/time.h"
 
 namespace portolan::proxy {
@@ -25,15 +26,14 @@ class Demand {
 
   // True if it was not demanded before.
   bool Ask(const Key& key, absl::Duration now) {
-    const auto [place, is_new] = places_.try_emplace(key);
-    if (is_new) {
-      place->second = by_age_.insert(by_age_.end(), {key, now});
-      new_.push_back(key);
-    } else {
-      place->second->asked = now;
-      by_age_.splice(by_age_.end(), by_age_, place->second);
+    if (const auto place = places_.find(key); place != places_.end()) {
+      (*place)->asked = now;
+      by_age_.splice(by_age_.end(), by_age_, *place);
+      return false;
     }
-    return is_new;
+    places_.insert(by_age_.insert(by_age_.end(), {key, now}));
+    new_.push_back(key);
+    return true;
   }
   bool Holds(const Key& key) const { return places_.contains(key); }
 
@@ -45,7 +45,7 @@ class Demand {
       const Entry& oldest = by_age_.front();
       if (places_.size() <= limits_.most && now - oldest.asked < limits_.idle) break;
       idle.push_back(oldest.key);
-      places_.erase(oldest.key);
+      places_.erase(by_age_.begin());
       by_age_.pop_front();
     }
     return idle;
@@ -70,10 +70,29 @@ class Demand {
     Key key;
     absl::Duration asked;
   };
+  using Place = typename std::list<Entry>::iterator;
+
+  // By the key that is in the list alone.
+  static const Key& KeyOf(const Key& key) { return key; }
+  static const Key& KeyOf(Place place) { return place->key; }
+  struct Hash {
+    using is_transparent = void;
+    template <typename T>
+    size_t operator()(const T& at) const {
+      return absl::HashOf(KeyOf(at));
+    }
+  };
+  struct Eq {
+    using is_transparent = void;
+    template <typename A, typename B>
+    bool operator()(const A& a, const B& b) const {
+      return KeyOf(a) == KeyOf(b);
+    }
+  };
 
   const Limits limits_;
   std::list<Entry> by_age_;  // the longest unasked first
-  absl::flat_hash_map<Key, typename std::list<Entry>::iterator> places_;
+  absl::flat_hash_set<Place, Hash, Eq> places_;
   std::vector<Key> new_;
 };
 

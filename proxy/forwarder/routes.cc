@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/log.h"
+#include "directory/service_key.h"
 
 namespace portolan::proxy {
 namespace {
@@ -40,6 +41,12 @@ std::shared_ptr<const Route> MakeRoute(std::shared_ptr<const RouteTarget> target
   route->elsewhere_only =
       route->endpoints.empty() && !EligibleEndpoints(all, TrafficPolicy::kCluster, here).empty();
   return route;
+}
+
+// Null where there are none, whether that is known or not.
+const SliceSet* SlicesOf(const Snapshot& snapshot, const std::string& service_key) {
+  const SliceSet* slices = snapshot.FindSlices(service_key);
+  return slices == nullptr || slices->empty() ? nullptr : slices;
 }
 
 void Log(const std::vector<std::string>& faults) {
@@ -97,14 +104,14 @@ RouteTable::Lookup RouteTable::Find(const SocketAddress& dialled, Protocol proto
           return port.port == dialled.port && port.protocol == protocol;
         });
     // Nobody else's address, whatever others call theirs.
-    if (has_port) return {WithoutSlices(), nullptr, &owner->name};
+    if (has_port) return {WithoutSlices(owner->name), nullptr, &owner->name};
     if (route == nullptr) return {Match::kNoSuchPort, nullptr, &owner->name};
   }
   if (route == nullptr) return {};
   const ObjectName* service = &(*route)->target->service;
   if (!(*route)->endpoints.empty()) return {Match::kEndpoints, route, service};
   if ((*route)->elsewhere_only) return {Match::kNoLocalEndpoints, nullptr, service};
-  return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(), nullptr, service};
+  return {(*route)->slices_held ? Match::kNoEndpoints : WithoutSlices(*service), nullptr, service};
 }
 
 bool RouteTable::TakeUse(const Service& service, absl::Duration now) const {
@@ -127,8 +134,10 @@ const Service* RouteTable::ClusterIpOwner(const IpAddress& ip) const {
                                                                                  : nullptr;
 }
 
-RouteTable::Match RouteTable::WithoutSlices() const {
-  return held_ == EndpointsHeld::kSome ? Match::kEndpointsUnknown : Match::kNoEndpoints;
+RouteTable::Match RouteTable::WithoutSlices(const ObjectName& service) const {
+  const bool is_known =
+      held_ == EndpointsHeld::kAll || snapshot_->FindSlices(ServiceKey(service).view()) != nullptr;
+  return is_known ? Match::kNoEndpoints : Match::kEndpointsUnknown;
 }
 
 // One call of Apply: the maps under edit, and what must be looked at again at the end.
@@ -147,7 +156,7 @@ struct RouteTableBuilder::Update {
     auto& made = routes_made[std::tuple(service.name.ToString(), port.port, port.protocol,
                                         key.address.ip.family(), traffic_policy)];
     if (made == nullptr) {
-      made = MakeRoute(TargetOf(service, port, key), snapshot.FindSlices(service.name.ToString()),
+      made = MakeRoute(TargetOf(service, port, key), SlicesOf(snapshot, service.name.ToString()),
                        key.address.ip.family(), PolicyOf(service), traffic_policy, here);
     }
     return made;
@@ -200,7 +209,7 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
   Update update(*table_, next, here_);
   for (const std::string& key : affected) {
     const Service* old = snapshot_->FindService(key);
-    if (old != nullptr) Withdraw(update, *old, snapshot_->FindSlices(key));
+    if (old != nullptr) Withdraw(update, *old, SlicesOf(*snapshot_, key));
   }
   for (const std::string& key : affected) {
     const Service* service = next.FindService(key);
@@ -234,7 +243,7 @@ void RouteTableBuilder::Withdraw(Update& update, const Service& service, const S
 }
 
 void RouteTableBuilder::Announce(Update& update, const Service& service) {
-  const SliceSet* slices = update.snapshot.FindSlices(service.name.ToString());
+  const SliceSet* slices = SlicesOf(update.snapshot, service.name.ToString());
   ForEachRouted(service, slices, [&](const IpAddress& ip, const ServicePort& port) {
     const Key key{{ip, port.port}, port.protocol};
     const auto contest = contested_.find(key);

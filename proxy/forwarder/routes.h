@@ -129,7 +129,7 @@ class RouteTable {
 
   // The Service that has `ip` as its cluster IP; null if none.
   const Service* ClusterIpOwner(const IpAddress& ip) const;
-  Match WithoutSlices() const;
+  Match WithoutSlices(const ObjectName& service) const;
 
   // Of Services whose slices are held, and of external and load-balancer addresses.
   Routes routes_;

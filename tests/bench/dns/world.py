@@ -71,8 +71,8 @@ endpoints: [{endpoints}]
 
 def endpoints_of_service(i, count):
     """As a cluster writes them down: of pods, on nodes in zones."""
-    endpoints = ", ".join(f"{{addresses: [{dotted(0x0B000000 + count * i + k)}], nodeName: node-{k}, zone: zone-{k % 3},"
-                          f" targetRef: {{kind: Pod, namespace: {NAMESPACE}, name: service-{i}-5d4f8c7b9-x{k:04}}}}}"
+    endpoints = ", ".join(f"{{addresses: [{dotted(0x0B000000 + count * i + k)}],"
+                          f" nodeName: node-{k}, zone: zone-{k % 3}, targetRef: {{kind: Pod, namespace: {NAMESPACE}, name: service-{i}-5d4f8c7b9-x{k:04}}}}}"
                           for k in range(count))
     return f"""---
 apiVersion: discovery.k8s.io/v1
