@@ -7,6 +7,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "common/event_loop.h"
@@ -32,6 +33,9 @@ namespace portolan::xds {
 namespace {
 
 constexpr size_t kMaxCorefileBytes = 1u << 20;
+// 200 clients a second: what another replica brings up to date in passing (docs/scale.md).
+constexpr size_t kHandedOverAtOnce = 10;
+constexpr absl::Duration kHandOverEvery = absl::Milliseconds(50);
 
 std::string Hostname() {
   char name[256] = {};
@@ -56,12 +60,9 @@ class ControlPlane {
   }
 
   void Run() {
-    const auto end = [this] {
-      log::info("ending");
-      loop_.Stop();
-    };
-    const auto on_term = loop_.AddSignal(SIGTERM, end);
-    const auto on_int = loop_.AddSignal(SIGINT, end);
+    drain_timer_ = loop_.AddTimer([this] { HandOver(); });
+    const auto on_term = loop_.AddSignal(SIGTERM, [this] { End(); });
+    const auto on_int = loop_.AddSignal(SIGINT, [this] { End(); });
     loop_.Run();
   }
 
@@ -108,6 +109,19 @@ class ControlPlane {
         loop_, settings_.corefile, kMaxCorefileBytes,
         [this](const std::string& text) { Publish(cache_.SetCorefile(text)); });
     return corefile_->Start();
+  }
+
+  // Clients are handed to the other replicas a few at a time, so that those are not asked for
+  // everything by all at once; asked a second time it ends as it stands.
+  void End() {
+    if (std::exchange(ending_, true) || server_ == nullptr) return loop_.Stop();
+    log::info("ending: handing over {} clients", server_->Clients(0).size());
+    HandOver();
+  }
+
+  void HandOver() {
+    if (server_->EndStreams(kHandedOverAtOnce) == 0) return loop_.Stop();
+    drain_timer_.Start(kHandOverEvery);
   }
 
   // Once everything was read, and not before the first client is let in: a client takes what a
@@ -174,8 +188,9 @@ class ControlPlane {
     return absl::OkStatus();
   }
 
-  // Ready once, ready for good: a control plane whose API server is away serves what it knows.
+  // Ready once, ready until it ends: a control plane whose API server is away serves what it knows.
   http::Response Readiness() const {
+    if (ending_) return http::TextResponse(503, "ending");
     if (server_ != nullptr) return http::TextResponse(200, "ok");
     std::string text = "not read yet:\n";
     for (const std::string& what : source_->missing()) text += what + "\n";
@@ -194,6 +209,8 @@ class ControlPlane {
   std::unique_ptr<CurlClient> api_client_;
   std::unique_ptr<Source> source_;
   bool started_ = false;
+  bool ending_ = false;
+  EventLoop::Timer drain_timer_;
   absl::Status fault_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<FollowedTlsIdentity> identity_;

@@ -50,7 +50,7 @@ class Portolanctl : public ::testing::Test {
   std::unique_ptr<xds::Api> api;
   http::Served served{[this](http::Server& server) {
     api = std::make_unique<xds::Api>(
-        server, [this] { return snapshot; }, [this] { return clients; });
+        server, [this] { return snapshot; }, [this](size_t) { return clients; });
   }};
 };
 

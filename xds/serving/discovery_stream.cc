@@ -40,6 +40,11 @@ void DiscoveryStream::OnPublish(const ResourceCache::Published& published) {
   });
 }
 
+bool DiscoveryStream::ending() const {
+  return state_.With(
+      [](const State& state) { return state.finished || state.ending.has_value(); });
+}
+
 void DiscoveryStream::End(grpc::Status status) {
   state_.With([&](auto& state) {
     if (!state.ending.has_value()) state.ending = std::move(status);

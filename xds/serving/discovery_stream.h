@@ -48,6 +48,8 @@ class DiscoveryStream : public grpc::ServerGenericBidiReactor {
   // Any thread.
   void OnPublish(const ResourceCache::Published& published);
   void End(grpc::Status status);
+  // End was called, or the client or gRPC ended it.
+  bool ending() const;
   ClientStatus Status(size_t most_names) const;
 
   void OnReadDone(bool ok) override;

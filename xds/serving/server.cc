@@ -5,7 +5,9 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 
+#include <algorithm>
 #include <chrono>
+#include <limits>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -57,9 +59,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
 
   ~Implementation() override {
     if (server_ == nullptr) return;
-    for (const auto& stream : Streams()) {
-      stream->End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the control plane is ending"));
-    }
+    EndStreams(std::numeric_limits<size_t>::max());
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
     TakeOver(this);
@@ -97,6 +97,17 @@ class Server::Implementation : public grpc::CallbackGenericService {
     for (const auto& stream : streams) stream->OnPublish(published);
   }
 
+  size_t EndStreams(size_t count) {
+    auto streams = shared_.With([&](Shared& shared) {
+      shared.ending = true;
+      return ListOf(shared);
+    });
+    // What was ended before may not be gone yet.
+    std::erase_if(streams, [](const auto& stream) { return stream->ending(); });
+    for (size_t i = 0; i < std::min(count, streams.size()); ++i) streams[i]->End(Ending());
+    return streams.size() - std::min(count, streams.size());
+  }
+
   std::vector<std::shared_ptr<DiscoveryStream>> Streams() const {
     return shared_.With([](const Shared& shared) { return ListOf(shared); });
   }
@@ -126,6 +137,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
       return made;
     });
     stream->Start();
+    if (shared_.With([](const Shared& shared) { return shared.ending; })) stream->End(Ending());
     return stream.get();
   }
 
@@ -134,7 +146,12 @@ class Server::Implementation : public grpc::CallbackGenericService {
     std::shared_ptr<const ResourceSet> set;
     // Each lives until gRPC is done with it.
     absl::flat_hash_map<DiscoveryStream*, std::shared_ptr<DiscoveryStream>> streams;
+    bool ending = false;  // new streams are sent elsewhere
   };
+
+  static grpc::Status Ending() {
+    return {grpc::StatusCode::UNAVAILABLE, "the control plane is ending"};
+  }
 
   std::shared_ptr<grpc::ServerCredentials> Credentials() {
     return identity_ ? identity_->CredentialsOfPort() : grpc::InsecureServerCredentials();
@@ -184,6 +201,8 @@ const std::vector<SocketAddress>& Server::listening() const { return implementat
 void Server::Publish(const ResourceCache::Published& published) {
   implementation_->Publish(published);
 }
+
+size_t Server::EndStreams(size_t count) { return implementation_->EndStreams(count); }
 
 void Server::SetIdentity(TlsIdentity identity) {
   implementation_->SetIdentity(std::move(identity));

@@ -42,6 +42,10 @@ class Server {
   // One thread. Returns when every stream that is not busy has been handed what changed.
   void Publish(const ResourceCache::Published& published);
 
+  // Ends `count` streams (UNAVAILABLE, so clients go elsewhere) and tells how many are left. New
+  // ones are ended at once from now on. One thread.
+  size_t EndStreams(size_t count);
+
   // Any thread. Connections from now on see this certificate; those that are up stay.
   // REQUIRES: the server was started with one.
   void SetIdentity(TlsIdentity identity);

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "envoy/service/discovery/v3/discovery.pb.h"
@@ -47,6 +48,11 @@ class DiscoveryClient {
   virtual Response Receive() {
     Response response;
     EXPECT_TRUE(stream_->Read(&response)) << "the stream ended";
+    return response;
+  }
+  std::optional<Response> ReceiveUnlessEnded() {
+    Response response;
+    if (!stream_->Read(&response)) return std::nullopt;
     return response;
   }
   // True if the server has nothing more to say: the answer to `question`, of a type of its own, is

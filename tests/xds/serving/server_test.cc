@@ -519,6 +519,27 @@ TEST_F(DeltaServer, EndingSaysUnavailable) {
   EXPECT_EQ(client.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
 }
 
+TEST_F(DeltaServer, ClientsAreHandedOverAFewAtATimeAndTheOthersServedMeanwhile) {
+  Put(MakeService("a"));
+  std::vector<std::unique_ptr<DeltaClient>> clients;
+  for (int i = 0; i < 5; ++i) {
+    clients.push_back(std::make_unique<DeltaClient>(port()));
+    clients.back()->Send(kService);
+    clients.back()->Receive();
+  }
+  EXPECT_EQ(server_->EndStreams(2), 3u);
+  DeltaClient late(port());
+  EXPECT_EQ(late.Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+
+  Put(MakeService("b"));
+  int served = 0;
+  for (const auto& client : clients) served += client->ReceiveUnlessEnded().has_value() ? 1 : 0;
+  EXPECT_EQ(served, 3);
+  EXPECT_EQ(server_->EndStreams(2), 1u);
+  EXPECT_EQ(server_->EndStreams(2), 0u);
+  EXPECT_EQ(server_->EndStreams(2), 0u);
+}
+
 TEST_F(DeltaServer, ClientsThatLeaveAreForgotten) {
   {
     DeltaClient client(port());
