@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -33,9 +34,11 @@ namespace portolan::xds {
 namespace {
 
 constexpr size_t kMaxCorefileBytes = 1u << 20;
-// 200 clients a second: what another replica brings up to date in passing (docs/scale.md).
-constexpr size_t kHandedOverAtOnce = 10;
+// 200 clients a second: what another replica brings up to date in passing (docs/scale.md). More
+// where there are so many that 20 s would not do: a pod is given 30 to end.
+constexpr size_t kFewestHandedOver = 10;
 constexpr absl::Duration kHandOverEvery = absl::Milliseconds(50);
+constexpr size_t kMostHandOvers = 400;
 
 std::string Hostname() {
   char name[256] = {};
@@ -115,12 +118,14 @@ class ControlPlane {
   // everything by all at once; asked a second time it ends as it stands.
   void End() {
     if (std::exchange(ending_, true) || server_ == nullptr) return loop_.Stop();
-    log::info("ending: handing over {} clients", server_->Clients(0).size());
+    const size_t clients = server_->Clients(0).size();
+    log::info("ending: handing over {} clients", clients);
+    handed_over_at_once_ = std::max(kFewestHandedOver, clients / kMostHandOvers);
     HandOver();
   }
 
   void HandOver() {
-    if (server_->EndStreams(kHandedOverAtOnce) == 0) return loop_.Stop();
+    if (server_->EndStreams(handed_over_at_once_) == 0) return loop_.Stop();
     drain_timer_.Start(kHandOverEvery);
   }
 
@@ -210,6 +215,7 @@ class ControlPlane {
   std::unique_ptr<Source> source_;
   bool started_ = false;
   bool ending_ = false;
+  size_t handed_over_at_once_ = kFewestHandedOver;
   EventLoop::Timer drain_timer_;
   absl::Status fault_;
   std::unique_ptr<Server> server_;
