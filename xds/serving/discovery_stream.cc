@@ -7,6 +7,14 @@
 #include "common/status.h"
 
 namespace portolan::xds {
+namespace {
+
+grpc::Status ToGrpc(const absl::Status& status) {
+  return grpc::Status(static_cast<grpc::StatusCode>(status.raw_code()),
+                      std::string(Message(status)));
+}
+
+}  // namespace
 
 DiscoveryStream::DiscoveryStream(grpc::CallbackServerContext* context,
                                  std::unique_ptr<Session> session, ServingCounts& counts,
@@ -18,9 +26,36 @@ DiscoveryStream::DiscoveryStream(grpc::CallbackServerContext* context,
   ++counts_.streams;
 }
 
-void DiscoveryStream::Start() {
+void DiscoveryStream::Start(TokenGate* gate) {
   HandOver(this);
-  StartRead(&read_);
+  gate_ = gate;
+  if (gate == nullptr) return StartRead(&read_);
+  gate->Admit(Authorization(), [self = weak_from_this()](const auto& client) {
+    if (const auto stream = self.lock()) stream->OnVerdict(client);
+  });
+}
+
+std::string DiscoveryStream::Authorization() const {
+  const auto found = context_->client_metadata().find("authorization");
+  if (found == context_->client_metadata().end()) return {};
+  return {found->second.data(), found->second.size()};
+}
+
+// On the loop of the gate or from within Start: no reaction, so until gRPC is told of an end there
+// is none, and it is told with the lock held.
+void DiscoveryStream::OnVerdict(const absl::StatusOr<PodIdentity>& client) {
+  state_.With([&](State& state) {
+    if (state.finished || state.ending.has_value()) return;
+    if (!client.ok()) {
+      if (gate_->MayLog()) {
+        log::warn("{} is not let in: {}", state.session->client().peer, Message(client.status()));
+      }
+      state.ending = ToGrpc(client.status());
+      return Proceed(state);
+    }
+    state.session->Admit(client->name_space + "/" + client->pod);
+    StartRead(&read_);
+  });
 }
 
 void DiscoveryStream::OnPublish(const ResourceCache::Published& published) {
@@ -65,8 +100,8 @@ void DiscoveryStream::OnReadDone(bool ok) {
     if (state.finished) return false;
     const absl::Status taken = TakeRequest(state);
     if (!taken.ok()) {
-      state.ending = grpc::Status(static_cast<grpc::StatusCode>(taken.raw_code()),
-                                  std::string(Message(taken)));
+      if (absl::IsPermissionDenied(taken) && gate_ != nullptr) gate_->CountWrongPod();
+      state.ending = ToGrpc(taken);
       log::warn("{} ({}): {}; stream ended", state.session->client().node_id,
                 state.session->client().peer, Message(taken));
     }

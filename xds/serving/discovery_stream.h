@@ -17,6 +17,7 @@
 
 #include "absl/time/time.h"
 #include "common/guarded.h"
+#include "xds/authentication/token_gate.h"
 #include "xds/serving/session.h"
 
 namespace portolan::xds {
@@ -32,7 +33,8 @@ struct ServingCounts {
   std::atomic<uint64_t> stalled_streams{0};
 };
 
-class DiscoveryStream : public grpc::ServerGenericBidiReactor {
+class DiscoveryStream : public grpc::ServerGenericBidiReactor,
+                        public std::enable_shared_from_this<DiscoveryStream> {
  public:
   // A client that has not taken a response for this long is disconnected at the next change, so
   // that what is kept for it has an end.
@@ -42,8 +44,9 @@ class DiscoveryStream : public grpc::ServerGenericBidiReactor {
   DiscoveryStream(grpc::CallbackServerContext* context, std::unique_ptr<Session> session,
                   ServingCounts& counts, std::function<void(DiscoveryStream*)> on_done);
 
-  // Once, when the server knows the stream.
-  void Start();
+  // Once, when the server knows the stream. Nothing is read before `gate` lets the client in; null:
+  // all are let in. The gate outlives the stream.
+  void Start(TokenGate* gate);
 
   // Any thread.
   void OnPublish(const ResourceCache::Published& published);
@@ -66,12 +69,15 @@ class DiscoveryStream : public grpc::ServerGenericBidiReactor {
     bool done = false;
   };
 
+  std::string Authorization() const;
+  void OnVerdict(const absl::StatusOr<PodIdentity>& client);
   absl::Status TakeRequest(State& state);
   // Starts what is to be done next: the end, a write, or nothing.
   void Proceed(State& state);
   void LogRefusal(const Session& session);
 
   grpc::CallbackServerContext* const context_;
+  TokenGate* gate_ = nullptr;
   ServingCounts& counts_;
   const std::function<void(DiscoveryStream*)> on_done_;
   Guarded<State> state_;

@@ -52,7 +52,7 @@ void SetTransport(grpc::ServerBuilder& builder) {
 class Server::Implementation : public grpc::CallbackGenericService {
  public:
   Implementation(const Options& options, std::shared_ptr<const ResourceSet> first)
-      : identifier_(options.identifier) {
+      : identifier_(options.identifier), gate_(options.gate) {
     if (options.identity) identity_.emplace(*options.identity);
     shared_.With([&](Shared& shared) { shared.set = std::move(first); });
   }
@@ -136,7 +136,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
       shared.streams.emplace(made.get(), made);
       return made;
     });
-    stream->Start();
+    stream->Start(gate_);
     if (shared_.With([](const Shared& shared) { return shared.ending; })) stream->End(Ending());
     return stream.get();
   }
@@ -176,6 +176,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
   }
 
   const std::string identifier_;
+  TokenGate* const gate_;
   ServingCounts counts_;
   PropagationTimes times_;
   Guarded<Shared> shared_;

@@ -12,6 +12,7 @@
 #include "common/ip.h"
 #include "common/metrics.h"
 #include "common/tls_files.h"
+#include "xds/authentication/token_gate.h"
 #include "xds/serving/client_status.h"
 #include "xds/serving/resource_cache.h"
 
@@ -25,6 +26,8 @@ class Server {
     std::string identifier;
     // Shown to clients over TLS. Nothing: plaintext.
     std::optional<TlsIdentity> identity = std::nullopt;
+    // Outlives the server. Null: whoever connects is let in, as whom it says it is.
+    TokenGate* gate = nullptr;
   };
 
   // Serves from now on. `first` should be complete: a client takes what it does not hold for what

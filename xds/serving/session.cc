@@ -62,13 +62,18 @@ absl::Status Session::OnRequest(const grpc::ByteBuffer& bytes) {
   return taken;
 }
 
-// Sent with a stream's first request only.
-void Session::TakeNode(const envoy::config::core::v3::Node& node) {
-  if (!client_.node_id.empty()) return;
-  client_.node_id = Printable(node.id());
+// Sent with a stream's first request only; empty otherwise.
+absl::Status Session::TakeNode(const envoy::config::core::v3::Node& node) {
+  if (admitted_.has_value() && !node.id().empty() && node.id() != *admitted_) {
+    return absl::PermissionDeniedError(
+        fmt::format("Node.id is '{}', but the token is {}'s", Printable(node.id()), *admitted_));
+  }
+  if (!client_.node_id.empty()) return absl::OkStatus();
+  client_.node_id = admitted_.value_or(Printable(node.id()));
   client_.version = Printable(node.user_agent_version());
   const size_t slash = client_.node_id.find('/');
   if (slash != std::string::npos) viewer_.ns = client_.node_id.substr(0, slash);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Session::Subscription*> Session::FindOrAdd(const std::string& asked) {

@@ -63,7 +63,12 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  // A request as it came. An error ends the stream: kInvalidArgument for bytes that are no request.
+  // The client is known to be this one, by its token: no request may come from another Node.id.
+  // REQUIRES: no request yet.
+  void Admit(std::string node_id) { admitted_ = std::move(node_id); }
+
+  // A request as it came. An error ends the stream: kInvalidArgument for bytes that are no request,
+  // kPermissionDenied for one in another's name.
   absl::Status OnRequest(const grpc::ByteBuffer& bytes);
   // Of the last request, if it was one.
   const std::optional<Refusal>& refusal() const { return refusal_; }
@@ -137,7 +142,7 @@ class Session {
   // What every request begins with. The subscription is the one of its type, new or known.
   template <typename Request>
   absl::StatusOr<Subscription*> Begin(const Request& request) {
-    if (request.has_node()) TakeNode(request.node());
+    if (absl::Status status = TakeNode(request.node()); !status.ok()) return status;
     auto found = FindOrAdd(request.type_url());
     if (!found.ok()) return found;
     if (request.has_error_detail()) TakeRefusal(request.error_detail().message(), **found);
@@ -173,7 +178,7 @@ class Session {
   const std::shared_ptr<const ResourceSet>& set() const { return set_; }
 
  private:
-  void TakeNode(const envoy::config::core::v3::Node& node);
+  absl::Status TakeNode(const envoy::config::core::v3::Node& node);
   absl::StatusOr<Subscription*> FindOrAdd(const std::string& type_url);
   void TakeRefusal(const std::string& why, Subscription& sub);
   void TakeAnswer(const std::string& nonce, Subscription& sub);
@@ -185,6 +190,7 @@ class Session {
   const std::optional<ResourceType> only_;
   PropagationTimes* const times_;
   const size_t most_unanswered_;
+  std::optional<std::string> admitted_;
   ClientStatus client_;
   Viewer viewer_;  // by Node.id
   // Ordered by place in ResourceType, then by type URL; the unknown come last.
