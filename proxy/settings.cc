@@ -13,9 +13,11 @@ SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
   if (settings.node.find('/') == std::string::npos) return "--node: expected NAMESPACE/POD";
-  const bool tls_asked = !settings.control_ca.empty() || !settings.control_server_name.empty();
+  const bool tls_asked = !settings.control_ca.empty() || !settings.control_server_name.empty() ||
+                         !settings.control_token.empty();
   if (settings.control_insecure && tls_asked) {
-    return "--control-insecure is plaintext: --control-ca and --control-server-name are of no use";
+    return "--control-insecure is plaintext: --control-ca, --control-server-name and "
+           "--control-token are of no use";
   }
   if (!settings.control.empty() && !settings.control_insecure && settings.control_ca.empty()) {
     return "--control: --control-ca must say which CAs it is known by (TLS), or --control-insecure "
@@ -45,6 +47,9 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "CAs that the control plane is known by, PEM; read again when it connects anew");
   app.add_option("--control-server-name", out.control_server_name,
                  "what the control plane's certificate is for; default: the host of --control");
+  app.add_option("--control-token", out.control_token,
+                 "file of a service account's token for the audience portolan, which says to the "
+                 "control plane who this is; read again when it connects anew");
   app.add_flag("--control-insecure", out.control_insecure, "plaintext to the control plane");
   app.add_option("--node", out.node, "who this sidecar is: NAMESPACE/POD")->required();
   AddFlag(app, "--pod-ip", out.pod_ips, "address of the pod; twice for dual stack");

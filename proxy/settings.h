@@ -19,6 +19,7 @@ struct Settings {
   // that is not the host of the address.
   std::string control_ca;
   std::string control_server_name;
+  std::string control_token;      // file of the token that says who we are; empty: none
   bool control_insecure = false;  // plaintext
 
   // NAMESPACE/POD, the identity shown to the control plane.

@@ -285,6 +285,7 @@ absl::Status Sidecar::StartFeed() {
     if (!trust.ok()) return trust.status();
     options.trust = *std::move(trust);
   }
+  options.token_file = settings_.control_token;
   options.server_name = settings_.control_server_name;
   options.control_planes = settings_.control;
   options.node_id = settings_.node;

@@ -36,6 +36,10 @@ constexpr std::array<std::array<std::string_view, 2>, 3> kHints = {{
 std::string Explain(const grpc::Status& status) {
   if (status.ok()) return "the control plane closed the stream";
   std::string reason = status.error_message();
+  if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
+      status.error_code() == grpc::StatusCode::PERMISSION_DENIED) {
+    return fmt::format("it does not let us in: {} (--control-token)", reason);
+  }
   for (const auto& [said, hint] : kHints) {
     if (reason.find(said) != std::string::npos) return fmt::format("{} ({})", reason, hint);
   }
@@ -76,10 +80,13 @@ std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
 // and the last one to let go of a channel waits for gRPC's threads, so it must be none of them.
 class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
  public:
-  Call(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, std::weak_ptr<AdsStream*> owner)
+  Call(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, std::weak_ptr<AdsStream*> owner,
+       const std::string& token)
       : loop_(loop),
         owner_(std::move(owner)),
-        stub_(AggregatedDiscoveryService::NewStub(std::move(channel))) {}
+        stub_(AggregatedDiscoveryService::NewStub(std::move(channel))) {
+    if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
+  }
 
   void Start() {
     stub_->async()->DeltaAggregatedResources(&context_, this);
@@ -129,10 +136,11 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
   const std::shared_ptr<std::binary_semaphore> done_ = std::make_shared<std::binary_semaphore>(0);
 };
 
-AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener)
+AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener,
+                     const std::string& token)
     : listener_(listener),
       self_(std::make_shared<AdsStream*>(this)),
-      call_(std::make_unique<Call>(loop, std::move(channel), self_)) {
+      call_(std::make_unique<Call>(loop, std::move(channel), self_, token)) {
   call_->Start();
 }
 

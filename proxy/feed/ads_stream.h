@@ -47,8 +47,10 @@ class AdsStream {
     virtual void OnStreamClosed(const std::string& reason) = 0;
   };
 
-  // Opens the stream. `loop` and `listener` outlive it.
-  AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener);
+  // Opens the stream. `loop` and `listener` outlive it. `token` says who we are; empty: nothing is
+  // said. It is not for a channel in plaintext.
+  AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener,
+            const std::string& token = {});
   // Cancels the stream if it is open, and waits until gRPC has let go of it; no call follows.
   ~AdsStream();
   AdsStream(const AdsStream&) = delete;

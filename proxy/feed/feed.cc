@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
+#include "common/token_file.h"
 #include "xds/api/grpc_process.h"
 
 namespace portolan::proxy {
@@ -165,10 +166,17 @@ void Feed::StateChanged() {
 
 void Feed::Connect() {
   if (options_.control_planes.empty()) return;
+  // A kubelet replaces the file while the token in it is still good.
+  absl::StatusOr<std::string> token = std::string();
+  if (trust_ && !options_.token_file.empty()) token = ReadToken(options_.token_file);
+  if (!token.ok()) {
+    metrics_->unusable_tokens.Add();
+    return RetryLater(Message(token.status()));
+  }
   metrics_->connects.Add();
   auto channel = MakeControlChannel(options_.control_planes[control_plane_], CurrentTransport());
   AdsStream::Listener& listener = *this;
-  stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener);
+  stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener, *token);
   // What is held may be a long list: it is made only when there is a connection.
   Subscribe(0);
   Heard();

@@ -45,6 +45,9 @@ struct FeedOptions {
   std::vector<std::string> control_planes;
   // Nothing: plaintext.
   std::optional<ControlTrust> trust;
+  // The file of the token that says who we are, read for each attempt to connect; shown over TLS
+  // alone. Empty: nothing is shown.
+  std::string token_file;
   // What the control plane's certificate has to be for. Empty: the host of the address dialled.
   std::string server_name;
   // NAMESPACE/POD.

@@ -41,6 +41,9 @@ void FeedMetrics::AddSamples(MetricFamilies& families) const {
   AddCounterSample(families, "portolan_feed_unusable_ca_total",
                    "Of those, when the CA file could not be used and its last content was.", {},
                    static_cast<double>(unusable_cas.value()));
+  AddCounterSample(families, "portolan_feed_unusable_token_total",
+                   "Attempts to connect that were not made as the token file could not be used.",
+                   {}, static_cast<double>(unusable_tokens.value()));
   AddCounterSample(families, "portolan_feed_probes_total",
                    "Requests sent only to see that a silent control plane answers.", {},
                    static_cast<double>(probes.value()));

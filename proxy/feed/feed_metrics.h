@@ -28,6 +28,7 @@ struct FeedMetrics {
   Counter unknown_type_responses;
   Counter connects;
   Counter unusable_cas;
+  Counter unusable_tokens;
   Counter probes;
   Counter received_bytes;
   Counter state_writes;

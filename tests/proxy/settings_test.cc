@@ -111,6 +111,7 @@ TEST(Settings, WhatCannotWorkIsWrongUsage) {
       {"--node", "default/a", "--control", "a:1", "--control-insecure", "--control-ca", "/ca"},
       {"--node", "default/a", "--control", "a:1", "--control-insecure", "--control-server-name",
        "a"},
+      {"--node", "default/a", "--control", "a:1", "--control-insecure", "--control-token", "/t"},
       {"--node", "default/a", "--state-dir", "/s", "--concurrency", "0"},
       {"--node", "default/a", "--state-dir", "/s", "--log-level", "loud"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints-idle", "0s"},

@@ -3,6 +3,9 @@
 
 #include "tests/common/certificates.h"
 #include "tests/proxy/feed/feed_fixture.h"
+#include "tests/xds/authentication/tokens.h"
+#include "xds/authentication/issuer_keys.h"
+#include "xds/authentication/token_gate.h"
 #include "xds/serving/server.h"
 
 namespace portolan::proxy {
@@ -17,7 +20,8 @@ class FeedOverTls : public FeedTest {
   void StartServer(const Identity& identity, const std::string& address = "127.0.0.1:0") {
     auto started = xds::Server::Start({.listen = {*SocketAddress::Parse(address)},
                                        .identifier = "test",
-                                       .identity = test::Unchecked(identity)},
+                                       .identity = test::Unchecked(identity),
+                                       .gate = gate.get()},
                                       cache.current());
     ASSERT_TRUE(started.ok()) << started.status();
     control = *std::move(started);
@@ -41,8 +45,59 @@ class FeedOverTls : public FeedTest {
   const Identity by_name = MakeIdentity("control", &ca, "DNS:control.portolan.svc");
   test::PemFiles files;
   xds::ResourceCache cache;
+  std::unique_ptr<xds::TokenGate> gate;  // null: all are let in
   std::unique_ptr<xds::Server> control;
 };
+
+// The control plane lets in who shows a token that `issuer` signed for that pod.
+class FeedWithToken : public FeedOverTls {
+ protected:
+  void SetUp() override {
+    gate = std::make_unique<xds::TokenGate>(
+        loop, *xds::IssuerKeys::Load(files.WriteText("keys", issuer.Pem())));
+    StartServer(by_ip);
+  }
+  void TearDown() override {
+    feed = nullptr;
+    control = nullptr;  // before the gate
+  }
+  void StartFeedShowing(const std::string& token_file) {
+    FeedOptions options = Options(server);
+    options.control_planes = {address()};
+    options.trust = *ControlTrust::Load(files.Write("ca", ca));
+    options.token_file = token_file;
+    StartFeed(options);
+  }
+
+  const xds::test::Issuer issuer{xds::test::Issuer::kEc};
+  const std::string ours = issuer.Token("default", "frontend-1");
+};
+
+TEST_F(FeedWithToken, IsLetInByItsOwn) {
+  StartFeedShowing(files.WriteText("token", ours + "\n"));
+  EXPECT_TRUE(UntilInSync());
+}
+
+TEST_F(FeedWithToken, ReadsTheFileAgainForEachAttempt) {
+  const std::string path = files.folder() + "/token";
+  StartFeedShowing(path);
+  ASSERT_TRUE(UntilFailed(path + ": No such file or directory"));
+  files.WriteText("token", xds::test::Issuer(xds::test::Issuer::kEc).Token());
+  ASSERT_TRUE(UntilFailed("it does not let us in: the token is signed by no known issuer"));
+  EXPECT_FALSE(delegate.WasEverInSync());
+  files.WriteText("token", ours);
+  EXPECT_TRUE(UntilInSync());
+}
+
+TEST_F(FeedWithToken, OfAnotherPodIsNotLetInAndSaysWhy) {
+  StartFeedShowing(files.WriteText("token", issuer.Token("default", "frontend-2")));
+  EXPECT_TRUE(
+      UntilFailed("it does not let us in: Node.id is 'default/frontend-1', but the token "
+                  "is default/frontend-2's"));
+  StartFeedShowing("");
+  EXPECT_TRUE(UntilFailed("it does not let us in: no token"));
+  EXPECT_FALSE(delegate.WasEverInSync());
+}
 
 TEST_F(FeedOverTls, AControlPlaneOfTheCaIsFollowed) {
   StartServer(by_ip);
