@@ -21,6 +21,9 @@
 #include "common/tls_files.h"
 #include "directory/directory.h"
 #include "xds/api/grpc_process.h"
+#include "xds/authentication/issuer_keys.h"
+#include "xds/authentication/token_gate.h"
+#include "xds/authentication/token_reviewer.h"
 #include "xds/dashboard/api.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
@@ -56,6 +59,7 @@ class ControlPlane {
     if (absl::Status status = StartIdentity(); !status.ok()) return status;
     if (absl::Status status = StartCorefile(); !status.ok()) return status;
     if (absl::Status status = MakeSource(); !status.ok()) return status;
+    if (absl::Status status = MakeGate(); !status.ok()) return status;
     if (absl::Status status = StartApi(); !status.ok()) return status;
     if (absl::Status status = source_->Start(); !status.ok()) return status;
     started_ = true;
@@ -86,6 +90,24 @@ class ControlPlane {
     api_client_ = *std::move(client);
     source_ = std::make_unique<KubernetesSource>(loop_, *api_client_, KubernetesSource::Options{},
                                                  directory_, on_change);
+    return absl::OkStatus();
+  }
+
+  absl::Status MakeGate() {
+    if (settings_.xds_insecure) return absl::OkStatus();
+    if (settings_.xds_auth == "none") {
+      log::warn("--xds-auth none: whoever connects can read the directory");
+      return absl::OkStatus();
+    }
+    std::unique_ptr<TokenVerifier> verifier;
+    if (settings_.issuer_keys().empty()) {
+      verifier = std::make_unique<TokenReviewer>(*api_client_);
+    } else {
+      auto keys = IssuerKeys::Load(settings_.issuer_keys());
+      if (!keys.ok()) return keys.status();
+      verifier = *std::move(keys);
+    }
+    gate_ = std::make_unique<TokenGate>(loop_, std::move(verifier));
     return absl::OkStatus();
   }
 
@@ -136,7 +158,8 @@ class ControlPlane {
               cache_.current()->size(ResourceType::kService),
               cache_.current()->size(ResourceType::kNamespace));
     Server::Options options{.listen = settings_.xds_listen,
-                            .identifier = "portolan-control " + Hostname()};
+                            .identifier = "portolan-control " + Hostname(),
+                            .gate = gate_.get()};
     if (identity_ != nullptr) options.identity = identity_->current();
     auto server = Server::Start(options, cache_.current());
     if (!server.ok()) return server.status();
@@ -178,6 +201,7 @@ class ControlPlane {
       if (api_client_ != nullptr) api_client_->AddMetrics(families);
       if (server_ != nullptr) server_->AddMetrics(families);
       if (identity_ != nullptr) identity_->AddMetrics(families);
+      if (gate_ != nullptr) gate_->AddMetrics(families);
       api_server_->AddMetrics(families);
       status_server_->AddMetrics(families);
     });
@@ -218,6 +242,7 @@ class ControlPlane {
   size_t handed_over_at_once_ = kFewestHandedOver;
   EventLoop::Timer drain_timer_;
   absl::Status fault_;
+  std::unique_ptr<TokenGate> gate_;
   std::unique_ptr<Server> server_;
   std::unique_ptr<FollowedTlsIdentity> identity_;
   MetricsPage metrics_;

@@ -12,6 +12,7 @@ namespace portolan::xds {
 namespace {
 
 constexpr std::string_view kKubernetes = "kubernetes";
+constexpr std::string_view kIssuerKeys = "keys";
 
 SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 
@@ -21,7 +22,8 @@ std::pair<std::string_view, std::string_view> Split(std::string_view source) {
   return {source.substr(0, colon), source.substr(std::min(colon + 1, source.size()))};
 }
 
-std::string SourceFault(const std::string& source) {
+std::string SourceFault(const Settings& settings) {
+  const std::string& source = settings.source;
   const auto [kind, path] = Split(source);
   if (kind == "files" && !path.empty()) return {};
   if (kind == kKubernetes && (source == kKubernetes || !path.empty())) return {};
@@ -47,15 +49,36 @@ std::string TransportFault(const Settings& settings) {
       open->ToString());
 }
 
+std::string AuthFault(const Settings& settings) {
+  const auto [kind, file] = Split(settings.xds_auth);
+  if (settings.xds_insecure) {
+    return settings.xds_auth.empty() ? "" : "--xds-auth: --xds-insecure asks for no tokens";
+  }
+  if (settings.xds_auth.empty()) {
+    return "--xds-auth: without an API server, keys:FILE has to say who issues clients' tokens, or "
+           "none that whoever connects may read the directory";
+  }
+  if (settings.xds_auth == kKubernetes) {
+    return settings.from_kubernetes()
+               ? ""
+               : "--xds-auth kubernetes: --source files has no API server to ask; see keys:FILE";
+  }
+  if (settings.xds_auth == "none" || (kind == kIssuerKeys && !file.empty())) return {};
+  return fmt::format("--xds-auth: '{}' is none of kubernetes, keys:FILE, none", settings.xds_auth);
+}
+
+std::string DomainFault(const Settings& settings) {
+  if (IsSubdomain(settings.cluster_domain)) return {};
+  return fmt::format("--cluster-domain: '{}' is no DNS name in lower case, as in cluster.local",
+                     settings.cluster_domain);
+}
+
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
-  std::string fault = SourceFault(settings.source);
-  if (fault.empty()) fault = TransportFault(settings);
-  if (fault.empty() && !IsSubdomain(settings.cluster_domain)) {
-    fault = fmt::format("--cluster-domain: '{}' is no DNS name in lower case, as in cluster.local",
-                        settings.cluster_domain);
+  for (const auto fault_of : {SourceFault, TransportFault, AuthFault, DomainFault}) {
+    if (std::string fault = fault_of(settings); !fault.empty()) return fault;
   }
-  return fault;
+  return {};
 }
 
 }  // namespace
@@ -65,6 +88,8 @@ Settings::Settings() : http_listen(At("127.0.0.1:15080")), status_listen(At("0.0
 bool Settings::from_kubernetes() const { return Split(source).first == kKubernetes; }
 
 std::string Settings::source_path() const { return std::string(Split(source).second); }
+
+std::string Settings::issuer_keys() const { return std::string(Split(xds_auth).second); }
 
 std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& out) {
   CLI::App app("Portolan's control plane: serves the directory of a cluster to its sidecars",
@@ -82,6 +107,10 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "certificate shown to sidecars and those that lead to its CA, PEM; read again "
                  "when it changes");
   app.add_option("--tls-key", out.tls.key, "its key, PEM");
+  app.add_option("--xds-auth", out.xds_auth,
+                 "how clients' tokens are verified over TLS: kubernetes, by TokenReview, the "
+                 "default with that source; keys:FILE, the issuer's public keys as PEM or JWKS; "
+                 "none, whoever connects is let in");
   app.add_flag("--xds-insecure", out.xds_insecure, "serve xDS in plaintext, on loopback alone");
   AddFlag(app, "--http-listen", out.http_listen, "ADDR:PORT for the API; default 127.0.0.1:15080");
   AddFlag(app, "--status-listen", out.status_listen,
@@ -94,6 +123,9 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (out.xds_listen.empty()) {
     out.xds_listen = {At(out.xds_insecure ? "127.0.0.1:15010" : "0.0.0.0:15012")};
+  }
+  if (out.xds_auth.empty() && out.from_kubernetes() && !out.xds_insecure) {
+    out.xds_auth = kKubernetes;
   }
   if (auto status = WrongUsage(Fault(out))) return status;
   return WrongUsage(Message(log::SetLevel(out.log_level)));

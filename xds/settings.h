@@ -17,6 +17,9 @@ struct Settings {
   std::vector<SocketAddress> xds_listen;
   TlsIdentityFiles tls;       // both or none
   bool xds_insecure = false;  // plaintext, on loopback alone
+  // Over TLS: how clients' tokens are verified. "kubernetes", the default with that source;
+  // "keys:FILE"; "none": whoever connects is let in.
+  std::string xds_auth;
   SocketAddress http_listen;
   SocketAddress status_listen;
   std::string cluster_domain = "cluster.local";
@@ -28,6 +31,9 @@ struct Settings {
   bool from_kubernetes() const;
   // The folder of files:DIR; the KUBECONFIG of kubernetes:KUBECONFIG, empty in a cluster.
   std::string source_path() const;
+
+  // The FILE of keys:FILE; empty for the others.
+  std::string issuer_keys() const;
 };
 
 // Reads the command line into `out`. The exit status if the program should end (--help, an error

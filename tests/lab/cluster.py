@@ -120,7 +120,8 @@ class Cluster:
         if shape.sidecar:
             pod.capture = Capture(sandbox, shape.capture)
             pod.capture.run("apply", check=True)
-            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.control.ca.file, self.corefile),
+            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.control.ca.file, self.control.issuer,
+                                                     self.corefile),
                                   pod.obj["spec"]["nodeName"])
         for container in template["spec"]["containers"]:
             self._start_container(pod, container)

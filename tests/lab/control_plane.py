@@ -1,4 +1,5 @@
-"""portolan-control on the node, watching the lab's folder of manifests and its certificate.
+"""portolan-control on the node, watching the lab's folder of manifests, its certificate, and the key of those
+who issue tokens.
 
 `source` may be set to another one before the next start().
 """
@@ -8,12 +9,14 @@ from pathlib import Path
 
 from .certificates import CertificateAuthority, Secret
 from .network import POD_GATEWAY4, POD_GATEWAY6
+from .tokens import TokenIssuer
 from .tools import Daemon, portolan
 
 XDS_PORT = 15012
 ADDRESS4 = f"{POD_GATEWAY4}:{XDS_PORT}"
 ADDRESS6 = f"[{POD_GATEWAY6}]:{XDS_PORT}"
 HTTP = "127.0.0.1:15080"
+STATUS = "127.0.0.1:15014"
 
 
 class ControlPlane:
@@ -21,11 +24,13 @@ class ControlPlane:
         folder.mkdir(parents=True)
         self.ca = CertificateAuthority(folder / "ca")
         self.secret = Secret(folder / "tls", self.ca, f"IP:{POD_GATEWAY4},IP:{POD_GATEWAY6}")
+        self.issuer = TokenIssuer(folder / "issuer")
         self._log = folder / "portolan-control.log"
         self.source = f"files:{manifests}"
         # Both families of the bridge: IPv6-only pods have no other way to it.
         self._flags = ["--xds-listen", f"[::]:{XDS_PORT}", "--tls-cert", str(self.secret.certificate),
-                       "--tls-key", str(self.secret.key), "--http-listen", HTTP, "--corefile", str(corefile)]
+                       "--tls-key", str(self.secret.key), "--xds-auth", f"keys:{self.issuer.public}",
+                       "--http-listen", HTTP, "--corefile", str(corefile)]
         self.daemon: Daemon
         self.start()
 

@@ -7,7 +7,7 @@ from .cluster import Cluster, Pod
 from .control_plane import XDS_PORT
 from .pods import Shape
 from .sidecar import UID
-from .tools import PYTHON, LabError
+from .tools import PYTHON, LabError, wait_until
 
 _HOLD = str(Path(__file__).resolve().with_name("hold.py"))
 
@@ -33,6 +33,16 @@ def control_plane_black_hole(pod: Pod):
     _must(pod, f"iptables -I {rule} && ip6tables -I {rule}")
     try:
         yield
+    finally:
+        _must(pod, f"iptables -D {rule} && ip6tables -D {rule}")
+
+
+def cut_off(pod: Pod) -> None:
+    """The pod's connections to the control plane are reset, once."""
+    rule = f"OUTPUT -p tcp --dport {XDS_PORT} -j REJECT --reject-with tcp-reset"
+    _must(pod, f"iptables -I {rule} && ip6tables -I {rule}")
+    try:
+        wait_until(lambda: not pod.sidecar.feed()["connected"], "the feed is away")
     finally:
         _must(pod, f"iptables -D {rule} && ip6tables -D {rule}")
 

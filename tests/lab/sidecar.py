@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import network
 from .pods import Sandbox
+from .tokens import ProjectedToken, TokenIssuer
 from .tools import Daemon, portolan, run
 
 UID = 1337
@@ -33,6 +34,7 @@ class Settings:
     control4: str
     control6: str
     control_ca: Path
+    issuer: TokenIssuer
     corefile: Path
 
 
@@ -83,9 +85,12 @@ class Sidecar:
         self.state_dir.mkdir()
         # The folder is the container's emptyDir, which fsGroup gives to the sidecar.
         run(["chown", f"{UID}:{UID}", str(self.state_dir)])
+        self.token = ProjectedToken(sandbox.folder / "token", UID)
+        self.token.write(settings.issuer.token(sandbox.namespace, sandbox.name))
         families = sandbox.shape.families
         self._argv = ["--control", settings.control4 if families.ipv4 else settings.control6,
-                      "--control-ca", str(settings.control_ca), "--node", f"{sandbox.namespace}/{sandbox.name}",
+                      "--control-ca", str(settings.control_ca), "--control-token", str(self.token.file),
+                      "--node", f"{sandbox.namespace}/{sandbox.name}",
                       "--node-name", node, "--zone", network.zone_of(node),
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
                       "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]

@@ -43,13 +43,14 @@ def test_a_key_that_does_not_fit_leaves_the_old_certificate_in_force(cluster, fr
 @pytest.mark.parametrize("program, flags, said", [
     ("portolan-proxy", ["--node", "default/a", "--control", ADDRESS4, "--control-ca", "/none/ca.crt"],
      "/none/ca.crt: No such file or directory"),
-    ("portolan-control", ["--source", "files:/tmp", "--tls-cert", "/none/tls.crt", "--tls-key", "/none/tls.key"],
+    ("portolan-control", ["--source", "files:/tmp", "--tls-cert", "/none/tls.crt", "--tls-key", "/none/tls.key",
+                          "--xds-auth", "none"],
      "/none/tls.crt: No such file or directory"),
 ])
 def test_without_its_files_a_program_ends_and_says_why(program, flags, said):
     listen = {"portolan-proxy": ["--dns-listen", "127.0.0.1:0", "--forward-listen", "127.0.0.1:0",
                                  "--admin-listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0"],
-              "portolan-control": []}[program]
+              "portolan-control": ["--status-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0"]}[program]
     done = run([portolan(program), *flags, *listen], check=False)
     assert done.returncode == 1 and said in done.stderr
 

@@ -23,7 +23,8 @@ std::vector<std::string> Listening(const Settings& settings) {
 
 TEST(ControlSettings, OverTlsEverySidecarMayConnect) {
   Settings settings;
-  EXPECT_EQ(Parse({"--tls-cert", "/tls/tls.crt", "--tls-key", "/tls/tls.key"}, settings),
+  EXPECT_EQ(Parse({"--tls-cert", "/tls/tls.crt", "--tls-key", "/tls/tls.key", "--xds-auth", "none"},
+                  settings),
             std::nullopt);
   EXPECT_THAT(Listening(settings), ElementsAre("0.0.0.0:15012"));
   EXPECT_EQ(settings.source_path(), "/cluster");
@@ -62,6 +63,26 @@ TEST(ControlSettings, ASourceIsAFolderTheClusterWeAreInOrAKubeconfig) {
     Settings settings;
     EXPECT_EQ(Parse({"--xds-insecure"}, settings, source), kExitUsage) << source;
   }
+}
+
+TEST(ControlSettings, OverTlsClientsShowTokensUnlessItIsSaidThatTheyNeedNot) {
+  const auto with = [](std::vector<const char*> more, const char* source, Settings& settings) {
+    more.insert(more.end(), {"--tls-cert", "/c", "--tls-key", "/k"});
+    return Parse(std::move(more), settings, source);
+  };
+  Settings reviewed;
+  EXPECT_EQ(with({}, "kubernetes", reviewed), std::nullopt);
+  EXPECT_EQ(reviewed.xds_auth, "kubernetes");
+  EXPECT_EQ(reviewed.issuer_keys(), "");
+  Settings keys;
+  EXPECT_EQ(with({"--xds-auth", "keys:/sa.pub"}, "files:/a", keys), std::nullopt);
+  EXPECT_EQ(keys.issuer_keys(), "/sa.pub");
+  for (const char* auth : {"", "kubernetes", "keys:", "nobody", "none:x"}) {
+    Settings refused;
+    EXPECT_EQ(with({"--xds-auth", auth}, "files:/a", refused), kExitUsage) << auth;
+  }
+  Settings plaintext;
+  EXPECT_EQ(Parse({"--xds-insecure", "--xds-auth", "none"}, plaintext), kExitUsage);
 }
 
 TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {

@@ -162,7 +162,7 @@ class ControlPlane(Program):
         transport = ["--xds-insecure"]
         if tls:
             make_certificate(self.ca, f"{folder}/tls.key")
-            transport = ["--tls-cert", self.ca, "--tls-key", f"{folder}/tls.key"]
+            transport = ["--tls-cert", self.ca, "--tls-key", f"{folder}/tls.key", "--xds-auth", "none"]
         super().__init__([f"{build}/bin/portolan-control", "--source", f"files:{self.manifests}", *transport,
                           "--xds-listen", f"127.0.0.1:{self.xds}", "--http-listen", "127.0.0.1:0",
                           "--status-listen", "127.0.0.1:0"], folder)
