@@ -159,7 +159,8 @@ class ControlPlane {
               cache_.current()->size(ResourceType::kNamespace));
     Server::Options options{.listen = settings_.xds_listen,
                             .identifier = "portolan-control " + Hostname(),
-                            .gate = gate_.get()};
+                            .gate = gate_.get(),
+                            .sockets = settings_.xds_sockets};
     if (identity_ != nullptr) options.identity = identity_->current();
     auto server = Server::Start(options, cache_.current());
     if (!server.ok()) return server.status();
@@ -167,6 +168,9 @@ class ControlPlane {
     for (const SocketAddress& address : server_->listening()) {
       log::info("xDS on {}, {}", address.ToString(),
                 settings_.xds_insecure ? "plaintext" : "over TLS");
+    }
+    for (const std::string& path : settings_.xds_sockets) {
+      log::info("xDS on unix:{}, plaintext", path);
     }
     return absl::OkStatus();
   }

@@ -13,6 +13,8 @@ namespace {
 
 constexpr std::string_view kKubernetes = "kubernetes";
 constexpr std::string_view kIssuerKeys = "keys";
+constexpr std::string_view kUnix = "unix:";
+constexpr char kXdsListen[] = "--xds-listen";
 
 SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 
@@ -31,6 +33,29 @@ std::string SourceFault(const Settings& settings) {
                      source);
 }
 
+// --xds-listen takes addresses and unix sockets.
+void AddListenFlag(CLI::App& app, Settings& out) {
+  const auto take = [&out](const std::vector<std::string>& texts) {
+    out.xds_listen.clear();
+    out.xds_sockets.clear();
+    for (const std::string& text : texts) {
+      if (text.starts_with(kUnix)) {
+        out.xds_sockets.push_back(text.substr(kUnix.size()));
+        continue;
+      }
+      auto address = SocketAddress::Parse(text);
+      if (!address.ok()) {
+        throw CLI::ValidationError(kXdsListen, std::string(Message(address.status())));
+      }
+      out.xds_listen.push_back(*address);
+    }
+  };
+  app.add_option_function<std::vector<std::string>>(
+      kXdsListen, take,
+      "ADDR:PORT for xDS, or unix:PATH with --xds-insecure; may be given more than once; default "
+      "0.0.0.0:15012, 127.0.0.1:15010 with --xds-insecure");
+}
+
 std::string TransportFault(const Settings& settings) {
   const bool certificate = !settings.tls.certificate.empty();
   const bool key = !settings.tls.key.empty();
@@ -40,7 +65,14 @@ std::string TransportFault(const Settings& settings) {
                        : "--tls-cert and --tls-key are needed to serve xDS over TLS; "
                          "--xds-insecure serves it in plaintext, on loopback alone";
   }
-  if (!settings.xds_insecure) return {};
+  if (!settings.xds_insecure) {
+    return settings.xds_sockets.empty() ? "" : "--xds-listen unix:PATH is for --xds-insecure alone";
+  }
+  for (const std::string& path : settings.xds_sockets) {
+    if (path.empty() || path.front() != '/') {
+      return fmt::format("--xds-listen unix:{}: the path has to begin with /", path);
+    }
+  }
   const auto open = std::find_if_not(settings.xds_listen.begin(), settings.xds_listen.end(),
                                      [](const SocketAddress& a) { return a.ip.is_loopback(); });
   if (open == settings.xds_listen.end()) return {};
@@ -100,9 +132,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
          "where the cluster is read from: kubernetes, the cluster this is a pod of; "
          "kubernetes:KUBECONFIG, the current context there; files:DIR, a folder of manifests")
       ->required();
-  AddFlag(app, "--xds-listen", out.xds_listen,
-          "ADDR:PORT for xDS, may be given more than once; default 0.0.0.0:15012, "
-          "127.0.0.1:15010 with --xds-insecure");
+  AddListenFlag(app, out);
   app.add_option("--tls-cert", out.tls.certificate,
                  "certificate shown to sidecars and those that lead to its CA, PEM; read again "
                  "when it changes");
@@ -111,7 +141,8 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "how clients' tokens are verified over TLS: kubernetes, by TokenReview, the "
                  "default with that source; keys:FILE, the issuer's public keys as PEM or JWKS; "
                  "none, whoever connects is let in");
-  app.add_flag("--xds-insecure", out.xds_insecure, "serve xDS in plaintext, on loopback alone");
+  app.add_flag("--xds-insecure", out.xds_insecure,
+               "serve xDS in plaintext, on loopback and unix sockets alone");
   AddFlag(app, "--http-listen", out.http_listen, "ADDR:PORT for the API; default 127.0.0.1:15080");
   AddFlag(app, "--status-listen", out.status_listen,
           "ADDR:PORT for /healthz, /ready and /metrics; default 0.0.0.0:15014");
@@ -121,7 +152,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_option("--corefile", out.corefile, "Corefile for the sidecars; followed when it changes");
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;
-  if (out.xds_listen.empty()) {
+  if (out.xds_listen.empty() && out.xds_sockets.empty()) {
     out.xds_listen = {At(out.xds_insecure ? "127.0.0.1:15010" : "0.0.0.0:15012")};
   }
   if (out.xds_auth.empty() && out.from_kubernetes() && !out.xds_insecure) {

@@ -15,8 +15,9 @@ struct Settings {
   std::string source;  // files:DIR, kubernetes, kubernetes:KUBECONFIG
   // Empty when read: 0.0.0.0:15012 over TLS, 127.0.0.1:15010 in plaintext.
   std::vector<SocketAddress> xds_listen;
-  TlsIdentityFiles tls;       // both or none
-  bool xds_insecure = false;  // plaintext, on loopback alone
+  std::vector<std::string> xds_sockets;  // unix sockets: their paths
+  TlsIdentityFiles tls;                  // both or none
+  bool xds_insecure = false;             // plaintext, on loopback and unix sockets alone
   // Over TLS: how clients' tokens are verified. "kubernetes", the default with that source;
   // "keys:FILE"; "none": whoever connects is let in.
   std::string xds_auth;

@@ -47,6 +47,23 @@ TEST(ControlSettings, PlaintextStaysOnLoopback) {
   }
 }
 
+TEST(ControlSettings, PlaintextMayGoThroughAUnixSocket) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--xds-insecure", "--xds-listen", "unix:/run/portolan/xds"}, settings),
+            std::nullopt);
+  EXPECT_THAT(settings.xds_sockets, ElementsAre("/run/portolan/xds"));
+  EXPECT_TRUE(settings.xds_listen.empty());
+  for (const char* wrong : {"unix:", "unix:xds"}) {
+    Settings refused;
+    EXPECT_EQ(Parse({"--xds-insecure", "--xds-listen", wrong}, refused), kExitUsage) << wrong;
+  }
+  Settings over_tls;
+  EXPECT_EQ(Parse({"--tls-cert", "/c", "--tls-key", "/k", "--xds-auth", "none", "--xds-listen",
+                   "unix:/run/xds"},
+                  over_tls),
+            kExitUsage);
+}
+
 TEST(ControlSettings, ASourceIsAFolderTheClusterWeAreInOrAKubeconfig) {
   for (const auto& [source, kubernetes, path] :
        {std::tuple{"files:/a:b", false, "/a:b"},

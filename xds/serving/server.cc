@@ -65,12 +65,17 @@ class Server::Implementation : public grpc::CallbackGenericService {
     TakeOver(this);
   }
 
-  absl::Status Start(const std::vector<SocketAddress>& listen) {
+  absl::Status Start(const std::vector<SocketAddress>& listen,
+                     const std::vector<std::string>& sockets) {
     grpc::ServerBuilder builder;
     SetTransport(builder);
     std::vector<int> ports(listen.size(), 0);
     for (size_t i = 0; i < listen.size(); ++i) {
       builder.AddListeningPort(listen[i].ToString(), Credentials(), &ports[i]);
+    }
+    std::vector<int> opened(sockets.size(), 0);
+    for (size_t i = 0; i < sockets.size(); ++i) {
+      builder.AddListeningPort("unix:" + sockets[i], grpc::InsecureServerCredentials(), &opened[i]);
     }
     builder.RegisterCallbackGenericService(this);
     builder.RegisterService(&client_status_);
@@ -78,6 +83,9 @@ class Server::Implementation : public grpc::CallbackGenericService {
     for (size_t i = 0; i < listen.size(); ++i) {
       if (ports[i] == 0) return FailedPrecondition("cannot listen on {}", listen[i].ToString());
       listening_.push_back({listen[i].ip, static_cast<uint16_t>(ports[i])});
+    }
+    for (size_t i = 0; i < sockets.size(); ++i) {
+      if (opened[i] == 0) return FailedPrecondition("cannot listen on unix:{}", sockets[i]);
     }
     if (server_ == nullptr) return FailedPrecondition("the xDS server does not start");
     return absl::OkStatus();
@@ -193,7 +201,8 @@ Server::~Server() = default;
 absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options,
                                                       std::shared_ptr<const ResourceSet> first) {
   auto implementation = std::make_unique<Implementation>(options, std::move(first));
-  if (absl::Status status = implementation->Start(options.listen); !status.ok()) return status;
+  if (absl::Status status = implementation->Start(options.listen, options.sockets); !status.ok())
+    return status;
   return std::unique_ptr<Server>(new Server(std::move(implementation)));
 }
 

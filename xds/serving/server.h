@@ -21,13 +21,15 @@ namespace portolan::xds {
 class Server {
  public:
   struct Options {
-    std::vector<SocketAddress> listen;  // port 0: the kernel chooses
+    std::vector<SocketAddress> listen = {};  // port 0: the kernel chooses
     // Sent to clients as ControlPlane.identifier: which replica this is.
     std::string identifier;
     // Shown to clients over TLS. Nothing: plaintext.
     std::optional<TlsIdentity> identity = std::nullopt;
     // Outlives the server. Null: whoever connects is let in, as whom it says it is.
     TokenGate* gate = nullptr;
+    // Paths of unix sockets, in plaintext: who may write to one may connect.
+    std::vector<std::string> sockets = {};
   };
 
   // Serves from now on. `first` should be complete: a client takes what it does not hold for what

@@ -7,6 +7,7 @@
 
 #include "common/status.h"
 #include "envoy/service/discovery/v3/ads.grpc.pb.h"
+#include "tests/common/certificates.h"
 #include "tests/xds/authentication/counted.h"
 #include "xds/authentication/token_gate.h"
 #include "xds/serving/server.h"
@@ -160,6 +161,28 @@ TEST_F(Admission, TheServerMayEndWhileTokensAreVerified) {
   while (server->Clients().empty()) std::this_thread::yield();
   server.reset();
   EXPECT_EQ(stream.End().error_code(), grpc::StatusCode::UNAVAILABLE);
+}
+
+TEST(UnixSocket, IsServedToWhoMayWriteToIt) {
+  portolan::test::PemFiles folder;
+  const std::string path = folder.folder() + "/xds";
+  ResourceCache cache;
+  auto server = Server::Start({.identifier = "test", .sockets = {path}}, cache.current());
+  ASSERT_TRUE(server.ok()) << server.status();
+  const auto stub = AggregatedDiscoveryService::NewStub(
+      grpc::CreateChannel("unix:" + path, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  const auto stream = stub->DeltaAggregatedResources(&context);
+  DeltaDiscoveryRequest request;
+  request.set_type_url(std::string(TypeUrl(ResourceType::kService)));
+  DeltaDiscoveryResponse response;
+  EXPECT_TRUE(stream->Write(request) && stream->Read(&response));
+  EXPECT_TRUE((*server)->listening().empty());
+  context.TryCancel();
+  stream->Finish();
+  const auto refused =
+      Server::Start({.identifier = "test", .sockets = {"/none/xds"}}, cache.current());
+  EXPECT_EQ(Message(refused.status()), "cannot listen on unix:/none/xds");
 }
 
 }  // namespace
