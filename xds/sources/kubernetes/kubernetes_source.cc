@@ -68,7 +68,7 @@ void AddKindMetrics(MetricFamilies& families, const FollowedKind& kind) {
                  stats.connected ? 1 : 0);
   AddGaugeSample(families, "portolan_source_complete", "1 once all objects were read.", labels,
                  kind.known() ? 1 : 0);
-  if (stats.last_event == absl::InfinitePast()) return;
+  if (stats.last_event == absl::Time()) return;
   AddGaugeSample(families, "portolan_source_last_event_timestamp_seconds",
                  "When the last event or bookmark came.", labels,
                  absl::ToDoubleSeconds(stats.last_event - absl::UnixEpoch()));

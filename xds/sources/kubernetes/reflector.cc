@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/random/random.h"
+#include "absl/strings/numbers.h"
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
@@ -80,10 +81,7 @@ Reflector::Reflector(EventLoop& loop, ApiClient& client, ApiResource resource, L
     Fail(Failure::kSilent,
          fmt::format("a list that stopped for {}", absl::FormatDuration(options_.list_silence)));
   });
-  repair_timer_ = loop_.AddTimer([this] {
-    // Otherwise a list is under way or due, and makes up for it.
-    if (phase_ == Phase::kWatch) ListAgain(Listener::Compare::kByVersion);
-  });
+  repair_timer_ = loop_.AddTimer([this] { Repair(); });
 }
 
 void Reflector::Start() { Next(); }
@@ -91,7 +89,7 @@ void Reflector::Start() { Next(); }
 // --- Asking ---
 
 void Reflector::Next() {
-  if (!must_list_) return AskForWatch();
+  if (!must_list_) return lost_ ? AskForCheck() : AskForWatch();
   if (!continue_token_.empty()) return AskForPage();
   unreadable_ = 0;
   repair_timer_.Cancel();
@@ -135,7 +133,10 @@ void Reflector::AskForPage() {
   Ask(Phase::kPage, query, options_.list_silence);
 }
 
+void Reflector::AskForCheck() { Ask(Phase::kCheck, "limit=1", options_.list_silence); }
+
 void Reflector::AskForWatch() {
+  lost_ = false;
   ++stats_.watches;
   Ask(Phase::kWatch,
       fmt::format("{}&resourceVersion={}", WatchQuery(), Escaped(stats_.resource_version)),
@@ -170,6 +171,10 @@ void Reflector::OnBytes(std::string_view bytes) {
   }
   arrived_ = absl::Now();
   if (phase_ == Phase::kPage) return TakePage(bytes);
+  if (phase_ == Phase::kCheck) {
+    (void)page_.Take(bytes, [](std::string&) {});
+    return;
+  }
   if (phase_ == Phase::kStreamedList) list_timer_.Start(options_.list_silence);
   lines_.Take(bytes, [this](std::string& line) { return TakeEvent(line); });
 }
@@ -177,11 +182,14 @@ void Reflector::OnBytes(std::string_view bytes) {
 void Reflector::OnEnd(const absl::Status& status) {
   const bool answered = head_.status != 0;
   if (answered && head_.status != 200) {
+    // A server without its etcd cannot tell, and may yet know what happened since.
+    if (phase_ == Phase::kCheck) return AskForWatch();
     return Refused(ReadApiStatus(json_, head_.status, std::move(refusal_)));
   }
   if (phase_ == Phase::kWatch) return EndWatch(status);
   if (!status.ok()) return Fail(Failure::kUnreachable, std::string(Message(status)));
   if (phase_ == Phase::kPage) return EndPage();
+  if (phase_ == Phase::kCheck) return EndCheck();
   Fail(Failure::kShort, "a streamed list that ended before it was complete");
 }
 
@@ -217,6 +225,19 @@ void Reflector::EndPage() {
   AskForWatch();
 }
 
+void Reflector::EndCheck() {
+  const auto head = page_.Finish(json_);
+  // Numbers, by the API's contract since 1.35; where they are none, nothing can be told.
+  uint64_t now = 0, before = 0;
+  if (head.ok() && absl::SimpleAtoi(head->resource_version, &now) &&
+      absl::SimpleAtoi(stats_.resource_version, &before) && now < before) {
+    log::warn("{}: the cluster was set back from resourceVersion {} to {}; listing again",
+              resource_.name(), before, now);
+    return ListAgain(Listener::Compare::kByContent);
+  }
+  AskForWatch();
+}
+
 bool Reflector::TakeEvent(std::string& line) {
   auto event = ReadEvent(json_, line);
   if (!event.ok()) {
@@ -230,14 +251,7 @@ bool Reflector::TakeEvent(std::string& line) {
     case WatchEvent::Type::kError:
       return TakeError(ReadApiStatus(*event->object));
     case WatchEvent::Type::kBookmark:
-      if (in_list && event->ends_initial_events()) {
-        list_timer_.Cancel();
-        phase_ = Phase::kWatch;
-        ++stats_.watches;
-        Listed(event->resource_version());
-        stats_.connected = true;
-        return true;
-      }
+      if (in_list && event->ends_initial_events()) return EndStreamedList(*event);
       break;
     case WatchEvent::Type::kDeleted:
       listener_.OnDeleted(*event->object);
@@ -249,6 +263,20 @@ bool Reflector::TakeEvent(std::string& line) {
   // The objects of a list come in no order.
   std::string version = event->resource_version();
   if (!in_list && !version.empty()) stats_.resource_version = std::move(version);
+  return true;
+}
+
+bool Reflector::EndStreamedList(const WatchEvent& bookmark) {
+  std::string version = bookmark.resource_version();
+  if (version.empty()) {
+    Fail(Failure::kUnreadable, "a streamed list without a resourceVersion");
+    return false;
+  }
+  list_timer_.Cancel();
+  phase_ = Phase::kWatch;
+  ++stats_.watches;
+  Listed(std::move(version));
+  stats_.connected = true;
   return true;
 }
 
@@ -286,13 +314,20 @@ void Reflector::TakeUnreadable(std::string_view text, std::string_view why) {
   listener_.OnUnreadable(name);
 }
 
+// A list makes up for what could not be read. What that was in a streamed list may have been its
+// end.
+void Reflector::Repair() {
+  if (phase_ == Phase::kStreamedList) streams_lists_ = false;
+  if (phase_ == Phase::kStreamedList || phase_ == Phase::kWatch) ListAgain(compare_);
+}
+
 void Reflector::Listed(std::string resource_version) {
   if (unreadable_ == 0) repair_delay_ = options_.repair_delay;
   ++stats_.lists;
   stats_.listed = true;
   stats_.absent = false;
   stats_.resource_version = std::move(resource_version);
-  must_list_ = false;
+  must_list_ = lost_ = false;
   streams_lists_ = true;
   compare_ = Listener::Compare::kByVersion;
   page_items_ = options_.page_items;
@@ -403,6 +438,7 @@ void Reflector::Absent(const ApiStatus& answer) {
 void Reflector::Fail(Failure failure, const std::string& what) {
   ++stats_.failures[static_cast<size_t>(failure)];
   stats_.last_failure = what;
+  lost_ |= failure == Failure::kUnreachable;
   if (failure == Failure::kUnreadable || failure == Failure::kRefused ||
       failure == Failure::kExpired) {
     continue_token_.clear();  // the page will be no better the next time

@@ -3,10 +3,12 @@
 // what happened since.
 //
 // A list is asked for as a stream (sendInitialEvents) and, where the server refuses that, page by
-// page. Nothing is forgotten while a list is under way: what it lacks is gone only once it is
-// complete. What fails is tried again after a time that doubles up to Options::max_delay, with
-// jitter, not before a Retry-After; 403 too, which a server that has just come up says of those it
-// will let in. https://kubernetes.io/docs/reference/using-api/api-concepts/.
+// page. After a connection was lost the server is asked for one object first: where its
+// resourceVersion lies before ours, the cluster was set back to a backup, and all is listed.
+// Nothing is forgotten while a list is under way: what it lacks is gone only once it is complete.
+// What fails is tried again after a time that doubles up to Options::max_delay, with jitter, not
+// before a Retry-After; 403 too, which a server that has just come up says of those it will let in.
+// https://kubernetes.io/docs/reference/using-api/api-concepts/.
 //
 // Everything happens on the loop's thread.
 #pragma once
@@ -112,7 +114,7 @@ class Reflector : private ApiClient::Listener {
     bool listed = false;     // once
     bool connected = false;  // a watch stands, and the list before it is complete
     bool absent = false;
-    absl::Time last_event = absl::InfinitePast();
+    absl::Time last_event = {};  // the epoch: none yet
     std::string resource_version;
     std::string last_failure;  // in words; empty when all has been well since
   };
@@ -127,12 +129,13 @@ class Reflector : private ApiClient::Listener {
   const Stats& stats() const { return stats_; }
 
  private:
-  enum class Phase : uint8_t { kIdle, kStreamedList, kPage, kWatch };
+  enum class Phase : uint8_t { kIdle, kStreamedList, kPage, kCheck, kWatch };
 
   void Next();
   void Ask(Phase phase, const std::string& query, absl::Duration silence);
   void AskForStream();
   void AskForPage();
+  void AskForCheck();
   void AskForWatch();
   std::string WatchQuery() const;
 
@@ -146,7 +149,10 @@ class Reflector : private ApiClient::Listener {
   bool TakeError(const ApiStatus& error);
   void Heard();
   void TakeUnreadable(std::string_view text, std::string_view why);
+  bool EndStreamedList(const WatchEvent& bookmark);
+  void Repair();
   void EndPage();
+  void EndCheck();
   void EndWatch(const absl::Status& status);
   void Refused(const ApiStatus& answer);
   bool RefusedStreaming(int code) const;
@@ -192,9 +198,10 @@ class Reflector : private ApiClient::Listener {
   absl::Duration listed_at_ = -absl::InfiniteDuration();    // Monotonic
   absl::Duration relisted_at_ = -absl::InfiniteDuration();  // Monotonic: begun, not for a failure
 
-  int failures_ = 0;  // in a row
-  int silences_ = 0;  // in a row
-  int denials_ = 0;   // 403s in a row
+  bool lost_ = false;  // the connection, since the last watch stood
+  int failures_ = 0;   // in a row
+  int silences_ = 0;   // in a row
+  int denials_ = 0;    // 403s in a row
   std::optional<Failure> logged_;
   absl::Duration logged_at_;
   EventLoop::Timer timer_;

@@ -102,6 +102,13 @@ class ReflectorTest : public ::testing::Test {
     seen_ = api_.count();
     return api_.last();
   }
+  // The watch that goes on after a connection was lost, and the server was found to have gone on.
+  test::ScriptedApi::Asked& Resumed() {
+    EXPECT_THAT(Next().target(), EndsWith("?limit=1"));
+    api_.last().Answer(200, Page({"any"}, 2'000'000));
+    seen_ = api_.count();
+    return api_.last();
+  }
   bool NothingIsAsked() {
     const size_t before = api_.count();
     test::RunFor(loop_, absl::Milliseconds(20));
@@ -162,8 +169,8 @@ TEST_F(ReflectorTest, AWatchGoesOnWhereItEnded) {
   api_.last().Bytes(Event("ADDED", "a", 11)).End();
   Next().Head().Bytes(Bookmark(15)).End();
   Next().Head().Bytes(Event("DELETED", "a", 16)).End(absl::UnavailableError("cut"));
-  EXPECT_THAT(Next().target(), AllOf(HasSubstr("&resourceVersion=16"), HasSubstr("watch=true"),
-                                     Not(HasSubstr("sendInitialEvents"))));
+  EXPECT_THAT(Resumed().target(), AllOf(HasSubstr("&resourceVersion=16"), HasSubstr("watch=true"),
+                                        Not(HasSubstr("sendInitialEvents"))));
   EXPECT_THAT(told_.Take(), ElementsAre("a", "-a"));
   EXPECT_EQ(reflector_->stats().relists, 0u);
 }
@@ -174,7 +181,7 @@ TEST_F(ReflectorTest, ALineThatWasCutIsNoEventAndComesAgain) {
   for (size_t cut = 0; cut < event.size(); ++cut) {
     api_.last().Head().Bytes(Event("MODIFIED", "a", 11) + event.substr(0, cut));
     api_.last().End(absl::UnavailableError("cut"));
-    ASSERT_THAT(Next().target(), EndsWith("&resourceVersion=11"));
+    ASSERT_THAT(Resumed().target(), EndsWith("&resourceVersion=11"));
     ASSERT_THAT(told_.Take(), ElementsAre("a"));
   }
   api_.last().Head().Bytes(event);
@@ -210,13 +217,10 @@ TEST_F(ReflectorTest, AServerThatForgetsAtOnceIsNotAskedWithoutEnd) {
 
 TEST_F(ReflectorTest, AWatchThatEndsAtOnceIsNotAskedForWithoutEnd) {
   options_.settled = options_.first_delay = options_.max_delay = kNever;
-  options_.first_delay = absl::ZeroDuration();
   StartListed(10);
-  options_.first_delay = kNever;
   api_.last().End();
-  // The first time at once; from then on later and later.
-  Next().Head().End();
-  EXPECT_EQ(failures(Failure::kShort), 2u);
+  EXPECT_TRUE(NothingIsAsked());
+  EXPECT_EQ(failures(Failure::kShort), 1u);
 }
 
 TEST_F(ReflectorTest, AnExpiredContinueTokenMeansOneWholeList) {
@@ -328,7 +332,7 @@ TEST_F(ReflectorTest, AnOptionalResourceThatIsDeniedForGoodIsAbsent) {
 
 TEST_F(ReflectorTest, ASilentWatchIsAskedForAnewAndTheSecondTimeAllIsListed) {
   StartListed(1'000'000);
-  api_.last().End(absl::UnavailableError("cut"));
+  api_.last().End();
   // The server was set back: it has not reached that version, and says nothing.
   Next().Head().End(absl::DeadlineExceededError("no byte for 90s"));
   EXPECT_EQ(failures(Failure::kSilent), 1u);
@@ -337,6 +341,28 @@ TEST_F(ReflectorTest, ASilentWatchIsAskedForAnewAndTheSecondTimeAllIsListed) {
   EXPECT_THAT(Next().target(), HasSubstr("sendInitialEvents=true"));
   // Equal versions may now be those of other objects.
   EXPECT_THAT(told_.Take(), ElementsAre("listing anew"));
+}
+
+TEST_F(ReflectorTest, AServerThatWasSetBackIsFoundOutOnceTheConnectionIsLost) {
+  StartListed(1'000);
+  api_.last().End(absl::UnavailableError("cut"));
+  Next().Answer(200, Page({"any"}, 999));
+  EXPECT_THAT(told_.Take(), ElementsAre("listing anew"));
+  EXPECT_THAT(api_.last().target(), HasSubstr("sendInitialEvents=true"));
+  api_.last().Head().Bytes(Bookmark(999, true));
+  EXPECT_EQ(version(), "999");
+}
+
+TEST_F(ReflectorTest, AServerThatCannotTellWhetherItWasSetBackIsWatchedAllTheSame) {
+  for (const auto& [status, body] : {std::pair{500, std::string("etcdserver: no leader")},
+                                     {403, std::string("{}")},
+                                     {200, Page({}, 10)}}) {
+    StartListed(10);
+    api_.last().End(absl::UnavailableError("cut"));
+    Next().Answer(status, body);
+    EXPECT_THAT(api_.last().target(), EndsWith("&resourceVersion=10")) << status;
+    EXPECT_THAT(told_.Take(), IsEmpty());
+  }
 }
 
 TEST_F(ReflectorTest, WhatCannotBeReadIsNamedAndTheRestGoesOn) {
@@ -386,6 +412,25 @@ TEST_F(ReflectorTest, AStreamedListThatEndsBeforeItIsCompleteIsNone) {
   EXPECT_FALSE(reflector_->stats().listed);
   Next().Head().Bytes(Event("ADDED", "a", 5) + Bookmark(9, true));
   EXPECT_THAT(told_.Take(), ElementsAre("listing anew", "a", "listing anew", "a", "listed"));
+}
+
+TEST_F(ReflectorTest, AStreamedListWhoseEndCannotBeReadIsReadByPages) {
+  options_.repair_delay = absl::ZeroDuration();
+  Start();
+  std::string end = Bookmark(9, true);
+  api_.last().Head().Bytes(Event("ADDED", "a", 5) +
+                           end.replace(end.find("BOOKMARK"), 8, "BOOK\"ARK"));
+  EXPECT_EQ(Next().target(), "/api/v1/services?limit=500");
+  api_.last().Answer(200, Page({"a"}, 10));
+  EXPECT_THAT(told_.Take(), ElementsAre("listing anew", "a", "?", "listing anew", "a", "listed"));
+}
+
+TEST_F(ReflectorTest, AStreamedListWithoutAVersionIsNone) {
+  Start();
+  std::string end = Bookmark(9, true);
+  api_.last().Head().Bytes(end.replace(end.find("\"9\""), 3, "\"\""));
+  EXPECT_FALSE(reflector_->stats().listed);
+  EXPECT_FALSE(api_[0].open());
 }
 
 TEST_F(ReflectorTest, AStreamedListThatStopsIsReadByPages) {
