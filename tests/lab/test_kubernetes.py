@@ -1,6 +1,6 @@
 """The control plane on a Kubernetes API server that goes away, forgets, dawdles and lies.
 
-Whatever it does: a name that exists is answered, and never with NXDOMAIN.
+Whatever it does: a name that exists is answered, and never with NXDOMAIN, and a connection to it is made.
 """
 
 import json
@@ -8,6 +8,7 @@ import signal
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 
 import pytest
 
@@ -21,6 +22,7 @@ from .tools import wait_until
 _NAME = "backend.default.svc.cluster.local"
 _HEADLESS = "backend-headless.default.svc.cluster.local"
 _SLICES = "endpointslices.discovery.k8s.io"
+_CONNECT = "while :; do curl -sS -m 5 -o /dev/null -w '%{http_code}\\n' http://backend:8080/ 2>&1; sleep 0.05; done"
 _EVERYTHING = ("namespaces", "services", _SLICES, "pods", "nodes")
 
 
@@ -40,12 +42,19 @@ def api(cluster):
 
 @pytest.fixture
 def load(cluster, frontend, api):
-    """All the while the names of backend are asked for, and none may be missing or wrong."""
+    """All the while the names of backend are asked for and connections made to it; no answer may be missing or wrong,
+    and no connection fail."""
     _wait_for_change(cluster, frontend, "10.43.0.81")
     addresses = ",".join(pod.ip for pod in cluster.members("backend"))
-    with Load(frontend, 200, f"{_NAME}/A/udp=10.43.0.123", f"{_HEADLESS}/A/udp={addresses}") as asking:
-        yield asking
+    connecting = frontend.popen("sh", "-c", _CONNECT)
+    try:
+        with Load(frontend, 200, f"{_NAME}/A/udp=10.43.0.123", f"{_HEADLESS}/A/udp={addresses}") as asking:
+            yield asking
+    finally:
+        connecting.kill()
+        outcomes = Counter(connecting.communicate(timeout=10)[0].split("\n")[:-1])
     assert asking.all_answered(), asking
+    assert set(outcomes) == {"200"}, outcomes
 
 
 def test_a_change_reaches_applications_as_fast_as_from_a_folder(cluster, frontend, api):
@@ -133,6 +142,23 @@ def test_an_api_server_that_lies_about_an_object(cluster, frontend, api, load, l
     assert dig(frontend, _NAME).data("A") == ["10.43.0.123"]
     api.apply(service)
     _wait_for_change(cluster, frontend, "10.43.0.90")
+
+
+def test_a_control_plane_killed_and_started_again(cluster, frontend, api, load):
+    for _ in range(3):
+        cluster.control.kill()
+        cluster.control.start()
+    _wait_for_change(cluster, frontend, "10.43.0.93", timeout=40)
+
+
+def test_rights_that_are_taken_away_and_given_back(cluster, frontend, api, load):
+    """A watch outlives the rights it began with; what is asked for anew is refused, and asked for again."""
+    api.fake("faults", refusals=[{"path": "/endpointslices", "status": 403, "headers": [], "body": "{}"}])
+    api.fake("drop")
+    wait_until(lambda: "the role lacks watch on " + _SLICES in _sources()[_SLICES]["lastFailure"], "it says what is missing")
+    assert _ready()[0] == 200
+    api.fake("faults")
+    wait_until(lambda: _sources()[_SLICES]["connected"], "it watches again")
 
 
 def test_a_control_plane_that_starts_without_its_api_server_lets_nobody_in(cluster, frontend, api, load):
