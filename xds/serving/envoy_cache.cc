@@ -1,7 +1,9 @@
 #include "xds/serving/envoy_cache.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "xds/serving/envoy_resources.h"
 
@@ -58,6 +60,7 @@ void EnvoyCache::Follow(const Snapshot& before, const Directory::Committed& comm
                         ChangedResources& changed) {
   const Snapshot& snapshot = *committed.snapshot;
   state_.With([&](State& state) { state.generation = snapshot.generation(); });
+  FollowNodes(before, committed, changed);
   const auto& services = committed.changes.services;
   for (const std::string& key : services) {
     FollowService(before.FindService(key), snapshot.FindService(key), snapshot, changed);
@@ -69,6 +72,33 @@ void EnvoyCache::Follow(const Snapshot& before, const Directory::Committed& comm
       if (Refresh(ResourceType::kLoadAssignment, name, snapshot)) {
         changed[At(ResourceType::kLoadAssignment)].push_back(name);
       }
+    }
+  }
+}
+
+// A region that becomes known or another is rare, and all that somebody holds is looked at.
+void EnvoyCache::FollowNodes(const Snapshot& before, const Directory::Committed& committed,
+                             ChangedResources& changed) {
+  const auto region_in = [](const Snapshot& snapshot, const std::string& name) {
+    const Node* node = snapshot.FindNode(name);
+    return node == nullptr ? std::string() : node->region;
+  };
+  const Snapshot& snapshot = *committed.snapshot;
+  const auto& nodes = committed.changes.nodes;
+  if (std::none_of(nodes.begin(), nodes.end(), [&](const std::string& name) {
+        return region_in(before, name) != region_in(snapshot, name);
+      })) {
+    return;
+  }
+  std::vector<std::string> names;
+  state_.With([&](State& state) {
+    for (const auto& [name, entry] : state.entries[At(ResourceType::kLoadAssignment)]) {
+      names.push_back(name);
+    }
+  });
+  for (const std::string& name : names) {
+    if (Refresh(ResourceType::kLoadAssignment, name, snapshot)) {
+      changed[At(ResourceType::kLoadAssignment)].push_back(name);
     }
   }
 }

@@ -57,6 +57,8 @@ class EnvoyCache {
     std::array<StringMap<Entry>, kResourceTypes> entries;
   };
 
+  void FollowNodes(const Snapshot& before, const Directory::Committed& committed,
+                   ChangedResources& changed);
   void FollowService(const Service* before, const Service* after, const Snapshot& snapshot,
                      ChangedResources& changed);
   // True if the resource is another now, or may be.

@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "directory/port_endpoints.h"
@@ -117,22 +118,30 @@ std::vector<PortEndpoint> EndpointsOf(const EnvoyNames::Target& target, const Sl
   return EndpointsForPort(slices, target.port->name, Protocol::kTcp);
 }
 
+// A region is the node's to say.
+std::pair<std::string_view, std::string_view> LocalityOf(const Endpoint& endpoint,
+                                                         const Snapshot& snapshot) {
+  const Node* node = snapshot.FindNode(endpoint.node_name);
+  return {node == nullptr ? std::string_view() : node->region, endpoint.zone};
+}
+
 ClusterLoadAssignment LoadAssignment(const std::string& cluster, const EnvoyNames::Target& target,
-                                     const SliceSet* slices) {
+                                     const SliceSet* slices, const Snapshot& snapshot) {
   const auto endpoints = EndpointsOf(target, slices);
   const bool any_ready = std::any_of(endpoints.begin(), endpoints.end(), IsReady);
-  std::map<std::string_view, LocalityLbEndpoints> by_zone;
+  std::map<std::pair<std::string_view, std::string_view>, LocalityLbEndpoints> by_locality;
   for (const PortEndpoint& one : endpoints) {
     const bool ready = IsReady(one);
     if (!ready && !ServesUntilItEnds(one)) continue;
-    auto& added = *by_zone[one.endpoint->zone].add_lb_endpoints();
+    auto& added = *by_locality[LocalityOf(*one.endpoint, snapshot)].add_lb_endpoints();
     SetAddress(one.address, *added.mutable_endpoint()->mutable_address());
     added.set_health_status(ready || !any_ready ? core::HEALTHY : core::DRAINING);
   }
   ClusterLoadAssignment assignment;
   assignment.set_cluster_name(cluster);
-  for (auto& [zone, locality] : by_zone) {
-    locality.mutable_locality()->set_zone(std::string(zone));
+  for (auto& [place, locality] : by_locality) {
+    locality.mutable_locality()->set_region(std::string(place.first));
+    locality.mutable_locality()->set_zone(std::string(place.second));
     locality.mutable_load_balancing_weight()->set_value(
         static_cast<uint32_t>(locality.lb_endpoints_size()));
     *assignment.add_endpoints() = std::move(locality);
@@ -163,7 +172,7 @@ ResourcePtr EncodeEnvoyResource(ResourceType type, std::string_view name, const 
       return encode(EdsCluster(cluster));
     case ResourceType::kLoadAssignment: {
       const SliceSet* slices = snapshot.FindSlices(service.name.ToString());
-      return EncodeResource(type, cluster, LoadAssignment(cluster, *target, slices),
+      return EncodeResource(type, cluster, LoadAssignment(cluster, *target, slices, snapshot),
                             Origin{{}, LastArrived(service, slices), {}});
     }
     case ResourceType::kListener: {

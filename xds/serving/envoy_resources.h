@@ -9,10 +9,11 @@
 // takes its endpoints from EDS by aggregated discovery, round robin.
 //
 // A ClusterLoadAssignment holds the endpoints of one address family, that of the Service's first
-// cluster IP, by zone; a zone weighs as much as it has endpoints. Ready ones are HEALTHY. Those
-// that serve while they terminate are DRAINING, and HEALTHY where none is ready, as kube-proxy has
-// it; the others are left out. publishNotReadyAddresses needs no care here: the API reports such
-// endpoints as ready. Clients know neither internalTrafficPolicy nor session affinity nor hints.
+// cluster IP, by region and zone; a zone weighs as much as it has endpoints. Ready ones are
+// HEALTHY. Those that serve while they terminate are DRAINING, and HEALTHY where none is ready, as
+// kube-proxy has it; the others are left out. publishNotReadyAddresses needs no care here: the API
+// reports such endpoints as ready. Clients know neither internalTrafficPolicy nor session affinity
+// nor hints.
 //
 // Pure; any thread.
 #pragma once

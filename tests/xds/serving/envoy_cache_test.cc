@@ -108,6 +108,19 @@ TEST_F(EnvoyCacheTest, APortThatIsRenamedHasOtherEndpoints) {
   EXPECT_NE(published.set->Find(kAssignment, kBackend, Viewer())->version, before->version);
 }
 
+TEST_F(EnvoyCacheTest, ANodeThatIsInAnotherRegionMovesItsEndpoints) {
+  Node node;
+  node.name = "node-1";
+  auto published = Put(backend_, Slice("10.42.0.1", "node-1"));
+  const ResourcePtr first = published.set->Find(kAssignment, kBackend, Viewer());
+  published = Put(node);
+  EXPECT_THAT(Changed(published, kAssignment), IsEmpty());
+  node.region = "eu";
+  published = Put(node);
+  EXPECT_THAT(Changed(published, kAssignment), ElementsAre(kBackend));
+  EXPECT_NE(published.set->Find(kAssignment, kBackend, Viewer())->version, first->version);
+}
+
 TEST_F(EnvoyCacheTest, AnEarlierSetDoesNotSpoilALaterOne) {
   const auto earlier = Put(backend_, Slice("10.42.0.1"));
   const auto later = Put(Slice("10.42.0.2"));

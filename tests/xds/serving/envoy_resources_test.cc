@@ -155,6 +155,22 @@ TEST_F(EnvoyResources, AnEndpointThatIsMovingBetweenSlicesIsListedOnce) {
   EXPECT_THAT(Endpoints(kBackend), ElementsAre(" 10.42.0.1:80 HEALTHY"));
 }
 
+TEST_F(EnvoyResources, AZoneOfTwoRegionsIsTwoLocalities) {
+  EndpointSlice slice = MakeSliceOf("backend", "backend-1", {{"http", Protocol::kTcp, 80}},
+                                    {{"10.42.0.1", {}, "a"}, {"10.42.0.2", {}, "a"}});
+  slice.endpoints[0].node_name = "node-1";
+  slice.endpoints[1].node_name = "node-2";
+  Node node;
+  node.name = "node-2";
+  node.region = "eu";
+  Put(MakeClusterIpService("backend", "10.43.0.123", {{"http", 8080}}), slice, node);
+  const auto assignment = Get<ClusterLoadAssignment>(ResourceType::kLoadAssignment, kBackend);
+  ASSERT_EQ(assignment.endpoints_size(), 2);
+  EXPECT_EQ(assignment.endpoints(0).locality().region(), "");
+  EXPECT_EQ(assignment.endpoints(1).locality().region(), "eu");
+  EXPECT_EQ(assignment.endpoints(1).locality().zone(), "a");
+}
+
 TEST_F(EnvoyResources, ADualStackPodCountsOnceInTheFamilyOfTheFirstClusterIp) {
   Service service = MakeClusterIpService("backend", "fd43::1", {{"http", 8080}});
   service.cluster_ips.push_back(*IpAddress::Parse("10.43.0.123"));
