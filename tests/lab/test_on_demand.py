@@ -95,8 +95,9 @@ def test_a_silent_control_plane_costs_200_ms_and_the_cluster_dns_answers(cluster
         answers = pod.exec("dig", "+short", "+time=2", "+tries=1", _HEADLESS, _HEADLESS).stdout.split()
         took = time.monotonic() - begin
         assert answers == [DECOY, DECOY] and 0.2 <= took < 1, (answers, took)
-        assert _metric(pod, "endpoint_waits", "timed_out") == 1
-        assert _metric(pod, "endpoint_waits", "in_vain_just_now") == 1, "one after the other does not wait again"
+        timed_out = _metric(pod, "endpoint_waits", "timed_out")
+        assert timed_out in (1, 2), "each worker waits for itself, and then not again"
+        assert timed_out + _metric(pod, "endpoint_waits", "in_vain_just_now") == 2
         assert dig(pod, "backend.default.svc.cluster.local").data("A") == [_BACKEND4], "needs no endpoints"
     wait_until(lambda: sorted(dig(pod, _HEADLESS).data("A")) == _backends(cluster), "it answers again")
 
