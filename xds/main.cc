@@ -55,11 +55,11 @@ class ControlPlane {
       : settings_(settings), cache_(settings.cluster_domain) {}
 
   absl::Status Start() {
-    if (absl::Status status = StartStatusPages(); !status.ok()) return status;
     if (absl::Status status = StartIdentity(); !status.ok()) return status;
     if (absl::Status status = StartCorefile(); !status.ok()) return status;
     if (absl::Status status = MakeSource(); !status.ok()) return status;
     if (absl::Status status = MakeGate(); !status.ok()) return status;
+    if (absl::Status status = StartStatusPages(); !status.ok()) return status;
     if (absl::Status status = StartApi(); !status.ok()) return status;
     if (absl::Status status = source_->Start(); !status.ok()) return status;
     started_ = true;
