@@ -17,6 +17,7 @@
 
 #include "portolan/v1/config.pb.h"
 #include "portolan/v1/directory.pb.h"
+#include "portolan/v1/sidecars.pb.h"
 #include "portolan/v1/state.pb.h"
 
 namespace portolan {
@@ -72,7 +73,7 @@ Lines DescribeApi() {
   Lines lines;
   for (const FileDescriptor* file :
        {v1::Service::descriptor()->file(), v1::ProxyConfig::descriptor()->file(),
-        v1::SavedState::descriptor()->file()}) {
+        v1::SavedState::descriptor()->file(), v1::Hello::descriptor()->file()}) {
     Describe(*file, lines);
   }
   return lines;
