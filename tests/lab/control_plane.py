@@ -13,6 +13,8 @@ from .tokens import TokenIssuer
 from .tools import Daemon, portolan
 
 XDS_PORT = 15012
+REPLICA_PORT = 15022
+REPLICA4 = f"{POD_GATEWAY4}:{REPLICA_PORT}"
 ADDRESS4 = f"{POD_GATEWAY4}:{XDS_PORT}"
 ADDRESS6 = f"[{POD_GATEWAY6}]:{XDS_PORT}"
 HTTP = "127.0.0.1:15080"
@@ -43,6 +45,15 @@ class ControlPlane:
         argv = [portolan("portolan-control"), "--source", self.source, *self._flags]
         self.daemon = Daemon("portolan-control", argv, self._log)
 
+    def start_replica(self) -> Daemon:
+        """A second one with the same source, certificate and keys, at REPLICA4."""
+        at = {"--xds-listen": REPLICA4, "--http-listen": "127.0.0.1:15081", "--status-listen": "127.0.0.1:15018"}
+        flags = {**dict(zip(self._flags[::2], self._flags[1::2])), **at}
+        argv = [portolan("portolan-control"), "--source", self.source, *(word for flag in flags.items() for word in flag)]
+        replica = Daemon("portolan-control", argv, self._log.with_name("replica.log"))
+        replica.wait_ready(lambda: _accepts(REPLICA_PORT), f"it listens at {REPLICA4}")
+        return replica
+
     def kill(self) -> None:
         self.daemon.kill()
 
@@ -54,8 +65,12 @@ class ControlPlane:
 
     @staticmethod
     def listens() -> bool:
-        try:
-            socket.create_connection((POD_GATEWAY4, XDS_PORT), timeout=1).close()
-            return True
-        except OSError:
-            return False
+        return _accepts(XDS_PORT)
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((POD_GATEWAY4, port), timeout=1).close()
+        return True
+    except OSError:
+        return False

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """What a control plane with a large cluster and many sidecars takes.
 
-    tests/bench/control/run.py --build build [--clients 1000] [--services 10000] [--endpoints 100000] [--quick] [--check]
+    tests/bench/control/run.py --build build [--clients 1000] [--services 10000] [--endpoints 100000] [--tls] [--quick] [--check]
 
 portolan-control reads the cluster from the fake API server (tests/kubernetes/fake_api) and feeds real gRPC
 clients of one other process (clients.cc), each on a connection of its own and subscribed as a sidecar is. All
@@ -91,14 +91,24 @@ class Cluster:
         return before
 
 
+def certificate(folder):
+    """Of the control plane, by itself its CA."""
+    names = {"key": f"{folder}/tls.key", "certificate": f"{folder}/tls.crt"}
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                    "-subj", "/CN=bench", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", names["key"], "-out",
+                    names["certificate"]], check=True, capture_output=True)
+    return names
+
+
 class Control:
-    def __init__(self, build, folder):
+    def __init__(self, build, folder, tls):
         xds, status = tcp_port(), tcp_port()
         self.xds, self.status = f"127.0.0.1:{xds}", f"http://127.0.0.1:{status}"
         os.mkdir(f"{folder}/control")
         began = time.monotonic()
         self.program = Program([f"{build}/bin/portolan-control", "--source", f"kubernetes:{folder}/kubeconfig",
-                                "--xds-insecure", "--xds-listen", self.xds, "--http-listen", f"127.0.0.1:{tcp_port()}",
+                                *(["--tls-cert", tls["certificate"], "--tls-key", tls["key"], "--xds-auth", "none"] if tls
+                                  else ["--xds-insecure"]), "--xds-listen", self.xds, "--http-listen", f"127.0.0.1:{tcp_port()}",
                                 "--status-listen", f"127.0.0.1:{status}"], f"{folder}/control")
         until("the control plane", lambda: answers(self.status + "/ready"), self.program)
         self.ready_s = time.monotonic() - began
@@ -108,10 +118,10 @@ class Control:
 class Clients:
     """clients.cc: told what to do a line at a time."""
 
-    def __init__(self, build, control, count):
+    def __init__(self, build, control, count, tls):
         self.child = subprocess.Popen(
             [f"{build}/bin/control_bench_clients", "--control", control.xds, "--clients", str(count), "--service",
-             f"{world.NAMESPACE}/{world.NAME}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+             f"{world.NAMESPACE}/{world.NAME}", *(["--ca", tls["certificate"]] if tls else [])], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def tell(self, line):
         self.child.stdin.write(line + "\n")
@@ -183,6 +193,7 @@ def main():
     parser.add_argument("--clients", type=int, default=1000)
     parser.add_argument("--services", type=int, default=10000)
     parser.add_argument("--endpoints", type=int, default=100000)
+    parser.add_argument("--tls", action="store_true", help="over TLS, without tokens")
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--check", action="store_true", help="exit status 1 if a promise is not held")
     options = parser.parse_args()
@@ -193,9 +204,10 @@ def main():
     try:
         cluster = Cluster(folder, options.services // part, max(options.endpoints // part, 2 * world.ENDPOINTS))
         programs.append(cluster.program)
-        control = Control(build, folder)
+        tls = certificate(folder) if options.tls else None
+        control = Control(build, folder, tls)
         programs.append(control.program)
-        clients = Clients(build, control, count)
+        clients = Clients(build, control, count, tls)
         pids = (control.program.pid, clients.child.pid)
         print(f"{'ready':<12} {control.ready_s:.1f} s, CPU {control.ready_cpu_s:.1f} s, RSS {rss_mb(pids[0]):.0f} MB")
         connect(clients, "connect", count, pids)
