@@ -28,6 +28,7 @@
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
 #include "xds/settings.h"
+#include "xds/sidecars/sidecars.h"
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/files/followed_file.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
@@ -160,7 +161,8 @@ class ControlPlane {
     Server::Options options{.listen = settings_.xds_listen,
                             .identifier = "portolan-control " + Hostname(),
                             .gate = gate_.get(),
-                            .sockets = settings_.xds_sockets};
+                            .sockets = settings_.xds_sockets,
+                            .sidecars = &sidecars_};
     if (identity_ != nullptr) options.identity = identity_->current();
     auto server = Server::Start(options, cache_.current());
     if (!server.ok()) return server.status();
@@ -186,7 +188,7 @@ class ControlPlane {
         [this](size_t most_names) {
           return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
         },
-        settings_.cluster_domain);
+        settings_.cluster_domain, &sidecars_);
     api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
       responder.Send(http::JsonResponse(200, source_->Describe()));
     });
@@ -204,6 +206,7 @@ class ControlPlane {
       source_->AddMetrics(families);
       if (api_client_ != nullptr) api_client_->AddMetrics(families);
       if (server_ != nullptr) server_->AddMetrics(families);
+      sidecars_.AddMetrics(families);
       if (identity_ != nullptr) identity_->AddMetrics(families);
       if (gate_ != nullptr) gate_->AddMetrics(families);
       api_server_->AddMetrics(families);
@@ -247,6 +250,7 @@ class ControlPlane {
   EventLoop::Timer drain_timer_;
   absl::Status fault_;
   std::unique_ptr<TokenGate> gate_;
+  Sidecars sidecars_{loop_};
   std::unique_ptr<Server> server_;
   std::unique_ptr<FollowedTlsIdentity> identity_;
   MetricsPage metrics_;

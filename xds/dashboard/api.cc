@@ -10,6 +10,7 @@
 #include "absl/time/clock.h"
 #include "common/http/json.h"
 #include "directory/listing.h"
+#include "xds/dashboard/sidecar_pages.h"
 
 namespace portolan::xds {
 namespace {
@@ -78,16 +79,6 @@ json TypeJson(const TypeStatus& status) {
   return out;
 }
 
-json ClientJson(const ClientStatus& client) {
-  json types = json::array();
-  for (const TypeStatus& type : client.types) types.push_back(TypeJson(type));
-  return {{"node", client.node_id},
-          {"version", client.version},
-          {"peer", client.peer},
-          {"connected", TimeJson(client.connected)},
-          {"types", std::move(types)}};
-}
-
 // Orders sidecars; a node that has just reconnected may be there twice.
 std::string PageKey(const ClientStatus& client) { return client.node_id + " " + client.peer; }
 
@@ -108,10 +99,11 @@ std::string_view SyncWord(const TypeStatus& status) {
 }
 
 Api::Api(http::Server& server, SnapshotSource snapshot, ClientSource clients,
-         std::string cluster_domain)
+         std::string cluster_domain, AskedSidecars* sidecars)
     : snapshot_(std::move(snapshot)),
       clients_(std::move(clients)),
       cluster_domain_(std::move(cluster_domain)),
+      sidecars_(sidecars),
       instance_(fmt::format("{:x}", absl::ToUnixNanos(absl::Now()))) {
   const auto serve = [&](std::string path,
                          http::Response (Api::*answer)(const http::Request&) const) {
@@ -124,10 +116,24 @@ Api::Api(http::Server& server, SnapshotSource snapshot, ClientSource clients,
   serve("/api/v1/names/*", &Api::Name);
   serve("/api/v1/sidecars", &Api::Sidecars);
   serve("/debug/clients", &Api::Clients);
+  if (sidecars_ != nullptr) AddSidecarPages(server, *sidecars_);
   server.Get("/api/*", [](const http::Request&, http::Responder responder) {
     responder.Send(
         http::JsonError(404, "no such resource; there are /api/v1/names and /api/v1/sidecars"));
   });
+}
+
+json Api::ClientJson(const ClientStatus& client) const {
+  json types = json::array();
+  for (const TypeStatus& type : client.types) types.push_back(TypeJson(type));
+  json out = {{"node", client.node_id},
+              {"version", client.version},
+              {"peer", client.peer},
+              {"connected", TimeJson(client.connected)},
+              {"types", std::move(types)}};
+  const auto reported = sidecars_ == nullptr ? std::nullopt : sidecars_->Find(client.node_id);
+  if (reported && reported->report != nullptr) out["report"] = ReportJson(*reported);
+  return out;
 }
 
 std::string Api::Etag(const Snapshot& snapshot) const {

@@ -8,7 +8,7 @@
 //       one name with its endpoints in full
 //   GET /api/v1/sidecars?node=&limit=&continue=
 //       {"sidecars": [{"node", "version", "peer", "connected", "types": [{"type", "status",
-//       ...}]}], "continue"}
+//       ...}], "report"}], "continue"}; "report" where the sidecar sent one (sidecar_pages.h)
 //   GET /debug/clients?node=&limit=&continue=
 //       the same as {"clients": ...}, with up to 100 "names" of what each asked for of each type
 //
@@ -22,9 +22,12 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "common/http/server.h"
 #include "directory/directory.h"
 #include "xds/serving/client_status.h"
+#include "xds/sidecars/reported_sidecar.h"
 
 namespace portolan::xds {
 
@@ -39,9 +42,10 @@ class Api {
   static constexpr size_t kMostDebugNames = 100;
 
   // Adds its routes to `server`. Must live as long as the server answers. The sources are called on
-  // the server's loop and must not block; a snapshot is never null.
+  // the server's loop and must not block; a snapshot is never null. `sidecars` outlives it; null:
+  // none reports.
   Api(http::Server& server, SnapshotSource snapshot, ClientSource clients,
-      std::string cluster_domain = "cluster.local");
+      std::string cluster_domain = "cluster.local", AskedSidecars* sidecars = nullptr);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
@@ -52,11 +56,13 @@ class Api {
   http::Response Clients(const http::Request& request) const;
   http::Response ClientPage(const http::Request& request, const char* list,
                             size_t most_names) const;
+  nlohmann::json ClientJson(const ClientStatus& client) const;
   std::string Etag(const Snapshot& snapshot) const;
 
   const SnapshotSource snapshot_;
   const ClientSource clients_;
   const std::string cluster_domain_;
+  AskedSidecars* const sidecars_;
   // Generations begin anew with each start of the program; entity tags must not.
   const std::string instance_;
 };

@@ -52,7 +52,7 @@ void SetTransport(grpc::ServerBuilder& builder) {
 class Server::Implementation : public grpc::CallbackGenericService {
  public:
   Implementation(const Options& options, std::shared_ptr<const ResourceSet> first)
-      : identifier_(options.identifier), gate_(options.gate) {
+      : identifier_(options.identifier), gate_(options.gate), sidecars_(options.sidecars) {
     if (options.identity) identity_.emplace(*options.identity);
     shared_.With([&](Shared& shared) { shared.set = std::move(first); });
   }
@@ -60,6 +60,9 @@ class Server::Implementation : public grpc::CallbackGenericService {
   ~Implementation() override {
     if (server_ == nullptr) return;
     EndStreams(std::numeric_limits<size_t>::max());
+    if (sidecars_ != nullptr) {
+      sidecars_->EndAll({grpc::StatusCode::UNAVAILABLE, "the control plane is ending"});
+    }
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     server_->Wait();
     TakeOver(this);
@@ -79,6 +82,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
     }
     builder.RegisterCallbackGenericService(this);
     builder.RegisterService(&client_status_);
+    if (sidecars_ != nullptr) builder.RegisterService(sidecars_);
     server_ = builder.BuildAndStart();
     for (size_t i = 0; i < listen.size(); ++i) {
       if (ports[i] == 0) return FailedPrecondition("cannot listen on {}", listen[i].ToString());
@@ -185,6 +189,7 @@ class Server::Implementation : public grpc::CallbackGenericService {
 
   const std::string identifier_;
   TokenGate* const gate_;
+  Sidecars* const sidecars_;
   ServingCounts counts_;
   PropagationTimes times_;
   Guarded<Shared> shared_;

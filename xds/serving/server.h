@@ -1,6 +1,6 @@
 // Discovery over gRPC: serves the newest ResourceSet to every stream, as discovery_methods.h lists
-// them, and what is known of its clients (ClientStatusService). Every other method answers
-// UNIMPLEMENTED.
+// them, what is known of its clients (ClientStatusService), and the stream of reports and questions
+// (Sidecars). Every other method answers UNIMPLEMENTED.
 #pragma once
 
 #include <memory>
@@ -15,6 +15,7 @@
 #include "xds/authentication/token_gate.h"
 #include "xds/serving/client_status.h"
 #include "xds/serving/resource_cache.h"
+#include "xds/sidecars/sidecars.h"
 
 namespace portolan::xds {
 
@@ -30,6 +31,8 @@ class Server {
     TokenGate* gate = nullptr;
     // Paths of unix sockets, in plaintext: who may write to one may connect.
     std::vector<std::string> sockets = {};
+    // Served beside discovery; outlives the server. Null: sidecars are told UNIMPLEMENTED.
+    Sidecars* sidecars = nullptr;
   };
 
   // Serves from now on. `first` should be complete: a client takes what it does not hold for what

@@ -1,0 +1,41 @@
+// What sidecars say of themselves, and the way to ask them: all that the API needs to know of
+// Sidecars (sidecars.h).
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "portolan/v1/sidecars.pb.h"
+
+namespace portolan::xds {
+
+struct ReportedSidecar {
+  std::string node_id;  // NAMESPACE/POD
+  absl::Time started;
+  absl::Time reported;                              // when the last report came
+  std::shared_ptr<const v1::SidecarReport> report;  // null: none yet
+};
+
+class AskedSidecars {
+ public:
+  // JSON as the sidecar's admin interface has it, or:
+  //   kNotFound            it is not connected
+  //   kDeadlineExceeded    no answer in time
+  //   kResourceExhausted   it has not answered kMaxOpenQuestions earlier ones
+  //   kFailedPrecondition  it refused, with its words
+  using Done = std::function<void(const absl::StatusOr<std::string>&)>;
+
+  virtual ~AskedSidecars() = default;
+  // On the loop. `question` gets its id here. `done` is called once, before it returns or later on
+  // the loop.
+  virtual void Ask(std::string_view node_id, v1::Question question, Done done) = 0;
+  // Any thread. Nothing: not connected.
+  virtual std::optional<ReportedSidecar> Find(std::string_view node_id) const = 0;
+};
+
+}  // namespace portolan::xds

@@ -1,0 +1,176 @@
+#include "xds/sidecars/sidecar_stream.h"
+
+#include <grpcpp/support/proto_buffer_reader.h>
+#include <grpcpp/support/slice.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/handover.h"
+#include "common/log.h"
+#include "common/status.h"
+#include "xds/api/sidecar_limits.h"
+
+namespace portolan::xds {
+namespace {
+
+constexpr size_t kMaxNodeBytes = 512;  // 63 for the namespace, 253 for the pod
+
+bool IsNodeId(std::string_view text) {
+  const size_t slash = text.find('/');
+  return text.size() <= kMaxNodeBytes && slash != text.npos && slash > 0 &&
+         slash + 1 < text.size() && text.find('/', slash + 1) == text.npos &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+absl::Status Parse(grpc::ByteBuffer bytes, v1::SidecarMessage& message) {
+  if (bytes.Length() > api::kMaxSidecarMessageBytes) {
+    return absl::ResourceExhaustedError("a message is larger than 1 MB");
+  }
+  grpc::ProtoBufferReader reader(&bytes);
+  if (!reader.status().ok() || !message.ParseFromZeroCopyStream(&reader)) {
+    return InvalidArgument("a message cannot be read");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+SidecarStream::SidecarStream(Sidecars& sidecars, grpc::CallbackServerContext* context)
+    : sidecars_(sidecars), peer_(context->peer()) {}
+
+void SidecarStream::Start() {
+  HandOver(this);
+  StartRead(&read_);
+}
+
+bool SidecarStream::Ask(const v1::Question& question) {
+  return state_.With([&](State& state) {
+    if (state.ending.has_value() || state.unanswered.size() >= api::kMaxOpenQuestions) return false;
+    v1::ControlMessage message;
+    *message.mutable_question() = question;
+    const grpc::Slice bytes(message.SerializeAsString());
+    state.unanswered.insert(question.id());
+    state.waiting.emplace_back(&bytes, 1);
+    Proceed(state);
+    return true;
+  });
+}
+
+ReportedSidecar SidecarStream::Status() const {
+  return state_.With([](const State& state) { return state.sidecar; });
+}
+
+void SidecarStream::End(grpc::Status status) {
+  state_.With([&](State& state) {
+    if (!state.ending.has_value()) state.ending = std::move(status);
+    Proceed(state);
+  });
+}
+
+void SidecarStream::OnReadDone(bool ok) {
+  const Reaction reaction(this);
+  if (!ok) return End(grpc::Status::OK);
+  const absl::Status taken = Take(read_);
+  if (taken.ok()) return StartRead(&read_);
+  ++sidecars_.broken_rules_;
+  log::warn("{} ({}) reports: {}; stream ended", Status().node_id, peer_, Message(taken));
+  End({static_cast<grpc::StatusCode>(taken.raw_code()), std::string(Message(taken))});
+}
+
+absl::Status SidecarStream::Take(const grpc::ByteBuffer& bytes) {
+  v1::SidecarMessage message;
+  if (absl::Status status = Parse(bytes, message); !status.ok()) return status;
+  const bool greeted = !Status().node_id.empty();
+  if (greeted == message.has_hello()) {
+    return InvalidArgument("the first message, and no other, has to be a hello");
+  }
+  switch (message.kind_case()) {
+    case v1::SidecarMessage::kHello:
+      return TakeHello(message.hello());
+    case v1::SidecarMessage::kReport:
+      return TakeReport(*message.mutable_report());
+    case v1::SidecarMessage::kAnswer:
+      return TakeAnswer(message.answer());
+    case v1::SidecarMessage::KIND_NOT_SET:
+      break;
+  }
+  return absl::OkStatus();  // of a newer sidecar
+}
+
+absl::Status SidecarStream::TakeHello(const v1::Hello& hello) {
+  if (!IsNodeId(hello.node())) return InvalidArgument("the hello's node is not NAMESPACE/POD");
+  state_.With([&](State& state) {
+    state.sidecar.node_id = hello.node();
+    state.sidecar.started = absl::FromUnixMillis(hello.started_unix_ms());
+  });
+  sidecars_.OnHello(*this, hello.node());
+  return absl::OkStatus();
+}
+
+absl::Status SidecarStream::TakeReport(v1::SidecarReport& report) {
+  if (report.ByteSizeLong() > api::kMaxReportBytes ||
+      report.feed().types_size() > api::kMaxReportedTypes ||
+      report.dns().responses_size() > api::kMaxReportedRcodes ||
+      report.dns().upstreams_size() > api::kMaxReportedUpstreams) {
+    return absl::ResourceExhaustedError("a report is larger than reports may be");
+  }
+  report.DiscardUnknownFields();
+  ++sidecars_.reports_;
+  state_.With([&](State& state) {
+    state.sidecar.reported = absl::Now();
+    state.sidecar.report = std::make_shared<const v1::SidecarReport>(std::move(report));
+  });
+  return absl::OkStatus();
+}
+
+absl::Status SidecarStream::TakeAnswer(const v1::Answer& answer) {
+  const bool asked =
+      state_.With([&](State& state) { return state.unanswered.erase(answer.id()) > 0; });
+  if (!asked) return InvalidArgument("an answer to nothing that was asked: id {}", answer.id());
+  if (answer.json().size() > api::kMaxAnswerBytes) {
+    return absl::ResourceExhaustedError("an answer is larger than 1 MB");
+  }
+  sidecars_.OnAnswer(answer);
+  return absl::OkStatus();
+}
+
+void SidecarStream::Proceed(State& state) {
+  if (state.finished || state.writing) return;
+  if (state.ending.has_value()) {
+    state.finished = true;
+    return Finish(*state.ending);
+  }
+  if (state.waiting.empty()) return;
+  write_.Swap(&state.waiting.front());
+  state.waiting.pop_front();
+  state.writing = true;
+  StartWrite(&write_);
+}
+
+void SidecarStream::OnWriteDone(bool ok) {
+  const Reaction reaction(this);
+  state_.With([&](State& state) {
+    state.writing = false;
+    if (!ok && !state.ending.has_value()) {
+      state.ending = grpc::Status(grpc::StatusCode::UNAVAILABLE, "the stream broke");
+    }
+    Proceed(state);
+  });
+}
+
+void SidecarStream::OnCancel() {
+  const Reaction reaction(this);
+  End(grpc::Status::CANCELLED);
+}
+
+void SidecarStream::OnDone() {
+  TakeOver(this);
+  const auto unanswered = state_.With([](State& state) {
+    return std::vector<uint64_t>(state.unanswered.begin(), state.unanswered.end());
+  });
+  sidecars_.OnDone(*this, unanswered);
+}
+
+}  // namespace portolan::xds
