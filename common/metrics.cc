@@ -78,12 +78,16 @@ void MetricsPage::AddSource(Source source) {
   sources_.With([&](auto& sources) { sources.push_back(std::move(source)); });
 }
 
-std::string MetricsPage::Render() const {
+MetricFamilies MetricsPage::Collect() const {
   MetricFamilies families;
   sources_.With([&](const auto& sources) {
     for (const Source& source : sources) source(families);
   });
-  return prometheus::TextSerializer().Serialize(families);
+  return families;
+}
+
+std::string MetricsPage::Render() const {
+  return prometheus::TextSerializer().Serialize(Collect());
 }
 
 }  // namespace portolan

@@ -90,13 +90,14 @@ void AddHistogramSample(MetricFamilies& families, std::string_view name, std::st
 void AddTo(prometheus::ClientMetric::Histogram& sample, const Histogram& histogram);
 
 // The /metrics page of a program. Any thread; sources are called one at a time, on the thread of
-// Render, and must be safe to call from there.
+// the caller, and must be safe to call from there.
 class MetricsPage {
  public:
   using Source = std::function<void(MetricFamilies&)>;
 
   void AddSource(Source source);
 
+  MetricFamilies Collect() const;
   // Prometheus text format 0.0.4.
   std::string Render() const;
 

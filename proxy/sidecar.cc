@@ -43,18 +43,6 @@ void Trim() {
   }
 }
 
-std::string_view SourceName(FeedStatus::Source source) {
-  switch (source) {
-    case FeedStatus::Source::kDisk:
-      return "disk";
-    case FeedStatus::Source::kControlPlane:
-      return "control plane";
-    case FeedStatus::Source::kNone:
-      break;
-  }
-  return "none";
-}
-
 std::string DescribeAge(const FeedStatus& status) {
   const absl::Duration age = status.Age(Monotonic());
   return age == absl::InfiniteDuration() ? "never in sync"

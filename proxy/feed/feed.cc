@@ -60,6 +60,18 @@ bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
 
 }  // namespace
 
+std::string_view SourceName(FeedStatus::Source source) {
+  switch (source) {
+    case FeedStatus::Source::kDisk:
+      return "disk";
+    case FeedStatus::Source::kControlPlane:
+      return "control plane";
+    case FeedStatus::Source::kNone:
+      break;
+  }
+  return "none";
+}
+
 absl::Duration FeedStatus::Age(absl::Duration now) const {
   return in_sync ? absl::ZeroDuration() : now - last_sync;
 }
@@ -174,9 +186,10 @@ void Feed::Connect() {
     return RetryLater(Message(token.status()));
   }
   metrics_->connects.Add();
-  auto channel = MakeControlChannel(options_.control_planes[control_plane_], CurrentTransport());
+  connection_ = {MakeControlChannel(options_.control_planes[control_plane_], CurrentTransport()),
+                 *std::move(token)};
   AdsStream::Listener& listener = *this;
-  stream_ = std::make_unique<AdsStream>(loop_, std::move(channel), listener, *token);
+  stream_ = std::make_unique<AdsStream>(loop_, connection_, listener);
   // What is held may be a long list: it is made only when there is a connection.
   Subscribe(0);
   Heard();
@@ -229,14 +242,16 @@ void Feed::OnStreamOpen() {
   addresses_.TakeNew();
   endpoints_.TakeNew();
   for (size_t i = 1; i < types_.size(); ++i) Subscribe(i);
+  delegate_.OnConnection(connection_);
   PublishStatus();
 }
 
-void Feed::OnStreamClosed(const std::string& reason) { RetryLater(reason); }
+void Feed::OnStreamClosed(grpc::StatusCode, const std::string& reason) { RetryLater(reason); }
 
 void Feed::Disconnect() {
+  if (std::exchange(connected_, false)) delegate_.OnConnectionGone();
   stream_.reset();
-  connected_ = false;
+  connection_ = {};
   for (Progress& progress : progress_) {
     progress.synced = progress.lacking = false;
     progress.update_began.reset();

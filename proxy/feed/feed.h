@@ -30,7 +30,7 @@
 #include "common/metrics.h"
 #include "directory/directory.h"
 #include "portolan/v1/config.pb.h"
-#include "proxy/feed/ads_stream.h"
+#include "proxy/feed/control_stream.h"
 #include "proxy/feed/control_trust.h"
 #include "proxy/feed/demand.h"
 #include "proxy/feed/feed_metrics.h"
@@ -112,6 +112,9 @@ struct FeedStatus {
   absl::Duration Age(absl::Duration now) const;
 };
 
+// "none", "disk", "control plane"
+std::string_view SourceName(FeedStatus::Source source);
+
 class FeedDelegate {
  public:
   virtual ~FeedDelegate() = default;
@@ -126,6 +129,10 @@ class FeedDelegate {
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
   // Those of `services` ("namespace/name") whose endpoints were used since this was last asked.
   virtual std::vector<std::string> TakeUsed(const std::vector<std::string>& services) = 0;
+  // There is a connection to a control plane, for other streams as well.
+  virtual void OnConnection(const ControlConnection&) {}
+  // It is given up: nothing may hold on to the channel.
+  virtual void OnConnectionGone() {}
 };
 
 class Feed : private AdsStream::Listener {
@@ -160,8 +167,8 @@ class Feed : private AdsStream::Listener {
   void AddMetrics(MetricsPage& page) const;
 
  private:
-  using Request = AdsStream::Request;
-  using Response = AdsStream::Response;
+  using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
+  using Response = envoy::service::discovery::v3::DeltaDiscoveryResponse;
 
   // Of one type: what this stream brought, and what was refused ever.
   struct Progress {
@@ -176,7 +183,7 @@ class Feed : private AdsStream::Listener {
 
   void OnStreamOpen() override;
   void OnResponse(const Response& response) override;
-  void OnStreamClosed(const std::string& reason) override;
+  void OnStreamClosed(grpc::StatusCode code, const std::string& reason) override;
 
   void LoadFromDisk(const std::string& path);
   void RestoreProxyConfig(v1::SavedResource saved);
@@ -246,6 +253,7 @@ class Feed : private AdsStream::Listener {
   Demand<std::string> endpoints_;  // of Services
 
   std::optional<ControlTrust> trust_;
+  ControlConnection connection_;
   std::unique_ptr<AdsStream> stream_;
   std::array<Progress, kFeedTypeCount> progress_;
   bool connected_ = false;

@@ -1,4 +1,5 @@
-// One delta ADS stream over gRPC, seen from an event loop.
+// One stream to a control plane over gRPC, seen from an event loop: discovery (AdsStream), or
+// reports and questions (SidecarsStream). Streams of one channel share its connection.
 //
 // gRPC calls back on threads of its own; this class hands what happened to the loop and keeps
 // everything else away from them. One response is in flight at a time: the next is read only after
@@ -13,6 +14,7 @@
 
 #include "common/event_loop.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "portolan/v1/sidecars.pb.h"
 
 namespace portolan::proxy {
 
@@ -30,11 +32,16 @@ struct Transport {
 std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
                                                   const Transport& transport);
 
-class AdsStream {
- public:
-  using Request = envoy::service::discovery::v3::DeltaDiscoveryRequest;
-  using Response = envoy::service::discovery::v3::DeltaDiscoveryResponse;
+struct ControlConnection {
+  std::shared_ptr<grpc::Channel> channel;
+  // Says who we are; empty: nothing is said. It is not for a channel in plaintext.
+  std::string token;
+};
 
+// What is sent and received. Instantiated in control_stream.cc for the streams that there are.
+template <typename Request, typename Response>
+class ControlStream {
+ public:
   // Called on the loop. Any of these may destroy the stream.
   class Listener {
    public:
@@ -43,18 +50,16 @@ class AdsStream {
     virtual void OnStreamOpen() = 0;
     // Nothing more is read until ReadNext.
     virtual void OnResponse(const Response& response) = 0;
-    // The last call.
-    virtual void OnStreamClosed(const std::string& reason) = 0;
+    // The last call. `reason` is for people.
+    virtual void OnStreamClosed(grpc::StatusCode code, const std::string& reason) = 0;
   };
 
-  // Opens the stream. `loop` and `listener` outlive it. `token` says who we are; empty: nothing is
-  // said. It is not for a channel in plaintext.
-  AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener,
-            const std::string& token = {});
+  // Opens the stream. `loop` and `listener` outlive it.
+  ControlStream(EventLoop& loop, const ControlConnection& connection, Listener& listener);
   // Cancels the stream if it is open, and waits until gRPC has let go of it; no call follows.
-  ~AdsStream();
-  AdsStream(const AdsStream&) = delete;
-  AdsStream& operator=(const AdsStream&) = delete;
+  ~ControlStream();
+  ControlStream(const ControlStream&) = delete;
+  ControlStream& operator=(const ControlStream&) = delete;
 
   // Requests are sent in order. While the server does not take them, no response is read either, so
   // what waits here is bounded by what the caller sends unasked.
@@ -82,8 +87,16 @@ class AdsStream {
   // Until reading failed; the call may be used only while open.
   bool open_ = true;
   // Tasks that gRPC's threads posted hold a weak reference.
-  std::shared_ptr<AdsStream*> self_;
+  std::shared_ptr<ControlStream*> self_;
   std::unique_ptr<Call> call_;
 };
+
+using AdsStream = ControlStream<envoy::service::discovery::v3::DeltaDiscoveryRequest,
+                                envoy::service::discovery::v3::DeltaDiscoveryResponse>;
+using SidecarsStream = ControlStream<v1::SidecarMessage, v1::ControlMessage>;
+
+extern template class ControlStream<envoy::service::discovery::v3::DeltaDiscoveryRequest,
+                                    envoy::service::discovery::v3::DeltaDiscoveryResponse>;
+extern template class ControlStream<v1::SidecarMessage, v1::ControlMessage>;
 
 }  // namespace portolan::proxy

@@ -1,6 +1,8 @@
-#include "proxy/feed/ads_stream.h"
+#include "proxy/feed/control_stream.h"
 
 #include <grpcpp/create_channel.h>
+#include <grpcpp/generic/generic_stub.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/client_callback.h>
 
@@ -11,13 +13,18 @@
 
 #include "common/handover.h"
 #include "common/status.h"
-#include "envoy/service/discovery/v3/ads.grpc.pb.h"
 #include "xds/api/grpc_process.h"
 
 namespace portolan::proxy {
 namespace {
 
-using envoy::service::discovery::v3::AggregatedDiscoveryService;
+template <typename Request>
+constexpr char kMethod[] = "";
+template <>
+constexpr char kMethod<envoy::service::discovery::v3::DeltaDiscoveryRequest>[] =
+    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+template <>
+constexpr char kMethod<v1::SidecarMessage>[] = "/portolan.v1.Sidecars/Connect";
 
 constexpr int kMaxResponseBytes = 4 << 20;
 // For the connection to be made. Another address may do better.
@@ -35,6 +42,7 @@ constexpr std::array<std::array<std::string_view, 2>, 3> kHints = {{
 
 std::string Explain(const grpc::Status& status) {
   if (status.ok()) return "the control plane closed the stream";
+  if (status.error_code() == grpc::StatusCode::UNIMPLEMENTED) return "it has no such service";
   std::string reason = status.error_message();
   if (status.error_code() == grpc::StatusCode::UNAUTHENTICATED ||
       status.error_code() == grpc::StatusCode::PERMISSION_DENIED) {
@@ -78,24 +86,23 @@ std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
 // What gRPC's threads see of a stream. The loop touches `response` and `request` only while no read
 // or write is under way. Made and destroyed on the loop: the context and the stub hold the channel,
 // and the last one to let go of a channel waits for gRPC's threads, so it must be none of them.
-class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
+template <typename Request, typename Response>
+class ControlStream<Request, Response>::Call : public grpc::ClientBidiReactor<Request, Response> {
  public:
-  Call(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, std::weak_ptr<AdsStream*> owner,
-       const std::string& token)
-      : loop_(loop),
-        owner_(std::move(owner)),
-        stub_(AggregatedDiscoveryService::NewStub(std::move(channel))) {
-    if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
+  Call(EventLoop& loop, const ControlConnection& connection, std::weak_ptr<ControlStream*> owner)
+      : loop_(loop), owner_(std::move(owner)), stub_(connection.channel) {
+    if (connection.token.empty()) return;
+    context_.AddMetadata("authorization", "Bearer " + connection.token);
   }
 
   void Start() {
-    stub_->async()->DeltaAggregatedResources(&context_, this);
+    stub_.PrepareBidiStreamingCall(&context_, kMethod<Request>, {}, this);
     // Reads and writes are started from the loop, not from gRPC's callbacks; the hold keeps the
     // call from ending between them.
-    AddHold();
+    this->AddHold();
     HandOver(this);
-    StartRead(&response);
-    StartCall();
+    this->StartRead(&response);
+    this->StartCall();
   }
   void Cancel() { context_.TryCancel(); }
   // gRPC does not know the call any more.
@@ -108,56 +115,61 @@ class AdsStream::Call : public grpc::ClientBidiReactor<Request, Response> {
  private:
   void OnReadDone(bool ok) override {
     const Reaction reaction(this);
-    Post(ok ? &AdsStream::HandleResponse : &AdsStream::HandleReadFailed);
+    Post(ok ? &ControlStream::HandleResponse : &ControlStream::HandleReadFailed);
   }
   // A write that fails is followed by a read that does.
   void OnWriteDone(bool ok) override {
     const Reaction reaction(this);
-    if (ok) Post(&AdsStream::HandleWritten);
+    if (ok) Post(&ControlStream::HandleWritten);
   }
   void OnDone(const grpc::Status& final_status) override {
     TakeOver(this);
     status = final_status;
-    Post(&AdsStream::HandleDone);
+    Post(&ControlStream::HandleDone);
     const auto done = done_;  // the call may be destroyed before release() returns
     done->release();
   }
 
-  void Post(void (AdsStream::*handle)()) {
+  void Post(void (ControlStream::*handle)()) {
     loop_.Post([owner = owner_, handle] {
       if (const auto stream = owner.lock()) ((*stream)->*handle)();
     });
   }
 
   EventLoop& loop_;
-  const std::weak_ptr<AdsStream*> owner_;
-  const std::unique_ptr<AggregatedDiscoveryService::Stub> stub_;
+  const std::weak_ptr<ControlStream*> owner_;
+  grpc::TemplatedGenericStub<Request, Response> stub_;
   grpc::ClientContext context_;
   const std::shared_ptr<std::binary_semaphore> done_ = std::make_shared<std::binary_semaphore>(0);
 };
 
-AdsStream::AdsStream(EventLoop& loop, std::shared_ptr<grpc::Channel> channel, Listener& listener,
-                     const std::string& token)
+template <typename Request, typename Response>
+ControlStream<Request, Response>::ControlStream(EventLoop& loop,
+                                                const ControlConnection& connection,
+                                                Listener& listener)
     : listener_(listener),
-      self_(std::make_shared<AdsStream*>(this)),
-      call_(std::make_unique<Call>(loop, std::move(channel), self_, token)) {
+      self_(std::make_shared<ControlStream*>(this)),
+      call_(std::make_unique<Call>(loop, connection, self_)) {
   call_->Start();
 }
 
-AdsStream::~AdsStream() {
+template <typename Request, typename Response>
+ControlStream<Request, Response>::~ControlStream() {
   self_.reset();
   call_->Cancel();
   if (open_) call_->RemoveHold();
   call_->WaitUntilDone();
 }
 
-void AdsStream::Send(Request request) {
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::Send(Request request) {
   if (!open_) return;
   waiting_.push_back(std::move(request));
   WriteNext();
 }
 
-void AdsStream::WriteNext() {
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::WriteNext() {
   if (writing_ || waiting_.empty() || !open_) return;
   writing_ = true;
   call_->request = std::move(waiting_.front());
@@ -165,12 +177,14 @@ void AdsStream::WriteNext() {
   call_->StartWrite(&call_->request);
 }
 
-void AdsStream::ReadNext() {
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::ReadNext() {
   read_wanted_ = true;
   MaybeRead();
 }
 
-void AdsStream::MaybeRead() {
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::MaybeRead() {
   if (!read_wanted_ || !open_ || waiting_.size() >= kMaxWaitingRequests) return;
   read_wanted_ = false;
   // A fresh message: a cleared one keeps the memory of the largest response.
@@ -178,22 +192,34 @@ void AdsStream::MaybeRead() {
   call_->StartRead(&call_->response);
 }
 
-void AdsStream::HandleResponse() { listener_.OnResponse(call_->response); }
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::HandleResponse() {
+  listener_.OnResponse(call_->response);
+}
 
-void AdsStream::HandleReadFailed() {
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::HandleReadFailed() {
   open_ = false;
   waiting_.clear();
   // The reason comes with HandleDone.
   call_->RemoveHold();
 }
 
-void AdsStream::HandleWritten() {
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::HandleWritten() {
   writing_ = false;
   WriteNext();
   MaybeRead();
   if (!std::exchange(written_, true)) listener_.OnStreamOpen();
 }
 
-void AdsStream::HandleDone() { listener_.OnStreamClosed(Explain(call_->status)); }
+template <typename Request, typename Response>
+void ControlStream<Request, Response>::HandleDone() {
+  listener_.OnStreamClosed(call_->status.error_code(), Explain(call_->status));
+}
+
+template class ControlStream<envoy::service::discovery::v3::DeltaDiscoveryRequest,
+                             envoy::service::discovery::v3::DeltaDiscoveryResponse>;
+template class ControlStream<v1::SidecarMessage, v1::ControlMessage>;
 
 }  // namespace portolan::proxy
