@@ -211,6 +211,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
                      static_cast<double>(access_log_->lost_bytes()));
   });
   metrics_.AddSource(UdpMetrics(std::move(udp_forwarders)));
+  explainer_ = std::make_unique<Explainer>(loop_, options.dns_listen.front());
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
     log::info("forwarder on {}", address.ToString());
@@ -437,6 +438,20 @@ void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
       });
     });
   }
+}
+
+void Sidecar::Explain(const std::string& name, const std::string& type,
+                      std::function<void(absl::StatusOr<nlohmann::json>)> done) {
+  explainer_->LookUp(name, type, pod_resolvers_.current(),
+                     [this, done = std::move(done)](absl::StatusOr<nlohmann::json> explained) {
+                       if (!explained.ok()) return done(std::move(explained));
+                       AdminSource& source = *this;
+                       AddServices(source, admin_->cluster_domain(), *explained);
+                       (*explained)["feed"] = {{"inSync", feed_status_.in_sync},
+                                               {"source", SourceName(feed_status_.source)},
+                                               {"age", DescribeAge(feed_status_)}};
+                       done(std::move(explained));
+                     });
 }
 
 absl::Status Sidecar::SetLogLevel(std::string level) { return log::SetLevel(level); }

@@ -21,6 +21,7 @@
 #include "proxy/conntrack.h"
 #include "proxy/corefile_pages.h"
 #include "proxy/dns_config.h"
+#include "proxy/explain.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/pod_resolvers.h"
@@ -68,6 +69,8 @@ class Sidecar : private FeedDelegate, private AdminSource {
   bool WantsEndpoints(const std::string& service_key) override;
   nlohmann::json ConfigDump() override;
   void Connections(std::function<void(nlohmann::json)> done) override;
+  void Explain(const std::string& name, const std::string& type,
+               std::function<void(absl::StatusOr<nlohmann::json>)> done) override;
   absl::Status SetLogLevel(std::string level) override;
   void Drain() override;
   void Quit() override;
@@ -92,6 +95,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   Fd access_log_file_;
   std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<Explainer> explainer_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Admin> admin_;
 

@@ -18,7 +18,8 @@ using nlohmann::json;
 
 // The index, and with it the answer to a mistyped path.
 constexpr std::string_view kIndex =
-    "/ready /healthz /health /stats /stats/prometheus /config_dump /names /endpoints /connections\n"
+    "/ready /healthz /health /stats /stats/prometheus /config_dump /names /endpoints /connections "
+    "/explain?name=&type=\n"
     "POST: /logging?level=debug|info|warn|error /drain /quitquitquit\n";
 
 http::Handler Page(std::function<http::Response(const http::Request&)> make) {
@@ -48,6 +49,13 @@ http::Response MetricsResponse(const MetricsPage& metrics) {
   response.content_type = "text/plain; version=0.0.4; charset=utf-8";
   response.body = metrics.Render();
   return response;
+}
+
+std::string_view EndpointsState(AdminSource& source, const Service& service) {
+  const auto snapshot = source.snapshot();
+  const std::string key = service.name.ToString();
+  if (snapshot->holds_all_slices() || snapshot->KnowsSlices(key)) return "held";
+  return source.WantsEndpoints(key) ? "asked for" : "not held";
 }
 
 std::string PlainStats(std::string_view prometheus_text) {
@@ -136,6 +144,20 @@ void Admin::AddAdminPages(http::Server& server) {
       responder.Send(http::JsonResponse(200, connections));
     });
   });
+  server.Get("/explain", [this](const http::Request& request, http::Responder responder) {
+    Explain(request, std::move(responder));
+  });
+}
+
+void Admin::Explain(const http::Request& request, http::Responder responder) {
+  source_.Explain(std::string(request.FindQuery("name").value_or("")),
+                  std::string(request.FindQuery("type").value_or("")),
+                  [responder](absl::StatusOr<json> explained) mutable {
+                    if (explained.ok()) return responder.Send(http::JsonResponse(200, *explained));
+                    const absl::Status& status = explained.status();
+                    responder.Send(http::JsonError(absl::IsInvalidArgument(status) ? 400 : 503,
+                                                   Message(status)));
+                  });
 }
 
 void Admin::AddActions(http::Server& server) {
@@ -175,10 +197,7 @@ http::Response Admin::ListNames(const http::Request& request, Listing listing) {
                         ? ServiceJson(*snapshot, *service, cluster_domain_)
                         : ServiceDetailJson(*snapshot, *service, cluster_domain_));
     if (snapshot->holds_all_slices()) continue;
-    const std::string key = service->name.ToString();
-    names.back()["endpointsState"] = snapshot->KnowsSlices(key)    ? "held"
-                                     : source_.WantsEndpoints(key) ? "asked for"
-                                                                   : "not held";
+    names.back()["endpointsState"] = EndpointsState(source_, *service);
   }
   return http::JsonResponse(200,
                             {{"generation", snapshot->generation()},

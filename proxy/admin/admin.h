@@ -15,6 +15,8 @@
 //                                       demand both say for each Service whether they are held,
 //                                       asked for and awaited, or not held
 //   GET  /connections       x           JSON, collected from the workers
+//   GET  /explain           x           ?name= &type=; JSON: the lookups that a name leads to, and
+//                                       their answers
 //   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
 //   POST /quitquitquit      x
@@ -58,6 +60,10 @@ class AdminSource {
   virtual nlohmann::json ConfigDump() = 0;
   // Calls `done` once, on the main loop, when the workers have answered.
   virtual void Connections(std::function<void(nlohmann::json)> done) = 0;
+  // What becomes of a name that the application looks up. Calls `done` once, on the main loop:
+  // kInvalidArgument for what is no name or no record type, another error where it cannot be said.
+  virtual void Explain(const std::string& name, const std::string& type,
+                       std::function<void(absl::StatusOr<nlohmann::json>)> done) = 0;
   virtual absl::Status SetLogLevel(std::string level) = 0;
   virtual void Drain() = 0;
   // Called after the answer to /quitquitquit was sent.
@@ -69,6 +75,9 @@ class AdminSource {
 http::Response ReadyPage(AdminSource& source);
 http::Response HealthPage(AdminSource& source);
 http::Response MetricsResponse(const MetricsPage& metrics);
+
+// "held", "asked for" (and awaited), "not held".
+std::string_view EndpointsState(AdminSource& source, const Service& service);
 
 class Admin {
  public:
@@ -87,6 +96,8 @@ class Admin {
   const std::vector<SocketAddress>& admin_addresses() const { return admin_->addresses(); }
   const std::vector<SocketAddress>& pod_addresses() const { return pod_->addresses(); }
 
+  const std::string& cluster_domain() const { return cluster_domain_; }
+
   // The servers' own numbers, for a source of the metrics page. Any thread, while it lives.
   void AddMetrics(MetricFamilies& families) const;
 
@@ -97,6 +108,7 @@ class Admin {
   void AddProbes(http::Server& server);
   void AddAdminPages(http::Server& server);
   void AddActions(http::Server& server);
+  void Explain(const http::Request& request, http::Responder responder);
   enum class Listing { kNames, kEndpoints };
   http::Response ListNames(const http::Request& request, Listing listing);
 

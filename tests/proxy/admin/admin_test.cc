@@ -29,6 +29,11 @@ struct FakeSource : AdminSource {
   void Connections(std::function<void(json)> done) override {
     loop->Post([done = std::move(done)] { done({{"connections", json::array()}}); });
   }
+  void Explain(const std::string& name, const std::string& type,
+               std::function<void(absl::StatusOr<json>)> done) override {
+    if (name.empty()) return done(InvalidArgument("name: what is to be looked up?"));
+    done(json{{"name", name}, {"type", type}});
+  }
   absl::Status SetLogLevel(std::string text) override {
     if (text != "debug") return InvalidArgument("log level '{}' is none of debug", text);
     level = text;
@@ -190,6 +195,14 @@ TEST_F(AdminTest, APageOfAForeignSiteCannotQuitTheSidecar) {
               StartsWith("HTTP/1.1 403 "));
   Join();
   EXPECT_FALSE(source.quit);
+}
+
+TEST_F(AdminTest, ExplainsANameOrSaysWhatIsWrongWithIt) {
+  EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend&type=AAAA"))),
+            json::parse(R"({"name": "backend", "type": "AAAA"})"));
+  const std::string answer = Get("/explain");
+  EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(answer, HasSubstr("name: what is to be looked up?"));
 }
 
 }  // namespace
