@@ -18,6 +18,7 @@
 #include "proxy/forwarder/descriptors.h"
 #include "proxy/pod_sockets.h"
 #include "proxy/privileges.h"
+#include "proxy/reporting/report.h"
 
 namespace portolan::proxy {
 namespace {
@@ -130,6 +131,7 @@ absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Setting
   if (auto status = sidecar->OpenWorkers(*std::move(udp)); !status.ok()) return status;
   if (auto status = sidecar->dns_config_.UseOwn(); !status.ok()) return status;
   if (auto status = sidecar->OpenPages(); !status.ok()) return status;
+  sidecar->StartReporter();
   if (auto status = sidecar->StartFeed(); !status.ok()) return status;
   for (const auto& worker : sidecar->workers_) worker->Run();
   return sidecar;
@@ -266,6 +268,18 @@ absl::Status Sidecar::OpenPages() {
   drain_check_ = loop_.AddTimer([this] { CheckDrained(); });
   return absl::OkStatus();
 }
+
+void Sidecar::StartReporter() {
+  AdminSource& admin = *this;
+  reporter_ = std::make_unique<Reporter>(
+      loop_, Reporter::Options{settings_.node, PORTOLAN_VERSION, absl::Now()}, admin,
+      [this] { return MakeReport(feed_->status(), metrics_.Collect()); });
+  metrics_.AddSource([this](MetricFamilies& families) { reporter_->AddMetrics(families); });
+}
+
+void Sidecar::OnConnection(const ControlConnection& connection) { reporter_->Connect(connection); }
+
+void Sidecar::OnConnectionGone() { reporter_->Disconnect(); }
 
 absl::Status Sidecar::StartFeed() {
   FeedOptions options;

@@ -25,6 +25,7 @@
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/pod_resolvers.h"
+#include "proxy/reporting/reporter.h"
 #include "proxy/settings.h"
 #include "proxy/worker.h"
 
@@ -44,6 +45,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::Status OpenAccessLog();
   absl::Status OpenWorkers(std::vector<UdpSockets> udp);
   absl::Status OpenPages();
+  void StartReporter();
   absl::Status StartFeed();
 
   void OnDnsConfig();
@@ -61,6 +63,8 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void OnProxyConfigWithdrawn() override;
   void OnFeedStatus(const FeedStatus& status) override;
   std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override;
+  void OnConnection(const ControlConnection& connection) override;
+  void OnConnectionGone() override;
 
   // AdminSource
   Readiness Ready() override;
@@ -96,7 +100,8 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<Explainer> explainer_;
-  std::unique_ptr<Feed> feed_;
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Feed> feed_;  // tells the reporter of its connections
   std::unique_ptr<Admin> admin_;
 
   EventLoop::Watch on_sigterm_;

@@ -1,0 +1,156 @@
+#include "proxy/reporting/reporter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/http/json.h"
+#include "common/log.h"
+#include "common/status.h"
+#include "xds/api/sidecar_limits.h"
+
+namespace portolan::proxy {
+namespace {
+
+// By then the feed is in sync, as a rule.
+constexpr absl::Duration kFirstReport = absl::Seconds(1);
+
+}  // namespace
+
+Reporter::Reporter(EventLoop& loop, Options options, AdminSource& admin,
+                   std::function<v1::SidecarReport()> report)
+    : loop_(loop),
+      options_(std::move(options)),
+      admin_(admin),
+      report_(std::move(report)),
+      report_timer_(loop.AddTimer([this] { SendReport(); })) {}
+
+Reporter::~Reporter() { Disconnect(); }
+
+void Reporter::Connect(const ControlConnection& connection) {
+  SidecarsStream::Listener& listener = *this;
+  stream_ = std::make_shared<SidecarsStream>(loop_, connection, listener);
+  v1::SidecarMessage message;
+  v1::Hello& hello = *message.mutable_hello();
+  hello.set_node(options_.node);
+  hello.set_version(options_.version);
+  hello.set_started_unix_ms(absl::ToUnixMillis(options_.started));
+  stream_->Send(std::move(message));
+}
+
+void Reporter::Disconnect() {
+  report_timer_.Cancel();
+  stream_.reset();
+  last_report_.clear();
+  open_questions_ = 0;
+}
+
+void Reporter::OnStreamOpen() { report_timer_.Start(std::min(kFirstReport, options_.interval)); }
+
+// A connection that broke is the feed's to log.
+void Reporter::OnStreamClosed(grpc::StatusCode code, const std::string& reason) {
+  const bool is_news = code != grpc::StatusCode::UNAVAILABLE && code != grpc::StatusCode::CANCELLED;
+  if (is_news && !std::exchange(closing_logged_, true)) {
+    log::info("no reports to this control plane and no questions from it: {}", reason);
+  } else {
+    log::debug("the stream of reports and questions ended: {}", reason);
+  }
+  Disconnect();
+}
+
+// --- Reports ---
+
+void Reporter::SendReport() {
+  report_timer_.Start(options_.interval);
+  if (stream_->backed_up()) return reports_held_back_.Add();
+  v1::SidecarMessage message;
+  *message.mutable_report() = report_();
+  std::string bytes = message.report().SerializeAsString();
+  if (bytes == last_report_) return;
+  last_report_ = std::move(bytes);
+  reports_.Add();
+  stream_->Send(std::move(message));
+}
+
+// --- Questions ---
+
+void Reporter::OnResponse(const v1::ControlMessage& message) {
+  if (message.kind_case() == v1::ControlMessage::kQuestion) {
+    TakeQuestion(message.question());
+  } else {
+    unknown_.Add();
+  }
+  stream_->ReadNext();
+}
+
+void Reporter::TakeQuestion(const v1::Question& question) {
+  const uint64_t id = question.id();
+  if (open_questions_ >= api::kMaxOpenQuestions) {
+    return Send(id, absl::ResourceExhaustedError("too many questions at once"));
+  }
+  ++open_questions_;
+  // The answer may come when there is another stream, or none.
+  Ask(question, [this, id, asked = std::weak_ptr(stream_)](absl::StatusOr<std::string> json) {
+    if (asked.expired()) return;
+    --open_questions_;
+    Send(id, std::move(json));
+  });
+}
+
+void Reporter::Ask(const v1::Question& question,
+                   std::function<void(absl::StatusOr<std::string>)> done) {
+  switch (question.asks_case()) {
+    case v1::Question::kConfigDump:
+      return done(http::DumpJson(admin_.ConfigDump()));
+    case v1::Question::kSetLogLevel: {
+      const std::string& level = question.set_log_level().level();
+      const absl::Status set = admin_.SetLogLevel(level);
+      if (!set.ok()) return done(set);
+      return done(http::DumpJson({{"level", level}}));
+    }
+    case v1::Question::kExplain:
+      return admin_.Explain(question.explain().name(), question.explain().type(),
+                            [done = std::move(done)](absl::StatusOr<nlohmann::json> explained) {
+                              if (!explained.ok()) return done(explained.status());
+                              done(http::DumpJson(*explained));
+                            });
+    case v1::Question::ASKS_NOT_SET:
+      break;
+  }
+  unknown_.Add();
+  done(InvalidArgument("portolan-proxy {} does not know this question", options_.version));
+}
+
+void Reporter::Send(uint64_t id, absl::StatusOr<std::string> json) {
+  if (json.ok() && json->size() > api::kMaxAnswerBytes) {
+    json = InvalidArgument("the answer is larger than 1 MB");
+  }
+  v1::SidecarMessage message;
+  message.mutable_answer()->set_id(id);
+  if (json.ok()) {
+    answered_.Add();
+    message.mutable_answer()->set_json(*std::move(json));
+  } else {
+    refused_.Add();
+    message.mutable_answer()->set_refusal(std::string(Message(json.status())));
+  }
+  stream_->Send(std::move(message));
+}
+
+void Reporter::AddMetrics(MetricFamilies& families) const {
+  const auto add = [&](std::string_view name, std::string_view help, Labels labels,
+                       const Counter& counter) {
+    AddCounterSample(families, name, help, labels, static_cast<double>(counter.value()));
+  };
+  constexpr std::string_view kReports = "portolan_reports_total";
+  constexpr std::string_view kReportsHelp = "Reports to the control plane.";
+  add(kReports, kReportsHelp, {{"outcome", "sent"}}, reports_);
+  add(kReports, kReportsHelp, {{"outcome", "held_back"}}, reports_held_back_);
+  constexpr std::string_view kQuestions = "portolan_questions_total";
+  constexpr std::string_view kQuestionsHelp = "Questions that came through the control plane.";
+  add(kQuestions, kQuestionsHelp, {{"outcome", "answered"}}, answered_);
+  add(kQuestions, kQuestionsHelp, {{"outcome", "refused"}}, refused_);
+  add("portolan_control_messages_unknown_total",
+      "Messages and questions that a newer control plane knows.", {}, unknown_);
+}
+
+}  // namespace portolan::proxy

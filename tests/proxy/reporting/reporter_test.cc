@@ -1,0 +1,206 @@
+#include "proxy/reporting/reporter.h"
+
+#include <gmock/gmock.h>
+#include <grpcpp/server_builder.h>
+#include <gtest/gtest.h>
+
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "common/http/json.h"
+#include "common/status.h"
+#include "tests/common/run_on_loop.h"
+#include "xds/api/grpc_process.h"
+#include "xds/api/sidecar_limits.h"
+#include "xds/sidecars/sidecars.h"
+
+namespace portolan::proxy {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+constexpr char kNode[] = "default/frontend-1";
+
+struct FakeAdmin : AdminSource {
+  Readiness Ready() override { return {}; }
+  bool Healthy() override { return true; }
+  std::shared_ptr<const Snapshot> snapshot() override { return std::make_shared<Snapshot>(); }
+  bool WantsEndpoints(const std::string&) override { return false; }
+  json ConfigDump() override { return {{"corefile", corefile}}; }
+  void Connections(std::function<void(json)>) override {}
+  void Explain(const std::string& name, const std::string& type,
+               std::function<void(absl::StatusOr<json>)> done) override {
+    if (name == "later") {
+      later.push_back(std::move(done));
+    } else {
+      done(json{{"name", name}, {"type", type}});
+    }
+  }
+  absl::Status SetLogLevel(std::string level) override {
+    if (level != "debug") return InvalidArgument("log level '{}' is none of debug", level);
+    return absl::OkStatus();
+  }
+  void Drain() override {}
+  void Quit() override {}
+
+  std::string corefile = ".:53 {}";
+  std::vector<std::function<void(absl::StatusOr<json>)>> later;
+};
+
+v1::Question ExplainQuestion(const std::string& name) {
+  v1::Question question;
+  question.mutable_explain()->set_name(name);
+  question.mutable_explain()->set_type("A");
+  return question;
+}
+
+// Both ends, on one loop.
+class ReporterTest : public ::testing::Test {
+ protected:
+  ReporterTest() {
+    api::PrepareGrpc();
+    address = Serve(&sidecars, server);
+    thread = std::thread([this] { loop.Run(); });
+    RunOnLoop(loop, [this] { Start(absl::Milliseconds(5)); });
+  }
+  ~ReporterTest() override {
+    RunOnLoop(loop, [this] { reporter.reset(); });
+    server->Shutdown();
+    server->Wait();
+    loop.Stop();
+    thread.join();
+  }
+
+  static std::string Serve(grpc::Service* service, std::unique_ptr<grpc::Server>& server) {
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    if (service != nullptr) builder.RegisterService(service);
+    server = builder.BuildAndStart();
+    return "127.0.0.1:" + std::to_string(port);
+  }
+  void Start(absl::Duration interval) {
+    const Reporter::Options options{
+        .node = kNode, .version = "test", .started = absl::Now(), .interval = interval};
+    reporter = std::make_unique<Reporter>(loop, options, admin, [this] {
+      ++reports_made;
+      v1::SidecarReport report;
+      report.mutable_dns()->set_queries(queries);
+      return report;
+    });
+  }
+  void Connect(const std::string& to) {
+    RunOnLoop(loop, [&] { reporter->Connect({MakeControlChannel(to, {}), ""}); });
+  }
+  void ConnectAndReport() {
+    Connect(address);
+    while (QueriesReported() != queries) std::this_thread::yield();
+  }
+  uint64_t QueriesReported() {
+    const auto sidecar = sidecars.Find(kNode);
+    return sidecar && sidecar->report != nullptr ? sidecar->report->dns().queries() : 0;
+  }
+  absl::StatusOr<std::string> Ask(const v1::Question& question) {
+    std::promise<absl::StatusOr<std::string>> answer;
+    loop.Post([&] {
+      sidecars.Ask(kNode, question, [&answer](const auto& got) { answer.set_value(got); });
+    });
+    return answer.get_future().get();
+  }
+  double Count(const std::string& family, const std::string& outcome) {
+    MetricFamilies families;
+    RunOnLoop(loop, [&] { reporter->AddMetrics(families); });
+    for (const auto& one : families) {
+      for (const auto& sample : one.metric) {
+        if (one.name == family && sample.label.front().value == outcome) {
+          return sample.counter.value;
+        }
+      }
+    }
+    return -1;
+  }
+
+  EventLoop loop;
+  FakeAdmin admin;
+  std::atomic<uint64_t> queries{1};
+  std::atomic<int> reports_made{0};
+  xds::Sidecars sidecars{loop, {.patience = absl::Seconds(30)}};
+  std::unique_ptr<grpc::Server> server;
+  std::string address;
+  std::unique_ptr<Reporter> reporter;
+  std::thread thread;
+};
+
+TEST_F(ReporterTest, ReportsWhatChanged) {
+  ConnectAndReport();
+  queries = 2;
+  while (QueriesReported() != 2) std::this_thread::yield();
+}
+
+TEST_F(ReporterTest, SaysNothingTwice) {
+  ConnectAndReport();
+  const int made = reports_made;
+  while (reports_made < made + 5) std::this_thread::yield();
+  EXPECT_EQ(Count("portolan_reports_total", "sent"), 1);
+}
+
+TEST_F(ReporterTest, AnswersWhatTheAdminInterfaceShows) {
+  ConnectAndReport();
+  v1::Question question;
+  question.mutable_config_dump();
+  EXPECT_EQ(*Ask(question), http::DumpJson(admin.ConfigDump()));
+  EXPECT_EQ(json::parse(*Ask(ExplainQuestion("backend"))),
+            json::parse(R"({"name": "backend", "type": "A"})"));
+  question.mutable_set_log_level()->set_level("debug");
+  EXPECT_EQ(json::parse(*Ask(question)), json::parse(R"({"level": "debug"})"));
+}
+
+TEST_F(ReporterTest, RefusesInTheAdminInterfacesWords) {
+  ConnectAndReport();
+  v1::Question question;
+  question.mutable_set_log_level()->set_level("debgu");
+  EXPECT_EQ(Message(Ask(question).status()), "log level 'debgu' is none of debug");
+}
+
+TEST_F(ReporterTest, RefusesAQuestionOfANewerControlPlane) {
+  ConnectAndReport();
+  EXPECT_THAT(Message(Ask({}).status()), HasSubstr("does not know this question"));
+}
+
+TEST_F(ReporterTest, RefusesAnAnswerBeyondTheBound) {
+  ConnectAndReport();
+  RunOnLoop(loop, [&] { admin.corefile.assign(api::kMaxAnswerBytes, 'x'); });
+  v1::Question question;
+  question.mutable_config_dump();
+  EXPECT_THAT(Message(Ask(question).status()), HasSubstr("larger than 1 MB"));
+  EXPECT_EQ(*Ask(ExplainQuestion("backend")), http::DumpJson({{"name", "backend"}, {"type", "A"}}));
+}
+
+TEST_F(ReporterTest, AnAnswerThatComesAfterTheConnectionIsDropped) {
+  ConnectAndReport();
+  std::promise<absl::StatusOr<std::string>> answer;
+  loop.Post([&] {
+    sidecars.Ask(kNode, ExplainQuestion("later"), [&](const auto& got) { answer.set_value(got); });
+  });
+  while (RunOnLoop(loop, [&] { return admin.later.empty(); })) std::this_thread::yield();
+  RunOnLoop(loop, [&] { reporter->Disconnect(); });
+  EXPECT_TRUE(absl::IsNotFound(answer.get_future().get().status()));
+  ConnectAndReport();
+  RunOnLoop(loop, [&] { admin.later.front()(json::object()); });
+  EXPECT_EQ(json::parse(*Ask(ExplainQuestion("b")))["name"], "b");
+}
+
+TEST_F(ReporterTest, WithAnOlderControlPlaneItGoesOnWithoutUntilTheNextConnection) {
+  std::unique_ptr<grpc::Server> older;
+  Connect(Serve(nullptr, older));
+  while (RunOnLoop(loop, [&] { return reporter->has_stream(); })) std::this_thread::yield();
+  older->Shutdown();
+  RunOnLoop(loop, [&] { reporter->Disconnect(); });
+  ConnectAndReport();
+}
+
+}  // namespace
+}  // namespace portolan::proxy
