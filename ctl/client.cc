@@ -37,12 +37,28 @@ struct CurlDeleter {
   void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
 };
 
-absl::Status Unreachable(const std::string& server, std::string_view why) {
+// What errors name, and how it is reached.
+struct PeerWords {
+  std::string_view program;
+  std::string_view flag;
+  std::string_view port;  // and the flag of the program
+  std::string_view forward;
+};
+
+PeerWords WordsFor(Client::Peer peer) {
+  if (peer == Client::Peer::kSidecar) {
+    return {"portolan-proxy", "--admin", "--admin-listen (port 15000)",
+            "kubectl -n NAMESPACE port-forward POD 15000"};
+  }
+  return {"portolan-control", "--server", "--http-listen (port 15080)",
+          "kubectl -n portolan-system port-forward deploy/portolan-control 15080"};
+}
+
+absl::Status Unreachable(const PeerWords& words, const std::string& server, std::string_view why) {
   return absl::UnavailableError(
-      fmt::format("cannot reach {}: {}\nIs portolan-control running there? Give its address with "
-                  "--server, or forward the port: kubectl -n portolan-system port-forward "
-                  "deploy/portolan-control 15080",
-                  server, why));
+      fmt::format("cannot reach {}: {}\nIs {} running there? Give its address with "
+                  "{}, or forward the port: {}",
+                  server, why, words.program, words.flag, words.forward));
 }
 
 }  // namespace
@@ -62,6 +78,15 @@ std::string EncodeQuery(const std::string& text) {
 }
 
 absl::StatusOr<json> Client::Get(const std::string& path) const {
+  return Request(Method::kGet, path);
+}
+
+absl::StatusOr<json> Client::Post(const std::string& path) const {
+  return Request(Method::kPost, path);
+}
+
+absl::StatusOr<json> Client::Request(Method method, const std::string& path) const {
+  const PeerWords words = WordsFor(options_.peer);
   std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
   if (curl == nullptr) return absl::InternalError("libcurl cannot be started");
   std::string server = options_.server;
@@ -72,6 +97,7 @@ absl::StatusOr<json> Client::Get(const std::string& path) const {
   char error[CURL_ERROR_SIZE] = "";
   Body body{.text = {}, .max_bytes = options_.max_bytes};
   curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  if (method == Method::kPost) curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, "");
   curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
   curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
@@ -89,10 +115,11 @@ absl::StatusOr<json> Client::Get(const std::string& path) const {
         server, options_.max_bytes);
   }
   if (result == CURLE_URL_MALFORMAT || result == CURLE_UNSUPPORTED_PROTOCOL) {
-    return InvalidArgument("--server '{}' is not a URL such as http://127.0.0.1:15080", server);
+    return InvalidArgument("{} '{}' is not a URL such as http://127.0.0.1:15080", words.flag,
+                           server);
   }
   if (result != CURLE_OK) {
-    return Unreachable(server, error[0] != '\0' ? error : curl_easy_strerror(result));
+    return Unreachable(words, server, error[0] != '\0' ? error : curl_easy_strerror(result));
   }
 
   long status = 0;
@@ -103,9 +130,8 @@ absl::StatusOr<json> Client::Get(const std::string& path) const {
     return FailedPrecondition("{} says: {}", server, answer["error"].get<std::string>());
   }
   return FailedPrecondition(
-      "{} answered {} with status {}, which is not portolan-control's API. Give the address of its "
-      "--http-listen (port 15080) with --server",
-      server, path, status);
+      "{} answered {} with status {}, which is not {}'s API. Give the address of its {} with {}",
+      server, path, status, words.program, words.port, words.flag);
 }
 
 absl::StatusOr<json> Client::GetAll(const std::string& path, const std::string& key) const {

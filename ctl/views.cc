@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ctl/terminal.h"
@@ -121,6 +122,33 @@ std::string ProxyStatusTable(const json& answer, absl::Time now) {
   }
   if (table.empty()) return "No sidecar is connected.\n";
   return refusals.empty() ? table.ToString() : table.ToString() + "\n" + refusals;
+}
+
+std::string ExplainText(const json& answer) {
+  Table table({"LOOKUP", "RESULT", "ANSWER"});
+  std::string services;
+  for (const json& lookup : List(answer, "lookups")) {
+    const std::string error = Text(lookup, "error");
+    std::vector<std::string> row{Text(lookup, "name"),
+                                 error.empty() ? Text(lookup, "rcode") : error, ""};
+    for (const json& record : List(lookup, "answers")) {
+      if (record.is_string()) row[2] = record.get<std::string>();
+      table.Add(std::exchange(row, {" ", " ", ""}));
+    }
+    if (List(lookup, "answers").empty()) table.Add(row);
+    const json& service = Field(lookup, "service");
+    if (!service.is_object()) continue;
+    const json& endpoints = Field(service, "endpoints");
+    services +=
+        fmt::format("Service {}/{}: {}, endpoints {}: {} ready, {} terminating\n",
+                    Printable(Text(service, "namespace")), Printable(Text(service, "name")),
+                    Printable(Text(service, "type")), Printable(Text(service, "endpointsState")),
+                    Text(endpoints, "ready"), Text(endpoints, "terminating"));
+  }
+  const json& feed = Field(answer, "feed");
+  return fmt::format("{}\n{}Feed: {}, age {}\n", table.ToString(), services,
+                     Field(feed, "inSync") == true ? "in sync" : "not in sync",
+                     Printable(Text(feed, "age")));
 }
 
 std::string Json(const json& answer) {

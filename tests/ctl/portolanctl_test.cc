@@ -146,6 +146,64 @@ TEST_F(Portolanctl, AnAnswerBeyondTheBoundIsRefused) {
   EXPECT_THAT(answer.status().ToString(), HasSubstr("larger than 100 bytes"));
 }
 
+// Answers /explain, /config_dump and /logging below `prefix`, and keeps what was asked.
+class SidecarPages {
+ public:
+  explicit SidecarPages(const std::string& prefix)
+      : served_([this, prefix](http::Server& server) {
+          for (const char* method : {"GET", "POST"}) {
+            server.Route(method, prefix + "*",
+                         [this](const http::Request& request, http::Responder responder) {
+                           asked = request.method + " " + request.path;
+                           for (const auto& [key, value] : request.query) asked += " " + value;
+                           http::Response response;
+                           response.body = R"({"lookups": [{"name": "backend.", "rcode": "NXDOMAIN",
+                                               "answers": []}], "feed": {"inSync": true}})";
+                           responder.Send(response);
+                         });
+          }
+        }) {}
+  std::string url() const { return served_.url(); }
+
+  std::string asked;
+
+ private:
+  http::Served served_;
+};
+
+TEST(PortolanctlSidecar, IsAskedByWayOfTheControlPlane) {
+  SidecarPages pages("/api/v1/sidecars/default/frontend-1/");
+  const std::string flags = " --pod default/frontend-1 --server " + pages.url();
+  const Ran ran = Invoke("explain backend --type SRV" + flags);
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("backend.   NXDOMAIN"));
+  EXPECT_THAT(ran.output, HasSubstr("Feed: in sync"));
+  EXPECT_EQ(pages.asked, "GET /api/v1/sidecars/default/frontend-1/explain backend SRV");
+  EXPECT_EQ(Invoke("config-dump" + flags).status, 0);
+  EXPECT_EQ(pages.asked, "GET /api/v1/sidecars/default/frontend-1/config_dump");
+  EXPECT_EQ(Invoke("log-level debug" + flags).output, "default/frontend-1 logs at debug\n");
+  EXPECT_EQ(pages.asked, "POST /api/v1/sidecars/default/frontend-1/logging debug");
+}
+
+TEST(PortolanctlSidecar, IsAskedItselfWhereThatIsSaid) {
+  SidecarPages pages("/");
+  const Ran ran = Invoke("explain backend --direct --admin " + pages.url());
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  EXPECT_EQ(pages.asked, "GET /explain backend A");
+  EXPECT_EQ(Invoke("config-dump --direct --admin " + pages.url()).status, 0);
+  EXPECT_EQ(pages.asked, "GET /config_dump");
+  EXPECT_THAT(Invoke("config-dump --direct --admin http://127.0.0.1:1").output,
+              HasSubstr("Is portolan-proxy running there? Give its address with --admin"));
+}
+
+TEST(PortolanctlSidecar, HasToBeNamed) {
+  for (const char* arguments : {"explain backend", "config-dump --pod frontend", "log-level debug",
+                                "explain backend --pod /x", "explain --pod a/b"}) {
+    EXPECT_EQ(Invoke(arguments).status, 2) << arguments;
+  }
+  EXPECT_THAT(Invoke("config-dump").output, HasSubstr("--pod: NAMESPACE/POD says whose"));
+}
+
 TEST_F(Portolanctl, WrongUsageIsStatusTwo) {
   EXPECT_EQ(Invoke("").status, 2);
   EXPECT_EQ(Invoke("nonsense").status, 2);

@@ -73,15 +73,38 @@ TEST(ProxyStatusTable, ShowsEachTypeAndWhatWasRefused) {
       "default/frontend-2 refuses ProxyConfig: line 3?[2J\n");
 }
 
+TEST(ExplainText, ShowsTheLookupsAndTheServicesThatTheyAreOf) {
+  const json answer = json::parse(R"({"lookups": [
+    {"name": "backend.", "rcode": "NXDOMAIN", "answers": []},
+    {"name": "backend.default.svc.cluster.local.", "rcode": "NOERROR",
+     "answers": ["r1 A 10.0.0.1", "r2 A 10.0.0.2"],
+     "service": {"namespace": "default", "name": "backend", "type": "ClusterIP",
+                 "endpointsState": "held", "endpoints": {"ready": 2, "terminating": 0}}},
+    {"name": "late.", "error": "no answer in time"}],
+    "feed": {"inSync": false, "age": "5m\u001b[2J"}})");
+  EXPECT_EQ(ExplainText(answer),
+            "LOOKUP                               RESULT              ANSWER\n"
+            "backend.                             NXDOMAIN            -\n"
+            "backend.default.svc.cluster.local.   NOERROR             r1 A 10.0.0.1\n"
+            "                                                         r2 A 10.0.0.2\n"
+            "late.                                no answer in time   -\n"
+            "\n"
+            "Service default/backend: ClusterIP, endpoints held: 2 ready, 0 terminating\n"
+            "Feed: not in sync, age 5m?[2J\n");
+}
+
 TEST(Views, SurviveJsonOfAnotherShape) {
   for (
       const char* text :
-      {"[]", "1", "null", R"({"names": 1, "sidecars": {}})", R"({"names": [1, [], {}, null]})",
+      {"[]", "1", "null", R"({"names": 1, "sidecars": {}})",
+       R"({"lookups": [1, {"answers": [1, {}], "service": {"endpoints": 1}}, {"service": 1}]})",
+       R"({"names": [1, [], {}, null]})",
        R"({"sidecars": [1, {"types": [1, {"type": 5}]}, {"types": "x"}]})",
        R"({"names": [{"name": {}, "ports": [1, {"port": "x"}], "clusterIPs": [1], "endpoints": 3}]})"}) {
     const json answer = json::parse(text);
     EXPECT_FALSE(NamesTable(answer).empty());
     EXPECT_FALSE(ProxyStatusTable(answer, absl::UnixEpoch()).empty());
+    EXPECT_FALSE(ExplainText(answer).empty());
   }
 }
 
