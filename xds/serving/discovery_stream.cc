@@ -76,8 +76,7 @@ void DiscoveryStream::OnPublish(const ResourceCache::Published& published) {
 }
 
 bool DiscoveryStream::ending() const {
-  return state_.With(
-      [](const State& state) { return state.finished || state.ending.has_value(); });
+  return state_.With([](const State& state) { return state.finished || state.ending.has_value(); });
 }
 
 void DiscoveryStream::End(grpc::Status status) {
