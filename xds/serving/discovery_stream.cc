@@ -5,16 +5,9 @@
 #include "common/handover.h"
 #include "common/log.h"
 #include "common/status.h"
+#include "xds/authentication/grpc_call.h"
 
 namespace portolan::xds {
-namespace {
-
-grpc::Status ToGrpc(const absl::Status& status) {
-  return grpc::Status(static_cast<grpc::StatusCode>(status.raw_code()),
-                      std::string(Message(status)));
-}
-
-}  // namespace
 
 DiscoveryStream::DiscoveryStream(grpc::CallbackServerContext* context,
                                  std::unique_ptr<Session> session, ServingCounts& counts,
@@ -30,15 +23,9 @@ void DiscoveryStream::Start(TokenGate* gate) {
   HandOver(this);
   gate_ = gate;
   if (gate == nullptr) return StartRead(&read_);
-  gate->Admit(Authorization(), [self = weak_from_this()](const auto& client) {
+  gate->Admit(AuthorizationOf(*context_), [self = weak_from_this()](const auto& client) {
     if (const auto stream = self.lock()) stream->OnVerdict(client);
   });
-}
-
-std::string DiscoveryStream::Authorization() const {
-  const auto found = context_->client_metadata().find("authorization");
-  if (found == context_->client_metadata().end()) return {};
-  return {found->second.data(), found->second.size()};
 }
 
 // On the loop of the gate or from within Start: no reaction, so until gRPC is told of an end there

@@ -69,7 +69,6 @@ class DiscoveryStream : public grpc::ServerGenericBidiReactor,
     bool done = false;
   };
 
-  std::string Authorization() const;
   void OnVerdict(const absl::StatusOr<PodIdentity>& client);
   absl::Status TakeRequest(State& state);
   // Starts what is to be done next: the end, a write, or nothing.

@@ -82,7 +82,10 @@ class Server::Implementation : public grpc::CallbackGenericService {
     }
     builder.RegisterCallbackGenericService(this);
     builder.RegisterService(&client_status_);
-    if (sidecars_ != nullptr) builder.RegisterService(sidecars_);
+    if (sidecars_ != nullptr) {
+      sidecars_->SetGate(gate_);
+      builder.RegisterService(sidecars_);
+    }
     server_ = builder.BuildAndStart();
     for (size_t i = 0; i < listen.size(); ++i) {
       if (ports[i] == 0) return FailedPrecondition("cannot listen on {}", listen[i].ToString());

@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "xds/api/sidecar_limits.h"
+#include "xds/authentication/grpc_call.h"
 
 namespace portolan::xds {
 namespace {
@@ -38,11 +39,29 @@ absl::Status Parse(grpc::ByteBuffer bytes, v1::SidecarMessage& message) {
 }  // namespace
 
 SidecarStream::SidecarStream(Sidecars& sidecars, grpc::CallbackServerContext* context)
-    : sidecars_(sidecars), peer_(context->peer()) {}
+    : sidecars_(sidecars), context_(context), peer_(context->peer()) {}
 
-void SidecarStream::Start() {
+void SidecarStream::Start(TokenGate* gate) {
   HandOver(this);
-  StartRead(&read_);
+  gate_ = gate;
+  if (gate == nullptr) return StartRead(&read_);
+  gate->Admit(AuthorizationOf(*context_), [self = weak_from_this()](const auto& client) {
+    if (const auto stream = self.lock()) stream->OnVerdict(client);
+  });
+}
+
+// As DiscoveryStream::OnVerdict: no reaction, so gRPC is told with the lock held.
+void SidecarStream::OnVerdict(const absl::StatusOr<PodIdentity>& client) {
+  state_.With([&](State& state) {
+    if (state.finished || state.ending.has_value()) return;
+    if (!client.ok()) {
+      if (gate_->MayLog()) log::warn("{} may not report: {}", peer_, Message(client.status()));
+      state.ending = ToGrpc(client.status());
+      return Proceed(state);
+    }
+    state.admitted = client->name_space + "/" + client->pod;
+    StartRead(&read_);
+  });
 }
 
 bool SidecarStream::Ask(const v1::Question& question) {
@@ -76,7 +95,7 @@ void SidecarStream::OnReadDone(bool ok) {
   if (taken.ok()) return StartRead(&read_);
   ++sidecars_.broken_rules_;
   log::warn("{} ({}) reports: {}; stream ended", Status().node_id, peer_, Message(taken));
-  End({static_cast<grpc::StatusCode>(taken.raw_code()), std::string(Message(taken))});
+  End(ToGrpc(taken));
 }
 
 absl::Status SidecarStream::Take(const grpc::ByteBuffer& bytes) {
@@ -101,10 +120,17 @@ absl::Status SidecarStream::Take(const grpc::ByteBuffer& bytes) {
 
 absl::Status SidecarStream::TakeHello(const v1::Hello& hello) {
   if (!IsNodeId(hello.node())) return InvalidArgument("the hello's node is not NAMESPACE/POD");
-  state_.With([&](State& state) {
+  const absl::Status taken = state_.With([&](State& state) {
+    if (state.admitted.has_value() && *state.admitted != hello.node()) {
+      gate_->CountWrongPod();
+      return absl::PermissionDeniedError(
+          fmt::format("the hello is '{}', but the token is {}'s", hello.node(), *state.admitted));
+    }
     state.sidecar.node_id = hello.node();
     state.sidecar.started = absl::FromUnixMillis(hello.started_unix_ms());
+    return absl::OkStatus();
   });
+  if (!taken.ok()) return taken;
   sidecars_.OnHello(*this, hello.node());
   return absl::OkStatus();
 }

@@ -16,17 +16,20 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "common/guarded.h"
 #include "xds/sidecars/sidecars.h"
 
 namespace portolan::xds {
 
-class SidecarStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
+class SidecarStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>,
+                      public std::enable_shared_from_this<SidecarStream> {
  public:
   SidecarStream(Sidecars& sidecars, grpc::CallbackServerContext* context);
 
-  // Once, when it is known who to tell.
-  void Start();
+  // Once, when it is known who to tell. Nothing is read before `gate` lets the sidecar in; null:
+  // all are let in. The gate outlives the stream.
+  void Start(TokenGate* gate);
 
   // Any thread. False: it has as many unanswered ones as it may.
   bool Ask(const v1::Question& question);
@@ -40,7 +43,8 @@ class SidecarStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
 
  private:
   struct State {
-    ReportedSidecar sidecar;  // without a node before the hello
+    ReportedSidecar sidecar;              // without a node before the hello
+    std::optional<std::string> admitted;  // the node that the token is for
     absl::flat_hash_set<uint64_t> unanswered;
     std::deque<grpc::ByteBuffer> waiting;  // questions; at most kMaxOpenQuestions
     bool writing = false;
@@ -48,6 +52,7 @@ class SidecarStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
     bool finished = false;
   };
 
+  void OnVerdict(const absl::StatusOr<PodIdentity>& client);
   absl::Status Take(const grpc::ByteBuffer& bytes);
   absl::Status TakeHello(const v1::Hello& hello);
   absl::Status TakeReport(v1::SidecarReport& report);
@@ -55,7 +60,9 @@ class SidecarStream : public grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::Byt
   void Proceed(State& state);
 
   Sidecars& sidecars_;
+  grpc::CallbackServerContext* const context_;
   const std::string peer_;
+  TokenGate* gate_ = nullptr;
   Guarded<State> state_;
   grpc::ByteBuffer read_;   // the outstanding read's
   grpc::ByteBuffer write_;  // the outstanding write's

@@ -17,7 +17,7 @@ grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>* Sidecars::Connect(
     grpc::CallbackServerContext* context) {
   auto stream = std::make_shared<SidecarStream>(*this, context);
   streams_.With([&](Streams& streams) { streams.all.emplace(stream.get(), stream); });
-  stream->Start();
+  stream->Start(gate_);
   return stream.get();
 }
 

@@ -25,6 +25,7 @@
 #include "common/metrics.h"
 #include "common/string_map.h"
 #include "portolan/v1/sidecars.grpc.pb.h"
+#include "xds/authentication/token_gate.h"
 #include "xds/sidecars/reported_sidecar.h"
 
 namespace portolan::xds {
@@ -45,6 +46,10 @@ class Sidecars : public AskedSidecars,
   ~Sidecars() override;
   Sidecars(const Sidecars&) = delete;
   Sidecars& operator=(const Sidecars&) = delete;
+
+  // Lets in those alone that the gate knows, each as the pod that its token names. Null: all, as
+  // whom they say they are. REQUIRES: it is not served yet. The gate outlives it.
+  void SetGate(TokenGate* gate) { gate_ = gate; }
 
   void Ask(std::string_view node_id, v1::Question question, Done done) override;
   std::optional<ReportedSidecar> Find(std::string_view node_id) const override;
@@ -83,6 +88,7 @@ class Sidecars : public AskedSidecars,
 
   EventLoop& loop_;
   const Options options_;
+  TokenGate* gate_ = nullptr;
   Guarded<Streams> streams_;
   std::array<std::atomic<uint64_t>, kOutcomes> outcomes_{};
   std::atomic<uint64_t> reports_{0};

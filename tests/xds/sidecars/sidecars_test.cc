@@ -10,6 +10,7 @@
 #include <string>
 #include <thread>
 
+#include "absl/time/clock.h"
 #include "common/status.h"
 #include "tests/common/run_on_loop.h"
 #include "xds/api/grpc_process.h"
@@ -50,10 +51,12 @@ v1::Question ConfigDump() {
 // A sidecar that says what the test has it say.
 class Peer {
  public:
-  explicit Peer(const std::string& address)
+  explicit Peer(const std::string& address, const std::string& token = {})
       : stub_(v1::Sidecars::NewStub(
-            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))),
-        stream_(stub_->Connect(&context_)) {}
+            grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {
+    if (!token.empty()) context_.AddMetadata("authorization", "Bearer " + token);
+    stream_ = stub_->Connect(&context_);
+  }
   ~Peer() {
     context_.TryCancel();
     if (!finished_) stream_->Finish();
@@ -83,9 +86,10 @@ class Peer {
 
 class SidecarsTest : public ::testing::Test {
  protected:
-  explicit SidecarsTest(absl::Duration patience = absl::Seconds(30)) {
+  explicit SidecarsTest(absl::Duration patience = absl::Seconds(30), TokenGate* gate = nullptr) {
     api::PrepareGrpc();
     sidecars = std::make_unique<Sidecars>(loop, Sidecars::Options{.patience = patience});
+    sidecars->SetGate(gate);
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
@@ -133,6 +137,52 @@ class ImpatientSidecarsTest : public SidecarsTest {
  protected:
   ImpatientSidecarsTest() : SidecarsTest(absl::Milliseconds(20)) {}
 };
+
+// Knows one token, which is frontend-1's.
+struct OneToken : TokenVerifier {
+  void Verify(const std::string& token, Done done) override {
+    if (token != "good") return done(absl::UnauthenticatedError("the token is no good"));
+    done(PodIdentity{"default", "frontend-1", "", absl::Now() + absl::Hours(1)});
+  }
+};
+
+// The gate has a loop of its own, which outlives the streams.
+struct Gate {
+  Gate() : thread([this] { loop.Run(); }) {}
+  ~Gate() {
+    loop.Stop();
+    thread.join();
+  }
+  EventLoop loop;
+  TokenGate gate{loop, std::make_unique<OneToken>()};
+  std::thread thread;
+};
+
+class GuardedSidecarsTest : private Gate, public SidecarsTest {
+ protected:
+  GuardedSidecarsTest() : SidecarsTest(absl::Seconds(30), &gate) {}
+};
+
+TEST_F(GuardedSidecarsTest, WhoShowsNoGoodTokenIsNotHeard) {
+  for (const char* token : {"", "bad"}) {
+    Peer peer(address, token);
+    peer.Say(Hello(kNode));
+    EXPECT_EQ(peer.End().error_code(), grpc::StatusCode::UNAUTHENTICATED) << token;
+  }
+  EXPECT_FALSE(sidecars->Find(kNode).has_value());
+}
+
+TEST_F(GuardedSidecarsTest, ATokenSpeaksForItsPodAlone) {
+  Peer other(address, "good");
+  other.Say(Hello("default/frontend-2"));
+  const grpc::Status ended = other.End();
+  EXPECT_EQ(ended.error_code(), grpc::StatusCode::PERMISSION_DENIED);
+  EXPECT_THAT(ended.error_message(), HasSubstr("the token is default/frontend-1's"));
+  EXPECT_FALSE(sidecars->Find("default/frontend-2").has_value());
+  Peer own(address, "good");
+  own.Say(Hello(kNode));
+  UntilConnected();
+}
 
 TEST_F(SidecarsTest, TheLastReportIsKept) {
   const auto peer = Greet();
