@@ -1,7 +1,7 @@
 """portolan-control on the node, watching the lab's folder of manifests, its certificate, and the key of those
 who issue tokens.
 
-`source` may be set to another one before the next start().
+`source` and `auth` (--xds-auth) may be set to others before the next start().
 """
 
 import socket
@@ -29,10 +29,10 @@ class ControlPlane:
         self.issuer = TokenIssuer(folder / "issuer")
         self._log = folder / "portolan-control.log"
         self.source = f"files:{manifests}"
+        self.auth = f"keys:{self.issuer.public}"
         # Both families of the bridge: IPv6-only pods have no other way to it.
         self._flags = ["--xds-listen", f"[::]:{XDS_PORT}", "--tls-cert", str(self.secret.certificate),
-                       "--tls-key", str(self.secret.key), "--xds-auth", f"keys:{self.issuer.public}",
-                       "--http-listen", HTTP, "--corefile", str(corefile)]
+                       "--tls-key", str(self.secret.key), "--http-listen", HTTP, "--corefile", str(corefile)]
         self.daemon: Daemon
         self.start()
 
@@ -42,14 +42,14 @@ class ControlPlane:
 
     def begin(self) -> None:
         """Without waiting for it."""
-        argv = [portolan("portolan-control"), "--source", self.source, *self._flags]
+        argv = [portolan("portolan-control"), "--source", self.source, "--xds-auth", self.auth, *self._flags]
         self.daemon = Daemon("portolan-control", argv, self._log)
 
     def start_replica(self) -> Daemon:
         """A second one with the same source, certificate and keys, at REPLICA4."""
         at = {"--xds-listen": REPLICA4, "--http-listen": "127.0.0.1:15081", "--status-listen": "127.0.0.1:15018"}
-        flags = {**dict(zip(self._flags[::2], self._flags[1::2])), **at}
-        argv = [portolan("portolan-control"), "--source", self.source, *(word for flag in flags.items() for word in flag)]
+        flags = {"--source": self.source, "--xds-auth": self.auth, **dict(zip(self._flags[::2], self._flags[1::2])), **at}
+        argv = [portolan("portolan-control"), *(word for flag in flags.items() for word in flag)]
         replica = Daemon("portolan-control", argv, self._log.with_name("replica.log"))
         replica.wait_ready(lambda: _accepts(REPLICA_PORT), f"it listens at {REPLICA4}")
         return replica

@@ -184,6 +184,25 @@ def test_a_server_without_streamed_lists_is_read_by_pages(cluster, frontend, api
     assert requests["list services"] >= 1 and requests["watch services"] >= 2, requests
 
 
+def test_the_api_server_says_whose_token_it_is(cluster, frontend, api):
+    """Of all sidecars it knows the token of one."""
+    known = {"user": {"username": "system:serviceaccount:default:default", "extra": {
+        "authentication.kubernetes.io/pod-name": [frontend.name], "authentication.kubernetes.io/pod-uid": ["1"]}},
+        "audiences": ["portolan"]}
+    api.fake("tokens", **{frontend.sidecar.token.file.read_text(): known})
+    other, keys = cluster.members("backend")[0], cluster.control.auth
+    cluster.control.auth = "kubernetes"
+    try:
+        _restart(cluster, api.source)
+        _wait_for_change(cluster, frontend, "10.43.0.96")
+        wait_until(lambda: "token" in other.sidecar.feed()["lastFailure"], "another pod is refused")
+        assert not other.sidecar.feed()["connected"] and api.state()["reviews"] >= 2
+    finally:
+        cluster.control.auth = keys
+        _restart(cluster, api.source)
+    wait_until(lambda: other.sidecar.feed()["inSync"], "it is let in by its issuer's key", timeout=30)
+
+
 def _restart(cluster, source: str) -> None:
     cluster.control.kill()
     cluster.control.source = source
