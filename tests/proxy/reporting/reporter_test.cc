@@ -1,6 +1,7 @@
 #include "proxy/reporting/reporter.h"
 
 #include <gmock/gmock.h>
+#include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
 
@@ -74,12 +75,17 @@ class ReporterTest : public ::testing::Test {
     thread.join();
   }
 
-  static std::string Serve(grpc::Service* service, std::unique_ptr<grpc::Server>& server) {
+  // Without a service every call is UNIMPLEMENTED, as at a control plane that is too old.
+  std::string Serve(grpc::Service* service, std::unique_ptr<grpc::Server>& started) {
     int port = 0;
     grpc::ServerBuilder builder;
     builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-    if (service != nullptr) builder.RegisterService(service);
-    server = builder.BuildAndStart();
+    if (service != nullptr) {
+      builder.RegisterService(service);
+    } else {
+      builder.RegisterCallbackGenericService(&nothing);
+    }
+    started = builder.BuildAndStart();
     return "127.0.0.1:" + std::to_string(port);
   }
   void Start(absl::Duration interval) {
@@ -128,6 +134,7 @@ class ReporterTest : public ::testing::Test {
   std::atomic<uint64_t> queries{1};
   std::atomic<int> reports_made{0};
   xds::Sidecars sidecars{loop, {.patience = absl::Seconds(30)}};
+  grpc::CallbackGenericService nothing;
   std::unique_ptr<grpc::Server> server;
   std::string address;
   std::unique_ptr<Reporter> reporter;
@@ -195,7 +202,8 @@ TEST_F(ReporterTest, AnAnswerThatComesAfterTheConnectionIsDropped) {
 
 TEST_F(ReporterTest, WithAnOlderControlPlaneItGoesOnWithoutUntilTheNextConnection) {
   std::unique_ptr<grpc::Server> older;
-  Connect(Serve(nullptr, older));
+  const std::string older_address = Serve(nullptr, older);
+  Connect(older_address);
   while (RunOnLoop(loop, [&] { return reporter->has_stream(); })) std::this_thread::yield();
   older->Shutdown();
   RunOnLoop(loop, [&] { reporter->Disconnect(); });
