@@ -89,7 +89,8 @@ status::ClientConfig ConfigOf(const ClientStatus& client) {
   return config;
 }
 
-// An answer for each request; the next is read when it was written.
+// An answer for each request; the next is read when it was written. The next reaction may run on
+// another thread before this one has returned, so all is handed over before it is asked for.
 class StatusStream
     : public grpc::ServerBidiReactor<ClientStatusService::Request, ClientStatusService::Response> {
  public:
@@ -100,17 +101,19 @@ class StatusStream
   }
 
   void OnReadDone(bool ok) override {
-    const Reaction reaction(this);
-    if (!ok) return Finish(grpc::Status::OK);
+    TakeOver(this);
+    if (!ok) return End(grpc::Status::OK);
     response_.Clear();
     const grpc::Status answered = service_.Answer(peer_, request_, response_);
-    if (!answered.ok()) return Finish(answered);
+    if (!answered.ok()) return End(answered);
+    HandOver(this);
     StartWrite(&response_);
   }
 
   void OnWriteDone(bool ok) override {
-    const Reaction reaction(this);
-    if (!ok) return Finish(grpc::Status::CANCELLED);
+    TakeOver(this);
+    if (!ok) return End(grpc::Status::CANCELLED);
+    HandOver(this);
     StartRead(&request_);
   }
 
@@ -120,6 +123,11 @@ class StatusStream
   }
 
  private:
+  void End(const grpc::Status& status) {
+    HandOver(this);
+    Finish(status);
+  }
+
   const ClientStatusService& service_;
   const std::string peer_;
   ClientStatusService::Request request_;

@@ -4,6 +4,7 @@ What comes from npm is fetched before that, as there is no way out afterwards.
 """
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,9 +22,9 @@ NPM = BUILD / "tests" / "third_party_npm"
 POD_ADDRESSES = [f"10.42.0.{number}" for number in range(1, 9)]
 
 _NO_NPM = "PORTOLAN_NO_NPM"
-# npm's words for a registry that it does not get to, as opposed to one that has not what we want.
-_UNREACHABLE = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "ENETUNREACH", "EHOSTUNREACH",
-                "ERR_SOCKET_TIMEOUT")
+# npm's words for what is wrong with our own files. All else is the way to the registry (names, connections, the
+# certificates of a proxy between) or a mirror that has not everything.
+_OURS = ("EINTEGRITY", "EJSONPARSE", "EUSAGE")
 
 
 def pytest_cmdline_main(config):
@@ -54,10 +55,10 @@ def _fetch_packages() -> str:
     if done.returncode == 0:
         installed.write_bytes(lock)
         return ""
-    for word in _UNREACHABLE:
-        if word in done.stdout:
-            return f"npm cannot be reached: {word}"
-    raise pytest.UsageError(f"npm ci failed\n{done.stdout}")
+    code = re.search(r"npm ERR! code (\S+)", done.stdout)
+    if code is None or code[1] in _OURS:
+        raise pytest.UsageError(f"npm ci failed\n{done.stdout}")
+    return f"npm cannot fetch what the test needs: {code[1]}"
 
 
 @pytest.fixture(scope="session")
