@@ -21,7 +21,7 @@
 namespace portolan::xds {
 
 struct ExecCommand {
-  std::string origin;  // "user 'admin' in /root/.kube/config", for messages
+  std::string origin;  // "user 'admin' in ~/.kube/config", for messages
   std::string command;
   std::vector<std::string> args;
   std::vector<std::pair<std::string, std::string>> env;
