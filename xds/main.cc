@@ -15,6 +15,7 @@
 #include "common/flags.h"
 #include "common/http/json.h"
 #include "common/http/server.h"
+#include "common/kubernetes/make_api_client.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/status.h"
@@ -32,7 +33,6 @@
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/files/followed_file.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
-#include "xds/sources/kubernetes/make_api_client.h"
 
 namespace portolan::xds {
 namespace {

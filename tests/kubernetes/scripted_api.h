@@ -13,20 +13,20 @@
 
 #include "absl/time/clock.h"
 #include "common/event_loop.h"
-#include "xds/sources/kubernetes/api_client.h"
+#include "common/kubernetes/api_client.h"
 
 namespace portolan::test {
 
-class ScriptedApi : public xds::ApiClient {
+class ScriptedApi : public ApiClient {
  public:
   // One request, and the answer to it. What is said after the other side let go is not heard.
   class Asked {
    public:
-    Asked(xds::ApiRequest request, Listener& listener)
+    Asked(ApiRequest request, Listener& listener)
         : request_(std::move(request)), listener_(&listener) {}
 
     const std::string& target() const { return request_.target; }
-    const xds::ApiRequest& request() const { return request_; }
+    const ApiRequest& request() const { return request_; }
     bool open() const { return listener_ != nullptr; }
 
     Asked& Head(int status = 200, std::optional<absl::Duration> retry_after = {}) {
@@ -49,11 +49,11 @@ class ScriptedApi : public xds::ApiClient {
 
    private:
     friend class ScriptedApi;
-    xds::ApiRequest request_;
+    ApiRequest request_;
     Listener* listener_;
   };
 
-  std::unique_ptr<Exchange> Start(xds::ApiRequest request, Listener& listener) override {
+  std::unique_ptr<Exchange> Start(ApiRequest request, Listener& listener) override {
     asked_.push_back(std::make_shared<Asked>(std::move(request), listener));
     return std::make_unique<Open>(asked_.back());
   }

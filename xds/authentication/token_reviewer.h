@@ -10,8 +10,8 @@
 #include <string_view>
 
 #include "absl/container/flat_hash_map.h"
+#include "common/kubernetes/api_client.h"
 #include "xds/authentication/token_verifier.h"
-#include "xds/sources/kubernetes/api_client.h"
 
 namespace portolan::xds {
 

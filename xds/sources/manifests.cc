@@ -2,8 +2,8 @@
 
 #include <utility>
 
+#include "common/document/yaml.h"
 #include "common/status.h"
-#include "xds/sources/yaml.h"
 
 namespace portolan::xds {
 namespace {

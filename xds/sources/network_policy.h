@@ -2,8 +2,8 @@
 // validation as pkg/apis/networking/validation of Kubernetes has them. Any thread.
 #pragma once
 
+#include "common/document/value.h"
 #include "directory/network_policy.h"
-#include "xds/sources/value.h"
 
 namespace portolan::xds {
 

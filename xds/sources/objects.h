@@ -12,9 +12,9 @@
 #include <variant>
 #include <vector>
 
+#include "common/document/value.h"
 #include "directory/model.h"
 #include "directory/network_policy.h"
-#include "xds/sources/value.h"
 
 namespace portolan::xds {
 

@@ -12,9 +12,9 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "common/document/value.h"
 #include "common/ip.h"
 #include "directory/model.h"
-#include "xds/sources/value.h"
 
 namespace portolan::xds {
 

@@ -4,12 +4,12 @@
 #include <cstdlib>
 #include <string>
 
+#include "common/kubernetes/exec_credentials.h"
+#include "common/kubernetes/kubeconfig.h"
 #include "common/status.h"
 #include "common/token_file.h"
-#include "xds/sources/kubernetes/exec_credentials.h"
-#include "xds/sources/kubernetes/kubeconfig.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 void Require(bool holds) {
@@ -31,11 +31,11 @@ void AsCredential(const std::string& text) {
 }
 
 }  // namespace
-}  // namespace portolan::xds
+}  // namespace portolan
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(reinterpret_cast<const char*>(data), size);
-  portolan::xds::AsKubeconfig(text);
-  portolan::xds::AsCredential(text);
+  portolan::AsKubeconfig(text);
+  portolan::AsCredential(text);
   return 0;
 }

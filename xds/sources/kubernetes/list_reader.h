@@ -12,7 +12,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "xds/sources/kubernetes/json_value.h"
+#include "common/document/json.h"
 
 namespace portolan::xds {
 

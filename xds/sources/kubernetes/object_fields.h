@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "xds/sources/kubernetes/json_value.h"
+#include "common/document/json.h"
 
 namespace portolan::xds {
 

@@ -23,8 +23,8 @@
 
 #include "absl/time/time.h"
 #include "common/event_loop.h"
-#include "xds/sources/kubernetes/api_client.h"
-#include "xds/sources/kubernetes/api_status.h"
+#include "common/kubernetes/api_client.h"
+#include "common/kubernetes/api_status.h"
 #include "xds/sources/kubernetes/list_reader.h"
 #include "xds/sources/kubernetes/watch_stream.h"
 

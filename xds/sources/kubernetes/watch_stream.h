@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
-#include "xds/sources/kubernetes/json_value.h"
+#include "common/document/json.h"
 
 namespace portolan::xds {
 
