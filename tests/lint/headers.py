@@ -6,9 +6,9 @@ import subprocess
 import sys
 
 
-def check(header: str, generated: str) -> str:
+def check(header: str, generated: list[str]) -> str:
     result = subprocess.run(
-        ["g++", "-std=c++20", "-fsyntax-only", "-I.", "-isystem", generated, "-x", "c++", "-"],
+        ["g++", "-std=c++20", "-fsyntax-only", "-I.", *generated, "-x", "c++", "-"],
         input=f'#include "{header}"\n',
         capture_output=True,
         text=True,
@@ -18,7 +18,7 @@ def check(header: str, generated: str) -> str:
 
 
 def main() -> int:
-    generated = os.path.join(sys.argv[1], "generated", "portolan_api")
+    generated = [f"-isystem{folder.path}" for folder in os.scandir(os.path.join(sys.argv[1], "generated"))]
     headers = subprocess.run(
         ["git", "ls-files", "*.h", ":!tests"], check=True, capture_output=True, text=True
     ).stdout.split()
