@@ -204,6 +204,9 @@ json SlicesJson(const SliceSet* slices) {
                     {"endpoints", std::move(endpoints)},
                     {"resourceVersion", std::string(slice->origin.resource_version)},
                     {"arrived", TimeJson(slice->origin.arrived)}});
+    if (slice->triggered != absl::InfinitePast()) {
+      list.back()["triggered"] = TimeJson(slice->triggered);
+    }
   }
   return list;
 }

@@ -19,6 +19,8 @@ constexpr uint32_t kMaxPort = 65535;
 
 // Metadata's key and fields: see portolan/v1/directory.proto.
 constexpr char kOriginKey[] = "portolan.dev/origin";
+constexpr char kArrived[] = "arrived_unix_ns";
+constexpr char kTriggered[] = "triggered_unix_ns";
 
 enum class Presence { kRequired, kOptional };
 
@@ -94,21 +96,45 @@ LabelMap ParseLabels(const Map& labels) {
   return sorted;
 }
 
-Origin ParseOrigin(const envoy::service::discovery::v3::Resource& resource) {
+using OriginFields = google::protobuf::Map<std::string, google::protobuf::Value>;
+
+// A Struct's numbers are doubles: exact to 256 ns in this century. Out of range: not said.
+std::optional<absl::Time> ParseTime(const OriginFields& fields, const std::string& key) {
+  const auto found = fields.find(key);
+  if (found == fields.end()) return std::nullopt;
+  const double ns = found->second.number_value();
+  if (!(ns > 0 && ns < 9.2e18)) return std::nullopt;
+  return absl::FromUnixNanos(static_cast<int64_t>(ns));
+}
+
+Origin ParseOrigin(const OriginFields& fields) {
   Origin origin;
-  const auto& metadata = resource.metadata().filter_metadata();
-  const auto found = metadata.find(kOriginKey);
-  if (found == metadata.end()) return origin;
-  const auto& fields = found->second.fields();
   if (const auto version = fields.find("resource_version"); version != fields.end()) {
     origin.resource_version = version->second.string_value();
   }
-  if (const auto arrived = fields.find("arrived_unix_ns"); arrived != fields.end()) {
-    // A Struct's numbers are doubles: exact to 256 ns in this century. Out of range: not said.
-    const double ns = arrived->second.number_value();
-    if (ns > 0 && ns < 9.2e18) origin.arrived = absl::FromUnixNanos(static_cast<int64_t>(ns));
-  }
+  origin.arrived = ParseTime(fields, kArrived).value_or(origin.arrived);
   return origin;
+}
+
+// What travels beside the resource, into the value that was read from it.
+void TakeOrigin(const envoy::service::discovery::v3::Resource& resource, DirectoryResource& into) {
+  const auto& metadata = resource.metadata().filter_metadata();
+  const auto found = metadata.find(kOriginKey);
+  if (found == metadata.end()) return;
+  const OriginFields& fields = found->second.fields();
+  std::visit(
+      [&](auto& value) {
+        if constexpr (requires { value.origin; }) value.origin = ParseOrigin(fields);
+        if constexpr (requires { value.import; }) value.import.origin = ParseOrigin(fields);
+        if constexpr (requires { value.triggered; }) {
+          value.triggered = ParseTime(fields, kTriggered).value_or(value.triggered);
+        }
+      },
+      into);
+}
+
+void SetTime(absl::Time time, const char* key, OriginFields& fields) {
+  fields[key].set_number_value(static_cast<double>(absl::ToUnixNanos(time)));
 }
 
 absl::StatusOr<ServiceType> ParseServiceType(v1::ServiceType type) {
@@ -437,12 +463,7 @@ absl::StatusOr<DirectoryResource> ParseDirectoryResource(
     std::string_view type_url, const envoy::service::discovery::v3::Resource& resource) {
   auto parsed = ParseUnnamed(type_url, resource);
   if (!parsed.ok()) return Named(type_url, resource.name(), parsed.status());
-  std::visit(
-      [&](auto& value) {
-        if constexpr (requires { value.origin; }) value.origin = ParseOrigin(resource);
-        if constexpr (requires { value.import; }) value.import.origin = ParseOrigin(resource);
-      },
-      *parsed);
+  TakeOrigin(resource, *parsed);
   return parsed;
 }
 
@@ -453,13 +474,12 @@ absl::StatusOr<v1::ProxyConfig> ParseProxyConfig(
   return config;
 }
 
-void SetOrigin(const Origin& origin, envoy::service::discovery::v3::Resource& resource) {
+void SetOrigin(const Origin& origin, absl::Time triggered,
+               envoy::service::discovery::v3::Resource& resource) {
   auto& fields =
       *(*resource.mutable_metadata()->mutable_filter_metadata())[kOriginKey].mutable_fields();
-  if (origin.arrived != absl::Time()) {
-    fields["arrived_unix_ns"].set_number_value(
-        static_cast<double>(absl::ToUnixNanos(origin.arrived)));
-  }
+  if (origin.arrived != absl::Time()) SetTime(origin.arrived, kArrived, fields);
+  if (triggered != absl::InfinitePast()) SetTime(triggered, kTriggered, fields);
   if (!origin.resource_version.empty()) {
     fields["resource_version"].set_string_value(std::string(origin.resource_version));
   }

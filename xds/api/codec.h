@@ -68,8 +68,9 @@ absl::StatusOr<v1::ProxyConfig> ParseProxyConfig(
     const envoy::service::discovery::v3::Resource& resource);
 
 // Beside the resource, not in it, so that its version stays a hash of its content. An origin that
-// was never set is not said.
-void SetOrigin(const Origin& origin, envoy::service::discovery::v3::Resource& resource);
+// was never set is not said, nor is `triggered` (EndpointSlice::triggered) in the infinite past.
+void SetOrigin(const Origin& origin, absl::Time triggered,
+               envoy::service::discovery::v3::Resource& resource);
 
 v1::Namespace ToProto(const Namespace& ns);
 // Without namespace_labels: they are the Namespace's.

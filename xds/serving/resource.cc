@@ -114,7 +114,8 @@ std::string_view ServiceOfEndpoints(std::string_view name) {
 }
 
 ResourcePtr EncodeResource(ResourceType type, std::string name,
-                           const google::protobuf::Message& content, const Origin& origin) {
+                           const google::protobuf::Message& content, const Origin& origin,
+                           absl::Time triggered) {
   auto resource = std::make_shared<Resource>();
   std::string bytes = SerializeDeterministically(content);
   resource->version = HashOf(bytes);
@@ -125,7 +126,7 @@ ResourcePtr EncodeResource(ResourceType type, std::string name,
   message.set_version(resource->version);
   message.mutable_resource()->set_type_url(std::string(TypeUrl(type)));
   message.mutable_resource()->set_value(std::move(bytes));
-  api::SetOrigin(origin, message);
+  api::SetOrigin(origin, triggered, message);
   resource->name = std::move(name);
   resource->wire = grpc::Slice(SerializeDeterministically(field));
   return resource;
@@ -183,9 +184,9 @@ std::vector<ResourcePtr> EncodeSlice(const EndpointSlice& slice) {
     const size_t count = std::min(kEndpointsPerSlice, slice.endpoints.size() - next);
     const auto piece = std::span(slice.endpoints).subspan(next, count);
     next += count;
-    resources.push_back(EncodeResource(ResourceType::kEndpoints,
-                                       fmt::format("{}/{}/{}", slice.name.ns, slice.service, part),
-                                       api::ToProto(slice, part, piece), slice.origin));
+    resources.push_back(EncodeResource(
+        ResourceType::kEndpoints, fmt::format("{}/{}/{}", slice.name.ns, slice.service, part),
+        api::ToProto(slice, part, piece), slice.origin, slice.triggered));
   } while (next < slice.endpoints.size());
   return resources;
 }

@@ -65,9 +65,10 @@ using ResourcePtr = std::shared_ptr<const Resource>;
 grpc::Slice StateField(const Resource& resource);
 
 // Deterministic: equal content gives an equal version on every replica. The origin travels in
-// Resource.metadata and has no part in the version.
+// Resource.metadata and has no part in the version; so does `triggered`, of an EndpointSlice.
 ResourcePtr EncodeResource(ResourceType type, std::string name,
-                           const google::protobuf::Message& content, const Origin& origin);
+                           const google::protobuf::Message& content, const Origin& origin,
+                           absl::Time triggered = absl::InfinitePast());
 
 ResourcePtr EncodeNamespace(const Namespace& ns);
 // `ns` is null when there is no such namespace.

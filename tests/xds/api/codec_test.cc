@@ -339,7 +339,8 @@ TEST(Codec, AnOwnerThatIsNoPodIsNobody) {
 
 TEST(Codec, TheOriginTravelsBesideTheResource) {
   Resource resource = MakeResource("default/backend", "1", FullService());
-  SetOrigin({absl::Cord("4711"), absl::FromUnixSeconds(1700000000), {}}, resource);
+  SetOrigin({absl::Cord("4711"), absl::FromUnixSeconds(1700000000), {}}, absl::InfinitePast(),
+            resource);
   auto& fields = *(*resource.mutable_metadata()->mutable_filter_metadata())["portolan.dev/origin"]
                       .mutable_fields();
   const auto parsed = ParseDirectoryResource(kServiceType, resource);
@@ -349,6 +350,20 @@ TEST(Codec, TheOriginTravelsBesideTheResource) {
   EXPECT_EQ(origin.arrived, absl::FromUnixSeconds(1700000000));
   fields["arrived_unix_ns"].set_number_value(1e300);
   EXPECT_TRUE(ParseDirectoryResource(kServiceType, resource).ok());
+}
+
+TEST(Codec, WhenWhatASliceFollowsChangedTravelsBesideIt) {
+  EndpointSlice slice;
+  slice.name = {"default", "backend-x"};
+  slice.service = "backend";
+  Resource resource = MakeResource("default/backend/backend-x", "1", ToProto(slice));
+  const auto triggered = [&] {
+    const auto parsed = ParseDirectoryResource(kEndpointsType, resource);
+    return parsed.ok() ? std::get<EndpointSlice>(*parsed).triggered : absl::InfiniteFuture();
+  };
+  EXPECT_EQ(triggered(), absl::InfinitePast());
+  SetOrigin({}, absl::FromUnixSeconds(1700000000), resource);
+  EXPECT_EQ(triggered(), absl::FromUnixSeconds(1700000000));
 }
 
 TEST(Codec, AServiceThatCannotBeIsRefusedByField) {
