@@ -5,6 +5,7 @@
 
 #include "common/log.h"
 #include "xds/sources/into_directory.h"
+#include "xds/sources/kubernetes/object_fields.h"
 
 namespace portolan::xds {
 namespace {
@@ -47,6 +48,11 @@ std::string VersionOf(const Field& object) {
   return version.String();
 }
 
+ApiResource WithFields(ApiResource resource) {
+  resource.fields = ObjectFields();
+  return resource;
+}
+
 }  // namespace
 
 FollowedKind::FollowedKind(EventLoop& loop, ApiClient& client, ApiResource resource, KnownKind kind,
@@ -55,7 +61,7 @@ FollowedKind::FollowedKind(EventLoop& loop, ApiClient& client, ApiResource resou
     : directory_(directory),
       kind_(kind),
       on_change_(std::move(on_change)),
-      reflector_(loop, client, std::move(resource), *this, options) {}
+      reflector_(loop, client, WithFields(std::move(resource)), *this, options) {}
 
 void FollowedKind::OnListing(Compare compare) {
   ++list_;

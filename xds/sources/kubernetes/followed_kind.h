@@ -10,9 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "common/kubernetes/reflector.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
-#include "xds/sources/kubernetes/reflector.h"
 #include "xds/sources/objects.h"
 
 namespace portolan::xds {

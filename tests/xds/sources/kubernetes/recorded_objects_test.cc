@@ -3,12 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "common/kubernetes/list_reader.h"
+#include "common/kubernetes/watch_stream.h"
 #include "directory/listing.h"
 #include "tests/kubernetes/recordings.h"
 #include "xds/sources/into_directory.h"
-#include "xds/sources/kubernetes/list_reader.h"
 #include "xds/sources/kubernetes/object_fields.h"
-#include "xds/sources/kubernetes/watch_stream.h"
 #include "xds/sources/objects.h"
 
 namespace portolan::xds {

@@ -1,4 +1,4 @@
-#include "xds/sources/kubernetes/reflector.h"
+#include "common/kubernetes/reflector.h"
 
 #include <algorithm>
 #include <cctype>
@@ -9,9 +9,8 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
-#include "xds/sources/kubernetes/object_fields.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 // A role that lacks an optional resource says so for good; a server that comes up, for a moment.
@@ -51,8 +50,9 @@ std::string Escaped(std::string_view text) {
 }  // namespace
 
 std::string ApiResource::path() const {
-  if (group.empty()) return fmt::format("/api/{}/{}", version, plural);
-  return fmt::format("/apis/{}/{}/{}", group, version, plural);
+  const std::string root = group.empty() ? "/api" : "/apis/" + group;
+  const std::string place = name_space.empty() ? "" : "namespaces/" + name_space + "/";
+  return fmt::format("{}/{}/{}{}", root, version, place, plural);
 }
 
 std::string ApiResource::name() const {
@@ -73,6 +73,7 @@ Reflector::Reflector(EventLoop& loop, ApiClient& client, ApiResource resource, L
       resource_(std::move(resource)),
       listener_(listener),
       options_(options),
+      event_fields_(EventFields(resource_.fields)),
       page_items_(options.page_items),
       repair_delay_(options.repair_delay) {
   timer_ = loop_.AddTimer([this] { Next(); });
@@ -108,6 +109,7 @@ void Reflector::Ask(Phase phase, const std::string& query, absl::Duration silenc
   heard_ = false;
   ApiRequest request;
   request.target = fmt::format("{}?{}", resource_.path(), query);
+  if (!resource_.selector.empty()) request.target += "&" + resource_.selector;
   request.timeout = absl::InfiniteDuration();
   request.silence = silence;
   exchange_ = client_.Start(std::move(request), *this);
@@ -196,7 +198,7 @@ void Reflector::OnEnd(const absl::Status& status) {
 void Reflector::TakePage(std::string_view bytes) {
   // Of a text that is no list the rest is not wanted; Finish says what is wrong.
   (void)page_.Take(bytes, [this](std::string& item) {
-    const auto object = json_.Read(item, ObjectFields());
+    const auto object = json_.Read(item, resource_.fields);
     if (!object.ok() || (*object)->kind != Value::Kind::kMap) {
       return TakeUnreadable(item, object.ok() ? "is no object" : Message(object.status()));
     }
@@ -239,7 +241,7 @@ void Reflector::EndCheck() {
 }
 
 bool Reflector::TakeEvent(std::string& line) {
-  auto event = ReadEvent(json_, line);
+  auto event = ReadEvent(json_, line, event_fields_);
   if (!event.ok()) {
     TakeUnreadable(line, Message(event.status()));
     return true;
@@ -464,4 +466,4 @@ void Reflector::Log(Failure failure, const std::string& what, absl::Duration del
             absl::FormatDuration(absl::Trunc(delay, absl::Milliseconds(1))));
 }
 
-}  // namespace portolan::xds
+}  // namespace portolan

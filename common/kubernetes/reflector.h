@@ -20,15 +20,16 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/kubernetes/api_client.h"
 #include "common/kubernetes/api_status.h"
-#include "xds/sources/kubernetes/list_reader.h"
-#include "xds/sources/kubernetes/watch_stream.h"
+#include "common/kubernetes/list_reader.h"
+#include "common/kubernetes/watch_stream.h"
 
-namespace portolan::xds {
+namespace portolan {
 
 // Which objects.
 struct ApiResource {
@@ -38,8 +39,12 @@ struct ApiResource {
   std::string kind;  // of one
   // Not every server has it: it may be absent, and is then looked for again now and then.
   bool optional = false;
+  std::string name_space = {};  // empty: all namespaces, or none
+  std::string selector = {};    // "fieldSelector=metadata.name=portolan-ca"; empty: all objects
+  // What is read of an object, its name, resourceVersion and annotations among it; none: all.
+  std::vector<WantedField> fields = {};
 
-  // "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices"
+  // "/api/v1/services", "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices"
   std::string path() const;
   // As a role names it: "services", "endpointslices.discovery.k8s.io".
   std::string name() const;
@@ -184,6 +189,7 @@ class Reflector : private ApiClient::Listener {
   LineSplitter lines_;
   ListReader page_;
   JsonReader json_;
+  const std::vector<WantedField> event_fields_;
   bool heard_ = false;  // an event in this exchange
 
   // What is to be listed: all anew, or the next page.
@@ -209,4 +215,4 @@ class Reflector : private ApiClient::Listener {
   EventLoop::Timer repair_timer_;
 };
 
-}  // namespace portolan::xds
+}  // namespace portolan

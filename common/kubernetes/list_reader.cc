@@ -1,11 +1,11 @@
-#include "xds/sources/kubernetes/list_reader.h"
+#include "common/kubernetes/list_reader.h"
 
 #include <algorithm>
 #include <array>
 
 #include "common/status.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 constexpr size_t kMaxAroundBytes = 1u << 20;
@@ -125,4 +125,4 @@ absl::StatusOr<ListHead> ListReader::Finish(JsonReader& reader) {
   return head;
 }
 
-}  // namespace portolan::xds
+}  // namespace portolan

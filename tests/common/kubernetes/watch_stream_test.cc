@@ -1,11 +1,11 @@
-#include "xds/sources/kubernetes/watch_stream.h"
+#include "common/kubernetes/watch_stream.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/kubernetes/recordings.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 using test::Lines;
@@ -54,7 +54,7 @@ TEST(WatchStream, EveryRecordedEventIsRead) {
                                    {"watches/06-networkpolicies.ndjson", "NetworkPolicy"},
                                    {"watches/08-pods-of-one-node.ndjson", "Pod"}}) {
     for (std::string& line : Lines(Recording(name))) {
-      const auto event = ReadEvent(reader, line);
+      const auto event = ReadEvent(reader, line, {});
       ASSERT_TRUE(event.ok()) << line << ": " << event.status();
       FieldErrors errors;
       const Field object(*event->object, errors);
@@ -70,7 +70,7 @@ TEST(WatchStream, AStreamingListEndsWithItsBookmark) {
   std::vector<Type> types;
   std::vector<bool> ends;
   for (std::string& line : Lines(Recording("watches/11-streaming-list.ndjson"))) {
-    const auto event = ReadEvent(reader, line);
+    const auto event = ReadEvent(reader, line, {});
     ASSERT_TRUE(event.ok()) << event.status();
     types.push_back(event->type);
     ends.push_back(event->ends_initial_events());
@@ -83,7 +83,7 @@ TEST(WatchStream, AStreamingListEndsWithItsBookmark) {
 TEST(WatchStream, AnErrorEventHoldsItsStatus) {
   JsonReader reader;
   std::string line = Lines(Recording("watches/23-too-old.ndjson"))[0];
-  const auto event = ReadEvent(reader, line);
+  const auto event = ReadEvent(reader, line, {});
   ASSERT_TRUE(event.ok()) << event.status();
   EXPECT_EQ(event->type, Type::kError);
   FieldErrors errors;
@@ -98,7 +98,7 @@ TEST(WatchStream, WhatIsNoEventIsAnError) {
   for (std::string line :
        {R"({"type":"ADDED"})", R"({"type":"ADDED","object":[]})", R"({"type":"NEWS","object":{}})",
         R"({"object":{}})", "[]", "", "404", R"({"type":7,"object":{}})"}) {
-    EXPECT_FALSE(ReadEvent(reader, line).ok()) << line;
+    EXPECT_FALSE(ReadEvent(reader, line, {}).ok()) << line;
   }
 }
 
@@ -131,4 +131,4 @@ TEST(WatchStream, ABrokenEventIsNamedAsFarAsItCanBe) {
 }
 
 }  // namespace
-}  // namespace portolan::xds
+}  // namespace portolan

@@ -14,7 +14,7 @@
 #include "absl/status/statusor.h"
 #include "common/document/json.h"
 
-namespace portolan::xds {
+namespace portolan {
 
 // What a list says about itself.
 struct ListHead {
@@ -65,4 +65,4 @@ class ListReader {
   std::string last_string_;  // at depth 1: the key before a '['
 };
 
-}  // namespace portolan::xds
+}  // namespace portolan

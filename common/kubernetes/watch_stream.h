@@ -9,11 +9,12 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/document/json.h"
 
-namespace portolan::xds {
+namespace portolan {
 
 struct WatchEvent {
   enum class Type : uint8_t { kAdded, kModified, kDeleted, kBookmark, kError };
@@ -30,8 +31,13 @@ struct WatchEvent {
 
 std::string_view EventName(WatchEvent::Type type);
 
-// An event out of its line.
-absl::StatusOr<WatchEvent> ReadEvent(JsonReader& reader, std::string& line);
+// What is read of an event whose object is read so (`of_object`; none: all of it): the Status of an
+// ERROR and the metadata that a watch lives by are part of it, whatever it says.
+std::vector<WantedField> EventFields(std::vector<WantedField> of_object);
+
+// An event out of its line; `wanted` by EventFields, none: all.
+absl::StatusOr<WatchEvent> ReadEvent(JsonReader& reader, std::string& line,
+                                     const std::vector<WantedField>& wanted);
 
 // "default/backend", as far as it can be made out of text that may be no JSON; else empty.
 std::string GuessName(std::string_view text);
@@ -63,4 +69,4 @@ class LineSplitter {
   std::string line_;
 };
 
-}  // namespace portolan::xds
+}  // namespace portolan

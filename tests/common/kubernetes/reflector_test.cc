@@ -1,4 +1,4 @@
-#include "xds/sources/kubernetes/reflector.h"
+#include "common/kubernetes/reflector.h"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -7,7 +7,7 @@
 #include "tests/kubernetes/recordings.h"
 #include "tests/kubernetes/scripted_api.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 using test::Lines;
@@ -140,6 +140,31 @@ TEST_F(ReflectorTest, AListIsAskedForAsAStreamAndIsTheWatchThen) {
   EXPECT_TRUE(reflector_->stats().connected);
   EXPECT_EQ(api_.count(), 1u);
   EXPECT_FALSE(version().empty());
+}
+
+TEST_F(ReflectorTest, ANamespaceAndASelectorNarrowEveryQuestion) {
+  Start({.group = "discovery.k8s.io",
+         .version = "v1",
+         .plural = "endpointslices",
+         .kind = "EndpointSlice",
+         .name_space = "kube-system",
+         .selector = "labelSelector=a=b"});
+  constexpr char kPath[] = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices?";
+  EXPECT_THAT(api_.last().target(), AllOf(StartsWith(kPath), EndsWith("&labelSelector=a=b")));
+  api_.last().Answer(422, "no streams here");
+  EXPECT_EQ(api_.last().target(), std::string(kPath) + "limit=500&labelSelector=a=b");
+}
+
+TEST_F(ReflectorTest, OfNarrowFieldsAnErrorAndTheEndOfAListAreReadAllTheSame) {
+  Start({.group = "",
+         .version = "v1",
+         .plural = "services",
+         .kind = "Service",
+         .fields = {{"metadata", {{"name"}, {"resourceVersion"}, {"annotations"}}}}});
+  api_.last().Head().Bytes(Event("ADDED", "a", 9) + Bookmark(10, true));
+  EXPECT_THAT(told_.Take(), ElementsAre("listing anew", "a", "listed"));
+  api_.last().Bytes(Recording("watches/23-too-old.ndjson"));
+  EXPECT_EQ(failures(Failure::kExpired), 1u);
 }
 
 TEST_F(ReflectorTest, VersionsOfAListsObjectsAreNotThoseToGoOnFrom) {
@@ -459,4 +484,4 @@ TEST_F(ReflectorTest, AnyCutOfAStreamGivesTheSame) {
 }
 
 }  // namespace
-}  // namespace portolan::xds
+}  // namespace portolan

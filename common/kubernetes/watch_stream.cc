@@ -1,13 +1,12 @@
-#include "xds/sources/kubernetes/watch_stream.h"
+#include "common/kubernetes/watch_stream.h"
 
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
 #include "common/status.h"
-#include "xds/sources/kubernetes/object_fields.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 constexpr std::pair<std::string_view, WatchEvent::Type> kTypes[] = {
@@ -51,9 +50,22 @@ std::string_view EventName(WatchEvent::Type type) {
   return "";
 }
 
-absl::StatusOr<WatchEvent> ReadEvent(JsonReader& reader, std::string& line) {
-  static const std::vector<WantedField> kEvent = {{"type"}, {"object", ObjectFields()}};
-  auto value = reader.Read(line, kEvent);
+std::vector<WantedField> EventFields(std::vector<WantedField> of_object) {
+  if (of_object.empty()) return {};
+  for (WantedField own : {WantedField{"metadata", {{"resourceVersion"}, {"annotations"}}},
+                          {"code"},
+                          {"reason"},
+                          {"message"}}) {
+    const auto found = std::find_if(of_object.begin(), of_object.end(),
+                                    [&](const WantedField& f) { return f.name == own.name; });
+    if (found == of_object.end()) of_object.push_back(std::move(own));
+  }
+  return {{"type"}, {"object", std::move(of_object)}};
+}
+
+absl::StatusOr<WatchEvent> ReadEvent(JsonReader& reader, std::string& line,
+                                     const std::vector<WantedField>& wanted) {
+  auto value = reader.Read(line, wanted);
   if (!value.ok()) return value.status();
   WatchEvent event;
   FieldErrors errors;
@@ -83,4 +95,4 @@ std::string GuessName(std::string_view text) {
   return ns.empty() ? std::string(name) : fmt::format("{}/{}", ns, name);
 }
 
-}  // namespace portolan::xds
+}  // namespace portolan

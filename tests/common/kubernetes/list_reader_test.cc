@@ -1,11 +1,11 @@
-#include "xds/sources/kubernetes/list_reader.h"
+#include "common/kubernetes/list_reader.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/kubernetes/recordings.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 using test::Recording;
@@ -110,4 +110,4 @@ TEST(ListReader, WhatIsKeptIsBounded) {
 }
 
 }  // namespace
-}  // namespace portolan::xds
+}  // namespace portolan
