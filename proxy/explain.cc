@@ -12,10 +12,10 @@
 #include <utility>
 
 #include "common/fd.h"
+#include "common/nearest.h"
 #include "common/status.h"
 #include "common/text.h"
 #include "directory/listing.h"
-#include "dns/corefile/nearest.h"
 #include "dns/wire/ldns.h"
 #include "dns/wire/mnemonics.h"
 #include "dns/wire/name.h"
@@ -46,8 +46,7 @@ absl::StatusOr<uint16_t> ParseType(const std::string& word) {
   if (const auto type = dns::wire::FindType(upper)) return *type;
   std::vector<std::string_view> known;
   for (const auto& type : dns::wire::AllTypes()) known.push_back(type.word);
-  return InvalidArgument("type '{}' is no record type{}", word,
-                         dns::corefile::DidYouMean(upper, known));
+  return InvalidArgument("type '{}' is no record type{}", word, DidYouMean(upper, known));
 }
 
 std::vector<uint8_t> MakeQuery(const std::string& name, uint16_t type, uint16_t id) {

@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "common/ip.h"
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 
 namespace portolan::dns::corefile {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 
 namespace portolan::dns {
 
@@ -56,14 +56,14 @@ absl::StatusOr<absl::Duration> ParseDuration(const corefile::Token& token) {
 absl::Status UnknownOption(const corefile::Directive& line, std::string_view directive,
                            std::span<const std::string_view> known) {
   const std::string& name = line.name.text;
-  return line.name.Error(fmt::format("unknown option '{}' of {}{}", name, directive,
-                                     corefile::DidYouMean(name, known)));
+  return line.name.Error(
+      fmt::format("unknown option '{}' of {}{}", name, directive, DidYouMean(name, known)));
 }
 
 absl::Status UnknownWord(const corefile::Token& token, std::string_view directive,
                          std::span<const std::string_view> known) {
   return token.Error(fmt::format("unknown word '{}' in {}{}", token.text, directive,
-                                 corefile::DidYouMean(token.text, known)));
+                                 DidYouMean(token.text, known)));
 }
 
 void AddNote(std::vector<std::string>* notes, const corefile::Token& token,

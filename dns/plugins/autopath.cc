@@ -4,8 +4,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/nearest.h"
 #include "common/resolv_conf.h"
-#include "dns/corefile/nearest.h"
 #include "dns/corefile/zones.h"
 #include "dns/wire/bytes.h"
 #include "dns/wire/relabel.h"
@@ -32,8 +32,8 @@ std::vector<wire::Zone> ParseSearch(const std::vector<std::string>& names) {
 absl::Status CheckSource(const Token& source) {
   static constexpr std::string_view kKnown[] = {"@kubernetes"};
   if (source.text == kKnown[0]) return absl::OkStatus();
-  return source.Error(fmt::format("'{}' has no search list{}", source.text,
-                                  corefile::DidYouMean(source.text, kKnown)));
+  return source.Error(
+      fmt::format("'{}' has no search list{}", source.text, DidYouMean(source.text, kKnown)));
 }
 
 bool SearchGoesOn(std::span<const uint8_t> reply) {

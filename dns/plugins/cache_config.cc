@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "absl/strings/ascii.h"
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
 
@@ -101,7 +101,7 @@ absl::Status ParseServeStale(const Directive& line, CacheConfig& config) {
   const std::string word = absl::AsciiStrToLower(mode.text);
   if (std::find(kRefreshModes.begin(), kRefreshModes.end(), word) == kRefreshModes.end()) {
     return mode.Error(fmt::format("unknown refresh mode '{}' of serve_stale: immediate or verify{}",
-                                  mode.text, corefile::DidYouMean(mode.text, kRefreshModes)));
+                                  mode.text, DidYouMean(mode.text, kRefreshModes)));
   }
   if (word == "verify") config.refresh = CacheConfig::Refresh::kVerify;
   if (arguments.size() < 3) return absl::OkStatus();
@@ -133,7 +133,7 @@ absl::Status ParseDisable(const Directive& line, CacheConfig& config) {
   const auto found = std::find(kKinds.begin(), kKinds.end(), word.text);
   if (found == kKinds.end()) {
     return word.Error(fmt::format("'{}': disable takes success or denial{}", word.text,
-                                  corefile::DidYouMean(word.text, kKinds)));
+                                  DidYouMean(word.text, kKinds)));
   }
   auto zones =
       corefile::ParseZones(std::vector<Token>(line.arguments.begin() + 1, line.arguments.end()));

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 #include "dns/wire/mnemonics.h"
 
 namespace portolan::dns {
@@ -28,8 +28,7 @@ absl::StatusOr<uint16_t> Find(const Token& token, std::string_view what,
     if (known.word == name) return known.number;
     names.push_back(known.word);
   }
-  return token.Error(
-      fmt::format("unknown {} '{}'{}", what, token.text, corefile::DidYouMean(name, names)));
+  return token.Error(fmt::format("unknown {} '{}'{}", what, token.text, DidYouMean(name, names)));
 }
 
 }  // namespace
@@ -46,8 +45,7 @@ absl::StatusOr<uint16_t> ParseType(const Token& token) {
   }
   std::vector<std::string_view> known;
   for (const wire::Mnemonic& type : wire::AllTypes()) known.push_back(type.word);
-  return token.Error(
-      fmt::format("unknown type '{}'{}", token.text, corefile::DidYouMean(name, known)));
+  return token.Error(fmt::format("unknown type '{}'{}", token.text, DidYouMean(name, known)));
 }
 
 absl::StatusOr<uint16_t> ParseClass(const Token& token) {

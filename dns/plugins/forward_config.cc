@@ -3,7 +3,7 @@
 #include <cctype>
 #include <limits>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
 #include "dns/plugins/dns_words.h"
@@ -232,7 +232,7 @@ absl::Status ParseHealthCheck(const Directive& line, Draft& draft) {
       health.domain = zone->wire;
     } else {
       return word.Error(fmt::format("unknown word '{}' of health_check{}", word.text,
-                                    corefile::DidYouMean(word.text, kWords)));
+                                    DidYouMean(word.text, kWords)));
     }
   }
   return absl::OkStatus();

@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
+#include "common/nearest.h"
 #include "common/text.h"
-#include "dns/corefile/nearest.h"
 #include "dns/plugins/go_template_calls.h"
 #include "dns/plugins/go_template_lexer.h"
 #include "dns/plugins/go_template_tree.h"
@@ -131,7 +131,7 @@ class Parser {
   absl::Status Unsupported(std::string_view word,
                            const std::vector<std::string_view>& known) const {
     return token_.Error(fmt::format("'{{{{ {} }}}}' is not supported in a template{}",
-                                    items_[at_].text, corefile::DidYouMean(word, known)));
+                                    items_[at_].text, DidYouMean(word, known)));
   }
 
   // Up to an `else` or `end`, or the template's end.

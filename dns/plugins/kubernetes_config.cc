@@ -4,7 +4,7 @@
 #include <array>
 #include <memory>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
 #include "dns/plugins/kubernetes.h"
@@ -65,7 +65,7 @@ absl::Status ParsePods(const Directive& line, KubernetesConfig& config) {
   const auto* found = std::find(std::begin(kModes), std::end(kModes), mode.text);
   if (found == std::end(kModes)) {
     return mode.Error(fmt::format("pods '{}': known are disabled, insecure and verified{}",
-                                  mode.text, corefile::DidYouMean(mode.text, kModes)));
+                                  mode.text, DidYouMean(mode.text, kModes)));
   }
   config.pods = static_cast<KubernetesConfig::Pods>(found - kModes);
   return absl::OkStatus();
@@ -119,7 +119,7 @@ absl::Status ParseIgnore(const Directive& line, KubernetesConfig& config,
   const Token& what = line.arguments[0];
   if (what.text != kKnown[0]) {
     return what.Error(fmt::format("ignore '{}': known is empty_service{}", what.text,
-                                  corefile::DidYouMean(what.text, kKnown)));
+                                  DidYouMean(what.text, kKnown)));
   }
   config.ignore_empty_service = true;
   return absl::OkStatus();

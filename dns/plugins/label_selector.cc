@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 
 namespace portolan::dns {
 namespace {
@@ -89,7 +89,7 @@ class LabelSelectorParser {
     if (op != "in" && op != "notin") {
       constexpr std::string_view kKnown[] = {"in", "notin"};
       return place.Error(fmt::format("label selector: '{}' is no operator (=, ==, !=, in, notin){}",
-                                     op, corefile::DidYouMean(op, kKnown)));
+                                     op, DidYouMean(op, kKnown)));
     }
     requirement.op = op == "in" ? Operator::kIn : Operator::kNotIn;
     return ParseValues(requirement);

@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 #include "dns/plugins/acl.h"
 #include "dns/plugins/any.h"
 #include "dns/plugins/autopath.h"
@@ -122,7 +122,7 @@ size_t ChainPlace(std::string_view name) {
 std::string UnknownDirective(std::string_view name) {
   std::vector<std::string_view> names;
   for (const DirectiveInfo& info : kDirectives) names.push_back(info.name);
-  return "unknown directive '" + std::string(name) + "'" + corefile::DidYouMean(name, names);
+  return "unknown directive '" + std::string(name) + "'" + DidYouMean(name, names);
 }
 
 }  // namespace portolan::dns

@@ -8,7 +8,7 @@
 #include <string>
 #include <utility>
 
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 #include "dns/plugins/arguments.h"
 #include "dns/plugins/dns_words.h"
 #include "dns/plugins/rewrite.h"
@@ -45,8 +45,8 @@ absl::Status NoSuchWord(const Token& token, std::string_view what,
   for (const std::string_view word : words) {
     list += fmt::format("{}{}", list.empty() ? "" : ", ", word);
   }
-  return token.Error(fmt::format("unknown {} '{}'{}: {}", what, token.text,
-                                 corefile::DidYouMean(token.text, words), list));
+  return token.Error(
+      fmt::format("unknown {} '{}'{}: {}", what, token.text, DidYouMean(token.text, words), list));
 }
 
 // The words of a rule, read from left to right.

@@ -1,10 +1,10 @@
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 
 #include <algorithm>
 #include <array>
 #include <cstddef>
 
-namespace portolan::dns::corefile {
+namespace portolan {
 namespace {
 
 constexpr size_t kMaxWord = 40;
@@ -49,4 +49,4 @@ std::string DidYouMean(std::string_view word, std::span<const std::string_view> 
   return ", did you mean '" + std::string(nearest) + "'?";
 }
 
-}  // namespace portolan::dns::corefile
+}  // namespace portolan

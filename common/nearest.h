@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace portolan::dns::corefile {
+namespace portolan {
 
 // The known word that is the fewest typing errors (a letter missing, added, wrong, or two swapped)
 // away from `word`, or an empty view if none is near: at most one error for each three letters.
@@ -14,4 +14,4 @@ std::string_view NearestWord(std::string_view word, std::span<const std::string_
 // ", did you mean 'kubernetes'?", or nothing.
 std::string DidYouMean(std::string_view word, std::span<const std::string_view> known);
 
-}  // namespace portolan::dns::corefile
+}  // namespace portolan

@@ -1,11 +1,11 @@
-#include "dns/corefile/nearest.h"
+#include "common/nearest.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <string>
 
-namespace portolan::dns::corefile {
+namespace portolan {
 namespace {
 
 constexpr std::array<std::string_view, 5> kKnown = {"cache", "hosts", "kubernetes", "loop", "tls"};
@@ -33,4 +33,4 @@ TEST(NearestWord, DidYouMeanIsEmptyWithoutANearWord) {
 }
 
 }  // namespace
-}  // namespace portolan::dns::corefile
+}  // namespace portolan
