@@ -33,6 +33,7 @@ KINDS = [
     Kind("", "v1", "configmaps", "ConfigMap", short="cm"),
     Kind("", "v1", "secrets", "Secret"),
     Kind("", "v1", "serviceaccounts", "ServiceAccount"),
+    Kind("", "v1", "resourcequotas", "ResourceQuota", short="quota"),
     Kind("", "v1", "events", "Event"),
     Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
     Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short="netpol"),
@@ -41,6 +42,11 @@ KINDS = [
     Kind("apps", "v1", "deployments", "Deployment", short="deploy"),
     Kind("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration",
          namespaced=False),
+    Kind("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole", namespaced=False),
+    Kind("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    Kind("rbac.authorization.k8s.io", "v1", "roles", "Role"),
+    Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
+    Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short="pdb"),
     # Of a custom resource: there only when asked for.
     Kind("multicluster.x-k8s.io", "v1alpha1", "serviceimports", "ServiceImport"),
 ]
