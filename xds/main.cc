@@ -2,6 +2,7 @@
 //
 // One loop owns the source, the Directory and the cache of resources; gRPC's own threads run the
 // streams. The flags that others rely on are in the design's list of command lines.
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -155,6 +156,7 @@ class ControlPlane {
   // Once everything was read, and not before the first client is let in: a client takes what a
   // control plane does not have for what does not exist.
   absl::Status StartServer() {
+    malloc_trim(0);  // what reading the lists took beyond what was kept
     log::info("{}: {} services in {} namespaces", settings_.source,
               cache_.current()->size(ResourceType::kService),
               cache_.current()->size(ResourceType::kNamespace));
