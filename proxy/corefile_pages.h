@@ -19,10 +19,6 @@
 
 namespace portolan::proxy {
 
-// Those of `addresses` that can be listened on, as far as the pod's families go: IPv6 addresses
-// that the pod lacks are left out; IPv4 addresses stay, so that a mistake in them is an error.
-std::vector<SocketAddress> Usable(const std::vector<SocketAddress>& addresses);
-
 class CorefilePages {
  public:
   struct Page {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "common/listen_addresses.h"
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/process_metrics.h"
