@@ -4,11 +4,13 @@ import platform
 import sys
 import zipfile
 from pathlib import Path
+from typing import Iterator
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import npm_packages  # noqa: E402
+from installed import Programs  # noqa: E402
 from objects import Tools  # noqa: E402
 
 _HERE = Path(__file__).resolve().parent
@@ -37,3 +39,10 @@ def tools(npm) -> Tools:
                 (folder / f"{name}.new").chmod(0o755)
                 (folder / f"{name}.new").rename(folder / name)
     return Tools(folder)
+
+
+@pytest.fixture
+def programs(tmp_path) -> Iterator[Programs]:
+    started = Programs(tmp_path)
+    yield started
+    started.end()

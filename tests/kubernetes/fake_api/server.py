@@ -38,6 +38,8 @@ class Server:
         self.bookmark_interval = bookmark_interval
         self.watches: set[Watch] = set()
         self.requests: dict[str, int] = {}  # "list services": how many
+        # User-Agent, verb, resource, namespace, name: what an authorizer would have been asked.
+        self.asked: set[tuple[str, str, str, str, str]] = set()
         self.tokens: dict[str, dict] = {}   # of TokenReviews: {"user": {...}, "audiences": [...]}
         self.reviews = 0
         for table in store.tables.values():
@@ -64,6 +66,7 @@ class Server:
         if request.path in ("/readyz", "/livez", "/healthz"):
             return await reply.send(200, b"ok", "text/plain")
         if request.path == "/apis/authentication.k8s.io/v1/tokenreviews":
+            self._note(request, "create", "tokenreviews.authentication.k8s.io")
             return await self._review(request, reply)
         found = discovery(list(self.store.tables), request.path)
         if found is not None:
@@ -77,6 +80,7 @@ class Server:
         kind, namespace, name = place
         verb = self._verb(request, name)
         self.requests[f"{verb} {kind.plural}"] = self.requests.get(f"{verb} {kind.plural}", 0) + 1
+        self._note(request, verb, kind.resource, namespace, name or _name_selected(request.query))
         if await self._refused(request, reply, kind, verb):
             return
         if verb == "list":
@@ -85,6 +89,9 @@ class Server:
             await self._watch(request, reply, kind, namespace)
         else:
             await self._object(request, reply, kind, namespace, name)
+
+    def _note(self, request: Request, verb: str, resource: str, namespace: str = "", name: str = "") -> None:
+        self.asked.add((request.headers.get("user-agent", ""), verb, resource, namespace, name))
 
     @staticmethod
     def _verb(request: Request, name: str) -> str:
@@ -327,6 +334,8 @@ class Server:
                 watch.reply.chunk(bookmark_line(watch.kind, self.store.version, False))
         elif action == "churn":
             answer = await self._churn(float(value["per_second"]), float(value["seconds"]))
+        elif action == "asked":
+            answer = sorted(self.asked)
         elif action == "state":
             answer = self._state()
         else:
@@ -372,6 +381,14 @@ def _seen_through(watch: Watch, event: Event) -> Optional[bytes]:
         return None
     event_type = b"MODIFIED" if fits and did else b"ADDED" if fits else b"DELETED"
     return event_line(event_type, watch.kind, event.item)
+
+
+def _name_selected(query: dict[str, str]) -> str:
+    """A list or watch of a single name is one of that name to the authorizer."""
+    for term in query.get("fieldSelector", "").split(","):
+        if term.startswith("metadata.name="):
+            return term.partition("=")[2].lstrip("=")
+    return ""
 
 
 def _selector(query: dict[str, str], namespace: str = ""):
