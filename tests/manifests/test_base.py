@@ -28,7 +28,7 @@ def test_a_key_that_stands_twice_is_an_error():
 def test_every_file_is_listed_and_no_key_stands_twice():
     for kustomization in MANIFESTS.rglob("kustomization.yaml"):
         [listed] = documents(kustomization.read_text())
-        named = set(listed["resources"]) | {patch["path"] for patch in listed.get("patches", []) if "path" in patch}
+        named = set(listed.get("resources", [])) | {patch["path"] for patch in listed.get("patches", []) if "path" in patch}
         files = {file.name for file in kustomization.parent.glob("*.yaml")} - {"kustomization.yaml"}
         assert files == {name for name in named if name.endswith(".yaml")}, kustomization
         for file in files:

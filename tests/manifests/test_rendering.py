@@ -6,11 +6,13 @@ import pytest
 
 from api_types import ApiTypes
 from objects import CHART, NAMESPACE, documents
+from roles import rights_of
 
 # What Helm says of itself, and kustomize does not.
 _ONLY_HELM_HAS = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "portolan-0.1.0"}
 _NAMESPACE = "createNamespace=true"
 _VARIANTS = {"base": [], "overlays/cert-manager": ["certificates=cert-manager"],
+             "overlays/mounted-certificates": ["certificates=mounted"],
              "overlays/prometheus": ["podMonitors.enabled=true"]}
 # Of custom resources: kubernetes-types has none.
 _CUSTOM = ("cert-manager.io/", "monitoring.coreos.com/")
@@ -43,6 +45,13 @@ def test_the_namespace_is_the_one_object_that_a_chart_leaves_to_others(tools):
     assert tools.chart(_NAMESPACE).keys() - tools.chart().keys() == {f"Namespace /{NAMESPACE}"}
 
 
+@pytest.mark.parametrize("certificates", ["self-signed", "cert-manager", "mounted"])
+def test_the_chart_goes_where_its_release_is(tools, certificates):
+    done = tools.run("helm", "template", "portolan", str(CHART), "--namespace", "mesh", "--set",
+                     f"certificates={certificates},createNamespace=true,podMonitors.enabled=true")
+    assert NAMESPACE not in done.stdout
+
+
 @pytest.mark.parametrize("folder", _VARIANTS)
 def test_the_api_knows_every_field(tools, types, folder):
     faults = {name: types.faults(obj) for name, obj in tools.kustomize(folder).items()
@@ -64,15 +73,18 @@ def test_a_field_that_the_api_does_not_know_is_found(types):
     assert types.faults({"apiVersion": "v1", "kind": "Pot"}) == ["no kind Pot in v1"]
 
 
-def test_with_cert_manager_the_injector_sees_no_secret_and_no_webhook(tools):
-    objects = tools.kustomize("overlays/cert-manager")
-    rules = [rule for obj in objects.values() for rule in obj.get("rules", ())]
-    assert {"secrets", "mutatingwebhookconfigurations"} & {name for rule in rules for name in rule["resources"]} == set()
+@pytest.mark.parametrize("folder, webhooks", [("overlays/mounted-certificates", True), ("overlays/cert-manager", False)])
+def test_with_certificates_from_elsewhere_the_injector_sees_no_secret(tools, folder, webhooks):
+    objects = tools.kustomize(folder)
+    may = {right.resource.partition(".")[0] for right in rights_of(objects, f"{NAMESPACE}/portolan-injector")}
+    assert "secrets" not in may
+    assert ("mutatingwebhookconfigurations" in may) == webhooks
     [container] = objects[f"Deployment {NAMESPACE}/portolan-injector"]["spec"]["template"]["spec"]["containers"]
     assert "--self-signed" not in container["args"]
-    mounted = {f"{mount['mountPath']}/" for mount in container["volumeMounts"]}
+    assert ("--patch-webhook" in container["args"]) == webhooks
+    mounted = {mount["mountPath"] for mount in container["volumeMounts"]}
     files = [arg.partition("=")[2] for arg in container["args"] if "=/" in arg]
-    assert {file.rpartition("/")[0] + "/" for file in files} == mounted
+    assert {file.rpartition("/")[0] for file in files} == mounted
 
 
 def test_cert_manager_makes_the_secrets_that_are_mounted_for_the_names_that_are_dialled(tools):
@@ -108,7 +120,7 @@ def test_helm_finds_nothing_to_complain_about(tools):
     ("control.logLevel=loud", "at '/control/logLevel': value must be one of 'debug', 'info', 'warn', 'error'"),
     ("control.replica=3", "at '/control': additional properties 'replica' not allowed"),
     ("injector.replicas=0", "at '/injector/replicas': minimum: got 0, want 1"),
-    ("certificates=mine", "at '/certificates': value must be one of 'self-signed', 'cert-manager'"),
+    ("certificates=mine", "at '/certificates': value must be one of 'self-signed', 'cert-manager', 'mounted'"),
     ("networkPolicies.apiServerPorts={443,https}", "at '/networkPolicies/apiServerPorts/1': got string, want integer"),
     ("corefiles.a/b=x", "at '/corefiles': additional properties 'a/b' not allowed"),
     ("clusterDomain=Cluster.Local", "at '/clusterDomain': 'Cluster.Local' does not match pattern"),
