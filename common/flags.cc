@@ -35,6 +35,18 @@ class YamlConfig : public CLI::Config {
   }
 };
 
+// "--name=" as "--name" "": CLI11 would take the argument that follows for the value.
+std::vector<std::string> WithEmptyValues(int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  for (int i = 0; i < argc; ++i) {
+    const std::string_view text = argv[i];
+    const bool is_empty_value = text.starts_with("--") && text.find('=') == text.size() - 1;
+    arguments.emplace_back(is_empty_value ? text.substr(0, text.size() - 1) : text);
+    if (is_empty_value) arguments.emplace_back();
+  }
+  return arguments;
+}
+
 }  // namespace
 
 void AddCommonFlags(CLI::App& app, const std::string& version) {
@@ -45,8 +57,11 @@ void AddCommonFlags(CLI::App& app, const std::string& version) {
 }
 
 std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv) {
+  const std::vector<std::string> arguments = WithEmptyValues(argc, argv);
+  std::vector<const char*> texts;
+  for (const std::string& argument : arguments) texts.push_back(argument.c_str());
   try {
-    app.parse(argc, argv);
+    app.parse(static_cast<int>(texts.size()), texts.data());
     return std::nullopt;
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? kExitOk : kExitUsage;

@@ -1,7 +1,8 @@
 // Command lines: CLI11 with the conventions that all programs share.
 //
 // Long flags, --help, --version, --config FILE (YAML: a map from flag name to value or list of
-// values; the command line wins over the file). Exit status 0 ok, 1 failed, 2 wrong usage.
+// values; the command line wins over the file). `--name=` gives an empty value. Exit status 0 ok, 1
+// failed, 2 wrong usage.
 #pragma once
 
 #include <optional>

@@ -12,6 +12,7 @@ struct Parsed {
   std::vector<IpAddress> pod_ips;
   SocketAddress admin;
   absl::Duration wait = absl::Seconds(3);
+  std::string zone = "default";
   std::optional<int> exit_status;
 };
 
@@ -22,6 +23,7 @@ Parsed Parse(std::vector<const char*> arguments) {
   AddFlag(app, "--pod-ip", parsed.pod_ips, "");
   AddFlag(app, "--admin-listen", parsed.admin, "");
   AddFlag(app, "--ready-wait", parsed.wait, "");
+  app.add_option("--zone", parsed.zone);
   arguments.insert(arguments.begin(), "program");
   parsed.exit_status = ParseFlags(app, static_cast<int>(arguments.size()), arguments.data());
   return parsed;
@@ -35,6 +37,14 @@ TEST(Flags, ReadsAddressesListsAndDurations) {
   EXPECT_EQ(p.pod_ips[1].ToString(), "fd00::1");
   EXPECT_EQ(p.admin.port, 15000);
   EXPECT_EQ(p.wait, absl::Milliseconds(300));
+}
+
+TEST(Flags, AnEmptyValueIsNotTakenFromWhatFollows) {
+  const Parsed p = Parse({"--zone=", "--pod-ip=10.0.0.1"});
+  EXPECT_FALSE(p.exit_status.has_value());
+  EXPECT_EQ(p.zone, "");
+  EXPECT_EQ(p.pod_ips.size(), 1u);
+  EXPECT_EQ(Parse({"--zone=a="}).zone, "a=");
 }
 
 TEST(Flags, WrongUsageIsExitStatusTwo) {
