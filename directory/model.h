@@ -199,6 +199,9 @@ struct AddressOwner {
   IpAddress ip;
   // The Pod that has it and is not finished; empty: nobody, which is known as well.
   ObjectName pod = {};
+  // Where that Pod runs: the Node's name and its zone. Empty: not known.
+  std::string node = {};
+  std::string zone = {};
   // Headless ones first, then by name; no more than kMostServices.
   std::vector<AddressService> services = {};
 };

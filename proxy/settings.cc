@@ -52,10 +52,14 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "control plane who this is; read again when it connects anew");
   app.add_flag("--control-insecure", out.control_insecure, "plaintext to the control plane");
   app.add_option("--node", out.node, "who this sidecar is: NAMESPACE/POD")->required();
-  AddFlag(app, "--pod-ip", out.pod_ips, "address of the pod; twice for dual stack");
+  AddFlag(app, "--pod-ip", out.pod_ips,
+          "addresses of the pod, comma-separated or more than once for dual stack")
+      ->delimiter(',');
   app.add_option("--node-name", out.node_name,
-                 "the Kubernetes node it runs on, for internalTrafficPolicy Local and node hints");
-  app.add_option("--zone", out.zone, "the node's topology.kubernetes.io/zone, for zone hints");
+                 "the Kubernetes node it runs on, for internalTrafficPolicy Local and node hints; "
+                 "empty: what the control plane says of the pod's address");
+  app.add_option("--zone", out.zone,
+                 "the node's topology.kubernetes.io/zone, for zone hints; empty likewise");
   app.add_option("--corefile", out.corefile,
                  "Corefile that serves until the control plane sends one");
   app.add_option("--resolv-conf", out.resolv_conf, "the pod's resolvers")->capture_default_str();

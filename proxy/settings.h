@@ -26,7 +26,7 @@ struct Settings {
   std::string node;
   std::vector<IpAddress> pod_ips;
   // Where the pod runs, for internalTrafficPolicy and hints: the Node's name and its
-  // topology.kubernetes.io/zone. Empty: not known.
+  // topology.kubernetes.io/zone. Empty: what the control plane says of pod_ips.
   std::string node_name;
   std::string zone;
 

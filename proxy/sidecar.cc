@@ -106,7 +106,9 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
       pod_resolvers_(loop, settings_.resolv_conf, [this] { OnPodResolvers(); }),
       corefile_pages_(loop, settings_.app_ports),
       conntrack_(loop, kConntrackFolder),
-      routes_({.node = settings_.node_name, .zone = settings_.zone}),
+      place_(settings_.node, settings_.pod_ips,
+             {.node = settings_.node_name, .zone = settings_.zone}),
+      routes_(place_.current()),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
         Trim();
@@ -302,12 +304,18 @@ absl::Status Sidecar::StartFeed() {
   feed_ = std::make_unique<Feed>(loop_, std::move(options), delegate);
   feed_->AddMetrics(metrics_);
   feed_->Start();
+  feed_->Keep({.addresses = place_.Wanted(), .services = {}});
   return absl::OkStatus();
 }
 
 void Sidecar::OnDirectory(const Directory::Committed& committed) {
   snapshot_ = committed.snapshot;
   records_.Apply(committed, absl::Now());
+  if (place_.Follow(*snapshot_)) {
+    log::info("this pod runs on node '{}' in zone '{}'", place_.current().node,
+              place_.current().zone);
+    routes_.MoveTo(place_.current());
+  }
   const auto routes = routes_.Apply(committed, endpoints_held());
   for (const auto& worker : workers_) worker->SetRoutes(routes);
   PublishClusterData();
@@ -420,6 +428,7 @@ nlohmann::json Sidecar::ConfigDump() {
   nlohmann::json dump = dns_config_.Dump();
   dump["version"] = PORTOLAN_VERSION;
   dump["node"] = settings_.node;
+  dump["place"] = place_.Dump();
   dump["feed"] = {{"source", SourceName(status.source)},
                   {"controlPlane", status.control_plane},
                   {"connected", status.connected},

@@ -24,6 +24,7 @@
 #include "proxy/explain.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/own_place.h"
 #include "proxy/pod_resolvers.h"
 #include "proxy/reporting/reporter.h"
 #include "proxy/settings.h"
@@ -90,6 +91,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   ConntrackWatch conntrack_;
 
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
+  OwnPlace place_;
   dns::ServiceRecordsCompiler records_;
   RouteTableBuilder routes_;
   FeedStatus feed_status_;

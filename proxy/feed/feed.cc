@@ -296,6 +296,17 @@ void Feed::WantEndpoints(const std::string& service_key) {
   AskLater();
 }
 
+void Feed::Keep(Kept kept) {
+  kept_ = std::move(kept);
+  WantKept();
+}
+
+// As the ones that were wanted last they are the last that are given up.
+void Feed::WantKept() {
+  for (const IpAddress& ip : kept_.addresses) WantAddress(ip);
+  for (const std::string& key : kept_.services) WantEndpoints(key);
+}
+
 // What else is wanted in this turn of the loop goes with it.
 void Feed::AskLater() {
   ask_timer_.Start(absl::ZeroDuration());
@@ -320,6 +331,7 @@ void Feed::NoteUse() {
 }
 
 void Feed::SendDemand() {
+  WantKept();
   const std::vector<IpAddress> addresses = TellDemand(kAddressIndex, addresses_);
   const std::vector<std::string> services = TellDemand(kEndpointsIndex, endpoints_);
   metrics_->endpoints_given_up.Add(services.size());

@@ -158,6 +158,12 @@ class Feed : private AdsStream::Listener {
   // The same of a Service's endpoints, or the fact that it has none, until neither this was called
   // nor the delegate says that they were used for endpoints_idle. Nothing where all are held.
   void WantEndpoints(const std::string& service_key);
+  // As if these were wanted all the time, from now on; what was to be kept before is not any more.
+  struct Kept {
+    std::vector<IpAddress> addresses;
+    std::vector<std::string> services;  // whose endpoints, "namespace/name"
+  };
+  void Keep(Kept kept);
   bool is_wanted(const std::string& service_key) const { return endpoints_.Holds(service_key); }
 
   FeedStatus status() const;
@@ -200,6 +206,7 @@ class Feed : private AdsStream::Listener {
   void ReviewLater();
   void ReviewDemand();
   void NoteUse();
+  void WantKept();
   void SendDemand();
   template <typename Key>
   std::vector<Key> TellDemand(size_t type, Demand<Key>& demand);
@@ -251,6 +258,7 @@ class Feed : private AdsStream::Listener {
 
   Demand<IpAddress> addresses_;
   Demand<std::string> endpoints_;  // of Services
+  Kept kept_;
 
   std::optional<ControlTrust> trust_;
   ControlConnection connection_;

@@ -26,6 +26,7 @@ namespace portolan::proxy {
 struct Place {
   std::string node;
   std::string zone;
+  friend bool operator==(const Place&, const Place&) = default;
 };
 
 using RouteEndpoint = PortEndpoint;

@@ -190,6 +190,11 @@ struct RouteTableBuilder::Update {
 RouteTableBuilder::RouteTableBuilder(Place here)
     : here_(std::move(here)), table_(std::make_shared<const RouteTable>()) {}
 
+void RouteTableBuilder::MoveTo(Place here) {
+  here_ = std::move(here);
+  moved_ = true;
+}
+
 std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Committed& committed,
                                                            EndpointsHeld held) {
   const Snapshot& next = *committed.snapshot;
@@ -203,6 +208,8 @@ std::shared_ptr<const RouteTable> RouteTableBuilder::Apply(const Directory::Comm
     table_ = std::make_shared<const RouteTable>();
     contested_.clear();
     affected.clear();
+  }
+  if (std::exchange(moved_, false) || rebuilt) {
     next.ForEachService([&](const Service& service) { affected.insert(service.name.ToString()); });
   }
 

@@ -143,6 +143,9 @@ class RouteTableBuilder {
   // For a sidecar that runs `here`.
   explicit RouteTableBuilder(Place here = {});
 
+  // It runs there, as is known now. In force with the next Apply.
+  void MoveTo(Place here);
+
   // The table for `committed`. Takes the changes alone if `committed` is the commit after the one
   // applied last, else builds all anew. Where two Services claim one address and port, a ClusterIP
   // wins over an external address (so that nobody takes over another's Service,
@@ -160,7 +163,8 @@ class RouteTableBuilder {
   void Announce(Update& update, const Service& service);
   void Settle(Update& update);
 
-  const Place here_;
+  Place here_;
+  bool moved_ = false;                        // since the last Apply
   std::shared_ptr<const Snapshot> snapshot_;  // applied last; null at first
   std::shared_ptr<const RouteTable> table_;
   // Keys that more than one Service claims, with the keys of those Services. Usually empty.

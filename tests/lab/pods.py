@@ -37,6 +37,8 @@ class Shape:
     capture: tuple = ()
     # Whether the sidecar forwards UDP.
     udp: bool = False
+    # Whether the sidecar is told its node and zone.
+    place: bool = True
 
     def resolver(self) -> str:
         if self.own_resolver:

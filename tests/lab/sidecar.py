@@ -91,12 +91,12 @@ class Sidecar:
         self._argv = ["--control", settings.control4 if families.ipv4 else settings.control6,
                       "--control-ca", str(settings.control_ca), "--control-token", str(self.token.file),
                       "--node", f"{sandbox.namespace}/{sandbox.name}",
-                      "--node-name", node, "--zone", network.zone_of(node),
+                      *(("--node-name", node, "--zone", network.zone_of(node)) if sandbox.shape.place else ()),
                       "--corefile", str(settings.corefile), "--resolv-conf", "/etc/resolv.conf",
                       "--admin-listen", "127.0.0.1:15000", "--state-dir", str(self.state_dir), "--concurrency", "2"]
         self._argv += EVERY_SIDECAR
-        for ip in sandbox.ips:
-            self._argv += ["--pod-ip", ip]
+        # As the downward API gives status.podIPs.
+        self._argv += ["--pod-ip", ",".join(sandbox.ips)]
         # A pod without IPv6 addresses may still have ::1, but one with IPv6 switched off has not.
         for loopback in ["127.0.0.1"] + (["[::1]"] if families.ipv6 else []):
             self._argv += ["--dns-listen", f"{loopback}:15053", "--forward-listen", f"{loopback}:15001"]

@@ -33,6 +33,26 @@ TEST(Settings, AnAddressGivenReplacesTheDefault) {
   EXPECT_EQ(settings.concurrency, 4);
 }
 
+// status.podIPs and a label that may be absent, as the downward API gives them.
+TEST(Settings, TheDownwardApisValuesAreTakenAsTheyAre) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--zone=", "--pod-ip=10.42.0.7,fd00::7", "--node-name=", "--node", "default/a",
+                   "--state-dir", "/s"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.zone, "");
+  EXPECT_EQ(settings.node_name, "");
+  EXPECT_EQ(settings.node, "default/a");
+  ASSERT_EQ(settings.pod_ips.size(), 2u);
+  EXPECT_EQ(settings.pod_ips[1].ToString(), "fd00::7");
+  Settings repeated;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--pod-ip", "10.42.0.7", "--pod-ip",
+                   "fd00::7", "--zone", ""},
+                  repeated),
+            std::nullopt);
+  EXPECT_EQ(repeated.pod_ips, settings.pod_ips);
+}
+
 TEST(Settings, PortsOfTheApplicationAreAList) {
   Settings settings;
   EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--app-ports", "8080", "9153",
@@ -117,6 +137,7 @@ TEST(Settings, WhatCannotWorkIsWrongUsage) {
       {"--node", "default/a", "--state-dir", "/s", "--endpoints-idle", "0s"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints", "lazy"},
       {"--node", "default/a", "--state-dir", "/s", "--app-ports", "0"},
+      {"--node", "default/a", "--state-dir", "/s", "--pod-ip", "10.42.0.7,pod"},
   };
   for (const auto& arguments : wrong) {
     Settings settings;

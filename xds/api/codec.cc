@@ -380,8 +380,12 @@ absl::StatusOr<AddressOwner> Convert(std::string_view name, const v1::Address& p
     absl::Status status =
         CheckText("pod.namespace", pod.namespace_(), kMaxLabel, Presence::kRequired);
     status.Update(CheckText("pod.name", pod.name(), kMaxName, Presence::kRequired));
+    status.Update(CheckText("pod.node", pod.node(), kMaxName, Presence::kOptional));
+    status.Update(CheckText("pod.zone", pod.zone(), kMaxName, Presence::kOptional));
     if (!status.ok()) return status;
     owner.pod = {pod.namespace_(), pod.name()};
+    owner.node = pod.node();
+    owner.zone = pod.zone();
   }
   for (const v1::AddressService& service : proto.services()) {
     if (owner.services.size() == AddressOwner::kMostServices) break;

@@ -203,6 +203,8 @@ v1::Address ToProto(const AddressOwner& owner) {
   if (!owner.pod.name.empty()) {
     proto.mutable_pod()->set_namespace_(owner.pod.ns);
     proto.mutable_pod()->set_name(owner.pod.name);
+    proto.mutable_pod()->set_node(owner.node);
+    proto.mutable_pod()->set_zone(owner.zone);
   }
   for (const AddressService& service : owner.services) {
     v1::AddressService& added = *proto.add_services();

@@ -20,7 +20,20 @@ bool Precedes(const Pod& a, const Pod& b) {
 
 bool SameOwner(const Pod* a, const Pod* b) {
   if (a == nullptr || b == nullptr) return a == b;
-  return a->name == b->name;
+  return a->name == b->name && a->node_name == b->node_name;
+}
+
+// Nodes that are in another zone now.
+absl::flat_hash_set<std::string> MovedNodes(const Snapshot& before,
+                                            const Directory::Committed& committed) {
+  const auto zone = [](const Node* node) { return node == nullptr ? "" : node->zone; };
+  absl::flat_hash_set<std::string> moved;
+  for (const std::string& name : committed.changes.nodes) {
+    if (zone(before.FindNode(name)) != zone(committed.snapshot->FindNode(name))) {
+      moved.insert(name);
+    }
+  }
+  return moved;
 }
 
 template <typename Edit>
@@ -166,6 +179,7 @@ AddressIndex AddressIndex::Next(const Directory::Committed& committed,
   next.services_ = services_;
   std::set<IpAddress> differ;
   FollowPods(committed, next, differ);
+  FollowNodes(committed, differ);
   FollowServices(committed, next, differ);
   for (const IpAddress& ip : differ) changed->push_back(ip.ToString());
   return next;
@@ -190,6 +204,17 @@ void AddressIndex::FollowPods(const Directory::Committed& committed, AddressInde
   for (const IpAddress& ip : touched) {
     if (!SameOwner(FindOwner(ip), next.FindOwner(ip))) changed.insert(ip);
   }
+}
+
+// A node's zone is set when it joins and hardly ever again.
+void AddressIndex::FollowNodes(const Directory::Committed& committed,
+                               std::set<IpAddress>& changed) const {
+  const auto moved = MovedNodes(*snapshot_, committed);
+  if (moved.empty()) return;
+  committed.snapshot->ForEachPod([&](const Pod& pod) {
+    if (!moved.contains(pod.node_name)) return;
+    for (const IpAddress& ip : ClaimsOf(&pod)) changed.insert(ip);
+  });
 }
 
 void AddressIndex::FollowServices(const Directory::Committed& committed, AddressIndex& next,

@@ -32,7 +32,7 @@ class AddressIndex {
       const IpAddress& ip, absl::FunctionRef<bool(const std::string& service_key)> wanted) const;
 
   // The index of the next snapshot. Adds to `changed`, in text, the addresses that have another
-  // owner now, or (where in doubt) other Services.
+  // owner now, or one in another place, or (where in doubt) other Services.
   AddressIndex Next(const Directory::Committed& committed, std::vector<std::string>* changed) const;
 
  private:
@@ -41,6 +41,7 @@ class AddressIndex {
 
   void FollowPods(const Directory::Committed& committed, AddressIndex& next,
                   std::set<IpAddress>& changed) const;
+  void FollowNodes(const Directory::Committed& committed, std::set<IpAddress>& changed) const;
   void FollowServices(const Directory::Committed& committed, AddressIndex& next,
                       std::set<IpAddress>& changed) const;
 

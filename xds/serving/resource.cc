@@ -161,9 +161,14 @@ ResourcePtr EncodeServiceImport(const ServiceImport& import, const SliceSet* sli
   return EncodeResource(ResourceType::kServiceImport, name, api::ToProto(import, slices), origin);
 }
 
-ResourcePtr EncodeAddress(std::string name, const Pod* pod, std::vector<AddressService> services) {
+ResourcePtr EncodeAddress(std::string name, const Pod* pod, const Node* node,
+                          std::vector<AddressService> services) {
   AddressOwner owner;
-  if (pod != nullptr) owner.pod = pod->name;
+  if (pod != nullptr) {
+    owner.pod = pod->name;
+    owner.node = pod->node_name;
+  }
+  if (node != nullptr) owner.zone = node->zone;
   owner.services = std::move(services);
   return EncodeResource(ResourceType::kAddress, std::move(name), api::ToProto(owner),
                         pod == nullptr ? Origin() : pod->origin);

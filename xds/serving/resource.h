@@ -75,8 +75,10 @@ ResourcePtr EncodeNamespace(const Namespace& ns);
 ResourcePtr EncodeService(const Service& service, const Namespace* ns);
 // With its slices, null if it has none. `arrived` is the latest of theirs and its own.
 ResourcePtr EncodeServiceImport(const ServiceImport& import, const SliceSet* slices);
-// Named by the address in text. `pod` is null where no pod has it.
-ResourcePtr EncodeAddress(std::string name, const Pod* pod, std::vector<AddressService> services);
+// Named by the address in text. `pod` is null where no pod has it, `node` where the pod's is not
+// known.
+ResourcePtr EncodeAddress(std::string name, const Pod* pod, const Node* node,
+                          std::vector<AddressService> services);
 ResourcePtr EncodeProxyConfig(std::string_view name, std::string_view corefile);
 
 inline constexpr size_t kEndpointsPerSlice = 100;

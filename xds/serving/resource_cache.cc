@@ -36,7 +36,8 @@ ResourcePtr ResourceSet::FindAddress(std::string_view name, const Viewer& viewer
   std::vector<AddressService> services = addresses_.FindServices(
       *ip, [&](const std::string& key) { return SeesService(viewer, key); });
   if (pod == nullptr && services.empty()) return nullptr;
-  return EncodeAddress(std::string(name), pod, std::move(services));
+  const Node* node = pod == nullptr ? nullptr : snapshot_->FindNode(pod->node_name);
+  return EncodeAddress(std::string(name), pod, node, std::move(services));
 }
 
 const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key,

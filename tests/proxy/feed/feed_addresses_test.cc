@@ -106,5 +106,19 @@ TEST_F(FeedAddresses, OverTheBoundTheOldestIsUnsubscribedFromAndForgotten) {
   EXPECT_THAT(server.requests().back().resource_names_unsubscribe(), ElementsAre("10.42.0.1"));
 }
 
+TEST_F(FeedAddresses, WhatIsKeptIsNotTheOldestHoweverLongAgoItWasAskedFor) {
+  feed->Keep({.addresses = {*IpAddress::Parse("10.42.0.1")}, .services = {}});
+  ASSERT_TRUE(UntilSubscribedTo(1));
+  server.Send(MakeResponse(kAddressType, {AddressResource("10.42.0.1", "a")}));
+  ASSERT_TRUE(UntilHeld("10.42.0.1"));
+  for (size_t i = 0; i < Feed::kMostAddresses; ++i) {
+    Want("10.43." + std::to_string(i / 256) + "." + std::to_string(i % 256));
+  }
+  // Of those wanted after it one has no place.
+  ASSERT_TRUE(UntilSubscribedTo(Feed::kMostAddresses));
+  EXPECT_THAT(server.requests().back().resource_names_unsubscribe(), ElementsAre("10.43.0.0"));
+  EXPECT_NE(Held("10.42.0.1"), nullptr);
+}
+
 }  // namespace
 }  // namespace portolan::proxy

@@ -420,6 +420,23 @@ TEST(RoutesHere, WithoutAnyEndpointPolicyLocalIsNotToBlame) {
   EXPECT_EQ(table->Find(At("10.43.0.1:80"), Protocol::kTcp).match, Match::kNoEndpoints);
 }
 
+TEST_F(Routes, ThatMoveElsewhereAreMadeAnewAndKeepTheirTargets) {
+  Service service = MakeService("agent", {"10.43.0.1"});
+  service.internal_traffic_policy = TrafficPolicy::kLocal;
+  directory_.Put(service);
+  directory_.Put(MakeSlice(
+      "a-1", "agent",
+      {OnNode(MakeEndpoint("10.42.0.1"), "n1"), OnNode(MakeEndpoint("10.42.0.2"), "n2")}));
+  builder_.MoveTo({.node = "n1", .zone = ""});
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.1:8080"));
+  const auto before = *table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route;
+  builder_.MoveTo({.node = "n2", .zone = ""});
+  Commit();
+  EXPECT_THAT(EndpointsOf("10.43.0.1:80"), ElementsAre("10.42.0.2:8080"));
+  EXPECT_EQ((*table_->Find(At("10.43.0.1:80"), Protocol::kTcp).route)->target, before->target);
+}
+
 TEST_F(Routes, APolicyThatChangesKeepsTheTarget) {
   directory_.Put(MakeService("backend", {"10.43.0.1"}));
   directory_.Put(MakeSlice("b-1", "backend", {MakeEndpoint("10.42.0.1")}));

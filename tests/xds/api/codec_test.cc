@@ -281,6 +281,22 @@ TEST(Codec, AnAddressComesBackAsItWent) {
   EXPECT_EQ(ToProto(owner).SerializeAsString(), sent.resource().value());
 }
 
+TEST(Codec, WhereThePodOfAnAddressRunsComesBackAsItWent) {
+  const AddressOwner owner{.ip = *IpAddress::Parse("10.42.0.1"),
+                           .pod = {"default", "a"},
+                           .node = "node-a",
+                           .zone = "zone-a"};
+  const auto parsed =
+      ParseDirectoryResource(kAddressType, MakeResource("10.42.0.1", "1", ToProto(owner)));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(std::get<AddressOwner>(*parsed).node, "node-a");
+  EXPECT_EQ(std::get<AddressOwner>(*parsed).zone, "zone-a");
+  AddressOwner endless = owner;
+  endless.zone.assign(300, 'z');
+  EXPECT_THAT(ErrorOf(kAddressType, MakeResource("10.42.0.1", "1", ToProto(endless))),
+              HasSubstr("pod.zone"));
+}
+
 TEST(Codec, AnAddressThatIsNoneOrHasNoOwnersNameIsRefused) {
   EXPECT_THAT(ErrorOf(kAddressType, AddressResource("backend", "a")), HasSubstr("name: not an IP"));
   EXPECT_THAT(ErrorOf(kAddressType, AddressResource("fd00:0::1", "a")),

@@ -85,6 +85,25 @@ TEST_F(PodAddresses, OfSeveralTheUnfinishedAndNewestHasTheAddressWhateverTheOrde
   EXPECT_EQ(Owner("10.42.0.1"), "old");
 }
 
+TEST_F(PodAddresses, ChangeWithThePodsNodeAndWithThatNodesZone) {
+  Pod pod = Make("a", "10.42.0.1");
+  pod.node_name = "node-a";
+  EXPECT_THAT(Put(pod), ElementsAre("10.42.0.1"));
+  EXPECT_THAT(Put(Make("elsewhere", "10.42.0.9")), ElementsAre("10.42.0.9"));
+  Node node;
+  node.name = "node-a";
+  node.zone = "zone-a";
+  directory_.Put(node);
+  EXPECT_THAT(Commit(), ElementsAre("10.42.0.1"));
+  node.internal_ips = {*IpAddress::Parse("192.0.2.1")};
+  directory_.Put(node);
+  EXPECT_THAT(Commit(), IsEmpty());
+  directory_.RemoveNode("node-a");
+  EXPECT_THAT(Commit(), ElementsAre("10.42.0.1"));
+  pod.node_name = "node-b";
+  EXPECT_THAT(Put(pod), ElementsAre("10.42.0.1"));
+}
+
 TEST_F(PodAddresses, AnAddressListedTwiceIsOne) {
   Pod pod = Make("a", "10.42.0.1");
   pod.ips.push_back(pod.ips.front());
