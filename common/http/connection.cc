@@ -13,8 +13,8 @@ constexpr size_t kMaxLingeredBytes = 8 * 1024 * 1024;
 
 }  // namespace
 
-void Connection::Start(const std::function<std::unique_ptr<Session>(RequestSink&)>& make_session) {
-  session_ = make_session(*this);
+void Connection::Start() {
+  if (tls_ == nullptr) session_ = owner_.MakeSession(Protocol::kHttp1, *this);
   readable_ = loop_.AddWatch(fd_.get(), EventLoop::Interest::kRead, [this] { OnReadable(); });
   writable_ = loop_.AddWatch(fd_.get(), EventLoop::Interest::kWrite, [this] { Advance({}); });
   timer_ = loop_.AddTimer([this] { OnDeadline(); });
@@ -22,8 +22,29 @@ void Connection::Start(const std::function<std::unique_ptr<Session>(RequestSink&
 }
 
 bool Connection::idle() const {
-  return mode_ == Mode::kOpen && session_->phase() == Session::Phase::kIdle &&
-         session_->output().empty();
+  if (mode_ != Mode::kOpen) return false;
+  return session_ == nullptr || (session_->phase() == Session::Phase::kIdle && !pending());
+}
+
+bool Connection::pending() const {
+  if (tls_ == nullptr) return !session_->output().empty();
+  if (!tls_->output().empty()) return true;
+  return session_ != nullptr && tls_->state() != TlsStream::State::kFailed &&
+         !session_->output().empty();
+}
+
+void Connection::Drain() {
+  if (mode_ != Mode::kOpen || session_ == nullptr) return;
+  session_->Drain();
+  if (!in_session_) Advance({});
+}
+
+void Connection::Finish() {
+  if (mode_ != Mode::kOpen || session_ == nullptr) return;
+  if (idle()) OnReadable();  // what has arrived is under way
+  if (mode_ != Mode::kOpen) return;
+  session_->Finish();
+  if (!in_session_) Advance({});
 }
 
 void Connection::Close() {
@@ -33,14 +54,21 @@ void Connection::Close() {
   writable_.Disable();
   timer_.Cancel();
   fd_.Reset();
+  if (session_ != nullptr) owner_.OnTally(session_->TakeTally());
   owner_.OnClosed(*this);
 }
 
 void Connection::OnReadable() {
   char buffer[kReadBytes];
   const ssize_t n = recv(fd_.get(), buffer, sizeof buffer, 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0 && mode_ == Mode::kOpen && session_ == nullptr) {
+    owner_.OnHandshake(peer_, Handshake::kGone, {});
+    Close();
+    return;
+  }
   if (n < 0) {
-    if (errno != EAGAIN && errno != EINTR) Close();
+    Close();
     return;
   }
   if (mode_ == Mode::kLingering) {
@@ -49,7 +77,28 @@ void Connection::OnReadable() {
     return;
   }
   if (n == 0) peer_done_ = true;
-  Advance({buffer, static_cast<size_t>(n)});
+  const std::string_view received(buffer, static_cast<size_t>(n));
+  if (tls_ != nullptr) {
+    Decrypt(received);
+  } else {
+    Advance(received);
+  }
+}
+
+void Connection::Decrypt(std::string_view received) {
+  std::string plaintext;
+  tls_->Receive(received, plaintext);
+  const TlsStream::State state = tls_->state();
+  if (state == TlsStream::State::kEnded) peer_done_ = true;
+  if (session_ == nullptr && state == TlsStream::State::kFailed) {
+    owner_.OnHandshake(peer_, Handshake::kFailed, tls_->error());
+  } else if (session_ == nullptr && state != TlsStream::State::kHandshaking) {
+    const Protocol protocol = tls_->protocol();
+    session_ = owner_.MakeSession(protocol, *this);
+    owner_.OnHandshake(peer_, protocol == Protocol::kHttp2 ? Handshake::kHttp2 : Handshake::kHttp1,
+                       {});
+  }
+  Advance(plaintext);
 }
 
 void Connection::OnRequest(StreamId stream, Request request) {
@@ -71,24 +120,42 @@ void Connection::Answer(StreamId stream, const Response& response) {
 void Connection::Advance(std::string_view bytes) {
   if (mode_ != Mode::kOpen) return;
   do {
-    in_session_ = true;
-    session_->Receive(std::exchange(bytes, {}));
-    in_session_ = false;
+    if (session_ != nullptr) {
+      in_session_ = true;
+      session_->Receive(std::exchange(bytes, {}));
+      in_session_ = false;
+    }
     if (WriteOutput() == Written::kFailed) {
       Close();
       return;
     }
-  } while (session_->held_back());
+  } while (session_ != nullptr && session_->held_back());
+  if (session_ != nullptr) owner_.OnTally(session_->TakeTally());
   Settle();
 }
 
 Connection::Written Connection::WriteOutput() {
-  std::string& output = session_->output();
+  if (tls_ == nullptr) return Write(session_->output());
+  Written written = Write(tls_->output());
+  if (session_ == nullptr) return written;
+  std::string& plaintext = session_->output();
+  size_t taken = 0;
+  while (written == Written::kAll && taken < plaintext.size()) {
+    const size_t n = tls_->Send(std::string_view(plaintext).substr(taken));
+    if (n == 0) break;
+    taken += n;
+    written = Write(tls_->output());
+  }
+  plaintext.erase(0, taken);
+  return written;
+}
+
+Connection::Written Connection::Write(std::string& bytes) {
   size_t sent = 0;
   Written written = Written::kAll;
-  while (sent < output.size()) {
+  while (sent < bytes.size()) {
     const ssize_t n =
-        send(fd_.get(), output.data() + sent, output.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+        send(fd_.get(), bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
       written = errno == EAGAIN ? Written::kSome : Written::kFailed;
@@ -96,28 +163,32 @@ Connection::Written Connection::WriteOutput() {
     }
     sent += static_cast<size_t>(n);
   }
-  output.erase(0, sent);
+  bytes.erase(0, sent);
   wrote_ = wrote_ || sent > 0;
   return written;
 }
 
 bool Connection::over() const {
+  if (tls_ != nullptr && tls_->state() == TlsStream::State::kFailed) return true;
+  if (session_ == nullptr) return false;
   return session_->finished() || (peer_done_ && session_->phase() != Session::Phase::kAnswering);
 }
 
 void Connection::Settle() {
-  last_active_ = std::chrono::steady_clock::now();
-  const bool pending = !session_->output().empty();
-  if (over() && !pending) {
+  // A handshake that drags on does not count as activity.
+  if (session_ != nullptr) last_active_ = std::chrono::steady_clock::now();
+  const bool ended = over();
+  if (ended && !pending()) {
     Linger();
     return;
   }
-  if (session_->wants_input() && !peer_done_) {
+  const bool wants_input = session_ == nullptr || session_->wants_input();
+  if (wants_input && !ended && !peer_done_) {
     readable_.Enable();
   } else {
     readable_.Disable();
   }
-  if (pending) {
+  if (pending()) {
     writable_.Enable();
   } else {
     writable_.Disable();
@@ -126,6 +197,10 @@ void Connection::Settle() {
 }
 
 void Connection::Linger() {
+  if (tls_ != nullptr) {
+    tls_->End();
+    Write(tls_->output());
+  }
   if (peer_done_ || shutdown(fd_.get(), SHUT_WR) != 0) {
     Close();
     return;
@@ -136,34 +211,32 @@ void Connection::Linger() {
   timer_.Start(timeouts_.linger);
 }
 
-void Connection::SetDeadline() {
-  Deadline next = Deadline::kIdle;
-  absl::Duration delay = timeouts_.idle;
+std::pair<Connection::Deadline, absl::Duration> Connection::NextDeadline() const {
+  if (session_ == nullptr) return {Deadline::kHandshake, timeouts_.handshake};
+  if (pending()) return {Deadline::kWrite, timeouts_.idle};
   switch (session_->phase()) {
     case Session::Phase::kIdle:
       break;
     case Session::Phase::kHead:
-      next = Deadline::kHead;
-      delay = timeouts_.header;
-      break;
+      return {Deadline::kHead, timeouts_.header};
     case Session::Phase::kBody:
-      next = Deadline::kBody;
-      delay = timeouts_.body;
-      break;
+      return {Deadline::kBody, timeouts_.body};
     case Session::Phase::kAnswering:
-      next = Deadline::kAnswer;
-      delay = timeouts_.answer;
-      break;
+      return {Deadline::kAnswer, timeouts_.answer};
+    case Session::Phase::kSending:
+      return {Deadline::kSend, timeouts_.idle};
   }
-  if (!session_->output().empty()) {
-    next = Deadline::kWrite;
-    delay = timeouts_.idle;
-  }
+  return {Deadline::kIdle, timeouts_.idle};
+}
+
+void Connection::SetDeadline() {
+  const auto [next, delay] = NextDeadline();
+  const StreamId request = session_ == nullptr ? 0 : session_->phase_stream();
   const bool progress = next == Deadline::kWrite && wrote_;
   wrote_ = false;
-  if (next == deadline_ && session_->requests_begun() == deadline_request_ && !progress) return;
+  if (next == deadline_ && request == deadline_request_ && !progress) return;
   deadline_ = next;
-  deadline_request_ = session_->requests_begun();
+  deadline_request_ = request;
   timer_.Start(delay);
 }
 
@@ -172,12 +245,18 @@ void Connection::OnDeadline() {
     Close();
     return;
   }
-  switch (deadline_) {
+  const Deadline missed = std::exchange(deadline_, Deadline::kNone);
+  switch (missed) {
     case Deadline::kNone:
     case Deadline::kIdle:
       owner_.OnTimeout(Timeout::kIdle);
+      session_->Finish();
+      break;
+    case Deadline::kHandshake:
+      owner_.OnTimeout(Timeout::kHandshake);
       Close();
       return;
+    case Deadline::kSend:
     case Deadline::kWrite:
       owner_.OnTimeout(Timeout::kWrite);
       Close();

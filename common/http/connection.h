@@ -1,12 +1,11 @@
-// One accepted connection: moves bytes between a socket and a Session, keeps its deadlines and
-// holds it to its bounds.
+// One accepted connection: moves bytes between a socket and a Session, through TLS where the server
+// has an identity, keeps its deadlines and holds it to its bounds.
 //
 // The loop's thread only. Part of the server (server.h), which owns connections and outlives them.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -16,10 +15,13 @@
 #include "common/fd.h"
 #include "common/http/responder.h"
 #include "common/http/session.h"
+#include "common/http/tls.h"
+#include "common/ip.h"
 
 namespace portolan::http {
 
 struct Timeouts {
+  absl::Duration handshake = absl::Seconds(10);  // of TLS, from the connection's first moment
   absl::Duration idle = absl::Seconds(60);    // between requests, and for a peer that does not read
   absl::Duration header = absl::Seconds(10);  // from a request's first byte to the end of its head
   absl::Duration body = absl::Seconds(30);    // from there to the end of its body
@@ -31,54 +33,75 @@ struct Timeouts {
 
 class Connection : public RequestSink, public std::enable_shared_from_this<Connection> {
  public:
-  enum class Timeout { kIdle, kRead, kAnswer, kWrite };
+  enum class Timeout { kIdle, kRead, kAnswer, kWrite, kHandshake };
+  // kGone: the peer went away before the handshake was over.
+  enum class Handshake { kHttp1, kHttp2, kFailed, kGone };
 
   class Owner {
    public:
     virtual ~Owner() = default;
+    virtual std::unique_ptr<Session> MakeSession(Protocol protocol, RequestSink& sink) = 0;
     virtual void OnRequest(Request request, Responder responder) = 0;
     virtual void OnTimeout(Timeout timeout) = 0;
+    // Only with TLS. `why` is of kFailed.
+    virtual void OnHandshake(const SocketAddress& peer, Handshake result, std::string_view why) = 0;
+    virtual void OnTally(const Session::Tally& tally) = 0;
     // The connection is over. The owner lets go of it, but not before the callback returned.
     virtual void OnClosed(Connection& connection) = 0;
   };
 
-  Connection(EventLoop& loop, Owner& owner, const Timeouts& timeouts, Fd fd)
-      : loop_(loop), owner_(owner), timeouts_(timeouts), fd_(std::move(fd)) {}
+  // Without `tls`: HTTP/1.1 in the clear.
+  Connection(EventLoop& loop, Owner& owner, const Timeouts& timeouts, Fd fd, SocketAddress peer,
+             std::unique_ptr<TlsStream> tls)
+      : loop_(loop),
+        owner_(owner),
+        timeouts_(timeouts),
+        fd_(std::move(fd)),
+        peer_(peer),
+        tls_(std::move(tls)) {}
 
-  // Once, after construction. `make_session` is given the sink that the session is to call.
-  void Start(const std::function<std::unique_ptr<Session>(RequestSink&)>& make_session);
+  // Once, after construction.
+  void Start();
 
-  // Between two requests, nothing waiting to be sent: closing it takes nothing from the peer.
+  // Between two requests, nothing waiting to be sent, or not yet through its handshake: closing it
+  // takes no answer from the peer.
   bool idle() const;
   // When it last became so, or was last busy.
   std::chrono::steady_clock::time_point last_active() const { return last_active_; }
+  // As Session::Drain and Session::Finish; what has arrived already is a request under way.
+  void Drain();
+  void Finish();
   void Close();
-
-  // Requests that the session refused.
-  uint64_t malformed() const { return session_->malformed(); }
 
   void OnRequest(StreamId stream, Request request) override;
 
  private:
   enum class Mode { kOpen, kLingering, kClosed };
-  enum class Deadline { kNone, kIdle, kHead, kBody, kAnswer, kWrite };
+  enum class Deadline { kNone, kHandshake, kIdle, kHead, kBody, kAnswer, kSend, kWrite };
   enum class Written { kAll, kSome, kFailed };
 
   void OnReadable();
+  void Decrypt(std::string_view received);
   void OnDeadline();
   void Answer(StreamId stream, const Response& response);
   void Advance(std::string_view bytes);
   Written WriteOutput();
+  Written Write(std::string& bytes);
   void Settle();
   void Linger();
   void SetDeadline();
+  std::pair<Deadline, absl::Duration> NextDeadline() const;
   bool over() const;
+  // Something waits for the socket to take it.
+  bool pending() const;
 
   EventLoop& loop_;
   Owner& owner_;
   const Timeouts timeouts_;
   Fd fd_;
-  std::unique_ptr<Session> session_;
+  const SocketAddress peer_;
+  const std::unique_ptr<TlsStream> tls_;  // null: in the clear
+  std::unique_ptr<Session> session_;      // null until the handshake is over
   EventLoop::Watch readable_;
   EventLoop::Watch writable_;
   EventLoop::Timer timer_;

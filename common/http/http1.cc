@@ -121,14 +121,6 @@ size_t Count(const std::vector<Header>& headers, std::string_view name) {
                                            [&](const Header& h) { return h.name == name; }));
 }
 
-std::string SafeValue(std::string_view value) {
-  std::string safe(value);
-  std::replace_if(safe.begin(), safe.end(), IsControl, ' ');
-  return safe;
-}
-
-bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
-
 }  // namespace
 
 Http1Session::Http1Session(const Limits& limits, RequestSink& sink, Clock clock)
@@ -318,13 +310,14 @@ void Http1Session::DispatchRequest() {
 
 void Http1Session::Respond(StreamId stream, const Response& response) {
   if (finished_ || phase_ != Phase::kAnswering || stream != stream_) return;
+  keep_alive_ = keep_alive_ && !draining_;
   Write(response);
   phase_ = Phase::kIdle;
   finished_ = !keep_alive_;
 }
 
 Http1Session::Progress Http1Session::Refuse(int status, std::string_view why) {
-  ++malformed_;
+  ++tally_.malformed;
   Abort(status, why);
   return Progress::kNeedsInput;
 }
@@ -342,17 +335,16 @@ void Http1Session::Abort(int status, std::string_view why) {
   chunks_.reset();
 }
 
+void Http1Session::Finish() {
+  draining_ = true;
+  finished_ = finished_ || phase_ == Phase::kIdle;
+}
+
 void Http1Session::Write(const Response& response) {
   std::string& out = output_;
   out += fmt::format("HTTP/1.1 {} {}\r\n", response.status, ReasonPhrase(response.status));
-  out += absl::FormatTime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n", clock_(), absl::UTCTimeZone());
-  out += "X-Content-Type-Options: nosniff\r\n";
-  for (const Header& header : response.headers) {
-    out += fmt::format("{}: {}\r\n", header.name, SafeValue(header.value));
-  }
-  if (!HasNoBody(response.status)) {
-    out += fmt::format("Content-Type: {}\r\n", SafeValue(response.content_type));
-    out += fmt::format("Content-Length: {}\r\n", response.body.size());
+  for (const Header& field : FieldsOf(response, clock_())) {
+    out += fmt::format("{}: {}\r\n", field.name, field.value);
   }
   if (!keep_alive_) {
     out += "Connection: close\r\n";

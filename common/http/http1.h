@@ -33,12 +33,13 @@ class Http1Session : public Session {
   void Receive(std::string_view bytes) override;
   void Respond(StreamId stream, const Response& response) override;
   void Abort(int status, std::string_view why) override;
+  void Drain() override { draining_ = true; }
+  void Finish() override;
   Phase phase() const override { return phase_; }
-  uint64_t requests_begun() const override { return stream_; }
+  StreamId phase_stream() const override { return stream_; }
   bool wants_input() const override;
   bool held_back() const override;
   bool finished() const override { return finished_; }
-  uint64_t malformed() const override { return malformed_; }
 
  private:
   enum class Progress { kMade, kNeedsInput };
@@ -64,7 +65,7 @@ class Http1Session : public Session {
   bool starved_ = true;  // the last Receive stopped for want of input
   Phase phase_ = Phase::kIdle;
   StreamId stream_ = 0;
-  uint64_t malformed_ = 0;
+  bool draining_ = false;  // the next answer is the last
   bool finished_ = false;
 
   // Of the request under way.

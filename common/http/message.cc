@@ -1,5 +1,7 @@
 #include "common/http/message.h"
 
+#include <algorithm>
+
 namespace portolan::http {
 namespace {
 
@@ -35,6 +37,15 @@ constexpr std::pair<int, std::string_view> kPhrases[] = {
     {505, "HTTP Version Not Supported"},
 };
 
+std::string SafeValue(std::string_view value) {
+  std::string safe(value);
+  const auto is_control = [](char c) {
+    return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+  };
+  std::replace_if(safe.begin(), safe.end(), is_control, ' ');
+  return safe;
+}
+
 }  // namespace
 
 std::optional<std::string_view> Request::FindHeader(std::string_view name) const {
@@ -57,6 +68,22 @@ Response TextResponse(int status, std::string_view line) {
   response.body.reserve(line.size() + 1);
   response.body.append(line).push_back('\n');
   return response;
+}
+
+bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
+
+std::vector<Header> FieldsOf(const Response& response, absl::Time now) {
+  std::vector<Header> fields = {
+      {"Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", now, absl::UTCTimeZone())},
+      {"X-Content-Type-Options", "nosniff"}};
+  for (const Header& header : response.headers) {
+    fields.push_back({header.name, SafeValue(header.value)});
+  }
+  if (!HasNoBody(response.status)) {
+    fields.push_back({"Content-Type", SafeValue(response.content_type)});
+    fields.push_back({"Content-Length", std::to_string(response.body.size())});
+  }
+  return fields;
 }
 
 std::string_view ReasonPhrase(int status) {

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
+
 namespace portolan::http {
 
 struct Header {
@@ -46,6 +48,12 @@ struct Response {
 
 // One line of text; a newline is added.
 Response TextResponse(int status, std::string_view line);
+
+// The fields of an answer but those that are of the connection (RFC 9110 6.6), as they are written.
+std::vector<Header> FieldsOf(const Response& response, absl::Time now);
+
+// Neither a body nor fields that tell of one.
+bool HasNoBody(int status);
 
 // "Not Found"; "Unknown" for a status without a phrase here.
 std::string_view ReasonPhrase(int status);

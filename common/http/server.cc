@@ -11,6 +11,7 @@
 #include "common/http/http1.h"
 #include "common/http/target.h"
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/status.h"
 
 namespace portolan::http {
@@ -19,6 +20,8 @@ namespace {
 constexpr int kBacklog = 128;
 // How long a listener rests when the process has no descriptor left.
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
+// Failed handshakes beyond one in this time are only counted.
+constexpr absl::Duration kComplainEvery = absl::Seconds(10);
 
 void SetFlag(int fd, int level, int option) {
   const int on = 1;
@@ -29,6 +32,9 @@ void SetFlag(int fd, int level, int option) {
 
 absl::StatusOr<std::unique_ptr<Server>> Server::Listen(EventLoop& loop, Options options) {
   std::unique_ptr<Server> server(new Server(loop, std::move(options)));
+  if (const auto& identity = server->options_.tls) {
+    if (absl::Status status = server->SetIdentity(*identity); !status.ok()) return status;
+  }
   for (const SocketAddress& address : server->options_.listen) {
     if (absl::Status status = server->Open(address); !status.ok()) return status;
   }
@@ -36,7 +42,12 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Listen(EventLoop& loop, Options 
 }
 
 Server::Server(EventLoop& loop, Options options) : loop_(loop), options_(std::move(options)) {
-  bury_ = loop_.AddTimer([this] { closed_.clear(); });
+  bury_ = loop_.AddTimer([this] {
+    closed_.clear();
+    if (!connections_.empty() || on_gone_ == nullptr) return;
+    leave_.Cancel();
+    std::exchange(on_gone_, nullptr)();
+  });
   accept_again_ = loop_.AddTimer([this] {
     for (Listener& listener : listeners_) listener.watch.Enable();
   });
@@ -70,13 +81,51 @@ absl::Status Server::Open(const SocketAddress& address) {
   return absl::OkStatus();
 }
 
+absl::Status Server::SetIdentity(const TlsIdentity& identity) {
+  auto context = MakeTlsContext(identity);
+  if (!context.ok()) return context.status();
+  tls_ = *std::move(context);
+  return absl::OkStatus();
+}
+
 void Server::StopListening() {
   accept_again_.Cancel();
   listeners_.clear();
 }
 
+std::vector<std::shared_ptr<Connection>> Server::Connections() const {
+  std::vector<std::shared_ptr<Connection>> all;
+  for (const auto& [raw, connection] : connections_) all.push_back(connection);
+  return all;
+}
+
+void Server::Drain(absl::Duration grace, std::function<void()> on_gone) {
+  draining_ = true;
+  // They may close, and leave connections_, meanwhile.
+  for (const auto& connection : Connections()) connection->Drain();
+  leave_ = loop_.AddTimer([this, on_gone = std::move(on_gone)] {
+    if (on_gone_ == nullptr) {
+      on_gone_ = on_gone;
+      EndGrace();
+    } else {
+      for (const auto& connection : Connections()) connection->Close();
+    }
+  });
+  leave_.Start(grace);
+}
+
+void Server::EndGrace() {
+  StopListening();
+  for (const auto& connection : Connections()) connection->Finish();
+  leave_.Start(options_.timeouts.answer);
+  bury_.Start(absl::ZeroDuration());
+}
+
 void Server::Accept(int listener) {
-  Fd fd(accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  sockaddr_storage storage;
+  socklen_t length = sizeof storage;
+  Fd fd(accept4(listener, reinterpret_cast<sockaddr*>(&storage), &length,
+                SOCK_NONBLOCK | SOCK_CLOEXEC));
   if (!fd.valid()) {
     if (errno != EMFILE && errno != ENFILE && errno != ENOBUFS && errno != ENOMEM) return;
     log::warn("{}: no more connections for now: {}", options_.name,
@@ -92,10 +141,18 @@ void Server::Accept(int listener) {
   counters_.accepted.Add();
   SetFlag(fd.get(), IPPROTO_TCP, TCP_NODELAY);
   Connection::Owner& owner = *this;
-  auto connection = std::make_shared<Connection>(loop_, owner, options_.timeouts, std::move(fd));
+  const auto peer = SocketAddress::From(reinterpret_cast<sockaddr*>(&storage), length);
+  auto connection = std::make_shared<Connection>(
+      loop_, owner, options_.timeouts, std::move(fd), peer.value_or(SocketAddress{}),
+      tls_ == nullptr ? nullptr : std::make_unique<TlsStream>(tls_.get()));
   connections_.emplace(connection.get(), connection);
-  connection->Start(
-      [this](RequestSink& sink) { return std::make_unique<Http1Session>(options_.limits, sink); });
+  connection->Start();
+}
+
+std::unique_ptr<Session> Server::MakeSession(Protocol, RequestSink& sink) {
+  auto session = std::make_unique<Http1Session>(options_.limits, sink);
+  if (draining_) session->Drain();
+  return session;
 }
 
 bool Server::EvictIdle() {
@@ -111,7 +168,6 @@ bool Server::EvictIdle() {
 }
 
 void Server::OnClosed(Connection& connection) {
-  counters_.malformed.Add(connection.malformed());
   auto it = connections_.find(&connection);
   closed_.push_back(std::move(it->second));
   connections_.erase(it);
@@ -120,6 +176,22 @@ void Server::OnClosed(Connection& connection) {
 
 void Server::OnTimeout(Connection::Timeout timeout) {
   counters_.timeouts[static_cast<size_t>(timeout)].Add();
+}
+
+void Server::OnHandshake(const SocketAddress& peer, Connection::Handshake result,
+                         std::string_view why) {
+  counters_.handshakes[static_cast<size_t>(result)].Add();
+  if (result != Connection::Handshake::kFailed) return;
+  if (Monotonic() < next_complaint_) return;
+  next_complaint_ = Monotonic() + kComplainEvery;
+  log::warn("{}: TLS handshake with {} failed: {}", options_.name, peer.ToString(), why);
+}
+
+void Server::OnTally(const Session::Tally& tally) {
+  counters_.malformed.Add(tally.malformed);
+  counters_.reset.Add(tally.reset);
+  counters_.refused_streams.Add(tally.refused);
+  counters_.floods.Add(tally.floods);
 }
 
 void Server::Route(std::string method, std::string path, Handler handler) {
@@ -202,9 +274,20 @@ void Server::AddMetrics(MetricFamilies& families) const {
   };
   rejected("malformed", counters_.malformed);
   rejected("foreign", counters_.foreign);
+  rejected("reset", counters_.reset);
+  rejected("stream_limit", counters_.refused_streams);
+  rejected("flood", counters_.floods);
   constexpr std::string_view kTimeouts[] = {"idle_timeout", "read_timeout", "answer_timeout",
-                                            "write_timeout"};
+                                            "write_timeout", "handshake_timeout"};
   for (size_t i = 0; i < std::size(kTimeouts); ++i) rejected(kTimeouts[i], counters_.timeouts[i]);
+  if (!options_.tls) return;
+  constexpr std::string_view kHandshakes[] = {"http/1.1", "h2", "failed", "gone"};
+  for (size_t i = 0; i < std::size(kHandshakes); ++i) {
+    AddCounterSample(families, "portolan_http_handshakes_total",
+                     "TLS handshakes, by the protocol that was agreed on or how they failed.",
+                     {{"server", name}, {"result", kHandshakes[i]}},
+                     static_cast<double>(counters_.handshakes[i].value()));
+  }
 }
 
 }  // namespace portolan::http

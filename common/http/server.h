@@ -5,16 +5,17 @@
 //     responder.Send(http::TextResponse(200, "ready"));
 //   });
 //
-// HTTP/1.1 and 1.0 with keep-alive and pipelining; everything a peer can make it hold is bounded
-// (Options). Lives on one EventLoop: every method, handler and answer is on that loop's thread, and
-// the server is destroyed there, though not from within one of its handlers. Handlers must not
-// block or throw. Answers to unknown paths (404) and methods (405) are its own; GET handlers answer
-// HEAD as well.
+// HTTP/1.1 and 1.0 with keep-alive and pipelining; in the clear or over TLS.
+// Everything a peer can make it hold is bounded (Options). Lives on one EventLoop: every method,
+// handler and answer is on that loop's thread, and the server is destroyed there, though not from
+// within one of its handlers. Handlers must not block or throw. Answers to unknown paths (404) and
+// methods (405) are its own; GET handlers answer HEAD as well.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,8 +28,10 @@
 #include "common/http/message.h"
 #include "common/http/responder.h"
 #include "common/http/session.h"
+#include "common/http/tls.h"
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "common/tls_files.h"
 
 namespace portolan::http {
 
@@ -49,14 +52,17 @@ class Server : private Connection::Owner {
     std::string name;  // in log lines and as the label "server" of the metrics
     std::vector<SocketAddress> listen;
     Audience audience = Audience::kAnyone;
+    // What it shows to its clients. Nothing: it speaks in the clear.
+    std::optional<TlsIdentity> tls{};
     Limits limits{};
     Timeouts timeouts{};
-    // Beyond it the connection that has been idle longest makes room; is none idle, the new one is
-    // closed.
+    // Beyond it the connection that has been idle longest, or is still in its handshake, makes
+    // room; is there none, the new one is closed.
     size_t max_connections = 512;
   };
 
-  // Listens at once, answers when the loop runs. An error names the address; then nothing is open.
+  // Listens at once, answers when the loop runs. An error names the address, or says why the
+  // identity cannot be used; then nothing is open.
   static absl::StatusOr<std::unique_ptr<Server>> Listen(EventLoop& loop, Options options);
   ~Server() override;
   Server(const Server&) = delete;
@@ -73,8 +79,19 @@ class Server : private Connection::Owner {
   // In the order of Options::listen, with the port that port 0 became.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
 
+  // REQUIRES: Options::tls was given. Connections that begin from now on are shown this identity.
+  // An error says why it cannot be used; then the one before it stays.
+  absl::Status SetIdentity(const TlsIdentity& identity);
+
   // Accepts no more; what is connected stays served.
   void StopListening();
+
+  // The way out that fails no request, once. For `grace`, which is how long clients take to learn
+  // that this server leaves, new connections are still taken, and every connection is bid go
+  // elsewhere: HTTP/1.1 by `Connection: close` in its next answer, HTTP/2 by GOAWAY. Then it
+  // listens no more, closes what is idle and answers what is under way, for Timeouts::answer at
+  // most. `on_gone` is called when no connection is left; it must not destroy the server.
+  void Drain(absl::Duration grace, std::function<void()> on_gone);
 
   size_t connection_count() const { return connections_.size(); }
 
@@ -99,7 +116,11 @@ class Server : private Connection::Owner {
     Counter malformed;
     Counter foreign;  // refused by Audience
     Counter requests;
-    Counter timeouts[4];  // by Connection::Timeout
+    Counter reset;
+    Counter refused_streams;
+    Counter floods;
+    Counter timeouts[5];    // by Connection::Timeout
+    Counter handshakes[4];  // by Connection::Handshake
   };
 
   Server(EventLoop& loop, Options options);
@@ -110,12 +131,20 @@ class Server : private Connection::Owner {
   bool Believes(const Request& request) const;
   const RouteEntry* FindRoute(const Request& request, std::string* allowed) const;
 
+  std::vector<std::shared_ptr<Connection>> Connections() const;
+  void EndGrace();
+
+  std::unique_ptr<Session> MakeSession(Protocol protocol, RequestSink& sink) override;
   void OnRequest(Request request, Responder responder) override;
   void OnTimeout(Connection::Timeout timeout) override;
+  void OnHandshake(const SocketAddress& peer, Connection::Handshake result,
+                   std::string_view why) override;
+  void OnTally(const Session::Tally& tally) override;
   void OnClosed(Connection& connection) override;
 
   EventLoop& loop_;
   const Options options_;
+  TlsContext tls_;
   std::vector<SocketAddress> addresses_;
   std::vector<RouteEntry> routes_;
   Counters counters_;
@@ -125,6 +154,10 @@ class Server : private Connection::Owner {
   // Closed, but perhaps still on the call stack; emptied by `bury_`.
   std::vector<std::shared_ptr<Connection>> closed_;
   EventLoop::Timer bury_;
+  absl::Duration next_complaint_ = absl::ZeroDuration();  // of a handshake, by Monotonic
+  bool draining_ = false;
+  std::function<void()> on_gone_;  // set once the grace is over
+  EventLoop::Timer leave_;
 };
 
 }  // namespace portolan::http

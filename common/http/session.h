@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "common/http/message.h"
 
@@ -21,6 +22,8 @@ struct Limits {
   size_t body_bytes = 1024 * 1024;  // beyond: 413
   // With more than this waiting to be sent, no further request is looked at.
   size_t output_bytes = 256 * 1024;
+  // Requests at once on one connection (HTTP/2); beyond: refused, to be sent again.
+  uint32_t streams = 100;
 };
 
 // Names a request within its session.
@@ -35,11 +38,22 @@ class RequestSink {
 
 class Session {
  public:
+  // Of the oldest request under way; with HTTP/2 there may be many, and each gets its time once it
+  // is the oldest.
   enum class Phase {
     kIdle,       // between requests
     kHead,       // a request has begun
     kBody,       // its head is complete, its body is not
     kAnswering,  // waits for Respond
+    kSending,    // answered; the peer has yet to allow the rest of the answer (HTTP/2)
+  };
+
+  // What became of requests that no handler answered.
+  struct Tally {
+    uint64_t malformed = 0;  // refused before a handler saw them
+    uint64_t reset = 0;      // HTTP/2 streams that ended before their answer was sent
+    uint64_t refused = 0;    // HTTP/2 streams beyond Limits::streams
+    uint64_t floods = 0;     // HTTP/2 connections ended for what only an attacker does
   };
 
   virtual ~Session() = default;
@@ -51,27 +65,35 @@ class Session {
   // The answer to a request. Ignored if that request has been answered already.
   virtual void Respond(StreamId stream, const Response& response) = 0;
 
-  // Gives up on what is under way: answers it with `status` where that is possible, then finishes.
+  // Gives up on the request that phase() is of: answers it with `status` where that is possible.
+  // HTTP/1.1 then finishes, as does HTTP/2 where no answer is possible.
   virtual void Abort(int status, std::string_view why) = 0;
+
+  // Bids the peer go elsewhere with its next request; one that it sends all the same is answered.
+  virtual void Drain() = 0;
+  // Takes no further request. What is under way is answered, then it is finished.
+  virtual void Finish() = 0;
 
   // Bytes for the peer. The owner sends and erases from the front.
   std::string& output() { return output_; }
   const std::string& output() const { return output_; }
 
   virtual Phase phase() const = 0;
-  // How many requests have begun; tells one kHead from the next.
-  virtual uint64_t requests_begun() const = 0;
+  // The request that phase() is of, or was last of; tells one kHead from the next.
+  virtual StreamId phase_stream() const = 0;
   // False: stop reading from the peer until output was sent or a response given.
   virtual bool wants_input() const = 0;
   // True: Receive with nothing would make progress.
   virtual bool held_back() const = 0;
   // True: nothing more will be read; close once the output is sent.
   virtual bool finished() const = 0;
-  // Requests refused before a handler saw them.
-  virtual uint64_t malformed() const = 0;
+
+  // Since it was last taken.
+  Tally TakeTally() { return std::exchange(tally_, Tally()); }
 
  protected:
   std::string output_;
+  Tally tally_;
 };
 
 }  // namespace portolan::http

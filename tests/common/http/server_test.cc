@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 constexpr std::string_view kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -264,6 +265,98 @@ TEST(HttpServer, StopListeningKeepsWhatIsConnected) {
   });
   client.Send(kGet);
   EXPECT_THAT(client.Read("ok\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+// Without a request that fails, what the end of a server looks like.
+class Leaving : public ::testing::Test {
+ protected:
+  void Drain(absl::Duration grace) {
+    served_.On([&](Server& server) {
+      server.Drain(grace, [this] { gone_ = true; });
+      return 0;
+    });
+  }
+  bool Gone() {
+    return served_.Until([&](Server&) { return gone_; });
+  }
+
+  bool gone_ = false;
+  std::optional<Responder> kept_;
+  Served served_{[this](Server& server) {
+    SayOk(server);
+    server.Get("/later", [this](const Request&, Responder responder) { kept_ = responder; });
+  }};
+};
+
+TEST_F(Leaving, ConnectionsGoWithTheirNextAnswer) {
+  Client idle(served_.address());
+  idle.Send(kGet);
+  EXPECT_THAT(idle.Read("ok\n"), Not(HasSubstr("Connection: close")));
+  Drain(absl::Hours(1));
+  idle.Send(kGet);
+  EXPECT_THAT(idle.Read(), AllOf(HasSubstr("Connection: close\r\n"), EndsWith("ok\n")));
+  EXPECT_FALSE(served_.On([&](Server&) { return gone_; }));
+}
+
+TEST_F(Leaving, NewConnectionsAreTakenUntilClientsKnow) {
+  Drain(absl::Hours(1));
+  Client late(served_.address());
+  late.Send(kGet);
+  EXPECT_THAT(late.Read(), AllOf(HasSubstr("Connection: close\r\n"), EndsWith("ok\n")));
+}
+
+TEST_F(Leaving, WhatIsUnderWayIsAnsweredWhatIsIdleIsClosed) {
+  Client idle(served_.address());
+  idle.Send(kGet);
+  idle.Read("ok\n");
+  Client waiting(served_.address());
+  waiting.Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(served_.Until([&](Server&) { return kept_.has_value(); }));
+  Drain(absl::ZeroDuration());
+  EXPECT_EQ(idle.Read(), "");
+  idle.ShutdownWrite();
+  ASSERT_TRUE(served_.Until([](Server& server) { return server.connection_count() == 1; }));
+  EXPECT_FALSE(served_.On([&](Server&) {
+    const bool before = gone_;
+    kept_->Send(TextResponse(200, "late"));
+    return before;
+  }));
+  EXPECT_THAT(waiting.Read(), EndsWith("late\n"));
+  waiting.ShutdownWrite();
+  EXPECT_TRUE(Gone());
+}
+
+TEST_F(Leaving, WithNobodyThereItIsGoneAtOnce) {
+  Drain(absl::ZeroDuration());
+  EXPECT_TRUE(Gone());
+}
+
+TEST(HttpServer, ARequestThatHasArrivedWhenTheGraceEndsIsAnswered) {
+  Server::Options options;
+  Served served(SayOk, options);
+  Client client(served.address());
+  client.Send(kGet);
+  client.Read("ok\n");
+  served.On([&](Server& server) {
+    // Unread yet: the loop is here.
+    client.Send(kGet);
+    server.Drain(absl::ZeroDuration(), [] {});
+    return 0;
+  });
+  EXPECT_THAT(client.Read(), EndsWith("ok\n"));
+}
+
+TEST(HttpServer, APeerThatNeverEndsDoesNotKeepAServerFromLeaving) {
+  bool gone = false;
+  Served served(SayOk, Short());
+  Client slow(served.address());
+  slow.Send("GET / HTTP/1.1\r\n");
+  ASSERT_TRUE(served.Until([](Server& server) { return server.connection_count() == 1; }));
+  served.On([&](Server& server) {
+    server.Drain(absl::ZeroDuration(), [&] { gone = true; });
+    return 0;
+  });
+  EXPECT_TRUE(served.Until([&](Server&) { return gone; }));
 }
 
 TEST(HttpServer, AnAddressInUseIsAnErrorThatNamesIt) {
