@@ -14,6 +14,7 @@
 
 #include "common/event_loop.h"
 #include "common/flags.h"
+#include "common/followed_file.h"
 #include "common/http/json.h"
 #include "common/http/server.h"
 #include "common/kubernetes/make_api_client.h"
@@ -32,7 +33,6 @@
 #include "xds/settings.h"
 #include "xds/sidecars/sidecars.h"
 #include "xds/sources/files/files_source.h"
-#include "xds/sources/files/followed_file.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
 
 namespace portolan::xds {

@@ -1,4 +1,4 @@
-#include "xds/sources/files/followed_file.h"
+#include "common/followed_file.h"
 
 #include <filesystem>
 #include <utility>
@@ -7,7 +7,7 @@
 #include "common/log.h"
 #include "common/status.h"
 
-namespace portolan::xds {
+namespace portolan {
 namespace {
 
 std::string FolderOf(const std::string& path) {
@@ -45,4 +45,4 @@ absl::Status FollowedFile::Read() {
   return absl::OkStatus();
 }
 
-}  // namespace portolan::xds
+}  // namespace portolan

@@ -1,4 +1,4 @@
-// One file, read at the start and again whenever it changes: the Corefile that `--corefile` names,
+// One file, read at the start and again whenever it changes: a Corefile, an injector's template,
 // also where it is mounted from a ConfigMap.
 //
 // Belongs to the loop's thread. A file that goes away or cannot be read keeps its last content.
@@ -11,7 +11,7 @@
 #include "common/event_loop.h"
 #include "common/folder_watch.h"
 
-namespace portolan::xds {
+namespace portolan {
 
 class FollowedFile {
  public:
@@ -34,4 +34,4 @@ class FollowedFile {
   FolderWatch watch_;
 };
 
-}  // namespace portolan::xds
+}  // namespace portolan
