@@ -1,17 +1,13 @@
 #include "common/tls_files.h"
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
-
-#include <ctime>
-#include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "common/certificate.h"
 #include "common/files.h"
 #include "common/log.h"
+#include "common/openssl.h"
 #include "common/status.h"
 
 namespace portolan {
@@ -19,63 +15,18 @@ namespace {
 
 constexpr size_t kMaxFileBytes = 1u << 20;
 
-struct OpensslFree {
-  void operator()(BIO* bio) const { BIO_free(bio); }
-  void operator()(X509* certificate) const { X509_free(certificate); }
-  void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
-};
-using Bio = std::unique_ptr<BIO, OpensslFree>;
-using Certificate = std::unique_ptr<X509, OpensslFree>;
-using Key = std::unique_ptr<EVP_PKEY, OpensslFree>;
-
-Bio Reader(const std::string& pem) {
-  return Bio(BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
-}
-
-// Takes the reason from OpenSSL's queue, which is empty afterwards.
-std::string TakeReason() {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return reason != nullptr ? reason : "unknown error";
-}
-
-// OpenSSL would ask at the terminal.
-int NoPassphrase(char*, int, int, void*) { return -1; }
-
 absl::StatusOr<std::vector<Certificate>> ParseCertificates(const std::string& path,
                                                            const std::string& pem) {
-  ERR_clear_error();
-  std::vector<Certificate> certificates;
-  const Bio reader = Reader(pem);
-  while (X509* next = PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr)) {
-    certificates.emplace_back(next);
-  }
-  const bool ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  if (!ended) {
-    return InvalidArgument("{}: certificate {}: {}", path, certificates.size() + 1, TakeReason());
-  }
-  ERR_clear_error();
-  if (certificates.empty()) return InvalidArgument("{}: no certificate in PEM", path);
+  auto certificates = Certificate::ReadAll(pem);
+  if (!certificates.ok()) return InvalidArgument("{}: {}", path, Message(certificates.status()));
   return certificates;
 }
 
-absl::StatusOr<Key> ParseKey(const std::string& path, const std::string& pem) {
-  ERR_clear_error();
-  const Bio reader = Reader(pem);
-  Key key(PEM_read_bio_PrivateKey(reader.get(), nullptr, NoPassphrase, nullptr));
+absl::StatusOr<KeyPtr> ParseKey(const std::string& path, const std::string& pem) {
+  KeyPtr key = ReadKey(pem);
   if (key != nullptr) return key;
   return InvalidArgument("{}: no key in PEM that can be read without a passphrase: {}", path,
-                         TakeReason());
-}
-
-absl::Time ExpiryOf(const X509* certificate) {
-  std::tm time{};
-  if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &time) != 1) return absl::InfinitePast();
-  return absl::FromTimeT(timegm(&time));
-}
-
-std::string Written(absl::Time time) {
-  return absl::FormatTime(absl::RFC3339_sec, time, absl::UTCTimeZone());
+                         TakeOpensslReason());
 }
 
 }  // namespace
@@ -89,13 +40,12 @@ absl::StatusOr<TlsIdentity> LoadTlsIdentity(const TlsIdentityFiles& files) {
   if (!certificates.ok()) return certificates.status();
   const auto key = ParseKey(files.key, *key_pem);
   if (!key.ok()) return key.status();
-  const X509* own = certificates->front().get();
-  if (X509_check_private_key(own, key->get()) != 1) {
-    ERR_clear_error();
+  const Certificate& own = certificates->front();
+  if (!own.FitsKey(key->get())) {
     return InvalidArgument("{}: not the key of the certificate in {}", files.key,
                            files.certificate);
   }
-  const absl::Time expires = ExpiryOf(own);
+  const absl::Time expires = own.expires();
   if (expires <= absl::Now()) {
     return InvalidArgument("{}: the certificate expired at {}", files.certificate,
                            Written(expires));
