@@ -26,6 +26,7 @@ std::string Fault(const Settings& settings) {
   if (settings.control.empty() && settings.state_dir.empty()) {
     return "--control or --state-dir: one of them must say where the directory comes from";
   }
+  if (settings.proxy_config.empty()) return "--proxy-config: a name is needed";
   if (settings.endpoints_idle < absl::Seconds(1)) return "--endpoints-idle: at least 1s is needed";
   return {};
 }
@@ -60,6 +61,9 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "empty: what the control plane says of the pod's address");
   app.add_option("--zone", out.zone,
                  "the node's topology.kubernetes.io/zone, for zone hints; empty likewise");
+  app.add_option("--proxy-config", out.proxy_config,
+                 "name of the configuration to ask the control plane for, as in its --corefiles")
+      ->capture_default_str();
   app.add_option("--corefile", out.corefile,
                  "Corefile that serves until the control plane sends one");
   app.add_option("--resolv-conf", out.resolv_conf, "the pod's resolvers")->capture_default_str();

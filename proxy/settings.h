@@ -30,6 +30,8 @@ struct Settings {
   std::string node_name;
   std::string zone;
 
+  // Which of the control plane's ProxyConfigs is asked for.
+  std::string proxy_config = "default";
   std::string corefile;  // path; empty: the built-in one (kubernetes cluster.local, loadbalance)
   std::string resolv_conf = "/etc/resolv.conf";
 

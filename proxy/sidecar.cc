@@ -296,6 +296,7 @@ absl::Status Sidecar::StartFeed() {
   options.control_planes = settings_.control;
   options.node_id = settings_.node;
   options.version = PORTOLAN_VERSION;
+  options.proxy_config = settings_.proxy_config;
   options.state_dir = settings_.state_dir;
   options.stale_after = settings_.stale_after;
   if (!settings_.eager_endpoints()) options.endpoints = Directory::Slices::kOfThoseAskedFor;
@@ -404,6 +405,10 @@ Readiness Sidecar::Ready() {
                            : (known ? fmt::format("stale, from {}", SourceName(feed_status_.source))
                                     : "nothing yet: passing on to the pod's resolvers"),
       DescribeAge(feed_status_));
+  if (feed_status_.proxy_config_missing && settings_.proxy_config != kDefaultProxyConfig) {
+    readiness.body += fmt::format("configuration: the control plane has no '{}'; in force: {}\n",
+                                  settings_.proxy_config, dns_config_.source());
+  }
   const std::string fault = feed_->status().state_fault;
   if (!fault.empty()) readiness.body += fmt::format("state on disk: {}\n", fault);
   return readiness;
@@ -435,6 +440,8 @@ nlohmann::json Sidecar::ConfigDump() {
                   {"lastFailure", status.last_failure},
                   {"inSync", status.in_sync},
                   {"age", DescribeAge(status)},
+                  {"proxyConfig", settings_.proxy_config},
+                  {"proxyConfigMissing", status.proxy_config_missing},
                   {"stateFault", status.state_fault},
                   {"types", types}};
   dump["directory"] = {{"generation", snapshot_->generation()},

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "common/event_loop.h"
 #include "common/flags.h"
 #include "common/followed_file.h"
+#include "common/followed_folder.h"
 #include "common/http/json.h"
 #include "common/http/server.h"
 #include "common/kubernetes/make_api_client.h"
@@ -39,6 +41,8 @@ namespace portolan::xds {
 namespace {
 
 constexpr size_t kMaxCorefileBytes = 1u << 20;
+// The one of sidecars that ask for none by name.
+constexpr char kDefaultCorefile[] = "default";
 // 200 clients a second: what another replica brings up to date in passing (docs/scale.md). More
 // where there are so many that 20 s would not do: a pod is given 30 to end.
 constexpr size_t kFewestHandedOver = 10;
@@ -59,6 +63,7 @@ class ControlPlane {
   absl::Status Start() {
     if (absl::Status status = StartIdentity(); !status.ok()) return status;
     if (absl::Status status = StartCorefile(); !status.ok()) return status;
+    if (absl::Status status = StartCorefiles(); !status.ok()) return status;
     if (absl::Status status = MakeSource(); !status.ok()) return status;
     if (absl::Status status = MakeGate(); !status.ok()) return status;
     if (absl::Status status = StartStatusPages(); !status.ok()) return status;
@@ -134,8 +139,27 @@ class ControlPlane {
     if (settings_.corefile.empty()) return absl::OkStatus();
     corefile_ = std::make_unique<FollowedFile>(
         loop_, settings_.corefile, kMaxCorefileBytes,
-        [this](const std::string& text) { Publish(cache_.SetCorefile(text)); });
+        [this](const std::string& text) { Publish(cache_.SetCorefile(kDefaultCorefile, text)); });
     return corefile_->Start();
+  }
+
+  absl::Status StartCorefiles() {
+    if (settings_.corefiles.empty()) return absl::OkStatus();
+    corefiles_ = std::make_unique<FollowedFolder>(
+        loop_, settings_.corefiles, kMaxCorefileBytes,
+        [this](const std::string& name, const std::optional<std::string>& text) {
+          OnCorefile(name, text);
+        });
+    return corefiles_->Start();
+  }
+
+  void OnCorefile(const std::string& name, const std::optional<std::string>& text) {
+    // Settings saw to it that there was none at the start.
+    if (name == kDefaultCorefile && !settings_.corefile.empty()) {
+      return log::error("{}/{}: not served, --corefile {} is the default one", settings_.corefiles,
+                        name, settings_.corefile);
+    }
+    Publish(text.has_value() ? cache_.SetCorefile(name, *text) : cache_.RemoveCorefile(name));
   }
 
   // Clients are handed to the other replicas a few at a time, so that those are not asked for
@@ -244,6 +268,7 @@ class ControlPlane {
   Directory directory_;
   ResourceCache cache_;
   std::unique_ptr<FollowedFile> corefile_;
+  std::unique_ptr<FollowedFolder> corefiles_;
   std::unique_ptr<CurlClient> api_client_;
   std::unique_ptr<Source> source_;
   bool started_ = false;

@@ -1,6 +1,7 @@
 #include "xds/settings.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <string_view>
 #include <utility>
 
@@ -105,9 +106,18 @@ std::string DomainFault(const Settings& settings) {
                      settings.cluster_domain);
 }
 
+std::string CorefileFault(const Settings& settings) {
+  if (settings.corefile.empty() || settings.corefiles.empty()) return {};
+  const std::string file = settings.corefiles + "/default";
+  std::error_code absent;
+  if (!std::filesystem::exists(file, absent)) return {};
+  return fmt::format("--corefile and --corefiles: which of {} and {} is the default one?",
+                     settings.corefile, file);
+}
+
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
-  for (const auto fault_of : {SourceFault, TransportFault, AuthFault, DomainFault}) {
+  for (const auto fault_of : {SourceFault, TransportFault, AuthFault, DomainFault, CorefileFault}) {
     if (std::string fault = fault_of(settings); !fault.empty()) return fault;
   }
   return {};
@@ -150,6 +160,9 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "the cluster's DNS zone, in the names that gRPC and Envoy clients ask for")
       ->capture_default_str();
   app.add_option("--corefile", out.corefile, "Corefile for the sidecars; followed when it changes");
+  app.add_option("--corefiles", out.corefiles,
+                 "folder of Corefiles, each for the sidecars that ask for its name; `default` is "
+                 "for those that ask for none; followed when they change");
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (out.xds_listen.empty() && out.xds_sockets.empty()) {

@@ -24,7 +24,10 @@ struct Settings {
   SocketAddress http_listen;
   SocketAddress status_listen;
   std::string cluster_domain = "cluster.local";
-  std::string corefile;  // path; empty: sidecars use their own
+  // Of the sidecars: the path of the one named "default", and of a folder whose files are each the
+  // one of that name. Without one of the name that it asks for a sidecar uses its own.
+  std::string corefile;
+  std::string corefiles;
   std::string log_level = "info";
 
   Settings();

@@ -49,9 +49,17 @@ DirectoryChanges Everything(const Snapshot& snapshot) {
   return all;
 }
 
+FeedTypes TypesFor(const FeedOptions& options) {
+  FeedTypes types =
+      options.endpoints == Directory::Slices::kOfAll ? kFeedTypes : kFeedTypesOnDemand;
+  types[kProxyConfigIndex].name = options.proxy_config;
+  return types;
+}
+
 bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
   return a.source == b.source && a.connected == b.connected && a.in_sync == b.in_sync &&
          a.answering == b.answering && a.control_plane == b.control_plane &&
+         a.proxy_config_missing == b.proxy_config_missing &&
          std::equal(a.types.begin(), a.types.end(), b.types.begin(), b.types.end(),
                     [](const FeedStatus::Type& x, const FeedStatus::Type& y) {
                       return x.synced == y.synced && x.last_nack == y.last_nack;
@@ -79,7 +87,7 @@ absl::Duration FeedStatus::Age(absl::Duration now) const {
 Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
     : loop_(loop),
       options_(std::move(options)),
-      types_(options_.endpoints == Directory::Slices::kOfAll ? kFeedTypes : kFeedTypesOnDemand),
+      types_(TypesFor(options_)),
       delegate_(delegate),
       metrics_(std::make_shared<FeedMetrics>()),
       random_(std::random_device{}()),
@@ -149,6 +157,7 @@ void Feed::LoadFromDisk(const std::string& path) {
 }
 
 void Feed::RestoreProxyConfig(v1::SavedResource saved) {
+  if (saved.name() != options_.proxy_config) return;
   v1::ProxyConfig config;
   absl::Status status = saved.resource().UnpackTo(&config) ? delegate_.OnProxyConfig(config)
                                                            : InvalidArgument("it cannot be read");
@@ -378,7 +387,7 @@ void Feed::Probe() {
   metrics_->probes.Add();
   Request request;
   request.set_type_url(std::string(api::kProxyConfigType));
-  request.add_resource_names_subscribe(std::string(kProxyConfigName));
+  request.add_resource_names_subscribe(options_.proxy_config);
   stream_->Send(std::move(request));
 }
 
@@ -420,9 +429,10 @@ absl::Status Feed::Apply(size_t type, const Response& response, Directory::Commi
 
 absl::Status Feed::ApplyProxyConfig(const Response& response) {
   for (const Resource& resource : response.resources()) {
-    if (resource.name() != kProxyConfigName) {
+    if (resource.name() != options_.proxy_config) {
       return InvalidArgument("ProxyConfig '{}' was not subscribed to", resource.name());
     }
+    proxy_config_missing_ = false;
     const std::string& bytes = resource.resource().value();
     if (proxy_config_ && proxy_config_->resource().value() == bytes) {
       proxy_config_->set_version(resource.version());
@@ -441,12 +451,21 @@ absl::Status Feed::ApplyProxyConfig(const Response& response) {
     *proxy_config_->mutable_resource() = resource.resource();
     StateChanged();
   }
-  if (response.removed_resources_size() > 0 && proxy_config_) {
-    proxy_config_.reset();
-    delegate_.OnProxyConfigWithdrawn();
-    StateChanged();
-  }
+  if (response.removed_resources_size() > 0) OnProxyConfigRemoved();
   return absl::OkStatus();
+}
+
+// A control plane need not have a Corefile; one that this sidecar was told the name of is another
+// thing.
+void Feed::OnProxyConfigRemoved() {
+  if (!std::exchange(proxy_config_missing_, true) && options_.proxy_config != kDefaultProxyConfig) {
+    log::warn("control plane {} has no ProxyConfig '{}'", options_.control_planes[control_plane_],
+              options_.proxy_config);
+  }
+  if (!proxy_config_) return;
+  proxy_config_.reset();
+  delegate_.OnProxyConfigWithdrawn();
+  StateChanged();
 }
 
 void Feed::Track(size_t type, const Response& response, const absl::Status& applied) {
@@ -550,6 +569,7 @@ FeedStatus Feed::status() const {
   }
   status.last_failure = last_failure_;
   status.last_sync = status.in_sync ? Monotonic() : last_sync_;
+  status.proxy_config_missing = proxy_config_missing_;
   status.state_fault = StateFault();
   for (size_t i = 0; i < types_.size(); ++i) {
     const Progress& progress = progress_[i];
@@ -565,6 +585,7 @@ void Feed::PublishStatus() {
   FeedStatus now = status();
   metrics_->connected = now.connected;
   metrics_->in_sync = now.in_sync;
+  metrics_->proxy_config_missing = now.proxy_config_missing;
   metrics_->endpoints_in_transit = replica_->endpoints_in_transit();
   metrics_->endpoints_wanted = endpoints_.size();
   metrics_->endpoints_held = replica_->snapshot()->slice_set_count();

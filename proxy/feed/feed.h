@@ -54,6 +54,8 @@ struct FeedOptions {
   std::string node_id;
   // Of this program.
   std::string version;
+  // Which ProxyConfig is asked for.
+  std::string proxy_config{kDefaultProxyConfig};
   // Holds directory.state. Empty: nothing is saved.
   std::string state_dir;
   // The control plane answers at least this often, or the feed is not in sync. A silent one is
@@ -103,6 +105,8 @@ struct FeedStatus {
   // As Monotonic() has it, so that setting the wall clock makes nothing older or younger. While in
   // sync: now. Minus infinity: never.
   absl::Duration last_sync = -absl::InfiniteDuration();
+  // The control plane has said that there is no ProxyConfig of the name asked for.
+  bool proxy_config_missing = false;
   // What is wrong with the state on disk: it was not used, or cannot be saved. Empty if all is
   // well.
   std::string state_fault;
@@ -216,6 +220,7 @@ class Feed : private AdsStream::Listener {
 
   absl::Status Apply(size_t type, const Response& response, Directory::Committed& committed);
   absl::Status ApplyProxyConfig(const Response& response);
+  void OnProxyConfigRemoved();
   void Track(size_t type, const Response& response, const absl::Status& applied);
   void Acknowledge(const Response& response, const absl::Status& applied);
   void CountResponse(size_t type, const Response& response, const absl::Status& applied);
@@ -231,7 +236,7 @@ class Feed : private AdsStream::Listener {
 
   EventLoop& loop_;
   const FeedOptions options_;
-  const FeedTypes& types_;
+  const FeedTypes types_;
   FeedDelegate& delegate_;
   const std::shared_ptr<FeedMetrics> metrics_;
   std::minstd_rand random_;
@@ -240,6 +245,7 @@ class Feed : private AdsStream::Listener {
   std::unique_ptr<Replica> replica_;
   std::shared_ptr<const Snapshot> published_;
   std::optional<v1::SavedResource> proxy_config_;
+  bool proxy_config_missing_ = false;
   // The configuration that this stream brought and the delegate refused, so that it is not asked
   // again when the answer to a probe repeats it.
   struct RefusedConfig {

@@ -60,6 +60,9 @@ void FeedMetrics::AddSamples(MetricFamilies& families) const {
   AddGaugeSample(families, "portolan_feed_in_sync",
                  "1 while the directory is known to be what the control plane has.", {},
                  in_sync ? 1 : 0);
+  AddGaugeSample(families, "portolan_feed_proxy_config_missing",
+                 "1 while the control plane has no ProxyConfig of the name asked for.", {},
+                 proxy_config_missing ? 1 : 0);
   AddGaugeSample(families, "portolan_feed_endpoints_in_transit",
                  "Services of which some endpoints of the newest set have not arrived.", {},
                  static_cast<double>(endpoints_in_transit.load()));

@@ -35,6 +35,7 @@ struct FeedMetrics {
   Counter state_write_failures;
   std::atomic<bool> connected{false};
   std::atomic<bool> in_sync{false};
+  std::atomic<bool> proxy_config_missing{false};
   std::atomic<uint64_t> endpoints_in_transit{0};
   // Services, where endpoints are had on demand: those that are wanted, those whose endpoints are
   // held by now, and how often they were given up again.

@@ -25,10 +25,11 @@ struct FeedType {
 };
 using FeedTypes = std::array<FeedType, kFeedTypeCount>;
 
-inline constexpr std::string_view kProxyConfigName = "default";
+// What a sidecar asks for unless it is told another name.
+inline constexpr std::string_view kDefaultProxyConfig = "default";
 
 inline constexpr FeedTypes kFeedTypes{{
-    {api::kProxyConfigType, "ProxyConfig", kProxyConfigName},
+    {api::kProxyConfigType, "ProxyConfig", kDefaultProxyConfig},
     {api::kNamespaceType, "Namespace", "*"},
     {api::kServiceType, "Service", "*"},
     {api::kEndpointsType, "Endpoints", "*"},

@@ -27,12 +27,16 @@ class ControlPlane:
         self.ca = CertificateAuthority(folder / "ca")
         self.secret = Secret(folder / "tls", self.ca, f"IP:{POD_GATEWAY4},IP:{POD_GATEWAY6}")
         self.issuer = TokenIssuer(folder / "issuer")
+        # Corefiles that a sidecar may ask for by their names.
+        self.corefiles = folder / "corefiles"
+        self.corefiles.mkdir()
         self._log = folder / "portolan-control.log"
         self.source = f"files:{manifests}"
         self.auth = f"keys:{self.issuer.public}"
         # Both families of the bridge: IPv6-only pods have no other way to it.
         self._flags = ["--xds-listen", f"[::]:{XDS_PORT}", "--tls-cert", str(self.secret.certificate),
-                       "--tls-key", str(self.secret.key), "--http-listen", HTTP, "--corefile", str(corefile)]
+                       "--tls-key", str(self.secret.key), "--http-listen", HTTP, "--corefile", str(corefile),
+                       "--corefiles", str(self.corefiles)]
         self.daemon: Daemon
         self.start()
 

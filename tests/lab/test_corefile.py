@@ -6,6 +6,7 @@ import urllib.request
 
 from .control_plane import HTTP
 from .corefiles import dump, replace
+from .faults import own_pod
 from .resolver_tools import dig
 from .tools import wait_until
 
@@ -78,3 +79,21 @@ def test_no_query_is_lost_while_the_corefile_changes(cluster, frontend, corefile
     text, _ = asking.communicate(timeout=60)
     assert reloads == _RELOADS, "the questions were over before the reloads"
     assert text.count("status: NOERROR") == _QUERIES, text[-2000:]
+
+
+def test_a_sidecar_may_ask_for_a_corefile_by_name(cluster):
+    """Until there is one of that name, and when it is gone, the sidecar's own is in force, and /ready says so."""
+    named = cluster.control.corefiles / "quiet"
+    with own_pod(cluster, "asks-by-name") as pod:
+        pod.sidecar.kill()
+        pod.sidecar.start("--proxy-config", "quiet")
+        missing = "configuration: the control plane has no 'quiet'; in force: " + str(cluster.corefile)
+        wait_until(lambda: missing in pod.sidecar.page("/ready").body, "it is said to be missing", timeout=5)
+        assert pod.sidecar.page("/ready").status == 200
+        replace(named, ".:53 {\n    hosts {\n        192.0.2.77 named.example\n    }\n}\n")
+        wait_until(lambda: dig(pod, "named.example").data("A") == ["192.0.2.77"], "the named one is in force", timeout=5)
+        assert "configuration:" not in pod.sidecar.page("/ready").body
+        named.unlink()
+        wait_until(lambda: missing in pod.sidecar.page("/ready").body, "it is gone", timeout=5)
+        assert dig(pod, "backend.default.svc.cluster.local").data("A") == ["10.43.0.123"]
+        assert pod.sidecar.metrics()["portolan_feed_proxy_config_missing"] == 1

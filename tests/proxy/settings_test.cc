@@ -137,6 +137,7 @@ TEST(Settings, WhatCannotWorkIsWrongUsage) {
       {"--node", "default/a", "--state-dir", "/s", "--endpoints-idle", "0s"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints", "lazy"},
       {"--node", "default/a", "--state-dir", "/s", "--app-ports", "0"},
+      {"--node", "default/a", "--state-dir", "/s", "--proxy-config="},
       {"--node", "default/a", "--state-dir", "/s", "--pod-ip", "10.42.0.7,pod"},
   };
   for (const auto& arguments : wrong) {

@@ -2,6 +2,9 @@
 
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <fstream>
+
 #include "common/flags.h"
 
 namespace portolan::xds {
@@ -100,6 +103,24 @@ TEST(ControlSettings, OverTlsClientsShowTokensUnlessItIsSaidThatTheyNeedNot) {
   }
   Settings plaintext;
   EXPECT_EQ(Parse({"--xds-insecure", "--xds-auth", "none"}, plaintext), kExitUsage);
+}
+
+TEST(ControlSettings, TheDefaultCorefileIsOneOfTwo) {
+  const std::string folder = testing::TempDir() + "/portolan_corefiles";
+  std::filesystem::create_directory(folder);
+  Settings settings;
+  EXPECT_EQ(
+      Parse({"--xds-insecure", "--corefile", "/Corefile", "--corefiles", folder.c_str()}, settings),
+      std::nullopt);
+  EXPECT_EQ(settings.corefiles, folder);
+  std::ofstream(folder + "/default") << ".:53 {\n}\n";
+  Settings refused;
+  EXPECT_EQ(
+      Parse({"--xds-insecure", "--corefile", "/Corefile", "--corefiles", folder.c_str()}, refused),
+      kExitUsage);
+  Settings folder_alone;
+  EXPECT_EQ(Parse({"--xds-insecure", "--corefiles", folder.c_str()}, folder_alone), std::nullopt);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {

@@ -231,9 +231,16 @@ void ResourceCache::UpdateServiceImport(const Snapshot& snapshot, const std::str
   }
 }
 
-ResourceCache::Published ResourceCache::SetCorefile(std::string_view corefile) {
+ResourceCache::Published ResourceCache::SetCorefile(std::string_view name,
+                                                    std::string_view corefile) {
   Edit edit(*current_);
-  edit.Set(ResourceType::kProxyConfig, EncodeProxyConfig("default", corefile));
+  edit.Set(ResourceType::kProxyConfig, EncodeProxyConfig(name, corefile));
+  return Publish(std::move(edit), current_->snapshot_, absl::Now());
+}
+
+ResourceCache::Published ResourceCache::RemoveCorefile(std::string_view name) {
+  Edit edit(*current_);
+  edit.Remove(ResourceType::kProxyConfig, name);
   return Publish(std::move(edit), current_->snapshot_, absl::Now());
 }
 

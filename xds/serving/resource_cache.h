@@ -113,8 +113,9 @@ class ResourceCache {
 
   // `since`: when the first of the events behind it arrived.
   Published Update(const Directory::Committed& committed, absl::Time since = absl::Now());
-  // The ProxyConfig named "default".
-  Published SetCorefile(std::string_view corefile);
+  // The ProxyConfig of that name, which it has from now on, or which is gone.
+  Published SetCorefile(std::string_view name, std::string_view corefile);
+  Published RemoveCorefile(std::string_view name);
 
   // The last one published; never null.
   const std::shared_ptr<const ResourceSet>& current() const { return current_; }

@@ -155,6 +155,26 @@ TEST_F(FeedSync, AWithdrawnConfigurationIsGivenUpOnce) {
   EXPECT_EQ(delegate.corefile, "good") << "the same one may come back";
 }
 
+TEST_F(FeedSync, AConfigurationIsAskedForByNameAndSaidToBeMissingWhereThereIsNone) {
+  FeedOptions options = Options(server);
+  options.proxy_config = "quiet";
+  StartFeed(std::move(options));
+  SyncEmpty();
+  EXPECT_THAT(server.Subscription(kProxyConfigType).resource_names_subscribe(),
+              ElementsAre("quiet"));
+  server.Send(MakeResponse(kProxyConfigType, {}, {"quiet"}));
+  ASSERT_TRUE(UntilAnswered(kProxyConfigType));
+  EXPECT_TRUE(feed->status().proxy_config_missing);
+  EXPECT_TRUE(delegate.statuses.back().proxy_config_missing);
+  EXPECT_TRUE(feed->status().in_sync);
+  auto quiet = ConfigResource("quietly");
+  quiet.set_name("quiet");
+  server.Send(MakeResponse(kProxyConfigType, {quiet}));
+  ASSERT_TRUE(UntilAnswered(kProxyConfigType));
+  EXPECT_EQ(delegate.corefile, "quietly");
+  EXPECT_FALSE(delegate.statuses.back().proxy_config_missing);
+}
+
 TEST_F(FeedSync, ASetOfEndpointsIsNeverSeenHalfMoved) {
   StartFeed(Options(server));
   SyncEmpty();

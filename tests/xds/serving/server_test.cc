@@ -405,11 +405,22 @@ TEST_F(DeltaServer, TheCorefileIsTheDefaultProxyConfig) {
   DeltaClient client(port());
   client.Send(kProxyConfig, {"default"});
   EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("default"));
-  server_->Publish(cache_.SetCorefile(".:53 { errors }"));
+  server_->Publish(cache_.SetCorefile("default", ".:53 { errors }"));
   const Response next = client.Receive();
   v1::ProxyConfig config;
   ASSERT_TRUE(next.resources(0).resource().UnpackTo(&config));
   EXPECT_EQ(config.corefile(), ".:53 { errors }");
+}
+
+TEST_F(DeltaServer, ACorefileReachesThoseWhoAskForItsNameAndItsEndToo) {
+  server_->Publish(cache_.SetCorefile("default", "one"));
+  server_->Publish(cache_.SetCorefile("quiet", "two"));
+  DeltaClient client(port());
+  client.Send(kProxyConfig, {"quiet"});
+  EXPECT_THAT(NamesIn(client.Receive()), ElementsAre("quiet"));
+  server_->Publish(cache_.SetCorefile("default", "three"));
+  server_->Publish(cache_.RemoveCorefile("quiet"));
+  EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("quiet"));
 }
 
 TEST_F(DeltaServer, OriginTravelsBesideTheHashedBytes) {
