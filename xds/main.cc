@@ -20,6 +20,7 @@
 #include "common/http/json.h"
 #include "common/http/server.h"
 #include "common/kubernetes/make_api_client.h"
+#include "common/listen_addresses.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/status.h"
@@ -225,7 +226,7 @@ class ControlPlane {
   // For the kubelet's probes and for Prometheus.
   absl::Status StartStatusPages() {
     auto server =
-        http::Server::Listen(loop_, {.name = "status", .listen = {settings_.status_listen}});
+        http::Server::Listen(loop_, {.name = "status", .listen = Usable(settings_.status_listen)});
     if (!server.ok()) return server.status();
     status_server_ = *std::move(server);
     metrics_.AddSource([this](MetricFamilies& families) {

@@ -125,7 +125,8 @@ std::string Fault(const Settings& settings) {
 
 }  // namespace
 
-Settings::Settings() : http_listen(At("127.0.0.1:15080")), status_listen(At("0.0.0.0:15014")) {}
+Settings::Settings()
+    : http_listen(At("127.0.0.1:15080")), status_listen{At("0.0.0.0:15014"), At("[::]:15014")} {}
 
 bool Settings::from_kubernetes() const { return Split(source).first == kKubernetes; }
 
@@ -155,7 +156,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                "serve xDS in plaintext, on loopback and unix sockets alone");
   AddFlag(app, "--http-listen", out.http_listen, "ADDR:PORT for the API; default 127.0.0.1:15080");
   AddFlag(app, "--status-listen", out.status_listen,
-          "ADDR:PORT for /healthz, /ready and /metrics; default 0.0.0.0:15014");
+          "ADDR:PORT for /healthz, /ready and /metrics; default port 15014 on all addresses");
   app.add_option("--cluster-domain", out.cluster_domain,
                  "the cluster's DNS zone, in the names that gRPC and Envoy clients ask for")
       ->capture_default_str();

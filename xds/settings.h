@@ -22,7 +22,7 @@ struct Settings {
   // "keys:FILE"; "none": whoever connects is let in.
   std::string xds_auth;
   SocketAddress http_listen;
-  SocketAddress status_listen;
+  std::vector<SocketAddress> status_listen;
   std::string cluster_domain = "cluster.local";
   // Of the sidecars: the path of the one named "default", and of a folder whose files are each the
   // one of that name. Without one of the name that it asks for a sidecar uses its own.

@@ -124,6 +124,7 @@ def test_helm_finds_nothing_to_complain_about(tools):
     ("networkPolicies.apiServerPorts={443,https}", "at '/networkPolicies/apiServerPorts/1': got string, want integer"),
     ("corefiles.a/b=x", "at '/corefiles': additional properties 'a/b' not allowed"),
     ("clusterDomain=Cluster.Local", "at '/clusterDomain': 'Cluster.Local' does not match pattern"),
+    ("injection.loglevel=debug", "at '/injection': additional properties 'loglevel' not allowed"),
     ("portolan=1", "at '': additional properties 'portolan' not allowed"),
 ])
 def test_a_value_that_makes_no_sense_is_refused_by_its_name(tools, value, complaint):

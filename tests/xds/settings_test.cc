@@ -18,11 +18,13 @@ std::optional<int> Parse(std::vector<const char*> arguments, Settings& out,
   return ParseSettings(static_cast<int>(arguments.size()), arguments.data(), out);
 }
 
-std::vector<std::string> Listening(const Settings& settings) {
+std::vector<std::string> Text(const std::vector<SocketAddress>& addresses) {
   std::vector<std::string> all;
-  for (const SocketAddress& address : settings.xds_listen) all.push_back(address.ToString());
+  for (const SocketAddress& address : addresses) all.push_back(address.ToString());
   return all;
 }
+
+std::vector<std::string> Listening(const Settings& settings) { return Text(settings.xds_listen); }
 
 TEST(ControlSettings, OverTlsEverySidecarMayConnect) {
   Settings settings;
@@ -31,6 +33,14 @@ TEST(ControlSettings, OverTlsEverySidecarMayConnect) {
             std::nullopt);
   EXPECT_THAT(Listening(settings), ElementsAre("0.0.0.0:15012"));
   EXPECT_EQ(settings.source_path(), "/cluster");
+}
+
+TEST(ControlSettings, ProbesComeByEitherFamilyUnlessOneAddressIsSaid) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--xds-insecure"}, settings), std::nullopt);
+  EXPECT_THAT(Text(settings.status_listen), ElementsAre("0.0.0.0:15014", "[::]:15014"));
+  EXPECT_EQ(Parse({"--xds-insecure", "--status-listen", "10.0.0.1:1"}, settings), std::nullopt);
+  EXPECT_THAT(Text(settings.status_listen), ElementsAre("10.0.0.1:1"));
 }
 
 TEST(ControlSettings, PlaintextStaysOnLoopback) {
