@@ -45,6 +45,8 @@ struct ClusterFacts {
   // The first port of a Service, for portolan.dev/service-env; empty, or nothing: not known.
   std::function<std::optional<uint16_t>(std::string_view name_space, std::string_view name)>
       service_port;
+  // Of our own container, and so of all programs; empty: not known.
+  std::string image;
 };
 
 struct Reviewed {

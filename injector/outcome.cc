@@ -4,10 +4,11 @@ namespace portolan::injector {
 namespace {
 
 constexpr std::array<std::string_view, kOutcomes.size()> kNames = {
-    "injected",           "already-injected", "opted-out",  "host-network", "kube-namespace",
-    "own-namespace",      "windows",          "istio",      "linkerd",      "ambient",
-    "no-native-sidecars", "not-a-pod",        "denied-uid", "denied-port",  "denied-name",
-    "denied-annotation",  "bad-review",
+    "injected",          "already-injected", "opted-out",   "host-network",
+    "kube-namespace",    "own-namespace",    "windows",     "istio",
+    "linkerd",           "ambient",          "mirror-pod",  "no-native-sidecars",
+    "not-a-pod",         "denied-uid",       "denied-port", "denied-name",
+    "denied-annotation", "bad-review",
 };
 
 }  // namespace

@@ -20,6 +20,7 @@ enum class Outcome : uint8_t {
   kIstio,
   kLinkerd,
   kAmbient,
+  kMirrorPod,         // the API's picture of a static pod, which runs as its file says
   kNoNativeSidecars,  // an API server below 1.29
   kNotAPod,           // another kind, resource or operation than CREATE of a pod
   // Refused.
@@ -36,10 +37,10 @@ inline constexpr std::array kOutcomes = {
     Outcome::kKubeNamespace,    Outcome::kOwnNamespace,
     Outcome::kWindows,          Outcome::kIstio,
     Outcome::kLinkerd,          Outcome::kAmbient,
-    Outcome::kNoNativeSidecars, Outcome::kNotAPod,
-    Outcome::kDeniedUid,        Outcome::kDeniedPort,
-    Outcome::kDeniedName,       Outcome::kDeniedAnnotation,
-    Outcome::kBadReview,
+    Outcome::kMirrorPod,        Outcome::kNoNativeSidecars,
+    Outcome::kNotAPod,          Outcome::kDeniedUid,
+    Outcome::kDeniedPort,       Outcome::kDeniedName,
+    Outcome::kDeniedAnnotation, Outcome::kBadReview,
 };
 
 // "already-injected"

@@ -52,7 +52,7 @@ using S = PodSettings;
 using View = std::string_view;
 
 constexpr PodSettingRow kRows[] = {
-    {"image", "image name", "portolan:0.1.0", "of both containers",
+    {"image", "image name", "", "of both containers; the injector's own if nobody says",
      [](View v, S& s) { return ReadImage(v, s.image); }},
     {"log-level", "`debug`, `info`, `warn`, `error`", "info", "of both containers",
      [](View v, S& s) {

@@ -34,7 +34,7 @@ struct ServiceEnv {
 };
 
 struct PodSettings {
-  std::string image = "portolan:0.1.0";
+  std::string image;  // empty: the injector's own
   std::string log_level = "info";
   Resources resources = {"10m", "32Mi", "2", "256Mi"};
   int concurrency = 2;

@@ -20,7 +20,7 @@ std::string ErrorOf(const std::string& text) {
 TEST(Template, AnEmptyFileIsTheDefaults) {
   const auto read = ParseTemplate("");
   ASSERT_TRUE(read.ok()) << read.status();
-  EXPECT_EQ(read->defaults.image, "portolan:0.1.0");
+  EXPECT_EQ(read->defaults.image, "");
   EXPECT_EQ(read->defaults.status_port, 15020);
   EXPECT_THAT(read->control, ElementsAre("portolan-control.portolan-system.svc:15012"));
   EXPECT_THAT(read->service_cidrs, IsEmpty());

@@ -1,0 +1,203 @@
+#include "injector/decision.h"
+
+#include <algorithm>
+#include <array>
+
+#include "common/nearest.h"
+#include "common/status.h"
+#include "injector/names.h"
+#include "injector/other_mesh.h"
+#include "injector/setting_values.h"
+
+namespace portolan::injector {
+namespace {
+
+constexpr KubernetesVersion kNativeSidecars = {1, 29};
+constexpr std::array<std::string_view, 3> kKubeNamespaces = {"kube-system", "kube-public",
+                                                             "kube-node-lease"};
+constexpr std::string_view kMirror = "kubernetes.io/config.mirror";
+// No annotation moves it: an inbound capture, should there be one, would listen there.
+constexpr uint16_t kReservedPort = 15006;
+
+// Keeps the first thing that speaks against injection: false.
+bool Against(Decision& decision, Outcome outcome, std::string detail) {
+  decision.outcome = outcome;
+  decision.detail = std::move(detail);
+  return false;
+}
+
+bool NamespaceAllows(std::string_view name_space, std::string_view own, Decision& decision) {
+  if (std::find(kKubeNamespaces.begin(), kKubeNamespaces.end(), name_space) !=
+      kKubeNamespaces.end()) {
+    return Against(decision, Outcome::kKubeNamespace, fmt::format("namespace {}", name_space));
+  }
+  if (name_space == own) {
+    return Against(decision, Outcome::kOwnNamespace, "the control plane's own namespace");
+  }
+  return true;
+}
+
+// A label wins over an annotation, either over the namespace.
+bool PodAllows(const Pod& pod, Decision& decision) {
+  const std::string* label = pod.Label(kInject);
+  const std::string* value = label != nullptr ? label : pod.Annotation(kInject);
+  if (value == nullptr || *value == "true") return true;
+  const std::string_view kind = label != nullptr ? "label" : "annotation";
+  if (*value == "false") {
+    return Against(decision, Outcome::kOptedOut, fmt::format("{} {}: false", kind, kInject));
+  }
+  return Against(decision, Outcome::kDeniedAnnotation,
+                 fmt::format("{} {}: {} is neither true nor false", kind, kInject, Quoted(*value)));
+}
+
+bool IsWindows(const Pod& pod) {
+  const Json* selector = pod.Spec("nodeSelector");
+  return TextAt(pod.Spec("os"), "name") == "windows" ||
+         TextAt(selector, "kubernetes.io/os") == "windows" ||
+         TextAt(selector, "beta.kubernetes.io/os") == "windows";
+}
+
+bool CanBeCaptured(const Pod& pod, const ClusterFacts& facts, Decision& decision) {
+  const Json* host_network = pod.Spec("hostNetwork");
+  if (host_network != nullptr && *host_network == true) {
+    return Against(decision, Outcome::kHostNetwork, "hostNetwork");
+  }
+  if (IsWindows(pod)) return Against(decision, Outcome::kWindows, "a Windows pod");
+  if (pod.Annotation(kMirror) != nullptr) {
+    return Against(decision, Outcome::kMirrorPod, "the mirror of a static pod");
+  }
+  if (const auto mesh = FindOtherMesh(pod)) return Against(decision, mesh->outcome, mesh->sign);
+  if (facts.version.has_value() && *facts.version < kNativeSidecars) {
+    return Against(decision, Outcome::kNoNativeSidecars,
+                   fmt::format("Kubernetes {}.{} has no native sidecars, 1.29 has",
+                               facts.version->major, facts.version->minor));
+  }
+  return true;
+}
+
+std::string Unknown(std::string_view name) {
+  std::vector<std::string_view> known = {kInject.substr(kAnnotationPrefix.size())};
+  for (const PodSettingRow& row : PodSettingRows()) known.push_back(row.name);
+  return fmt::format("annotation {}{}: no such setting{}", kAnnotationPrefix, name.substr(0, 60),
+                     DidYouMean(name, known));
+}
+
+// An unknown annotation is a warning: a newer injector may know it.
+bool ReadAnnotations(const Pod& pod, Decision& decision) {
+  std::string fault;
+  pod.ForEachAnnotation([&](const std::string& annotation, const std::string& value) {
+    if (!annotation.starts_with(kAnnotationPrefix)) return;
+    if (annotation == kInject || annotation == kStatus) return;
+    const std::string_view name = std::string_view(annotation).substr(kAnnotationPrefix.size());
+    const PodSettingRow* row = FindPodSetting(name);
+    if (row == nullptr) {
+      decision.warnings.push_back(Unknown(name));
+      return;
+    }
+    const absl::Status status = row->read(value, decision.settings);
+    if (!status.ok() && fault.empty()) {
+      fault = fmt::format("annotation {}: {}", annotation, Message(status));
+    }
+  });
+  if (!fault.empty()) return Against(decision, Outcome::kDeniedAnnotation, fault);
+  const std::string conflict = Conflict(decision.settings);
+  if (conflict.empty()) return true;
+  return Against(decision, Outcome::kDeniedAnnotation,
+                 fmt::format("annotations {}...: {}", kAnnotationPrefix, conflict));
+}
+
+bool IsOurs(const Container& container) {
+  return container.list == "initContainers" &&
+         (container.name == kInit || container.name == kProxy);
+}
+
+// An earlier call, or `portolanctl inject`, has been here: the status annotation tells, or both
+// containers, should somebody have lost the annotation.
+bool WasInjected(const Pod& pod) {
+  return pod.Annotation(kStatus) != nullptr ||
+         (pod.FindContainer("initContainers", kInit) != nullptr &&
+          pod.FindContainer("initContainers", kProxy) != nullptr);
+}
+
+bool NamesAreFree(const Pod& pod, Decision& decision) {
+  const bool was_injected = WasInjected(pod);
+  for (const Container& container : pod.containers()) {
+    if (container.name != kInit && container.name != kProxy) continue;
+    if (was_injected && IsOurs(container)) continue;
+    return Against(
+        decision, Outcome::kDeniedName,
+        fmt::format("a container has the name {}, which the injector gives", container.name));
+  }
+  for (const std::string_view volume : kVolumes) {
+    if (was_injected || !pod.Has("volumes", volume)) continue;
+    return Against(decision, Outcome::kDeniedName,
+                   fmt::format("a volume has the name {}, which the injector gives", volume));
+  }
+  return true;
+}
+
+bool RunsAsSidecar(const Pod& pod, const Container& container, std::string_view field) {
+  const auto own = NumberAt(Pod::Find(*container.json, "securityContext"), field);
+  return own.value_or(NumberAt(pod.Spec("securityContext"), field).value_or(-1)) == kUid;
+}
+
+bool UsersAreOthers(const Pod& pod, Decision& decision) {
+  for (const Container& container : pod.containers()) {
+    if (IsOurs(container)) continue;
+    for (const auto& [field, word] :
+         {std::pair("runAsUser", "uid"), std::pair("runAsGroup", "gid")}) {
+      if (!RunsAsSidecar(pod, container, field)) continue;
+      return Against(decision, Outcome::kDeniedUid,
+                     fmt::format("container {} runs as {} {}, which is the sidecar's: nothing that "
+                                 "it sends would be captured; give it another {}",
+                                 container.name, word, kUid, field));
+    }
+  }
+  return true;
+}
+
+// Which annotation moves a port of the sidecar; empty: none does.
+std::string_view MovedBy(const PodSettings& settings, int64_t port) {
+  if (port == settings.admin_port) return "admin-port";
+  if (port == settings.forward_port) return "forward-port";
+  if (port == settings.dns_port) return "dns-port";
+  if (port == settings.status_port) return "status-port";
+  return {};
+}
+
+bool PortsAreFree(const Pod& pod, Decision& decision) {
+  for (const Container& container : pod.containers()) {
+    const Json* ports = IsOurs(container) ? nullptr : Pod::Find(*container.json, "ports");
+    if (ports == nullptr) continue;
+    for (const Json& port : *ports) {
+      const int64_t number = NumberAt(&port, "containerPort").value_or(0);
+      const std::string_view mover = MovedBy(decision.settings, number);
+      if (mover.empty() && number != kReservedPort) continue;
+      const std::string remedy =
+          mover.empty()
+              ? "Portolan keeps it for itself"
+              : fmt::format("the sidecar listens there, unless the annotation {}{} moves it",
+                            kAnnotationPrefix, mover);
+      return Against(
+          decision, Outcome::kDeniedPort,
+          fmt::format("container {} declares port {}: {}", container.name, number, remedy));
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+Decision Decide(const Pod& pod, std::string_view name_space, const Template& common,
+                const ClusterFacts& facts, std::string_view own_namespace) {
+  Decision decision;
+  decision.settings = common.defaults;
+  // Each says no by leaving an outcome behind.
+  [[maybe_unused]] const bool injected =
+      NamespaceAllows(name_space, own_namespace, decision) && PodAllows(pod, decision) &&
+      CanBeCaptured(pod, facts, decision) && ReadAnnotations(pod, decision) &&
+      NamesAreFree(pod, decision) && UsersAreOthers(pod, decision) && PortsAreFree(pod, decision);
+  return decision;
+}
+
+}  // namespace portolan::injector
