@@ -142,6 +142,7 @@ void CertificateKeeper::OnWebhooks(const absl::StatusOr<std::vector<WebhookBundl
     webhooks_.clear();
   }
   Note("webhook configuration", status);
+  shown_trusted_ = TrustedByAll(webhooks_, shown_.certificate);
   Show();
   KeepServer(control_, [this] { EndLook(); });
 }
@@ -162,9 +163,11 @@ void CertificateKeeper::Show() {
   const bool is_settled = trusted_ == stored && now - trusted_since_ >= settled;
   if (!is_settled && trusted()) return;
   shown_ = stored;
+  shown_expires_ = certificate->expires();
+  shown_trusted_ = trusted_ == stored;
   shown_changes_.Add();
-  log::info("showing a certificate that is valid until {}", Written(certificate->expires()));
-  listener_.on_identity({stored.certificate, stored.key, certificate->expires()});
+  log::info("showing a certificate that is valid until {}", Written(shown_expires_));
+  listener_.on_identity({stored.certificate, stored.key, shown_expires_});
 }
 
 void CertificateKeeper::EndLook() {
@@ -196,8 +199,7 @@ void CertificateKeeper::Note(const std::string& step, const absl::Status& status
 // --- What others ask ---
 
 bool CertificateKeeper::trusted() const {
-  return !shown_.certificate.empty() && CheckPair(shown_, options_.now()).ok() &&
-         TrustedByAll(webhooks_, shown_.certificate);
+  return shown_trusted_ && options_.now() < shown_expires_;
 }
 
 std::string CertificateKeeper::state() const {
@@ -233,9 +235,7 @@ void CertificateKeeper::AddMetrics(MetricFamilies& families) const {
                      "Secrets that another replica wrote first.", {{"secret", secret->name()}},
                      static_cast<double>(secret->conflicts()));
   }
-  AddCounterSample(families, "portolan_injector_webhook_patches_total",
-                   "How often the caBundle of the webhooks was replaced.", {},
-                   static_cast<double>(webhook_.patches()));
+  webhook_.AddMetrics(families);
   AddCounterSample(families, "portolan_injector_certificates_shown_total",
                    "Certificates that the server began to show.", {},
                    static_cast<double>(shown_changes_.value()));

@@ -91,6 +91,8 @@ class CertificateKeeper {
   CaState ca_;
   std::vector<WebhookBundle> webhooks_;  // as last seen
   KeyPair shown_;                        // empty: none yet
+  absl::Time shown_expires_ = absl::InfinitePast();
+  bool shown_trusted_ = false;
   // How long the webhook configuration has trusted what is stored, as often as it was looked at.
   KeyPair trusted_;
   absl::Time trusted_since_;

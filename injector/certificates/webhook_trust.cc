@@ -118,4 +118,10 @@ void WebhookTrust::Finish(const absl::StatusOr<std::vector<WebhookBundle>>& resu
   done(result);
 }
 
+void WebhookTrust::AddMetrics(MetricFamilies& families) const {
+  AddCounterSample(families, "portolan_injector_webhook_patches_total",
+                   "How often the caBundle of the webhooks was replaced.", {},
+                   static_cast<double>(patches_.value()));
+}
+
 }  // namespace portolan::injector

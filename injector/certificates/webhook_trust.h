@@ -44,8 +44,7 @@ class WebhookTrust {
   // Gives all webhooks `bundle`. One at a time.
   void Keep(const std::string& bundle, Done done);
 
-  // Any thread.
-  uint64_t patches() const { return patches_.value(); }
+  void AddMetrics(MetricFamilies& families) const;
 
  private:
   static constexpr int kMostTries = 5;
