@@ -1,0 +1,1 @@
+"""portolan-injector from outside."""
