@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string OutcomeOf(const Json& pod, const std::string& name_space = "yard") {
-  return std::string(Name(Answer(ReviewOf(pod, name_space)).reviewed.outcome));
+  return std::string(Name(AnswerReview(ReviewOf(pod, name_space)).reviewed.outcome));
 }
 
 std::vector<std::string> WarningsOf(const Answered& answered) {

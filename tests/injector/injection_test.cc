@@ -203,13 +203,16 @@ TEST(ServiceEnv, StandsInFrontInEveryContainerButOurs) {
 }
 
 TEST(ServiceEnv, WhatTheContainerSetsItselfIsNotSet) {
-  Json pod = PodWith("service-env", "backend:8080");
-  pod["spec"]["containers"][0]["env"] =
-      Json::array({{{"name", "BACKEND_SERVICE_HOST"}, {"value", "mine"}}});
-  const Json patched = AnswerPod(pod).patched;
-  const Json env = patched["spec"]["containers"][0]["env"];
-  EXPECT_THAT(NamesOf(env), ElementsAre("BACKEND_SERVICE_PORT", "BACKEND_SERVICE_HOST"));
-  EXPECT_EQ(AnswerPod(patched).reviewed.outcome, Outcome::kAlreadyInjected);
+  const auto env_of = [](const char* name) {
+    Json pod = PodWith("service-env", "backend:8080");
+    pod["spec"]["containers"][0]["env"] = Json::array({{{"name", name}, {"value", "mine"}}});
+    const Json patched = AnswerPod(pod).patched;
+    EXPECT_EQ(AnswerPod(patched).reviewed.outcome, Outcome::kAlreadyInjected);
+    return NamesOf(patched["spec"]["containers"][0]["env"]);
+  };
+  EXPECT_THAT(env_of("BACKEND_SERVICE_HOST"), ElementsAre("BACKEND_SERVICE_HOST"));
+  EXPECT_THAT(env_of("BACKEND_SERVICE_PORT"),
+              ElementsAre("BACKEND_SERVICE_HOST", "BACKEND_SERVICE_PORT"));
 }
 
 TEST(ServiceEnv, ThePortIsTheServicesWhereItIsKnown) {

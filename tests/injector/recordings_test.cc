@@ -49,7 +49,7 @@ TEST(Recordings, EachIsAnsweredRightly) {
     ++files;
     ASSERT_TRUE(kExpected.contains(name));
     const Json review = Json::parse(ReadTestFile("recordings/" + name + ".json"));
-    const Answered answered = Answer(review);
+    const Answered answered = AnswerReview(review);
     EXPECT_EQ(Name(answered.reviewed.outcome), Name(kExpected.at(name)));
     EXPECT_EQ(answered.response["allowed"], true);
     EXPECT_EQ(answered.patch.empty(), answered.reviewed.outcome != Outcome::kInjected);
@@ -68,14 +68,14 @@ TEST(Recordings, TheSecondCallChangesNothingWhateverTheServerMounted) {
     if (outcome != Outcome::kInjected) continue;
     SCOPED_TRACE(name);
     Json review = Json::parse(ReadTestFile("recordings/" + name + ".json"));
-    Json pod = Answer(review).patched;
+    Json pod = AnswerReview(review).patched;
     for (Json& container : pod["spec"]["initContainers"]) {
       container["volumeMounts"].push_back(
           {{"name", "kube-api-access-x"}, {"mountPath", "/var/run"}});
       container["terminationMessagePath"] = "/dev/termination-log";
     }
     review["request"]["object"] = pod;
-    const Answered again = Answer(review);
+    const Answered again = AnswerReview(review);
     EXPECT_EQ(Name(again.reviewed.outcome), "already-injected");
     EXPECT_EQ(again.patched, pod);
   }
@@ -84,15 +84,15 @@ TEST(Recordings, TheSecondCallChangesNothingWhateverTheServerMounted) {
 TEST(Recordings, ADryRunIsAnsweredAsTheRealThing) {
   Json review = Json::parse(ReadTestFile("recordings/08-dry-run.json"));
   ASSERT_EQ(review["request"]["dryRun"], true);
-  const Json dry = Answer(review).patch;
+  const Json dry = AnswerReview(review).patch;
   review["request"]["dryRun"] = false;
-  EXPECT_EQ(Answer(review).patch, dry);
+  EXPECT_EQ(AnswerReview(review).patch, dry);
 }
 
 TEST(Recordings, APodWithoutANameIsShownByItsGenerateName) {
   const Json review = Json::parse(ReadTestFile("recordings/06-generate-name.json"));
   const std::string generated = review["request"]["object"]["metadata"]["generateName"];
-  EXPECT_EQ(Answer(review).reviewed.pod, generated + "*");
+  EXPECT_EQ(AnswerReview(review).reviewed.pod, generated + "*");
 }
 
 }  // namespace

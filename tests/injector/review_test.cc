@@ -47,7 +47,7 @@ TEST(Review, OnlyTheCreationOfAPodIsLookedAt) {
   const auto outcome = [](const char* path, const Json& value) {
     Json review = ReviewOf(SmallPod());
     review[Json::json_pointer(path)] = value;
-    const Answered answered = Answer(review);
+    const Answered answered = AnswerReview(review);
     EXPECT_EQ(answered.response["allowed"], true);
     EXPECT_FALSE(answered.response.contains("warnings"));
     return std::string(Name(answered.reviewed.outcome));

@@ -67,8 +67,8 @@ struct Answered {
   Json patched;   // the pod with it
 };
 
-inline Answered Answer(const Json& review, const ClusterFacts& facts = SmallCluster(),
-                       const Template& settings = {}) {
+inline Answered AnswerReview(const Json& review, const ClusterFacts& facts = SmallCluster(),
+                             const Template& settings = {}) {
   Answered answered;
   answered.reviewed = Review(review.dump(), settings, facts, "portolan-system");
   const Json body = Json::parse(answered.reviewed.body, nullptr, false);
@@ -92,7 +92,7 @@ inline Answered Answer(const Json& review, const ClusterFacts& facts = SmallClus
 
 inline Answered AnswerPod(Json pod, const ClusterFacts& facts = SmallCluster(),
                           const Template& settings = {}) {
-  return Answer(ReviewOf(std::move(pod)), facts, settings);
+  return AnswerReview(ReviewOf(std::move(pod)), facts, settings);
 }
 
 // The argument that begins with "FLAG=", without that; "(absent)".
