@@ -9,9 +9,13 @@ from typing import Optional, Sequence
 
 import yaml
 
+from lab.tokens import TokenIssuer
 from lab.tools import TREE, Daemon, portolan
 from objects import NAMESPACE, Objects
 from roles import Request
+
+WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/portolan-injector"
+_INJECTOR_POD = "portolan-injector-0"
 
 
 class Programs:
@@ -46,13 +50,20 @@ class FakeApi:
             "users": [{"name": "test", "user": {}}]}))
 
     def ask(self, method: str, path: str, value: Optional[object] = None):
+        status, body = self._ask(method, path, value)
+        assert status < 300, f"{method} {path}: {status}: {body.decode()}"
+        return json.loads(body)
+
+    def exists(self, path: str) -> bool:
+        return self._ask("GET", path, None)[0] == 200
+
+    def _ask(self, method: str, path: str, value: Optional[object]) -> tuple[int, bytes]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         connection.request(method, path, None if value is None else json.dumps(value))
         answer = connection.getresponse()
         body = answer.read()
         connection.close()
-        assert answer.status < 300, f"{method} {path}: {answer.status}: {body.decode()}"
-        return json.loads(body)
+        return answer.status, body
 
     def asked_by(self, program: str) -> set[Request]:
         return {Request(*words) for agent, *words in self.ask("GET", "/fake/asked")
@@ -73,3 +84,50 @@ def write_config_map(objects: Objects, name: str, folder: Path) -> Path:
     for key, text in objects[f"ConfigMap {NAMESPACE}/{name}"]["data"].items():
         (folder / key).write_text(text)
     return folder
+
+
+def cluster(objects: Objects, file: Path) -> Path:
+    """The objects of an installation, the pod that the injector is, and a namespace beside, for FakeApi --load."""
+    of_us = [obj for name, obj in objects.items()
+             if not name.startswith("Namespace ") and "cert-manager.io/" not in obj["apiVersion"]]
+    pod = {**objects[f"Deployment {NAMESPACE}/portolan-injector"]["spec"]["template"], "apiVersion": "v1", "kind": "Pod",
+           "metadata": {"name": _INJECTOR_POD, "namespace": NAMESPACE}}
+    namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+                  for name in (NAMESPACE, "kube-system", "shop")]
+    file.write_text(json.dumps([*namespaces, *of_us, pod]))
+    return file
+
+
+def start_injector(objects: Objects, programs: Programs, api: FakeApi, mounted: dict[str, Path]) -> int:
+    """Its port, once pods of the namespace shop would have the CA."""
+    argv = arguments(objects, "portolan-injector", mounted)
+    injector = programs.start("portolan-injector", [*argv, "--kubeconfig", str(api.kubeconfig), "--listen", "127.0.0.1:0"],
+                              {**os.environ, "POD_NAME": _INJECTOR_POD, "POD_NAMESPACE": NAMESPACE})
+    injector.wait_ready(lambda: api.exists("/api/v1/namespaces/shop/configmaps/portolan-ca"), "pods have its CA")
+    return int(injector.log.read_text().split("webhook on 127.0.0.1:", 1)[1].split(",")[0])
+
+
+def start_control(objects: Objects, programs: Programs, api: FakeApi, tls: Path) -> int:
+    """Its port, once it serves sidecars."""
+    mounted = {"tls": tls, "corefiles": write_config_map(objects, "portolan-corefiles", tls.parent / "corefiles")}
+    argv = [word.replace("--source=kubernetes", f"--source=kubernetes:{api.kubeconfig}")
+            for word in arguments(objects, "portolan-control", mounted)]
+    control = programs.start("portolan-control", [*argv, "--xds-listen=127.0.0.1:0", "--status-listen=127.0.0.1:0",
+                                                  "--http-listen=127.0.0.1:0"])
+    control.wait_ready(lambda: "xDS on" in control.log.read_text(), "it serves")
+    return int(control.log.read_text().split("xDS on 127.0.0.1:", 1)[1].split(",")[0])
+
+
+def start_sidecar(programs: Programs, api: FakeApi, port: int, ca: Path, folder: Path, *flags: str) -> Daemon:
+    """Of the pod shop/web, with a token that the API server knows; `port`: of the control plane."""
+    token = TokenIssuer(folder).token("shop", "web")
+    (folder / "token").write_text(token)
+    api.ask("POST", "/fake/tokens", {token: {"audiences": ["portolan"], "user": {
+        "username": "system:serviceaccount:shop:default",
+        "extra": {"authentication.kubernetes.io/pod-name": ["web"],
+                  "authentication.kubernetes.io/pod-uid": ["uid-of-web"]}}}})
+    return programs.start("portolan-proxy", [
+        portolan("portolan-proxy"), "--node", "shop/web", "--pod-ip", "10.42.0.1", "--control", f"127.0.0.1:{port}",
+        "--control-ca", str(ca), "--control-token", str(folder / "token"), "--dns-listen", "127.0.0.1:0",
+        "--forward-listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--status-listen", "127.0.0.1:0",
+        "--concurrency", "1", *flags])

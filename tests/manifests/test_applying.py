@@ -2,10 +2,8 @@
 
 import pytest
 
-from installed import FakeApi
+from installed import WEBHOOK, FakeApi
 from objects import MANIFESTS, NAMESPACE
-
-_WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/portolan-injector"
 
 
 @pytest.fixture
@@ -29,14 +27,14 @@ def apply(kubectl):
 
 def test_applied_again_nothing_changes_and_what_the_injector_wrote_stays(apply, api):
     assert all(line.endswith(" created") for line in apply("base"))
-    webhooks = api.ask("GET", _WEBHOOK)
+    webhooks = api.ask("GET", WEBHOOK)
     for webhook in webhooks["webhooks"]:
         webhook["clientConfig"]["caBundle"] = "Q0E="
-    api.ask("PUT", _WEBHOOK, webhooks)
+    api.ask("PUT", WEBHOOK, webhooks)
     before = api.ask("GET", "/fake/state")["resourceVersion"]
     apply("base")
     assert api.ask("GET", "/fake/state")["resourceVersion"] == before
-    assert [webhook["clientConfig"].get("caBundle") for webhook in api.ask("GET", _WEBHOOK)["webhooks"]] == 3 * ["Q0E="]
+    assert [webhook["clientConfig"].get("caBundle") for webhook in api.ask("GET", WEBHOOK)["webhooks"]] == 3 * ["Q0E="]
 
 
 def test_deleted_nothing_of_it_is_left(kubectl, apply, api):
