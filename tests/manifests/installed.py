@@ -16,6 +16,7 @@ from roles import Request
 
 WEBHOOK = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/portolan-injector"
 _INJECTOR_POD = "portolan-injector-0"
+_PATIENCE = 30  # seconds: sanitizers are slow
 
 
 class Programs:
@@ -40,7 +41,7 @@ class FakeApi:
     def __init__(self, programs: Programs, *flags: str):
         argv = [sys.executable, "-B", "-u", "-m", "tests.kubernetes.fake_api", "--listen", "127.0.0.1:0", *flags]
         daemon = programs.start("fake-api", argv, {**os.environ, "PYTHONPATH": str(TREE)})
-        daemon.wait_ready(lambda: "listening on" in daemon.log.read_text(), "it listens")
+        daemon.wait_ready(lambda: "listening on" in daemon.log.read_text(), "it listens", _PATIENCE)
         self.port = int(daemon.log.read_text().split("listening on", 1)[1].split()[0])
         self.kubeconfig = daemon.log.with_suffix(".kubeconfig")
         self.kubeconfig.write_text(yaml.safe_dump({
@@ -90,8 +91,9 @@ def cluster(objects: Objects, file: Path) -> Path:
     """The objects of an installation, the pod that the injector is, and a namespace beside, for FakeApi --load."""
     of_us = [obj for name, obj in objects.items()
              if not name.startswith("Namespace ") and "cert-manager.io/" not in obj["apiVersion"]]
-    pod = {**objects[f"Deployment {NAMESPACE}/portolan-injector"]["spec"]["template"], "apiVersion": "v1", "kind": "Pod",
-           "metadata": {"name": _INJECTOR_POD, "namespace": NAMESPACE}}
+    template = objects[f"Deployment {NAMESPACE}/portolan-injector"]["spec"]["template"]
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": _INJECTOR_POD, "namespace": NAMESPACE},
+           "spec": template["spec"]}
     namespaces = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
                   for name in (NAMESPACE, "kube-system", "shop")]
     file.write_text(json.dumps([*namespaces, *of_us, pod]))
@@ -100,10 +102,12 @@ def cluster(objects: Objects, file: Path) -> Path:
 
 def start_injector(objects: Objects, programs: Programs, api: FakeApi, mounted: dict[str, Path]) -> int:
     """Its port, once pods of the namespace shop would have the CA."""
-    argv = arguments(objects, "portolan-injector", mounted)
-    injector = programs.start("portolan-injector", [*argv, "--kubeconfig", str(api.kubeconfig), "--listen", "127.0.0.1:0"],
+    argv = [*arguments(objects, "portolan-injector", mounted), "--kubeconfig", str(api.kubeconfig),
+            "--listen", "127.0.0.1:0"]
+    injector = programs.start("portolan-injector", argv,
                               {**os.environ, "POD_NAME": _INJECTOR_POD, "POD_NAMESPACE": NAMESPACE})
-    injector.wait_ready(lambda: api.exists("/api/v1/namespaces/shop/configmaps/portolan-ca"), "pods have its CA")
+    injector.wait_ready(lambda: api.exists("/api/v1/namespaces/shop/configmaps/portolan-ca"), "pods have its CA",
+                        _PATIENCE)
     return int(injector.log.read_text().split("webhook on 127.0.0.1:", 1)[1].split(",")[0])
 
 
@@ -114,7 +118,7 @@ def start_control(objects: Objects, programs: Programs, api: FakeApi, tls: Path)
             for word in arguments(objects, "portolan-control", mounted)]
     control = programs.start("portolan-control", [*argv, "--xds-listen=127.0.0.1:0", "--status-listen=127.0.0.1:0",
                                                   "--http-listen=127.0.0.1:0"])
-    control.wait_ready(lambda: "xDS on" in control.log.read_text(), "it serves")
+    control.wait_ready(lambda: "xDS on" in control.log.read_text(), "it serves", _PATIENCE)
     return int(control.log.read_text().split("xDS on 127.0.0.1:", 1)[1].split(",")[0])
 
 

@@ -28,7 +28,8 @@ def test_a_key_that_stands_twice_is_an_error():
 def test_every_file_is_listed_and_no_key_stands_twice():
     for kustomization in MANIFESTS.rglob("kustomization.yaml"):
         [listed] = documents(kustomization.read_text())
-        named = set(listed.get("resources", [])) | {patch["path"] for patch in listed.get("patches", []) if "path" in patch}
+        named = {patch["path"] for patch in listed.get("patches", []) if "path" in patch}
+        named |= set(listed.get("resources", []))
         files = {file.name for file in kustomization.parent.glob("*.yaml")} - {"kustomization.yaml"}
         assert files == {name for name in named if name.endswith(".yaml")}, kustomization
         for file in files:
@@ -89,14 +90,13 @@ def test_volumes_come_from_what_is_installed_or_what_the_injector_makes(objects)
         assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {
             volume["name"] for volume in pod["volumes"]}
         for volume in pod["volumes"]:
-            [source] = ({"Secret": volume[kind]["secretName"]} if kind == "secret" else {"ConfigMap": volume[kind]["name"]}
-                        for kind in volume if kind != "name")
-            [(kind, of)] = source.items()
-            assert f"{kind} {NAMESPACE}/{of}" in set(objects) | made
+            source = (f"Secret {NAMESPACE}/{volume['secret']['secretName']}" if "secret" in volume else
+                      f"ConfigMap {NAMESPACE}/{volume['configMap']['name']}")
+            assert source in set(objects) | made
 
 
 def _fits(selector: dict, labels: dict) -> bool:
-    """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#resources-that-support-set-based-requirements"""
+    """https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#set-based-requirement"""
     assert set(selector) == {"matchExpressions"}
     for term in selector["matchExpressions"]:
         value = labels.get(term["key"])
@@ -148,11 +148,12 @@ def test_nothing_in_the_namespaces_of_the_cluster_and_in_ours_is_ever_asked_abou
 
 def test_the_webhooks_differ_in_whom_they_are_for_and_in_nothing_else(objects):
     webhooks = objects["MutatingWebhookConfiguration /portolan-injector"]["webhooks"]
-    common = [{key: value for key, value in webhook.items()
-               if key not in ("name", "namespaceSelector", "objectSelector", "matchConditions")} for webhook in webhooks]
+    different = ("name", "namespaceSelector", "objectSelector", "matchConditions")
+    common = [{key: value for key, value in webhook.items() if key not in different} for webhook in webhooks]
     assert common == 3 * [{
         "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "resources": ["pods"], "operations": ["CREATE"],
                    "scope": "Namespaced"}],
-        "clientConfig": {"service": {"namespace": NAMESPACE, "name": "portolan-injector", "path": "/inject", "port": 443}},
+        "clientConfig": {"service": {"namespace": NAMESPACE, "name": "portolan-injector", "path": "/inject",
+                                     "port": 443}},
         "admissionReviewVersions": ["v1"], "failurePolicy": "Fail", "matchPolicy": "Equivalent",
         "reinvocationPolicy": "IfNeeded", "sideEffects": "None", "timeoutSeconds": 5}]

@@ -73,7 +73,8 @@ def test_a_field_that_the_api_does_not_know_is_found(types):
     assert types.faults({"apiVersion": "v1", "kind": "Pot"}) == ["no kind Pot in v1"]
 
 
-@pytest.mark.parametrize("folder, webhooks", [("overlays/mounted-certificates", True), ("overlays/cert-manager", False)])
+@pytest.mark.parametrize("folder, webhooks", [("overlays/mounted-certificates", True),
+                                              ("overlays/cert-manager", False)])
 def test_with_certificates_from_elsewhere_the_injector_sees_no_secret(tools, folder, webhooks):
     objects = tools.kustomize(folder)
     may = {right.resource.partition(".")[0] for right in rights_of(objects, f"{NAMESPACE}/portolan-injector")}

@@ -4,7 +4,8 @@ from typing import Callable
 
 import pytest
 
-from installed import WEBHOOK, FakeApi, Programs, cluster, start_control, start_injector, start_sidecar, write_config_map
+from installed import (WEBHOOK, FakeApi, Programs, cluster, start_control, start_injector, start_sidecar,
+                       write_config_map)
 from lab.certificates import CertificateAuthority, Secret
 from lab.tools import LabError, wait_until
 from objects import NAMESPACE, base
@@ -24,7 +25,8 @@ def _refused_and_unused(rights: set[Right], asked: set[Request]) -> tuple[set[Re
 def _compare(rights: set[Right], asked: Callable[[], set[Request]]) -> None:
     """Once all that may be asked for has been, or after a while."""
     try:
-        wait_until(lambda: _refused_and_unused(rights, asked()) == (set(), set()), "it to have used every right")
+        wait_until(lambda: _refused_and_unused(rights, asked()) == (set(), set()), "it to have used every right",
+                   timeout=30)
     except LabError:
         assert _refused_and_unused(rights, asked()) == (set(), set())
 
