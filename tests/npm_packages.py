@@ -9,6 +9,9 @@ from pathlib import Path
 from lab.tools import TREE
 
 BUILD = Path(os.environ.get("PORTOLAN_BIN", TREE / "build" / "bin")).resolve().parent
+# Retries wait 5 s at most instead of a minute: where there is no way to the registry, that is soon said.
+_FLAGS = ["--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retry-mintimeout=1000",
+          "--fetch-retry-maxtimeout=5000"]
 # npm's words for what is wrong with our own files. All else is the way to the registry (names, connections, the
 # certificates of a proxy between) or a mirror that has not everything.
 _OURS = ("EINTEGRITY", "EJSONPARSE", "EUSAGE")
@@ -28,8 +31,8 @@ def fetch(lists: Path, into: Path, *flags: str) -> str:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(lists / name, into)
     try:
-        done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", *flags], cwd=into, text=True,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300)
+        done = subprocess.run(["npm", "ci", *_FLAGS, *flags], cwd=into, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=300)
     except FileNotFoundError:
         raise NpmError("npm is not installed: ./dev test installs it") from None
     except subprocess.TimeoutExpired:

@@ -39,7 +39,7 @@ class FakeApi:
     """tests/kubernetes/fake_api, and what it was asked."""
 
     def __init__(self, programs: Programs, *flags: str):
-        argv = [sys.executable, "-B", "-u", "-m", "tests.kubernetes.fake_api", "--listen", "127.0.0.1:0", *flags]
+        argv = [sys.executable, "-B", "-m", "tests.kubernetes.fake_api", "--listen", "127.0.0.1:0", *flags]
         daemon = programs.start("fake-api", argv, {**os.environ, "PYTHONPATH": str(TREE)})
         daemon.wait_ready(lambda: "listening on" in daemon.log.read_text(), "it listens", _PATIENCE)
         self.port = int(daemon.log.read_text().split("listening on", 1)[1].split()[0])
