@@ -17,6 +17,7 @@ find_package(PkgConfig REQUIRED)
 # on the second configure.
 pkg_check_modules(PC_LIBEVENT REQUIRED IMPORTED_TARGET libevent libevent_pthreads)
 pkg_check_modules(PC_LDNS REQUIRED IMPORTED_TARGET ldns)
+pkg_check_modules(PC_NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)
 pkg_check_modules(PC_LIBCAP REQUIRED IMPORTED_TARGET libcap)
 pkg_check_modules(PC_RE2 REQUIRED IMPORTED_TARGET re2)
 

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/http/http1.h"
+#include "common/http/http2.h"
 #include "common/http/target.h"
 #include "common/log.h"
 #include "common/monotonic.h"
@@ -149,8 +150,13 @@ void Server::Accept(int listener) {
   connection->Start();
 }
 
-std::unique_ptr<Session> Server::MakeSession(Protocol, RequestSink& sink) {
-  auto session = std::make_unique<Http1Session>(options_.limits, sink);
+std::unique_ptr<Session> Server::MakeSession(Protocol protocol, RequestSink& sink) {
+  std::unique_ptr<Session> session;
+  if (protocol == Protocol::kHttp2) {
+    session = std::make_unique<Http2Session>(options_.limits, sink);
+  } else {
+    session = std::make_unique<Http1Session>(options_.limits, sink);
+  }
   if (draining_) session->Drain();
   return session;
 }

@@ -5,7 +5,7 @@
 //     responder.Send(http::TextResponse(200, "ready"));
 //   });
 //
-// HTTP/1.1 and 1.0 with keep-alive and pipelining; in the clear or over TLS.
+// HTTP/1.1 and 1.0 with keep-alive and pipelining; over TLS (Options::tls) HTTP/2 as well, by ALPN.
 // Everything a peer can make it hold is bounded (Options). Lives on one EventLoop: every method,
 // handler and answer is on that loop's thread, and the server is destroyed there, though not from
 // within one of its handlers. Handlers must not block or throw. Answers to unknown paths (404) and

@@ -14,8 +14,8 @@ namespace {
 constexpr size_t kRecordBytes = 16 * 1024;
 // TLS 1.3 has no others.
 constexpr char kTls12Ciphers[] = "ECDHE+AESGCM:ECDHE+CHACHA20";
-// What we speak, as in RFC 7301: with its length before it.
-constexpr std::string_view kAlpn = "\x08http/1.1";
+// What we speak, as in RFC 7301: each with its length before it, the better one first.
+constexpr std::string_view kAlpn = "\x02h2\x08http/1.1";
 
 // What a client reads that took the port for one without TLS.
 constexpr std::string_view kNoTls =

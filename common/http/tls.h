@@ -1,6 +1,6 @@
 // TLS of the server: what it shows (TlsContext), and one connection's cipher (TlsStream). TLS 1.2
-// and 1.3 with ciphers that HTTP/2 allows (RFC 9113 9.2), no renegotiation, no compression;
-// http/1.1 by ALPN (RFC 7301). A client that offers others alone is refused, one without ALPN
+// and 1.3 with ciphers that HTTP/2 allows (RFC 9113 9.2), no renegotiation, no compression; h2 and
+// http/1.1 by ALPN (RFC 7301). A client that speaks neither of them is refused, one without ALPN
 // gets HTTP/1.1.
 //
 // Knows nothing of sockets: ciphertext goes in and comes out as bytes.

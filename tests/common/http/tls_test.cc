@@ -107,6 +107,7 @@ TEST_F(Https, AClientThatSpeaksNoVersionOfHttpIsRefused) {
     return client.Handshake() ? client.alpn() : TlsClient::error();
   };
   EXPECT_EQ(chosen("http/1.1"), "http/1.1");
+  EXPECT_EQ(chosen("http/1.1,h2"), "h2");
   EXPECT_EQ(chosen("spdy/3,http/1.1"), "http/1.1");
   EXPECT_EQ(chosen(""), "");
   EXPECT_THAT(chosen("spdy/3"), HasSubstr("no application protocol"));
