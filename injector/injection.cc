@@ -36,6 +36,16 @@ bool AsksClusterDns(const Pod& pod) {
   return policy != "Default" && policy != "None";
 }
 
+// The API server has not said it yet, or cannot, and neither has the Template.
+void WarnOfUnknownRanges(const Sidecar& sidecar, std::vector<std::string>& warnings) {
+  const PodSettings& settings = sidecar.settings;
+  const bool known = !sidecar.common.service_cidrs.empty() ||
+                     !sidecar.facts.service_cidrs.empty() || !settings.include_cidrs.empty() ||
+                     !settings.include_ports.empty();
+  if (known || settings.capture == "all") return;
+  warnings.push_back("the Service ranges are not known: of this pod only DNS is captured");
+}
+
 // True where a container of ours was missing.
 bool AddContainers(const Pod& pod, const Sidecar& sidecar, Patch& patch) {
   const Container* init = pod.FindContainer("initContainers", kInit);
@@ -131,7 +141,10 @@ absl::StatusOr<Injection> Inject(const Json& json, std::string_view name_space,
   AddVolumes(*pod, common, patch);
   AddPullSecrets(*pod, common, patch);
   AddServiceEnv(*pod, name_space, sidecar, patch, injection.warnings);
-  if (containers_added) AddAnnotations(*pod, sidecar, patch);
+  if (containers_added) {
+    AddAnnotations(*pod, sidecar, patch);
+    WarnOfUnknownRanges(sidecar, injection.warnings);
+  }
   if (patch.empty()) injection.outcome = Outcome::kAlreadyInjected;
   injection.patch = patch.Take();
   return injection;
