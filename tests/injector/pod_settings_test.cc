@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <vector>
+
 #include "common/status.h"
 #include "injector/quantity.h"
 
@@ -65,6 +68,25 @@ TEST(PodSettings, ListsAreBounded) {
   EXPECT_EQ(ErrorOf("exclude-ports", list + ",1"), "more than 64 items");
   EXPECT_THAT(With("exclude-ports", " 22 ,80").exclude_ports, ElementsAre(22, 80));
   EXPECT_THAT(With("exclude-ports", "").exclude_ports, ElementsAre());
+}
+
+// docs/injection.md shows the very table that annotations are read by, no row more and none less.
+TEST(PodSettings, TheManualShowsTheTable) {
+  std::ifstream in("../docs/injection.md");
+  ASSERT_TRUE(in) << "run in tests/";
+  std::vector<std::string> shown, wanted;
+  bool in_table = false;
+  for (std::string line; std::getline(in, line);) {
+    if (line.starts_with("| annotation `portolan.dev/...`")) in_table = true;
+    if (line.empty()) in_table = false;
+    if (in_table && line.starts_with("| `")) shown.push_back(line);
+  }
+  for (const PodSettingRow& row : PodSettingRows()) {
+    const std::string absent = row.absent.empty() ? "" : fmt::format("`{}`", row.absent);
+    wanted.push_back(
+        fmt::format("| `{}` | {} | {} | {} |", row.name, row.values, absent, row.meaning));
+  }
+  EXPECT_EQ(shown, wanted);
 }
 
 TEST(Quantity, IsReadAsKubernetesWritesIt) {

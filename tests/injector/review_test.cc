@@ -1,4 +1,8 @@
+#include <fmt/format.h>
 #include <gmock/gmock.h>
+
+#include <fstream>
+#include <set>
 
 #include "tests/injector/reviews.h"
 
@@ -60,11 +64,14 @@ TEST(Review, OnlyTheCreationOfAPodIsLookedAt) {
   EXPECT_EQ(outcome("/request/dryRun", true), "injected");
 }
 
-TEST(Review, EveryOutcomeHasANameOfItsOwn) {
+TEST(Review, EveryOutcomeHasANameOfItsOwnThatTheManualExplains) {
   std::set<std::string_view> names;
+  std::ifstream in("../docs/injection.md");
+  const std::string manual(std::istreambuf_iterator<char>(in), {});
   for (const Outcome outcome : kOutcomes) {
     names.insert(Name(outcome));
     EXPECT_FALSE(Denied(outcome) && Skipped(outcome));
+    EXPECT_THAT(manual, HasSubstr(fmt::format("`{}`", Name(outcome))));
   }
   EXPECT_EQ(names.size(), kOutcomes.size());
 }
