@@ -5,8 +5,11 @@
 #include <string>
 
 #include "absl/time/clock.h"
+#include "common/files.h"
 #include "common/flags.h"
 #include "ctl/client.h"
+#include "ctl/inject.h"
+#include "ctl/manifest.h"
 #include "ctl/terminal.h"
 #include "ctl/views.h"
 
@@ -27,6 +30,16 @@ struct Flags {
   std::string level;
   bool direct = false;
   std::string admin = "http://127.0.0.1:15000";
+};
+
+// Of `inject`. What is given here goes before what the Template says.
+struct InjectFlags {
+  std::string file;
+  std::string template_file;
+  std::string ns = "default";
+  std::string image;
+  std::vector<Cidr> service_cidrs;
+  std::vector<Cidr> pod_cidrs;
 };
 
 int Fail(const absl::Status& status) {
@@ -97,6 +110,65 @@ int LogLevel(const Client& client, const Flags& flags) {
   return Print(fmt::format("{} logs at {}\n", flags.pod, flags.level));
 }
 
+absl::StatusOr<std::string> ReadInput(const std::string& file) {
+  if (file != "-") return ReadFile(file, kMaxManifestBytes);
+  std::string text;
+  char buffer[1 << 16];
+  while (std::cin.read(buffer, sizeof buffer), std::cin.gcount() > 0) {
+    text.append(buffer, static_cast<size_t>(std::cin.gcount()));
+    if (text.size() > kMaxManifestBytes) break;  // which InjectManifest refuses
+  }
+  return text;
+}
+
+absl::StatusOr<injector::Template> TemplateOf(const InjectFlags& flags) {
+  injector::Template settings;
+  if (!flags.template_file.empty()) {
+    const auto text = ReadFile(flags.template_file, injector::kMaxTemplateBytes);
+    if (!text.ok()) return text.status();
+    auto read = injector::ParseTemplate(*text);
+    if (!read.ok()) return InvalidArgument("{}:{}", flags.template_file, Message(read.status()));
+    settings = *std::move(read);
+  }
+  if (!flags.image.empty()) settings.defaults.image = flags.image;
+  if (!flags.service_cidrs.empty()) settings.service_cidrs = flags.service_cidrs;
+  if (!flags.pod_cidrs.empty()) settings.pod_cidrs = flags.pod_cidrs;
+  return settings;
+}
+
+int Inject(const InjectFlags& flags) {
+  const auto settings = TemplateOf(flags);
+  if (!settings.ok()) return Fail(settings.status());
+  const auto text = ReadInput(flags.file);
+  if (!text.ok()) return Fail(text.status());
+  const auto injected = InjectManifest(*text, *settings, flags.ns);
+  const std::string file = flags.file == "-" ? "standard input" : flags.file;
+  if (!injected.ok()) return Fail(InvalidArgument("{}:{}", file, Message(injected.status())));
+  for (const std::string& note : injected->notes) std::cerr << Printable(note) << "\n";
+  for (const std::string& denial : injected->denials) {
+    std::cerr << Printable(fmt::format("{}:{}", file, denial)) << "\n";
+  }
+  return injected->denials.empty() ? Print(injected->text) : kExitFailed;
+}
+
+CLI::App* AddInject(CLI::App& app, InjectFlags& flags) {
+  CLI::App* inject = app.add_subcommand(
+      "inject",
+      "pod templates of a file, with what the webhook puts into pods; to standard output");
+  inject->add_option("-f,--filename", flags.file, "YAML or JSON; -: standard input")->required();
+  inject->add_option("-n,--namespace", flags.ns, "of objects that name none")
+      ->capture_default_str();
+  inject->add_option("--template", flags.template_file,
+                     "the injector's injection.yaml; default: an empty one");
+  inject->add_option("--image", flags.image, "instead of the Template's");
+  AddFlag(*inject, "--service-cidr", flags.service_cidrs,
+          "Service range of the cluster, which a file cannot know")
+      ->allow_extra_args(false);
+  AddFlag(*inject, "--pod-cidr", flags.pod_cidrs, "pod range of the cluster")
+      ->allow_extra_args(false);
+  return inject;
+}
+
 // What is wrong with --pod, which only the sidecar's own admin interface can do without.
 std::string PodFault(const Flags& flags) {
   if (flags.direct && flags.pod.empty()) return {};
@@ -141,12 +213,16 @@ int Run(int argc, char** argv) {
                       "ask the sidecar's own admin interface instead of the control plane");
     command->add_option("--admin", flags.admin, "its URL, with --direct")->capture_default_str();
   }
+  InjectFlags inject_flags;
+  const CLI::App* inject = AddInject(app, inject_flags);
   for (CLI::App* command : {names, status, explain, dump, level}) command->fallthrough();
 
   if (const auto exit = ParseFlags(app, argc, argv)) return *exit;
   if (explain->parsed() || dump->parsed() || level->parsed()) {
     if (const auto exit = WrongUsage(PodFault(flags))) return *exit;
   }
+
+  if (inject->parsed()) return Inject(inject_flags);
 
   const Client client({.server = flags.server, .timeout = flags.timeout});
   const Format format = flags.format == "json" ? Format::kJson : Format::kTable;

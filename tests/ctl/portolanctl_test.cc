@@ -28,8 +28,8 @@ struct Ran {
   std::string output;  // both streams
 };
 
-Ran Invoke(const std::string& arguments) {
-  FILE* pipe = popen((PORTOLANCTL " " + arguments + " 2>&1").c_str(), "r");
+Ran Invoke(const std::string& arguments, const std::string& input = "") {
+  FILE* pipe = popen((input + PORTOLANCTL " " + arguments + " 2>&1").c_str(), "r");
   Ran ran{-1, {}};
   std::array<char, 4096> buffer{};
   size_t n = 0;
@@ -212,6 +212,25 @@ TEST_F(Portolanctl, WrongUsageIsStatusTwo) {
   const Ran version = Invoke("--version");
   EXPECT_EQ(version.status, 0);
   EXPECT_THAT(version.output, StartsWith("portolanctl "));
+}
+
+TEST(PortolanctlInject, ReadsStandardInputAndSaysWhatBecameOfEachObject) {
+  const std::string pod =
+      "echo '{\"kind\":\"Pod\",\"metadata\":{\"name\":\"p\"},"
+      "\"spec\":{\"containers\":[{\"name\":\"a\"}]}}' | ";
+  const Ran ran = Invoke("inject -n yard --image i:2 --service-cidr 10.43.0.0/16 -f -", pod);
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_THAT(ran.output, StartsWith("Pod yard/p: injected\n{\"kind\":\"Pod\""));
+  EXPECT_THAT(ran.output, HasSubstr("\"image\":\"i:2\""));
+  EXPECT_THAT(ran.output, HasSubstr("--service-cidr=10.43.0.0/16"));
+}
+
+TEST(PortolanctlInject, ADeniedObjectFailsAndNothingIsPrinted) {
+  const Ran ran = Invoke("inject -f -", "echo 'kind: Deployment' | ");
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_EQ(ran.output, "standard input:1: Deployment default/*: it has no pod template\n");
+  EXPECT_EQ(Invoke("inject").status, 2);
+  EXPECT_THAT(Invoke("inject -f /absent.yaml").output, HasSubstr("/absent.yaml"));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ ALLOWED = {
     "xds": {"common", "directory", "xds/api", "xds"},
     "proxy": {"common", "directory", "dns", "xds/api", "proxy"},
     "injector": {"common", "injector"},
-    "ctl": {"common", "directory", "dns", "xds/api", "xds", "proxy", "ctl"},
+    "ctl": {"common", "directory", "dns", "xds/api", "xds", "proxy", "injector", "ctl"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"')
 

@@ -1,0 +1,193 @@
+#include "ctl/manifest.h"
+
+#include <yaml-cpp/emitter.h>
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include "common/document/json.h"
+#include "common/document/yaml.h"
+#include "common/status.h"
+#include "ctl/value_json.h"
+
+namespace portolan::ctl {
+namespace {
+
+constexpr std::string_view kBlanks = " \t\r\n";
+
+std::string_view LineAt(std::string_view text, size_t at) {
+  return text.substr(at, std::min(text.find('\n', at), text.size() - 1) + 1 - at);
+}
+
+bool BeginsDocument(std::string_view line) {
+  return line.starts_with("---") && (line.size() == 3 || kBlanks.find(line[3]) != kBlanks.npos);
+}
+
+bool IsBlankOrComment(std::string_view line) {
+  const size_t first = line.find_first_not_of(kBlanks);
+  return first == line.npos || line[first] == '#';
+}
+
+std::vector<ManifestDocument> Split(std::string_view text) {
+  std::vector<ManifestDocument> documents(1);
+  int line_number = 0;
+  for (size_t at = 0; at < text.size(); ++line_number) {
+    const std::string_view line = LineAt(text, at);
+    if (BeginsDocument(line) && !documents.back().text.empty()) {
+      documents.push_back({{}, nullptr, line_number});
+    }
+    documents.back().text += line;
+    at += line.size();
+  }
+  return documents;
+}
+
+// "12: what" of a document that begins after `lines` lines of the file.
+absl::Status Moved(const absl::Status& status, int lines) {
+  const std::string_view message = Message(status);
+  const size_t colon = std::min(message.find(':'), message.size());
+  const int line = std::atoi(std::string(message.substr(0, colon)).c_str());
+  return InvalidArgument("{}{}", line + lines, message.substr(colon));
+}
+
+absl::StatusOr<Manifest> ReadYamlManifest(const std::string& text) {
+  Manifest manifest{.json = false, .documents = Split(text)};
+  for (ManifestDocument& document : manifest.documents) {
+    const absl::Status read = ReadYaml(document.text, [&](const Value& value, int) {
+      if (document.value != nullptr) {
+        return InvalidArgument("{}: a second document without --- before it", value.line);
+      }
+      document.value = std::make_shared<const Value>(value);
+      return absl::OkStatus();
+    });
+    if (!read.ok()) return Moved(read, document.lines_before);
+  }
+  return manifest;
+}
+
+absl::StatusOr<Manifest> ReadJsonManifest(const std::string& text) {
+  JsonReader reader;
+  std::string copy = text;
+  auto value = reader.Read(copy, {});
+  if (!value.ok()) return value.status();
+  return Manifest{.json = true, .documents = {{text, *std::move(value), 0}}};
+}
+
+// Text that `|` gives back as it was: whole lines, and nothing that wants an escape.
+bool IsBlockText(std::string_view text) {
+  if (!text.ends_with('\n') || text.ends_with("\n\n") || kBlanks.find(text[0]) != kBlanks.npos) {
+    return false;
+  }
+  return std::none_of(text.begin(), text.end(), [](char c) {
+    return (static_cast<unsigned char>(c) < ' ' && c != '\n') || c == 0x7f;
+  });
+}
+
+void Emit(YAML::Emitter& out, const Value& value) {
+  switch (value.kind) {
+    case Value::Kind::kNull:
+      out << YAML::Null;
+      return;
+    case Value::Kind::kPlain:
+      out << value.text;
+      return;
+    case Value::Kind::kText:
+      if (IsBlockText(value.text)) {
+        out << YAML::Literal << value.text;
+      } else {
+        out << YAML::DoubleQuoted << value.text;
+      }
+      return;
+    case Value::Kind::kSequence:
+      if (value.items.empty()) out << YAML::Flow;
+      out << YAML::BeginSeq;
+      for (const ValuePtr& item : value.items) Emit(out, *item);
+      out << YAML::EndSeq;
+      return;
+    case Value::Kind::kMap:
+      if (value.fields.empty()) out << YAML::Flow;
+      out << YAML::BeginMap;
+      for (const auto& [key, child] : value.fields) {
+        // A key that was quoted has lost that; one that would be another kind gets it back.
+        out << YAML::Key;
+        Emit(out, *TextValue(key));
+        out << YAML::Value;
+        Emit(out, *child);
+      }
+      out << YAML::EndMap;
+      return;
+  }
+}
+
+bool Same(const Value& a, const Value& b) {
+  const auto same_item = [](const ValuePtr& x, const ValuePtr& y) { return Same(*x, *y); };
+  const auto same_field = [](const auto& x, const auto& y) {
+    return x.first == y.first && Same(*x.second, *y.second);
+  };
+  const bool scalars = a.items.empty() && a.fields.empty() && b.items.empty() && b.fields.empty();
+  if (scalars && ToJson<nlohmann::json>(a) != ToJson<nlohmann::json>(b)) return false;
+  return std::equal(a.items.begin(), a.items.end(), b.items.begin(), b.items.end(), same_item) &&
+         std::equal(a.fields.begin(), a.fields.end(), b.fields.begin(), b.fields.end(), same_field);
+}
+
+// "---" and the comments above the object.
+std::string Head(std::string_view text) {
+  size_t at = 0;
+  if (!text.empty() && BeginsDocument(LineAt(text, 0))) at = LineAt(text, 0).size();
+  std::string head(text.substr(0, at));
+  if (!IsBlankOrComment(std::string_view(head).substr(std::min<size_t>(3, head.size())))) {
+    return "---\n";  // the object begins on that line
+  }
+  while (at < text.size() && IsBlankOrComment(LineAt(text, at))) {
+    head += LineAt(text, at);
+    at += LineAt(text, at).size();
+  }
+  return head;
+}
+
+absl::StatusOr<std::string> RewrittenYaml(const ManifestDocument& document, const Value& changed) {
+  YAML::Emitter out;
+  Emit(out, changed);
+  std::string text = Head(document.text) + out.c_str() + "\n";
+  // Another YAML than was meant must not reach a cluster.
+  bool same = false;
+  const absl::Status read = ReadYaml(text, [&](const Value& value, int) {
+    same = Same(value, changed);
+    return absl::OkStatus();
+  });
+  if (!read.ok() || !same) {
+    return FailedPrecondition("{}: this YAML cannot be written back as it was read; use JSON",
+                              document.lines_before + 1);
+  }
+  return text;
+}
+
+// Of the first line that is indented; -1: all is on one line.
+int IndentOf(std::string_view json) {
+  const size_t line = json.find('\n');
+  if (line == json.npos) return -1;
+  const size_t first = json.find_first_not_of(' ', line + 1);
+  return first == json.npos ? -1 : static_cast<int>(std::min<size_t>(first - line - 1, 8));
+}
+
+}  // namespace
+
+absl::StatusOr<Manifest> ReadManifest(const std::string& text) {
+  if (text.size() > kMaxManifestBytes) {
+    return InvalidArgument("{} bytes; at most {} are read", text.size(), kMaxManifestBytes);
+  }
+  const size_t first = text.find_first_not_of(kBlanks);
+  const bool json = first != text.npos && (text[first] == '{' || text[first] == '[');
+  return json ? ReadJsonManifest(text) : ReadYamlManifest(text);
+}
+
+absl::StatusOr<std::string> Rewritten(const Manifest& manifest, const ManifestDocument& document,
+                                      const Value& changed) {
+  if (!manifest.json) return RewrittenYaml(document, changed);
+  return ToJson<nlohmann::ordered_json>(changed).dump(IndentOf(document.text)) + "\n";
+}
+
+}  // namespace portolan::ctl
