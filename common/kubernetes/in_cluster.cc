@@ -24,7 +24,7 @@ absl::StatusOr<std::unique_ptr<InCluster>> InCluster::Find(const std::string& fo
   if (host.empty() || port.empty()) {
     return FailedPrecondition(
         "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, so this is no pod of a "
-        "cluster; kubernetes:KUBECONFIG says how to reach one from elsewhere");
+        "cluster; a kubeconfig says how to reach one from elsewhere");
   }
   const bool is_v6 = host.find(':') != std::string_view::npos;
   const std::string server =
