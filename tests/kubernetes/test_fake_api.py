@@ -26,9 +26,11 @@ class Api:
             self.ask("POST", "/api/v1/namespaces/shop/services",
                      {"metadata": {"name": f"web-{number}"}, "spec": {"ports": [{"port": 80}]}})
 
-    def ask(self, method: str, target: str, body=None) -> tuple[int, str]:
+    def ask(self, method: str, target: str, body=None, content_type: str = "") -> tuple[int, str]:
+        default = "application/merge-patch+json" if method == "PATCH" else "application/json"
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        connection.request(method, target, json.dumps(body) if body is not None else None)
+        connection.request(method, target, json.dumps(body) if body is not None else None,
+                           {"Content-Type": content_type or default})
         answer = connection.getresponse()
         text = answer.read().decode()
         connection.close()
@@ -140,3 +142,65 @@ def test_refusals_read_as_recorded(api):
         404, (_RECORDINGS / "refusals/087-404-unknown-group.txt").read_text())
     status, text = api.ask("GET", "/api/v1/sextants")
     assert status == 404 and json.loads(text) == _recorded("refusals/086-404-unknown-resource.json")
+
+
+_WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
+_JSON_PATCH = "application/json-patch+json"
+
+
+def _bundle_patch(name: str, bundle: str) -> list[dict]:
+    return [{"op": "test", "path": "/webhooks/1/name", "value": name},
+            {"op": "add", "path": "/webhooks/1/clientConfig/caBundle", "value": bundle}]
+
+
+@pytest.fixture
+def webhooks(api):
+    api.ask("POST", _WEBHOOKS, {"metadata": {"name": "w"}, "webhooks": [
+        {"name": name, "clientConfig": {"service": {"name": "s"}}} for name in ("first", "second")]})
+    return f"{_WEBHOOKS}/w"
+
+
+def test_a_json_patch_with_a_test_changes_the_one_webhook(api, webhooks):
+    status, text = api.ask("PATCH", webhooks, _bundle_patch("second", "QQ=="), _JSON_PATCH)
+    assert status == 200 and [one["clientConfig"].get("caBundle") for one in json.loads(text)["webhooks"]] == [
+        None, "QQ=="]
+    version = api.version
+    api.ask("PATCH", webhooks, _bundle_patch("second", "QQ=="), _JSON_PATCH)
+    assert api.version == version
+
+
+def test_a_test_that_fails_is_422_and_changes_nothing(api, webhooks):
+    version = api.version
+    status, text = api.ask("PATCH", webhooks, _bundle_patch("elsewhere", "QQ=="), _JSON_PATCH)
+    assert status == 422 and json.loads(text) == _recorded("refusals/119-patch-cabundle-json-test-fails.json")
+    assert api.version == version
+
+
+def test_a_strategic_merge_finds_webhooks_by_name_and_a_json_merge_replaces_the_list(api, webhooks):
+    patch = {"webhooks": [{"name": "second", "clientConfig": {"caBundle": "QQ=="}}]}
+    status, text = api.ask("PATCH", webhooks, patch, "application/strategic-merge-patch+json")
+    assert status == 200 and json.loads(text)["webhooks"][1] == {
+        "name": "second", "clientConfig": {"service": {"name": "s"}, "caBundle": "QQ=="}}
+    status, text = api.ask("PATCH", webhooks, patch)
+    assert status == 200 and len(json.loads(text)["webhooks"]) == 1
+
+
+def test_a_bundle_is_base64_and_may_be_rubbish(api, webhooks):
+    assert api.ask("PATCH", webhooks, _bundle_patch("second", "%%%"), _JSON_PATCH)[0] == 422
+    assert api.ask("PATCH", webhooks, _bundle_patch("second", "cnViYmlzaA=="), _JSON_PATCH)[0] == 200
+
+
+def test_a_patch_of_an_unknown_type_is_refused(api, webhooks):
+    status, text = api.ask("PATCH", webhooks, {}, "application/json")
+    assert status == 415 and json.loads(text) == _recorded("refusals/127-patch-unknown-content-type.json")
+
+
+def test_of_two_who_write_one_version_the_second_is_refused(api):
+    secrets = "/api/v1/namespaces/shop/secrets"
+    status, text = api.ask("POST", secrets, {"metadata": {"name": "s"}, "data": {"a": "QQ=="}})
+    first, second = json.loads(text), json.loads(text)
+    assert status == 201 and api.ask("POST", secrets, {"metadata": {"name": "s"}})[0] == 409
+    first["data"]["a"], second["data"]["a"] = "Qg==", "Qw=="
+    assert api.ask("PUT", f"{secrets}/s", first)[0] == 200
+    status, text = api.ask("PUT", f"{secrets}/s", second)
+    assert status == 409 and json.loads(text)["reason"] == "Conflict"

@@ -1,8 +1,39 @@
 """What PATCH does to an object."""
 
 
+import base64
+import binascii
+
+
 class Unprocessable(Exception):
     """422."""
+
+
+class UnknownPatch(Exception):
+    """415."""
+
+
+def patched(content_type: str, target, patch):
+    """What becomes of an object."""
+    if content_type == "application/json-patch+json":
+        return json_patch(target, patch)
+    if content_type == "application/merge-patch+json":
+        return merge(target, patch)
+    if content_type in ("application/strategic-merge-patch+json", "application/apply-patch+yaml"):
+        return strategic(target, patch)
+    raise UnknownPatch
+
+
+def check_bytes(kind: str, obj: dict) -> None:
+    """Fields of type []byte are base64. What the bytes are, nobody asks: rubbish is a caBundle too."""
+    fields = list((obj.get("data") or {}).values()) if kind == "Secret" else []
+    if kind.endswith("WebhookConfiguration"):
+        fields = [webhook.get("clientConfig", {}).get("caBundle", "") for webhook in obj.get("webhooks") or []]
+    for text in fields:
+        try:
+            base64.b64decode(text, validate=True)
+        except (binascii.Error, TypeError) as error:
+            raise Unprocessable(f"illegal base64 data: {error}") from error
 
 
 def merge(target, patch):

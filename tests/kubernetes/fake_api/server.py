@@ -9,7 +9,7 @@ from typing import Optional
 from .faults import Faults
 from .http import Reply, Request
 from .kinds import Kind, discovery
-from .patches import Unprocessable, json_patch, merge, strategic
+from .patches import UnknownPatch, Unprocessable, patched
 from .store import Conflict, Event, Gone, Store, bookmark_line, encode, event_line, now
 
 # What a watch may lag behind before it is cut, as the real server does with a client that reads too slowly.
@@ -58,7 +58,9 @@ class Server:
             reason = "AlreadyExists" if "already exists" in str(conflict) else "Conflict"
             await reply.send(409, status(409, reason, str(conflict)))
         except Unprocessable as error:
-            await reply.send(422, status(422, "Invalid", str(error)))
+            await reply.send(422, status(422, "Invalid", str(error), details={}))
+        except UnknownPatch:
+            await reply.send(415, status(415, "UnsupportedMediaType", "415: Unsupported Media Type", details={}))
         except (KeyError, TypeError, ValueError) as error:
             await reply.send(400, status(400, "BadRequest", f"{type(error).__name__}: {error}"))
 
@@ -148,17 +150,11 @@ class Server:
         elif request.method == "DELETE":
             await self._answer(reply, 200, kind, self.store.delete(kind, key))
         elif request.method in ("PUT", "PATCH"):
-            obj = request.json() if request.method == "PUT" else self._patched(request, old)
+            sent = request.json()
+            obj = sent if request.method == "PUT" else patched(request.headers.get("content-type", ""), old, sent)
             await self._answer(reply, 200, kind, self.store.update(kind, obj))
         else:
             await reply.send(405, status(405, "MethodNotAllowed", "the server does not allow this method"))
-
-    @staticmethod
-    def _patched(request: Request, old: dict) -> dict:
-        content_type = request.headers.get("content-type", "")
-        if "json-patch" in content_type:
-            return json_patch(old, request.json())
-        return (strategic if "strategic" in content_type or "apply" in content_type else merge)(old, request.json())
 
     async def _answer(self, reply: Reply, code: int, kind: Kind, item: bytes) -> None:
         head = encode({"kind": kind.name, "apiVersion": kind.api_version})[:-1]

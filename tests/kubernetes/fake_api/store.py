@@ -14,6 +14,7 @@ from collections import deque
 from typing import Callable, NamedTuple, Optional
 
 from .kinds import Kind
+from .patches import check_bytes
 
 
 def encode(value) -> bytes:
@@ -168,6 +169,7 @@ class Store:
         table.record(Event(self.version, event_type, key, item, before))
 
     def _default(self, kind: Kind, obj: dict) -> None:
+        check_bytes(kind.name, obj)
         if kind.name == "Namespace":
             obj["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = obj["metadata"]["name"]
             obj.setdefault("status", {"phase": "Active"})
