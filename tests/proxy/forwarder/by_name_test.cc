@@ -139,9 +139,9 @@ class PassedByName : public ByName {
   }
   static AddressOwner Database(const SocketAddress& address) {
     const std::vector<EndpointPort> ports = {{"sql", Protocol::kTcp, address.port}};
-    return {address.ip,
-            {"data", "db-0"},
-            {{{"data", "db-headless"}, true, ports}, {{"data", "db"}, false, ports}}};
+    return {.ip = address.ip,
+            .pod = {"data", "db-0"},
+            .services = {{{"data", "db-headless"}, true, ports}, {{"data", "db"}, false, ports}}};
   }
   static std::string Headless(const std::string& metric, const SocketAddress& address,
                               const std::string& rest) {
