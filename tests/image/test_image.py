@@ -6,6 +6,7 @@ import stat
 import pytest
 
 from lab.container import CAPABILITIES, Container, Mount
+from lab.images import PORTOLAN_ENVIRONMENT, PORTOLAN_USER
 from lab.tools import run
 
 _UID = 1337
@@ -19,15 +20,14 @@ def start(image):
     """start(PROGRAM, ARGS) in a container of the image, to its end; rights as keywords of Container."""
 
     def to_the_end(*argv, network: bool = False, uid: int = _UID, capabilities: tuple = (), **rights):
-        container = Container(list(argv), uid=uid, gid=uid, root=str(image.root), read_only_root=True,
+        variables = dict(setting.split("=", 1) for setting in image.config["Env"])
+        container = Container(list(argv), variables, uid=uid, gid=uid, root=str(image.root), read_only_root=True,
                               capabilities=[CAPABILITIES[name] for name in capabilities],
                               allow_privilege_escalation=rights.get("allow_privilege_escalation", False),
                               mounts=[Mount("/proc", "/proc"), Mount("/dev", "/dev")], place=str(image.place))
-        variables = dict(setting.split("=", 1) for setting in image.config["Env"])
         own_network = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "-"] if network else []
         # What has not ended by itself is asked to.
-        return run(["timeout", "--preserve-status", "5", *own_network, "env", "-i",
-                    *(f"{name}={value}" for name, value in variables.items()), *container.command()], check=False)
+        return run(["timeout", "--preserve-status", "5", *own_network, *container.command()], check=False)
 
     return to_the_end
 
@@ -47,6 +47,11 @@ def test_it_runs_as_user_1337_by_number(image):
     """Kubernetes refuses a name under runAsNonRoot: it cannot know whose it is."""
     assert image.config["User"] == "1337:1337"
     assert not image.config.get("Entrypoint"), "manifests say which of the programs"
+
+
+def test_the_lab_runs_our_containers_with_the_environment_and_the_user_that_the_image_says(image):
+    assert image.config["Env"] == [f"{name}={value}" for name, value in PORTOLAN_ENVIRONMENT.items()]
+    assert image.config["User"].split(":")[0] == str(PORTOLAN_USER)
 
 
 def test_it_says_what_it_is(image):

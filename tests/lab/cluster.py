@@ -10,20 +10,26 @@ from typing import Optional
 
 from . import endpoints, images, manifests, network, sanitizers
 from .cluster_dns import ClusterDns
-from .control_plane import ADDRESS4, ADDRESS6, ControlPlane
+from .control_plane import ControlPlane
+from .injector import Injector
+from .kubelet import PodContainers
 from .namespaces import RUN
 from .pods import Sandbox, Shape
-from .sidecar import Capture, Settings, Sidecar
+from .sidecar import EVERY_SIDECAR, INIT, PROXY, Capture, Sidecar
 from .tools import Daemon, LabError, wait_until
+from .volumes import ConfigMaps, Volumes
 
 _NODES = ("node-a", "node-b")
+_INJECT = "portolan.dev/inject"
+# The label of a namespace whose pods are injected.
+OPTED_IN = f"{_INJECT}=enabled"
 
 
 class Pod:
-    """A running pod: its object in the API, its sandbox, and what was injected into it."""
+    """A running pod: its object in the API, its sandbox, its containers, and what was injected into it."""
 
-    def __init__(self, obj: dict, sandbox: Sandbox):
-        self.obj, self.sandbox = obj, sandbox
+    def __init__(self, obj: dict, sandbox: Sandbox, containers: PodContainers):
+        self.obj, self.sandbox, self.containers = obj, sandbox, containers
         self.capture: Optional[Capture] = None
         self.sidecar: Optional[Sidecar] = None
         self.exec, self.sh, self.popen, self.talk = sandbox.exec, sandbox.sh, sandbox.popen, sandbox.talk
@@ -60,6 +66,8 @@ class Cluster:
             if obj["kind"] in ("Namespace", "Service"):
                 self.apply(obj)
         self.control = ControlPlane(self.api.folder, self.corefile, RUN / "control-plane")
+        self.injector = Injector(RUN / "injector", self.manifests.kind("Namespace"), _NODES, self.control.ca)
+        self.config_maps = ConfigMaps(self.injector.api, RUN / "config-maps")
 
     def __enter__(self) -> "Cluster":
         return self
@@ -79,6 +87,13 @@ class Cluster:
             self._services[manifests.key(obj)] = obj
             self.sync_endpoints()
         return when
+
+    def label_namespace(self, name: str, label: str) -> None:
+        """As `kubectl label namespace NAME LABEL`."""
+        key, value = label.split("=")
+        namespace = self.manifests.one("Namespace", name)
+        namespace["metadata"].setdefault("labels", {})[key] = value
+        self.apply(namespace)
 
     def delete(self, obj: dict) -> float:
         self._services.pop(manifests.key(obj), None)
@@ -103,31 +118,38 @@ class Cluster:
         return self.start_pod({"metadata": {"name": name}, "spec": spec}, shape)
 
     def start_pod(self, template: dict, shape: Shape, listed: bool = True) -> Pod:
-        """Sandbox, init container, sidecar until ready, application until it listens, then Ready and listed."""
+        """Admission, sandbox, containers in the order of the spec, then Ready and listed."""
         number, self._count = self._count, self._count + 1
-        metadata = {"namespace": "default", "labels": {}, **template["metadata"]}
+        obj = self._admitted(template, shape)
+        metadata, spec = obj["metadata"], obj["spec"]
+        # The scheduler's part.
+        spec.setdefault("nodeName", _NODES[number % len(_NODES)])
+        metadata["labels"]["topology.kubernetes.io/zone"] = network.zone_of(spec["nodeName"])
         sandbox = Sandbox(metadata["namespace"], metadata["name"], number, shape,
                           RUN / "pods" / f"{metadata['name']}.{number}")
-        pod = Pod({"apiVersion": "v1", "kind": "Pod", "metadata": metadata,
-                   "spec": {"nodeName": _NODES[number % len(_NODES)], **template["spec"]},
-                   "status": {"phase": "Running", "podIP": sandbox.ip,
-                              "podIPs": [{"ip": ip} for ip in sandbox.ips], "conditions": []}}, sandbox)
+        obj["status"] = {"phase": "Running", "podIP": sandbox.ip, "podIPs": [{"ip": ip} for ip in sandbox.ips],
+                         "conditions": []}
+        volumes = Volumes(obj, sandbox.folder / "volumes", self.config_maps, self.control.issuer)
+        pod = Pod(obj, sandbox, PodContainers(obj, sandbox, volumes))
         pod.set_ready(False)
         self.pods[pod.name] = pod
         self.api.apply(pod.obj)
         if shape.own_resolver:
             self._own_resolver(pod)
-        if shape.sidecar:
-            pod.capture = Capture(sandbox, shape.capture)
-            pod.capture.run("apply", check=True)
-            pod.sidecar = Sidecar(sandbox, Settings(ADDRESS4, ADDRESS6, self.control.ca.file, self.control.issuer,
-                                                     self.corefile),
-                                  pod.obj["spec"]["nodeName"])
-        for container in template["spec"]["containers"]:
-            self._start_container(pod, container)
+        self._start_containers(pod)
         if listed:
             self.list_pod(pod)
         return pod
+
+    def _admitted(self, template: dict, shape: Shape) -> dict:
+        """The pod as the API server stores it."""
+        metadata = copy.deepcopy({"namespace": "default", "labels": {}, "annotations": {}, **template["metadata"]})
+        if not shape.sidecar:
+            metadata["labels"][_INJECT] = "false"
+        for name, value in {**EVERY_SIDECAR, **shape.annotations}.items():
+            metadata["annotations"][f"portolan.dev/{name}"] = value
+        created = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        return self.injector.create(created, self.manifests.one("Namespace", metadata["namespace"]))
 
     def list_pod(self, pod: Pod) -> float:
         """The pod turns Ready: the moment its address appears in EndpointSlices."""
@@ -159,17 +181,30 @@ class Cluster:
                 when = when or changed
         return when or 0.0
 
-    def _start_container(self, pod: Pod, container: dict) -> None:
-        environment = {e["name"]: e["value"] for e in container.get("env", [])}
-        folder = pod.sandbox.folder / container["name"]
-        folder.mkdir()
-        argv = images.command(container["image"], pod.name, environment, folder)
-        # An application does not hold NET_ADMIN: it cannot take the pod's rules away.
-        daemon = pod.sandbox.start(container["name"], ["setpriv", "--bounding-set=-net_admin", *argv], environment)
-        for port in container.get("ports", []):
-            if port.get("protocol", "TCP") == "TCP":
-                daemon.wait_ready(lambda: accepts(pod.ip, port["containerPort"]),
-                                  f"{container['name']} accepts connections on port {port['containerPort']}")
+    def _start_containers(self, pod: Pod) -> None:
+        for spec in pod.obj["spec"].get("initContainers", []):
+            if spec["name"] in (INIT, PROXY):
+                self._start_injected(pod, spec["name"])
+            elif spec.get("restartPolicy") == "Always":
+                pod.containers.await_startup(spec["name"], pod.containers.start(spec["name"]))
+            else:
+                pod.containers.run_to_end(spec["name"], check=True)
+        for spec in pod.obj["spec"]["containers"]:
+            daemon = pod.containers.start(spec["name"])
+            for port in spec.get("ports", []):
+                if port.get("protocol", "TCP") == "TCP":
+                    daemon.wait_ready(lambda: accepts(pod.ip, port["containerPort"]),
+                                      f"{spec['name']} accepts connections on port {port['containerPort']}")
+
+    @staticmethod
+    def _start_injected(pod: Pod, name: str) -> None:
+        shape = pod.sandbox.shape
+        if name == INIT:
+            pod.capture = Capture(pod.containers, shape.init_flags)
+            if shape.starts_injected:
+                pod.capture.run("apply", check=True)
+        elif shape.starts_injected:
+            pod.sidecar = Sidecar(pod.containers)
 
     def _own_resolver(self, pod: Pod) -> None:
         pod.sandbox.start("dnsmasq", ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root",

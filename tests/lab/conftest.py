@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from . import namespaces, network, sanitizers
-from .cluster import Cluster, Pod
+from .cluster import OPTED_IN, Cluster, Pod
 from .corefiles import dump, replace
 from .manifests import read
 from .pods import NODE_SEARCH, SIX_SEARCH, Shape
@@ -23,8 +23,8 @@ SHAPES = {
     "six-suffixes": Shape(search=SIX_SEARCH),
     "host-aliases": Shape(host_aliases=({"ip": "192.0.2.10", "hostnames": ["legacy", "legacy.example.net"]},)),
     "own-resolver": Shape(own_resolver=True),
-    "own-resolver-captured": Shape(own_resolver=True, capture=("--dns-capture", "all")),
-    "legacy-iptables": Shape(capture=("--backend", "legacy")),
+    "own-resolver-captured": Shape(own_resolver=True, annotations={"dns-capture": "all"}),
+    "legacy-iptables": Shape(init_flags=("--backend", "legacy")),
     "no-sidecar": Shape(sidecar=False),
     "node-domain": Shape(search=NODE_SEARCH),
     "node-domain-no-sidecar": Shape(search=NODE_SEARCH, sidecar=False),
@@ -45,6 +45,7 @@ def cluster():
     if not namespaces.inside():
         pytest.fail("the lab must be entered: name tests/lab on pytest's command line")
     with Cluster(_DEMO) as made:
+        made.label_namespace("default", OPTED_IN)
         for obj in read(_MORE).objects:
             made.apply(obj)
         made.deploy("backend")
@@ -92,5 +93,6 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     made = item.funcargs.get("cluster") if hasattr(item, "funcargs") else None
     if report.failed and made is not None:
-        daemons = [made.control.daemon] + [p.sidecar.daemon for p in made.pods.values() if p.sidecar]
+        daemons = [made.control.daemon, made.injector.daemon]
+        daemons += [p.sidecar.daemon for p in made.pods.values() if p.sidecar]
         report.sections.append(("logs of the lab", "\n".join(d.log_tail(8) for d in daemons)))

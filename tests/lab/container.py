@@ -1,6 +1,6 @@
 """Becomes a container's process, as runc does: its file system, its user, its capabilities, then its program.
 
-usage: container.py JSON, as root and in the pod's namespaces; the environment is the program's.
+usage: container.py JSON, as root and in the pod's namespaces.
 
 What of a container is not imitated here: pid and cgroup namespaces, resource limits, seccomp, hidden paths
 below /proc, a file system other than the one given as root.
@@ -19,8 +19,11 @@ CAPABILITIES = {"NET_BIND_SERVICE": 10, "NET_ADMIN": 12, "NET_RAW": 13, "SYS_ADM
 # What a container that says nothing has; containerd's list.
 DEFAULT_CAPABILITIES = (0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31)
 
+# Of the lab, and gone with it: namespaces.py.
+OWN_FOLDERS = ("/etc/", "/run/", "/var/lib/")
+
 _CLONE_NEWNS = 0x20000
-_MS_RDONLY, _MS_REMOUNT, _MS_BIND, _MS_REC = 1, 32, 4096, 0x4000
+_MS_BIND, _MS_REC = 0x1000, 0x4000
 _AT_FDCWD, _AT_RECURSIVE, _MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 _PR_CAPBSET_READ, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 23, 24, 38
 
@@ -37,6 +40,7 @@ class Mount:
 @dataclass(frozen=True)
 class Container:
     argv: list
+    environment: dict
     uid: int = 0
     gid: int = 0
     groups: list = field(default_factory=list)
@@ -73,25 +77,47 @@ def become(container: Container) -> None:
     if not container.allow_privilege_escalation:
         _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     os.chdir(container.working_dir)
-    os.execvp(container.argv[0], container.argv)
+    os.execvpe(container.argv[0], container.argv, container.environment)
 
 
 def _enter_file_system(container: Container) -> None:
     """A mount namespace in which `root` is the root. The caller's mounts are private already."""
     _call("unshare", _CLONE_NEWNS)
     root = container.place
+    for mount in container.mounts:
+        _make_mount_point(container.root + mount["target"])
     _mount(container.root, root, _MS_BIND | _MS_REC)
     if container.read_only_root:
-        attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
-        _call("mount_setattr", _AT_FDCWD, root.encode(), _AT_RECURSIVE, ctypes.byref(attributes),
-              ctypes.sizeof(attributes))
+        _set_read_only(root)
     for mount in container.mounts:
-        target = root + os.path.realpath(mount["target"]) if container.root == "/" else root + mount["target"]
-        _mount(mount["source"], target, _MS_BIND)
+        target = _place(container, mount["target"])
+        _mount(mount["source"], target, _MS_BIND | _MS_REC)
         if mount["read_only"]:
-            _mount(mount["source"], target, _MS_BIND | _MS_REMOUNT | _MS_RDONLY)
+            _set_read_only(target)
     os.chroot(root)
     os.chdir("/")
+
+
+def _make_mount_point(path: str) -> None:
+    """As a runtime makes it where the image has none. On the lab's own file systems only (namespaces.py)."""
+    if os.path.exists(path):
+        return
+    real = os.path.realpath(path)
+    if not real.startswith(OWN_FOLDERS):
+        raise OSError(f"mount point {path} is missing, and is not in one of {', '.join(OWN_FOLDERS)}")
+    os.makedirs(real)
+
+
+def _place(container: Container, target: str) -> str:
+    """Where a mount goes, in the container's file system. /var/run is /run."""
+    within = os.path.realpath(container.root + target)
+    return container.place + within.removeprefix(os.path.realpath(container.root).rstrip("/"))
+
+
+def _set_read_only(target: str) -> None:
+    attributes = _MountAttributes(set=_MOUNT_ATTR_RDONLY)
+    _call("mount_setattr", _AT_FDCWD, target.encode(), _AT_RECURSIVE, ctypes.byref(attributes),
+          ctypes.sizeof(attributes))
 
 
 def _mount(source: str, target: str, flags: int) -> None:

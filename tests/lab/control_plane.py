@@ -17,6 +17,8 @@ REPLICA_PORT = 15022
 REPLICA4 = f"{POD_GATEWAY4}:{REPLICA_PORT}"
 ADDRESS4 = f"{POD_GATEWAY4}:{XDS_PORT}"
 ADDRESS6 = f"[{POD_GATEWAY6}]:{XDS_PORT}"
+# What its certificate is for, and sidecars know it by.
+SERVER_NAME = "portolan-control.portolan-system.svc"
 HTTP = "127.0.0.1:15080"
 STATUS = "127.0.0.1:15014"
 
@@ -25,7 +27,7 @@ class ControlPlane:
     def __init__(self, manifests: Path, corefile: Path, folder: Path):
         folder.mkdir(parents=True)
         self.ca = CertificateAuthority(folder / "ca")
-        self.secret = Secret(folder / "tls", self.ca, f"IP:{POD_GATEWAY4},IP:{POD_GATEWAY6}")
+        self.secret = Secret(folder / "tls", self.ca, f"IP:{POD_GATEWAY4},IP:{POD_GATEWAY6},DNS:{SERVER_NAME}")
         self.issuer = TokenIssuer(folder / "issuer")
         # Corefiles that a sidecar may ask for by their names.
         self.corefiles = folder / "corefiles"

@@ -19,7 +19,9 @@ if not __package__:  # run by its path, as ./dev does: start again as the module
 
 from . import namespaces, network
 from .changes import Measured, measure
-from .cluster import Cluster, Pod
+from .cluster import OPTED_IN, Cluster, Pod
+from .cluster_dns import DECOY
+from .pods import Shape
 from .resolver_tools import dig, nslookup_text
 from .tools import TREE, LabError
 
@@ -74,6 +76,19 @@ class Demo:
         self._measured(f"{comes.name} added",
                        measure(self._frontend, _HEADLESS, _CLUSTER_IP, _PORT,
                                lambda: cluster.list_pod(comes), stay + [comes.ip], new=comes.name))
+
+    def namespace_beside(self) -> None:
+        cluster, report = self._cluster, self._report
+        report.title("The namespace beside it, which was not opted in")
+        pod = cluster.start_pod({"metadata": {"name": "visitor", "namespace": "beside"},
+                                 "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, Shape())
+        names = [c["name"] for c in pod.obj["spec"].get("initContainers", []) + pod.obj["spec"]["containers"]]
+        report.check(f"{pod.name} has the container it was written with and no other", names == ["tools"], str(names))
+        asked_before = cluster.dns.queries()
+        text = pod.exec("nslookup", _NAME).stdout
+        report.output(f"nslookup {_NAME}  # in {pod.name}", text)
+        report.check("the cluster DNS answers it (its answer is wrong on purpose, so that one can tell)",
+                     f"Address: {DECOY}\n" in text and cluster.dns.queries() > asked_before)
 
     def _measured(self, what: str, m: Measured) -> None:
         seen = ", ".join(f"{where} {'never' if ms is None else f'after {ms:.1f} ms'}"
@@ -155,15 +170,20 @@ def _run_demo(once: bool) -> int:
     begin = time.monotonic()
     report.title("Bringing up the cluster: frontend (2 replicas), backend (3 replicas), Service backend, the Corefile")
     with Cluster(_MANIFESTS) as cluster:
+        cluster.label_namespace("default", OPTED_IN)
+        print(f"  namespace default is labelled {OPTED_IN}")
         for name in ("backend", "frontend"):
             for pod in cluster.deploy(name):
-                print(f"  {pod.name}  {' '.join(pod.sandbox.ips)}  on {pod.obj['spec']['nodeName']}", flush=True)
+                injected = ", ".join(c["name"] for c in pod.obj["spec"].get("initContainers", []))
+                print(f"  {pod.name}  {' '.join(pod.sandbox.ips)}  on {pod.obj['spec']['nodeName']}, "
+                      f"injected: {injected or 'nothing'}", flush=True)
         frontend = cluster.members("frontend")[0]
         print(f"  up after {time.monotonic() - begin:.1f} s; what follows runs in {frontend.name}")
         demo = Demo(cluster, frontend, report)
         report.title("Names and connections")
         demo.all_names_and_connections()
         demo.changes()
+        demo.namespace_beside()
         report.title("The control plane is killed")
         cluster.control.kill()
         demo.all_names_and_connections(in_sync=False)

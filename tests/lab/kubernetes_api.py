@@ -18,18 +18,19 @@ from .endpoints import Api
 from .manifests import key
 from .tools import PYTHON, TREE, Daemon, LabError
 
-PORT = 6443
+_PORT = 6443
 _COLLECTIONS = {"Namespace": "/api/v1/namespaces", "Node": "/api/v1/nodes",
-                "Service": "/api/v1/namespaces/{}/services", "Pod": "/api/v1/namespaces/{}/pods",
+                "ServiceCIDR": "/apis/networking.k8s.io/v1/servicecidrs",
+                "ConfigMap": "/api/v1/namespaces/{}/configmaps", "Service": "/api/v1/namespaces/{}/services", "Pod": "/api/v1/namespaces/{}/pods",
                 "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
                 "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
                 "ServiceImport": "/apis/multicluster.x-k8s.io/v1alpha1/namespaces/{}/serviceimports"}
 
 
 class KubernetesApi:
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, port: int = _PORT):
         folder.mkdir(exist_ok=True)
-        self._folder = folder
+        self._folder, self._port = folder, port
         ca = CertificateAuthority(folder / "ca")
         self._secret = Secret(folder / "tls", ca, "IP:127.0.0.1")
         self._context = ssl.create_default_context(cafile=str(ca.file))
@@ -39,7 +40,7 @@ class KubernetesApi:
         self.kubeconfig.write_text(yaml.safe_dump({
             "apiVersion": "v1", "kind": "Config", "current-context": "lab",
             "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": "lab"}}],
-            "clusters": [{"name": "lab", "cluster": {"server": f"https://127.0.0.1:{PORT}",
+            "clusters": [{"name": "lab", "cluster": {"server": f"https://127.0.0.1:{port}",
                                                      "certificate-authority": str(ca.file)}}],
             "users": [{"name": "lab", "user": {"token": "lab"}}]}))
         self.daemon: Daemon
@@ -76,6 +77,11 @@ class KubernetesApi:
             self._ask("DELETE", self._path(obj, named=True))
         return before
 
+    def config_map(self, namespace: str, name: str) -> Optional[dict]:
+        """Its data; nothing if there is none."""
+        items = self._ask("GET", _COLLECTIONS["ConfigMap"].format(namespace))["items"]
+        return next((item["data"] for item in items if item["metadata"]["name"] == name), None)
+
     def objects(self) -> list[dict]:
         return list(self._objects.values())
 
@@ -85,7 +91,7 @@ class KubernetesApi:
         """Also after kill: etcd has kept the objects, and the memory of what led to them is gone."""
         load = self._folder / "objects.json"
         load.write_text(json.dumps(list(self._objects.values())))
-        argv = [PYTHON, "-B", "-m", "tests.kubernetes.fake_api", "--listen", f"127.0.0.1:{PORT}", "--tls-cert",
+        argv = [PYTHON, "-B", "-m", "tests.kubernetes.fake_api", "--listen", f"127.0.0.1:{self._port}", "--tls-cert",
                 str(self._secret.certificate), "--tls-key", str(self._secret.key), "--load", str(load),
                 "--first-version", str(self._version), "--bookmark-interval", "2", *flags]
         self.daemon = Daemon("fake-api", argv, self._folder / "fake-api.log",
@@ -115,7 +121,7 @@ class KubernetesApi:
         return f"{path}/{obj['metadata']['name']}" if named else path
 
     def _ask(self, method: str, path: str, value: Optional[dict] = None) -> dict:
-        connection = http.client.HTTPSConnection("127.0.0.1", PORT, timeout=30, context=self._context)
+        connection = http.client.HTTPSConnection("127.0.0.1", self._port, timeout=30, context=self._context)
         try:
             connection.request(method, path, json.dumps(value) if value is not None else None,
                                {"Content-Type": "application/json"})

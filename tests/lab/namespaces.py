@@ -23,7 +23,7 @@ HOST_PROC = Path("/run/host-proc")
 _MARK = "PORTOLAN_LAB_INSIDE"
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
-_MS_REC, _MS_PRIVATE = 0x4000, 0x40000
+_MS_BIND, _MS_REC, _MS_PRIVATE = 0x1000, 0x4000, 0x40000
 _PR_SET_PDEATHSIG = 1
 _GRACE_SECONDS = 20
 
@@ -88,6 +88,7 @@ def _become_first_process(alive_read: int, argv: list[str]) -> None:
     _mount("-t", "proc", "proc", "/proc")
     _mount("-t", "sysfs", "sysfs", "/sys")
     _own_etc()
+    _own_var_lib()
     environment = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
     environment[_MARK] = "1"
     os.execvpe(argv[0], argv, environment)
@@ -119,6 +120,17 @@ def _own_etc() -> None:
         (copy / name).unlink(missing_ok=True)
         (copy / name).write_text("")
     _mount("--bind", str(copy), "/etc")
+
+
+def _own_var_lib() -> None:
+    """A folder in which pods may have mount points, and all else is as on the machine."""
+    folder = RUN / "var-lib"
+    folder.mkdir()
+    for entry in Path("/var/lib").iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            (folder / entry.name).mkdir()
+            _call("mount", bytes(entry), bytes(folder / entry.name), None, _MS_BIND | _MS_REC, None)
+    _mount("--rbind", str(folder), "/var/lib")
 
 
 def _wait(child: int) -> int:

@@ -6,7 +6,7 @@ A sandbox is a network, mount and uts namespace held by one sleeping process. It
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Sequence
 
@@ -32,13 +32,14 @@ class Shape:
     own_resolver: bool = False
     resolv_conf_is_empty: bool = False
     host_aliases: tuple = ()
+    # Without one the pod is opted out, by its label.
     sidecar: bool = True
-    # More flags for portolan-init.
-    capture: tuple = ()
-    # Whether the sidecar forwards UDP.
-    udp: bool = False
-    # Whether the sidecar is told its node and zone.
-    place: bool = True
+    # For the injector, without `portolan.dev/`.
+    annotations: dict = field(default_factory=dict)
+    # More flags for portolan-init, for what no annotation says.
+    init_flags: tuple = ()
+    # Whether what was injected is started with the pod; a test does it by hand else.
+    starts_injected: bool = True
 
     def resolver(self) -> str:
         if self.own_resolver:
@@ -95,12 +96,14 @@ class Sandbox:
             return subprocess.Popen(self.command(argv), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                                     text=True)
 
-    def start(self, container: str, argv: Sequence[str], environment: Optional[dict] = None) -> Daemon:
+    def start(self, container: str, argv: Sequence[str]) -> Daemon:
         daemon = Daemon(f"{self.name}/{container}", self.command(argv), self.folder / f"{container}.log",
-                        {"PATH": os.environ["PATH"], "HOSTNAME": self.name, **sanitizers.environment(),
-                         **(environment or {})})
+                        {"PATH": os.environ["PATH"], "HOSTNAME": self.name, **sanitizers.environment()})
         self._daemons.append(daemon)
         return daemon
+
+    def daemons(self) -> list[Daemon]:
+        return list(self._daemons)
 
     def shell_hint(self) -> str:
         """A command that opens a shell in this pod, from a terminal outside of the lab."""

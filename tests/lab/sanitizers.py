@@ -4,6 +4,7 @@ has to look."""
 import os
 from pathlib import Path
 
+from .container import Mount
 from .namespaces import RUN
 
 _FOLDER = RUN / "sanitizers"
@@ -22,6 +23,11 @@ def set_up() -> None:
 def environment() -> dict:
     """For programs that do not inherit ours."""
     return {name: os.environ[name] for name in _OPTIONS if name in os.environ}
+
+
+def mounts() -> list[Mount]:
+    """For containers whose root is read-only."""
+    return [Mount(str(_FOLDER), str(_FOLDER))] if _FOLDER.exists() else []
 
 
 def new_reports() -> str:

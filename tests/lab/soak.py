@@ -22,7 +22,7 @@ if not __package__:  # run by its path, as ./dev does: start again as the module
               {**os.environ, "PYTHONPATH": _tree})
 
 from . import by_hand, namespaces
-from .cluster import Cluster, Pod
+from .cluster import OPTED_IN, Cluster, Pod
 from .corefiles import replace
 from .faults import own_pod
 from .resolver_tools import Load
@@ -182,6 +182,7 @@ def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 600
     try:
         with Cluster(TREE / "manifests" / "demo") as cluster:
+            cluster.label_namespace("default", OPTED_IN)
             cluster.deploy("backend")
             result = soak(cluster, seconds)
     except LabError as error:

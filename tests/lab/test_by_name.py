@@ -5,6 +5,7 @@ import json
 import pytest
 
 from .faults import own_pod
+from .sidecar import STATE_DIR
 from .tools import PYTHON, wait_until
 
 # Connects, asks slowly, and holds the connection until it is killed.
@@ -22,7 +23,7 @@ def pod(cluster):
     with own_pod(cluster, "by-name") as made:
         made.sidecar.kill()
         made.log = made.sidecar.state_dir / "access.log"
-        made.sidecar.start("--access-log", str(made.log))
+        made.sidecar.start("--access-log", f"{STATE_DIR}/access.log")
         yield made
 
 

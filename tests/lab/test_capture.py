@@ -12,9 +12,9 @@ _NAME = "backend.default.svc.cluster.local"
 
 @pytest.fixture(params=["nft", "legacy", "auto"])
 def capture(request, cluster):
-    """In a pod of its own, without a sidecar: only the rules matter."""
-    pod = cluster.tools_pod(f"capture-{request.param}", Shape(sidecar=False))
-    yield Capture(pod.sandbox, ("--backend", request.param))
+    """In a pod of its own, without a sidecar that runs: only the rules matter."""
+    pod = cluster.tools_pod(f"capture-{request.param}", Shape(starts_injected=False))
+    yield Capture(pod.containers, ("--backend", request.param))
     cluster.stop_pod(pod)
 
 

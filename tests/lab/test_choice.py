@@ -76,7 +76,7 @@ def test_external_and_load_balancer_addresses(cluster, caller, servers, make):
     obj["spec"].update({"type": "LoadBalancer", "externalIPs": ["198.51.100.77"]})
     obj["status"] = {"loadBalancer": {"ingress": [{"ip": "198.51.100.78"}]}}
     cluster.apply(obj)
-    with own_pod(cluster, "external-caller", Shape(capture=("--include-cidr", "198.51.100.64/27"))) as pod:
+    with own_pod(cluster, "external-caller", Shape(annotations={"include-cidrs": "198.51.100.64/27"})) as pod:
         service.wait_held_by(pod)
         for url in (service.url, "http://198.51.100.77/", "http://198.51.100.78/"):
             assert reached(pod, url, 2) == ["s1"] * 2, url

@@ -36,7 +36,7 @@ def callers(cluster, servers):
     with own_pod(cluster, "many-1") as one, own_pod(cluster, "many-2") as other:
         for pod in (one, other):
             pod.sidecar.kill()
-            pod.sidecar.start(before=RAISED)
+            pod.sidecar.start(limits=RAISED)
         yield one, other
 
 

@@ -7,7 +7,6 @@ import pytest
 from . import by_hand, network
 from .by_hand import Endpoint, reached
 from .faults import own_pod
-from .pods import Shape
 from .tools import wait_until
 
 
@@ -31,7 +30,9 @@ def nodes(cluster):
 
 
 def test_hints_are_honoured_without_flags_and_follow_the_nodes_zone(cluster, nodes):
-    with by_hand.servers(cluster) as servers, own_pod(cluster, "not-told", Shape(place=False)) as pod:
+    with by_hand.servers(cluster) as servers, own_pod(cluster, "not-told") as pod:
+        pod.sidecar.kill()
+        pod.sidecar.start("--node-name=", "--zone=")
         node = pod.obj["spec"]["nodeName"]
         wait_until(lambda: _place(pod)["zone"] == network.zone_of(node), "the place is known")
         assert _place(pod) == {"node": node, "nodeSource": "control plane",

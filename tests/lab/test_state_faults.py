@@ -5,6 +5,7 @@ import pytest
 from .cluster_dns import DECOY
 from .faults import SmallDisk, control_plane_black_hole, own_pod
 from .resolver_tools import dig
+from .sidecar import STATE_DIR
 from .tools import wait_until
 
 _NAME = "backend.default.svc.cluster.local"
@@ -86,7 +87,7 @@ def test_a_state_that_cannot_be_used_is_set_aside(pod, state, damage, said):
     pod.sh(damage.format(state))
     pod.sidecar.start()
     assert dig(pod, _NAME).data("A") == ["10.43.0.123"]
-    _expect_fault(pod, said, f"set aside as {state}.bad-")
+    _expect_fault(pod, said, f"set aside as {STATE_DIR}/directory.state.bad-")
     assert pod.sh(f"ls {state}.bad-*").returncode == 0
     wait_until(lambda: pod.exec("test", "-s", str(state)).returncode == 0, "a good state is saved", timeout=3)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from .certificates import CertificateAuthority
-from .control_plane import ADDRESS4, XDS_PORT
+from .control_plane import ADDRESS4, ADDRESS6, XDS_PORT
 from .faults import own_pod
 from .network import POD_GATEWAY4
 from .resolver_tools import dig
@@ -11,7 +11,7 @@ from .tools import portolan, run, wait_until
 
 
 def test_plaintext_gets_nothing(frontend):
-    assert frontend.sidecar.feed()["controlPlane"] == ADDRESS4
+    assert frontend.sidecar.feed()["controlPlane"] in (ADDRESS4, ADDRESS6)
     done = frontend.exec("curl", "-sS", "-m", "5", "--http2-prior-knowledge", f"http://{POD_GATEWAY4}:{XDS_PORT}/")
     assert done.returncode != 0 and done.stdout == ""
 
@@ -20,6 +20,7 @@ def test_a_new_ca_and_certificate_are_taken_and_nobody_is_cut_off(cluster, front
     connects = frontend.sidecar.metrics()["portolan_feed_connects_total"]
     # Of one CA more, as while a CA is replaced: who was told of it only now still gets in.
     cluster.control.ca = CertificateAuthority(cluster.control.ca.folder)
+    wait_until(cluster.config_maps.sync, "the injector has put it into portolan-ca")
     _renew(cluster, cluster.control.secret.renew, "tls.crt read again: the certificate is valid until ")
     _a_change_arrives(cluster, frontend, "while-up")
     assert frontend.sidecar.metrics()["portolan_feed_connects_total"] == connects

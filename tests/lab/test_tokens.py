@@ -7,6 +7,7 @@ import pytest
 from .control_plane import STATUS, XDS_PORT
 from .faults import cut_off, own_pod
 from .network import POD_GATEWAY4
+from .sidecar import TOKEN
 from .tokens import TokenIssuer
 from .tools import wait_until
 
@@ -50,7 +51,7 @@ def test_a_token_that_is_not_good_lets_nobody_in_until_a_good_one_is_there(clust
 def test_without_its_token_a_sidecar_says_which_file_it_misses(cluster, pod):
     pod.sidecar.token.remove()
     cut_off(pod)
-    wait_until(lambda: f"{pod.sidecar.token.file}: No such file" in pod.sidecar.feed()["lastFailure"], "the file's name")
+    wait_until(lambda: f"{TOKEN}: No such file" in pod.sidecar.feed()["lastFailure"], "the file's name")
     assert pod.sidecar.metrics()["portolan_feed_unusable_token_total"] > 0
     _rotate(cluster, pod)
     _in_sync(pod)

@@ -11,6 +11,7 @@ import pytest
 
 from . import network
 from .faults import own_pod
+from .images import portolan_programs
 from .pods import Shape
 from .resolver_tools import dig
 from .sidecar import UID
@@ -19,7 +20,7 @@ from .tools import PYTHON, portolan, wait_until
 _PEER = str(Path(__file__).resolve().with_name("udp_peer.py"))
 _ECHO4, _ECHO6, _AFFINE, _NOBODY, _DNS = "10.43.70.1", "fd00:43::7001", "10.43.70.2", "10.43.70.3", "10.43.70.4"
 _PORTS = {7: 7100, 8: 7200}  # of the Service, of the pods
-_UDP = Shape(capture=("--udp", "tproxy"), udp=True)
+_UDP = Shape(annotations={"udp": "tproxy"})
 
 
 def _service(name: str, app: str, *ips: str, ports=_PORTS, **spec) -> dict:
@@ -233,7 +234,7 @@ def test_no_thread_of_the_sidecar_has_a_capability(pod):
                                      ("--bounding-set=-all,+net_raw", "setpriv", "--no-new-privs")],
                          ids=["not added", "no escalation"])
 def test_without_the_capability_the_error_says_how_to_give_it(pod, refusal):
-    program = pod.sidecar.program_with_net_raw()
+    program = str(portolan_programs() / "portolan-proxy")
     argv = ["setpriv", f"--reuid={UID}", f"--regid={UID}", "--clear-groups", "--inh-caps=-all", *refusal, program]
     failed = pod.exec(*argv, "--node", "default/none", "--state-dir", "/tmp", "--udp", "tproxy")
     assert failed.returncode == 1

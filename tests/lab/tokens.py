@@ -39,17 +39,15 @@ class TokenIssuer:
 
 
 class ProjectedToken:
-    """The volume in a pod: `file` is always whole, and belongs to the sidecar's user."""
+    """In a pod's volume: `file` is always whole. Any user of the pod reads it, as its containers have several."""
 
-    def __init__(self, folder: Path, uid: int):
-        folder.mkdir()
-        self.file, self._uid = folder / "token", uid
+    def __init__(self, file: Path):
+        self.file = file
 
     def write(self, token: str) -> None:
         following = self.file.with_name("..next")
         following.write_text(token)
-        following.chmod(0o600)
-        os.chown(following, self._uid, self._uid)
+        following.chmod(0o644)
         following.rename(self.file)
 
     def remove(self) -> None:
