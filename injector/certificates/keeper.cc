@@ -5,6 +5,7 @@
 
 #include "absl/random/random.h"
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/status.h"
 
 namespace portolan::injector {
@@ -62,7 +63,7 @@ void CertificateKeeper::LookSoon() {
   if (looking_) {
     look_again_ = true;
   } else {
-    timer_.Start(absl::ZeroDuration());
+    timer_.Start(std::max(absl::ZeroDuration(), looked_at_ + options_.between_looks - Monotonic()));
   }
 }
 
@@ -71,6 +72,7 @@ void CertificateKeeper::LookSoon() {
 
 void CertificateKeeper::Look() {
   looking_ = true;
+  looked_at_ = Monotonic();
   look_again_ = failed_ = false;
   KeepCa();
 }
@@ -174,7 +176,7 @@ void CertificateKeeper::EndLook() {
   looking_ = false;
   (failed_ ? looks_failed_ : looks_ok_).Add();
   failures_ = failed_ ? std::min(failures_ + 1, 10) : 0;
-  if (look_again_) return timer_.Start(absl::ZeroDuration());
+  if (look_again_) return LookSoon();
   if (!failed_) return timer_.Start(look_every());
   thread_local absl::InsecureBitGen random;
   const absl::Duration delay = std::min(absl::Milliseconds(500) * (1 << failures_), kLongestDelay);

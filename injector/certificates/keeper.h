@@ -37,6 +37,7 @@ class CertificateKeeper {
     absl::Duration ca_lifetime = absl::Hours(24 * 365);
     absl::Duration certificate_lifetime = absl::Hours(24 * 30);
     std::string webhook_configuration = "portolan-injector";
+    absl::Duration between_looks = absl::Milliseconds(500);  // at least, whatever happens
     std::function<absl::Time()> now = absl::Now;
   };
   struct Listener {
@@ -48,7 +49,8 @@ class CertificateKeeper {
   CertificateKeeper(EventLoop& loop, ApiClient& client, Options options, Listener listener);
 
   void Start() { Look(); }
-  // The webhook configuration may have changed: looks at once.
+  // The webhook configuration may have changed: looks at once, but not without end where somebody
+  // else keeps changing it.
   void LookSoon();
 
   // A certificate is shown that is good and that the webhook configuration trusted when it was last
@@ -97,6 +99,7 @@ class CertificateKeeper {
   KeyPair trusted_;
   absl::Time trusted_since_;
 
+  absl::Duration looked_at_ = -absl::InfiniteDuration();  // Monotonic
   bool looking_ = false;
   bool look_again_ = false;
   bool failed_ = false;  // something, in this look

@@ -1,9 +1,11 @@
 #include "injector/certificates/mounted_ca.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/certificate.h"
 #include "common/log.h"
+#include "common/monotonic.h"
 #include "common/status.h"
 
 namespace portolan::injector {
@@ -42,11 +44,13 @@ void MountedCa::Take(const std::string& pem) {
 }
 
 void MountedCa::LookSoon() {
-  if (webhook_.has_value() && !looking_) timer_.Start(absl::ZeroDuration());
+  if (!webhook_.has_value() || looking_) return;
+  timer_.Start(std::max(absl::ZeroDuration(), looked_at_ + kBetweenLooks - Monotonic()));
 }
 
 void MountedCa::Look() {
   looking_ = true;
+  looked_at_ = Monotonic();
   webhook_->Keep(bundle_, [this](const absl::StatusOr<std::vector<WebhookBundle>>& webhooks) {
     looking_ = false;
     std::string fault(Message(webhooks.status()));

@@ -28,13 +28,15 @@ class MountedCa {
 
   // Reads the file, and calls on_bundle before it returns; an error if it cannot be used.
   absl::Status Start();
-  // The webhook configuration may have changed.
+  // The webhook configuration may have changed: looks, but at most once a second, as replicas may
+  // have the old file and the new one for a while.
   void LookSoon();
 
   void AddMetrics(MetricFamilies& families) const;
 
  private:
   static constexpr absl::Duration kLookEvery = absl::Seconds(10);
+  static constexpr absl::Duration kBetweenLooks = absl::Seconds(1);
 
   void Take(const std::string& pem);
   void Look();
@@ -43,8 +45,9 @@ class MountedCa {
   const OnBundle on_bundle_;
   std::optional<WebhookTrust> webhook_;
   std::string bundle_;
-  absl::Status status_;  // of the file, as last read
-  std::string fault_;    // of the webhook configuration
+  absl::Status status_;                                   // of the file, as last read
+  std::string fault_;                                     // of the webhook configuration
+  absl::Duration looked_at_ = -absl::InfiniteDuration();  // Monotonic
   bool looking_ = false;
   EventLoop::Timer timer_;
   FollowedFile file_;

@@ -163,6 +163,10 @@ def test_mounted_certificates_are_followed_and_their_ca_is_given_to_pods(api, st
     secret.renew(ca)
     eventually(lambda: ssl.get_server_certificate(("127.0.0.1", injector.port)) != shown, "the new certificate")
     eventually(lambda: _reviewed(api, injector, strict=False), "the API server trusts the new one")
-    found = api.ask("GET", "/api/v1/namespaces/shop/configmaps/portolan-ca")
-    assert found["data"]["ca.crt"] == ca.file.read_text()
+    eventually(lambda: api.ask("GET", "/api/v1/namespaces/shop/configmaps/portolan-ca")["data"]["ca.crt"] ==
+               ca.file.read_text(), "pods trust it")
     assert api.secret("portolan-ca") == {}
+    good = ca.file.read_text()
+    ca.file.write_text("rubbish")
+    eventually(lambda: "the CAs before it stay in force" in injector.daemon.log.read_text(), "the fault in the log")
+    assert api.bundle() == good

@@ -36,8 +36,12 @@ Json Configuration() {
 
 // A replica: what it shows, what its pods would trust.
 struct Replica {
-  Replica(EventLoop& loop, ApiClient& api, std::function<absl::Time()> now)
-      : keeper(loop, api, {.name_space = "portolan-system", .now = std::move(now)},
+  Replica(EventLoop& loop, ApiClient& api, std::function<absl::Time()> now,
+          absl::Duration between_looks = absl::ZeroDuration())
+      : keeper(loop, api,
+               {.name_space = "portolan-system",
+                .between_looks = between_looks,
+                .now = std::move(now)},
                {[this](const TlsIdentity& identity) { shown.push_back(identity.certificates); },
                 [this](const std::string& pem) { bundle = pem; }}) {}
 
@@ -121,12 +125,12 @@ TEST_F(Keeper, ThroughThreeYearsOfRotationWhatIsShownIsAlwaysTrusted) {
   const auto one = Start(), other = Start();
   Run([&] { return one->keeper.trusted() && other->keeper.trusted(); });
   std::set<std::string> signers;
-  for (int day = 0; day < 3 * 365; day += 4) {
-    now_ += 4 * kDay;
+  for (int day = 0; day < 3 * 365; day += 6) {
+    now_ += 6 * kDay;
     // The one that looks first changes what the other shows and has not looked at yet.
-    Look(day % 8 == 0 ? *one : *other);
+    Look(day % 12 == 0 ? *one : *other);
     ASSERT_TRUE(Trusted(*one) && Trusted(*other)) << "on day " << day;
-    Look(day % 8 == 0 ? *other : *one);
+    Look(day % 12 == 0 ? *other : *one);
     for (const Replica* each : {one.get(), other.get()}) {
       ASSERT_TRUE(Trusted(*each)) << "on day " << day;
       const auto own = Certificate::ReadAll(each->shown.back());
@@ -169,6 +173,20 @@ TEST_F(Keeper, ABundleThatSomebodyRemovesOrReplacesIsPutBack) {
   store_.Put(kWebhooks, spoilt);
   Look(*replica);
   EXPECT_TRUE(Trusted(*replica));
+}
+
+TEST_F(Keeper, WhoKeepsChangingTheConfigurationIsNotAnsweredWithoutEnd) {
+  Replica replica(
+      loop_, store_, [this] { return now_; }, absl::Hours(1));
+  replica.keeper.Start();
+  Run([&] { return Looks(replica) == 1; });
+  const int asked = store_.asked[std::string("GET ") + kCa];
+  for (int i = 0; i < 5; ++i) {
+    store_.Put(kWebhooks, Configuration());
+    replica.keeper.LookSoon();
+    test::RunFor(loop_, absl::Milliseconds(2));
+  }
+  EXPECT_EQ(store_.asked[std::string("GET ") + kCa], asked);
 }
 
 TEST_F(Keeper, WithoutAWebhookConfigurationNothingIsReady) {
