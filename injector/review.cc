@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -12,7 +13,7 @@ namespace {
 constexpr size_t kMaxDepth = 100;
 // Of one warning: the API server cuts longer ones short, or drops those behind them.
 // https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
-constexpr size_t kMaxWarning = 256;
+constexpr size_t kMaxLine = 256;
 constexpr size_t kMaxWarnings = 16;
 constexpr std::string_view kVersion = "admission.k8s.io/v1";
 
@@ -36,9 +37,13 @@ bool DeeperThan(std::string_view text, size_t limit) {
   return false;
 }
 
-// The API server drops a warning that has a line break in it.
+// For a warning, which the API server drops where it has a line break, and for the log: names come
+// in as anybody wrote them, since the API server checks them later.
 std::string OneLine(std::string_view text) {
-  std::string line(text.substr(0, kMaxWarning));
+  size_t end = std::min(text.size(), kMaxLine);
+  // Not within a character of UTF-8.
+  while (end > 0 && end < text.size() && (text[end] & 0xc0) == 0x80) --end;
+  std::string line(text.substr(0, end));
   for (char& c : line) {
     if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
   }
@@ -158,9 +163,9 @@ Reviewed Review(std::string_view body, const Template& settings, const ClusterFa
   const std::string_view name_space = TextAt(&request, "namespace");
   const Injection injection = InjectRequested(request, name_space, settings, facts, own_namespace);
   return {.outcome = injection.outcome,
-          .name_space = std::string(name_space),
-          .pod = NameOf(request),
-          .detail = injection.detail,
+          .name_space = OneLine(name_space),
+          .pod = OneLine(NameOf(request)),
+          .detail = OneLine(injection.detail),
           .status = 200,
           .body = Answer(TextAt(&request, "uid"), injection)};
 }

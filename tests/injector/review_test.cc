@@ -64,6 +64,25 @@ TEST(Review, OnlyTheCreationOfAPodIsLookedAt) {
   EXPECT_EQ(outcome("/request/dryRun", true), "injected");
 }
 
+// The API server checks names after it has asked.
+TEST(Review, WhatIsLoggedIsOneBoundedLineWhateverNamesComeIn) {
+  Json pod = SmallPod();
+  pod["metadata"]["name"] = "a\nW portolan-injector: all is lost";
+  pod["spec"]["containers"][0]["name"] = "x\r\ny" + std::string(250, 'z') + "\u00fc\u00fc";
+  pod["spec"]["containers"][0]["securityContext"]["runAsUser"] = 1337;
+  const Reviewed reviewed = AnswerPod(pod).reviewed;
+  EXPECT_EQ(reviewed.pod, "a W portolan-injector: all is lost");
+  EXPECT_THAT(reviewed.detail, HasSubstr("x  yzz"));
+  EXPECT_LE(reviewed.detail.size(), 256u);
+  Json name = SmallPod();
+  name["spec"]["containers"][0]["securityContext"]["runAsUser"] = 1337;
+  for (int length = 200; length < 260; ++length) {
+    name["spec"]["containers"][0]["name"] = std::string(length, 'z') + "\u00fc\u00fc";
+    const Answered answered = AnswerPod(name);
+    EXPECT_LE(answered.response["status"]["message"].get<std::string>().size(), 256u);
+  }
+}
+
 TEST(Review, EveryOutcomeHasANameOfItsOwnThatTheManualExplains) {
   std::set<std::string_view> names;
   std::ifstream in("../docs/injection.md");
