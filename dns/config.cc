@@ -63,6 +63,8 @@ class ConfigLoader {
       status = LoadDirective(directive, context);
       if (!status.ok()) return status;
     }
+    const auto& upstreams = context.forwards().upstreams;
+    config_->upstreams_.insert(config_->upstreams_.end(), upstreams.begin(), upstreams.end());
     AddPodResolvers(block, context);
     auto& links = context.links();
     std::stable_sort(links.begin(), links.end(),

@@ -61,6 +61,10 @@ class Config {
 
   const FollowedFiles& followed() const { return followed_; }
 
+  // The servers of `forward` that PluginContext::dialled_instead may name; the pod's resolvers are
+  // not among them.
+  const std::vector<UpstreamAddress>& upstreams() const { return upstreams_; }
+
  private:
   friend class ConfigLoader;
   Config() = default;
@@ -69,6 +73,7 @@ class Config {
   std::vector<std::string> notes_;
   HttpSettings http_;
   FollowedFiles followed_;
+  std::vector<UpstreamAddress> upstreams_;
 };
 
 // Errors begin with "file:line:column: ".

@@ -7,6 +7,7 @@
 
 #include "common/ip.h"
 #include "dns/cluster_data.h"
+#include "dns/dialled_instead.h"
 
 namespace portolan {
 class EventLoop;
@@ -30,6 +31,8 @@ struct PluginContext {
   upstream::Upstream& upstream;
   // The nameservers of the pod's resolv.conf, in order: the cluster DNS, in a cluster.
   std::vector<SocketAddress> pod_resolvers = {};
+  // What is dialled in place of those, and of the servers of `forward`.
+  DialledInstead dialled_instead = {};
   // The search list of the pod's resolv.conf.
   std::vector<std::string> search = {};
   // The namespace the pod is in; empty where the sidecar was not told.

@@ -67,6 +67,10 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_option("--corefile", out.corefile,
                  "Corefile that serves until the control plane sends one");
   app.add_option("--resolv-conf", out.resolv_conf, "the pod's resolvers")->capture_default_str();
+  AddFlag(app, "--cluster-dns", out.cluster_dns,
+          "ADDR:PORT of endpoints that serve those resolvers, until the directory says who does; "
+          "comma-separated or more than once")
+      ->delimiter(',');
   AddFlag(app, "--dns-listen", out.dns_listen, "default 127.0.0.1:15053 and [::1]:15053");
   AddFlag(app, "--forward-listen", out.forward_listen, "default 127.0.0.1:15001 and [::1]:15001");
   AddFlag(app, "--admin-listen", out.admin_listen, "default 127.0.0.1:15000");

@@ -34,6 +34,8 @@ struct Settings {
   std::string proxy_config = "default";
   std::string corefile;  // path; empty: the built-in one (kubernetes cluster.local, loadbalance)
   std::string resolv_conf = "/etc/resolv.conf";
+  // Endpoints that serve the nameservers of resolv_conf, until the directory says who does.
+  std::vector<SocketAddress> cluster_dns;
 
   // On a wildcard address 15053 would be an open resolver and 15001 an open relay, so both stand on
   // loopback unless asked otherwise. Addresses of a family that the pod lacks are left out.

@@ -24,6 +24,7 @@
 namespace portolan::proxy {
 namespace {
 
+constexpr char kClusterDomain[] = "cluster.local";
 constexpr char kConntrackFolder[] = "/proc/sys/net/netfilter";
 constexpr absl::Duration kDrainCheckEvery = absl::Milliseconds(100);
 constexpr char kSocketTables[] = "/proc/net";
@@ -103,11 +104,15 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
     : loop_(loop),
       settings_(std::move(settings)),
       dns_config_(loop, settings_.corefile, [this] { OnDnsConfig(); }),
-      pod_resolvers_(loop, settings_.resolv_conf, [this] { OnPodResolvers(); }),
+      pod_resolvers_(loop, settings_.resolv_conf, [this] { ConfigureDns(); }),
       corefile_pages_(loop, settings_.app_ports),
       conntrack_(loop, kConntrackFolder),
       place_(settings_.node, settings_.pod_ips,
              {.node = settings_.node_name, .zone = settings_.zone}),
+      dialling_({.cluster_dns = settings_.cluster_dns,
+                 .control_planes = settings_.control,
+                 .cluster_domain = kClusterDomain,
+                 .seed = settings_.node}),
       routes_(place_.current()),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
@@ -116,6 +121,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
   metrics_.AddSource([this](MetricFamilies& families) {
     dns_config_.CollectMetrics(families);
     corefile_pages_.CollectMetrics(families);
+    dialling_.CollectMetrics(families);
     conntrack_.CollectMetrics(families);
     AddProcessMetrics(families);
     AddCoreDnsMetrics(families);
@@ -225,16 +231,35 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   return absl::OkStatus();
 }
 
-void Sidecar::OnPodResolvers() {
+void Sidecar::ConfigureDns() {
+  const auto& config = dns_config_.config();
+  dialling_.SetUpstreams(pod_resolvers_.current().nameservers, config->upstreams());
   for (const auto& worker : workers_) {
     worker->SetPodResolvers(pod_resolvers_.current());
-    worker->SetConfig(dns_config_.config());
+    worker->SetDialledInstead(dialling_.upstreams());
+    worker->SetConfig(config);
   }
+  KeepDialled();
+}
+
+// Chains are made anew where the upstreams' endpoints are others now; what is cached stays.
+void Sidecar::FollowDialling() {
+  const dns::DialledInstead before = dialling_.upstreams();
+  dialling_.SetRoutes(routes_.table());
+  if (dialling_.upstreams() != before) ConfigureDns();
+  KeepDialled();
+}
+
+void Sidecar::KeepDialled() {
+  std::vector<std::string> services = dialling_.Services();
+  if (feed_ == nullptr || services == kept_services_) return;
+  kept_services_ = std::move(services);
+  feed_->Keep({.addresses = place_.Wanted(), .services = kept_services_});
 }
 
 void Sidecar::OnDnsConfig() {
+  ConfigureDns();
   const auto& config = dns_config_.config();
-  for (const auto& worker : workers_) worker->SetConfig(config);
   const auto& health = config->health();
   const auto& ready = config->ready();
   const auto& prometheus = config->prometheus();
@@ -305,7 +330,7 @@ absl::Status Sidecar::StartFeed() {
   feed_ = std::make_unique<Feed>(loop_, std::move(options), delegate);
   feed_->AddMetrics(metrics_);
   feed_->Start();
-  feed_->Keep({.addresses = place_.Wanted(), .services = {}});
+  feed_->Keep({.addresses = place_.Wanted(), .services = kept_services_});
   return absl::OkStatus();
 }
 
@@ -319,6 +344,7 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
   }
   const auto routes = routes_.Apply(committed, endpoints_held());
   for (const auto& worker : workers_) worker->SetRoutes(routes);
+  FollowDialling();
   PublishClusterData();
   const DirectoryChanges& changes = committed.changes;
   const size_t before = changes_since_trim_;
@@ -434,6 +460,7 @@ nlohmann::json Sidecar::ConfigDump() {
   dump["version"] = PORTOLAN_VERSION;
   dump["node"] = settings_.node;
   dump["place"] = place_.Dump();
+  dump["upstreamServices"] = dialling_.Dump();
   dump["feed"] = {{"source", SourceName(status.source)},
                   {"controlPlane", status.control_plane},
                   {"connected", status.connected},

@@ -24,6 +24,7 @@
 #include "proxy/explain.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/own_dialling.h"
 #include "proxy/own_place.h"
 #include "proxy/pod_resolvers.h"
 #include "proxy/reporting/reporter.h"
@@ -50,7 +51,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::Status StartFeed();
 
   void OnDnsConfig();
-  void OnPodResolvers();
+  void ConfigureDns();
+  void FollowDialling();
+  void KeepDialled();
   void PublishClusterData();
   void BeginDrain();
   void CheckDrained();
@@ -64,6 +67,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void OnProxyConfigWithdrawn() override;
   void OnFeedStatus(const FeedStatus& status) override;
   std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override;
+  std::vector<std::string> EndpointsOf(const std::string& control_plane) override {
+    return dialling_.EndpointsOf(control_plane);
+  }
   void OnConnection(const ControlConnection& connection) override;
   void OnConnectionGone() override;
 
@@ -92,11 +98,13 @@ class Sidecar : private FeedDelegate, private AdminSource {
 
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
   OwnPlace place_;
+  OwnDialling dialling_;
   dns::ServiceRecordsCompiler records_;
   RouteTableBuilder routes_;
   FeedStatus feed_status_;
   bool ever_in_sync_ = false;
-  UseFilter used_services_;  // marked by the workers
+  UseFilter used_services_;                 // marked by the workers
+  std::vector<std::string> kept_services_;  // whose endpoints dialling_ needs
 
   Fd access_log_file_;
   std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output

@@ -65,6 +65,12 @@ void Worker::SetPodResolvers(ResolvConf resolvers) {
   });
 }
 
+void Worker::SetDialledInstead(dns::DialledInstead dialled_instead) {
+  loop_.Post([this, dialled_instead = std::move(dialled_instead)]() mutable {
+    options_.dialled_instead = std::move(dialled_instead);
+  });
+}
+
 void Worker::SetConfig(std::shared_ptr<const dns::Config> config) {
   loop_.Post([this, config = std::move(config)] { UseConfig(*config); });
 }
@@ -75,6 +81,7 @@ void Worker::UseConfig(const dns::Config& config) {
                           .cluster = cluster_data_,
                           .upstream = *upstream_,
                           .pod_resolvers = options_.pod_resolvers.nameservers,
+                          .dialled_instead = options_.dialled_instead,
                           .search = options_.pod_resolvers.search,
                           .pod_namespace = options_.pod_namespace,
                           .worker = options_.worker,

@@ -37,6 +37,7 @@ struct WorkerOptions {
   // DNS over TCP, on each address.
   size_t dns_connections = 256;
   ResolvConf pod_resolvers;
+  dns::DialledInstead dialled_instead;
   // Of --node.
   std::string pod_namespace;
   // Which of how many workers this is.
@@ -70,6 +71,7 @@ class Worker {
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // For configurations that are set from then on.
   void SetPodResolvers(ResolvConf resolvers);
+  void SetDialledInstead(dns::DialledInstead dialled_instead);
   // Queries under way end by the configuration they began with.
   void SetConfig(std::shared_ptr<const dns::Config> config);
 

@@ -12,12 +12,47 @@ namespace {
 using corefile::Directive;
 using corefile::Token;
 
-upstream::ServerSetConfig Servers(const ForwardConfig& config,
-                                  const std::vector<SocketAddress>& pod_resolvers) {
+UpstreamAddress AddressOf(const upstream::ServerConfig& server,
+                          const upstream::ServerOptions& options) {
+  const bool streams_only = server.tls || options.transports == upstream::Transports::kTcpOnly;
+  return {server.address, streams_only ? Protocol::kTcp : Protocol::kUdp};
+}
+
+bool IsKnownByItsAddress(const upstream::ServerConfig& server) {
+  return server.tls && server.tls_name.empty();
+}
+
+bool Lists(const std::vector<upstream::ServerConfig>& servers, const SocketAddress& address) {
+  return std::any_of(servers.begin(), servers.end(),
+                     [&](const auto& server) { return server.address == address; });
+}
+
+// Adds what is dialled in place of `server`. Two Services, or two addresses of one, may lead to the
+// same endpoint, which is then asked in the first one's turn.
+void AddDialled(const upstream::ServerConfig& server, const upstream::ServerOptions& options,
+                const DialledInstead& dialled_instead,
+                std::vector<upstream::ServerConfig>& servers) {
+  const auto found = dialled_instead.find(AddressOf(server, options));
+  if (found == dialled_instead.end() || IsKnownByItsAddress(server)) {
+    return servers.push_back(server);
+  }
+  bool alternative = false;
+  for (const SocketAddress& endpoint : found->second) {
+    if (Lists(servers, endpoint)) continue;
+    upstream::ServerConfig& added = servers.emplace_back(server);
+    added.address = endpoint;
+    added.alternative = std::exchange(alternative, true);
+  }
+}
+
+upstream::ServerSetConfig Servers(const ForwardConfig& config, const PluginContext& context) {
   upstream::ServerSetConfig set = config.servers;
   if (config.pod_resolvers) {
     set.servers.insert(set.servers.begin() + static_cast<ptrdiff_t>(config.pod_resolvers_at),
-                       pod_resolvers.begin(), pod_resolvers.end());
+                       context.pod_resolvers.begin(), context.pod_resolvers.end());
+  }
+  for (const upstream::ServerConfig& server : std::exchange(set.servers, {})) {
+    AddDialled(server, set.options, context.dialled_instead, set.servers);
   }
   return set;
 }
@@ -30,7 +65,7 @@ std::string Addresses(const upstream::ServerSetConfig& set) {
 
 MakeLink MakeForward(ForwardConfig config) {
   return [config = std::move(config)](const PluginContext& context) {
-    return std::make_unique<Forward>(config, context.pod_resolvers, context.upstream);
+    return std::make_unique<Forward>(config, context);
   };
 }
 
@@ -57,7 +92,7 @@ MakeLink MakeWatched(const ForwardConfig& config, LoadContext& context) {
       mine.servers.rules.next.clear();
       mine.servers.rules.next_on_nodata = false;
     }
-    return std::make_unique<Forward>(mine, worker.pod_resolvers, worker.upstream);
+    return std::make_unique<Forward>(mine, worker);
   };
 }
 
@@ -85,6 +120,10 @@ absl::Status LoadForward(const Directive& directive, LoadContext& context) {
   borders.insert(borders.end(), forward->from.begin(), forward->from.end());
   borders.insert(borders.end(), forward->except.begin(), forward->except.end());
   ++context.forwards().count;
+  for (const upstream::ServerConfig& server : forward->servers.servers) {
+    if (IsKnownByItsAddress(server)) continue;
+    context.forwards().upstreams.push_back(AddressOf(server, forward->servers.options));
+  }
   context.forwards().words += corefile::WordsOf(directive) + Addresses(forward->servers);
   context.AddLink(MakeWatched(*std::move(forward), context));
   return absl::OkStatus();
@@ -114,12 +153,11 @@ MakeLink ForwardToPodResolvers(std::vector<wire::Zone> zones, LoadContext& conte
   return MakeWatched(ForwardConfig::ToPodResolvers(std::move(zones)), context);
 }
 
-Forward::Forward(const ForwardConfig& config, const std::vector<SocketAddress>& pod_resolvers,
-                 upstream::Upstream& upstream)
+Forward::Forward(const ForwardConfig& config, const PluginContext& context)
     : from_(config.from),
       except_(config.except),
-      servers_(Servers(config, pod_resolvers), upstream.context()),
-      upstream_(upstream) {}
+      servers_(Servers(config, context), context.upstream.context()),
+      upstream_(context.upstream) {}
 
 Forward::~Forward() { upstream_.Forget(servers_); }
 

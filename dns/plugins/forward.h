@@ -36,6 +36,7 @@
 #include "common/ip.h"
 #include "common/metrics.h"
 #include "dns/corefile/ast.h"
+#include "dns/dialled_instead.h"
 #include "dns/plugin.h"
 #include "dns/plugins/load_context.h"
 #include "dns/upstream/upstream.h"
@@ -83,13 +84,15 @@ struct ForwardGroup {
   // were answered by is not for a cache to keep.
   std::string words;
   std::vector<std::shared_ptr<upstream::LoopWatch>> watches;
+  // Those that may be dialled by another address. One over TLS that is known by its address is not
+  // among them: its endpoints' certificates are not for that.
+  std::vector<UpstreamAddress> upstreams;
 };
 
 class Forward : public Plugin {
  public:
-  // `upstream` outlives the plugin.
-  Forward(const ForwardConfig& config, const std::vector<SocketAddress>& pod_resolvers,
-          upstream::Upstream& upstream);
+  // What `context` refers to outlives the plugin.
+  Forward(const ForwardConfig& config, const PluginContext& context);
   ~Forward() override;
 
   std::string_view name() const override { return "forward"; }

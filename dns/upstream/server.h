@@ -29,6 +29,8 @@ struct ServerConfig {
   SocketAddress address;
   bool tls = false;
   std::string tls_name;  // what the certificate must be for; empty: the address
+  // It is one more endpoint of the Service that the server before it is one of.
+  bool alternative = false;
 };
 
 struct ServerOptions {

@@ -21,6 +21,8 @@ ServerSet::ServerSet(const ServerSetConfig& config, Context& context)
       spelling_(config.randomize_case ? Spelling::kExact : Spelling::kAny) {
   for (const ServerConfig& server : config.servers) {
     if (servers_.size() == kMaxServers) break;
+    if (groups_.empty() || !server.alternative) groups_.push_back({servers_.size(), 0});
+    ++groups_.back().size;
     servers_.emplace_back(context, server, config.options, servers_.size());
   }
 }
@@ -28,9 +30,9 @@ ServerSet::ServerSet(const ServerSetConfig& config, Context& context)
 size_t ServerSet::First() {
   switch (policy_) {
     case Policy::kRandom:
-      return context_.random.Below(servers_.size());
+      return context_.random.Below(groups_.size());
     case Policy::kRoundRobin:
-      return next_first_++ % servers_.size();
+      return next_first_++ % groups_.size();
     case Policy::kSequential:
       break;
   }
@@ -43,15 +45,19 @@ ServerOrder ServerSet::Order() {
   const size_t first = First();
   std::array<uint8_t, kMaxServers> avoided{};
   size_t avoided_size = 0;
-  for (size_t i = 0; i < servers_.size(); ++i) {
-    const auto place = static_cast<uint8_t>((first + i) % servers_.size());
+  const auto add = [&](size_t place) {
     const Server& server = servers_[place];
-    if (server.leads_back()) continue;
+    if (server.leads_back()) return;
     if (server.avoided()) {
-      avoided[avoided_size++] = place;
+      avoided[avoided_size++] = static_cast<uint8_t>(place);
     } else {
-      order.places[order.size++] = place;
+      order.places[order.size++] = static_cast<uint8_t>(place);
     }
+  };
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    const Group& group = groups_[(first + i) % groups_.size()];
+    const size_t turn = group.size == 1 ? 0 : context_.random.Below(group.size);
+    for (size_t j = 0; j < group.size; ++j) add(group.begin + (turn + j) % group.size);
   }
   std::copy_n(avoided.begin(), avoided_size, order.places.begin() + order.size);
   order.size += avoided_size;

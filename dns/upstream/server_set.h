@@ -1,6 +1,9 @@
 // The servers of one `forward`, on one worker: which to ask first, and what becomes of their
 // replies.
 //
+// A server may stand for several, the endpoints of a Service: the policy chooses among such groups,
+// and within one chance does.
+//
 // Servers that left a question unanswered (health.h) are asked last; when all did, all are asked
 // all the same. Those that lead back to us (loop_watch.h) are not asked at all.
 //
@@ -84,10 +87,16 @@ class ServerSet {
   void CollectMetrics(MetricFamilies& families) const;
 
  private:
+  struct Group {
+    size_t begin = 0;
+    size_t size = 0;
+  };
+  // Of the groups.
   size_t First();
 
   Context& context_;
   std::deque<Server> servers_;  // they do not move
+  std::vector<Group> groups_;
   const Policy policy_;
   const ReplyRules rules_;
   const size_t max_concurrent_;

@@ -96,6 +96,8 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
       addresses_({.most = kMostAddresses, .idle = kAddressIdle}),
       endpoints_({.most = options_.most_endpoints, .idle = options_.endpoints_idle}),
       trust_(options_.trust),
+      round_(options_.control_planes, options_.server_name),
+      endpoints_of_([this](const std::string& flag) { return delegate_.EndpointsOf(flag); }),
       retry_delay_(options_.first_retry),
       retry_timer_(loop.AddTimer([this] { Connect(); })),
       refused_timer_(loop.AddTimer([this] {
@@ -116,6 +118,7 @@ void Feed::Start() {
     writer_ = std::make_unique<StateWriter>(
         loop_, path, options_.save_interval, [this] { return TakeImage(); }, *metrics_);
   }
+  round_.Begin(endpoints_of_, random_);
   PublishStatus();
   Connect();
 }
@@ -186,7 +189,7 @@ void Feed::StateChanged() {
 // --- Connecting ---
 
 void Feed::Connect() {
-  if (options_.control_planes.empty()) return;
+  if (round_.empty()) return;
   // A kubelet replaces the file while the token in it is still good.
   absl::StatusOr<std::string> token = std::string();
   if (trust_ && !options_.token_file.empty()) token = ReadToken(options_.token_file);
@@ -195,7 +198,7 @@ void Feed::Connect() {
     return RetryLater(Message(token.status()));
   }
   metrics_->connects.Add();
-  connection_ = {MakeControlChannel(options_.control_planes[control_plane_], CurrentTransport()),
+  connection_ = {MakeControlChannel(round_.current().address, CurrentTransport()),
                  *std::move(token)};
   AdsStream::Listener& listener = *this;
   stream_ = std::make_unique<AdsStream>(loop_, connection_, listener);
@@ -206,7 +209,7 @@ void Feed::Connect() {
 
 Transport Feed::CurrentTransport() {
   if (!trust_) return {};
-  return {trust_->Roots(metrics_->unusable_cas), options_.server_name};
+  return {trust_->Roots(metrics_->unusable_cas), round_.current().server_name};
 }
 
 void Feed::Subscribe(size_t type) {
@@ -271,7 +274,7 @@ void Feed::Disconnect() {
 }
 
 void Feed::RetryLater(std::string_view reason) {
-  const std::string& address = options_.control_planes[control_plane_];
+  const std::string& address = round_.current().address;
   if (outage_logged_) {
     log::debug("control plane {}: {}", address, reason);
   } else {
@@ -281,7 +284,9 @@ void Feed::RetryLater(std::string_view reason) {
   outage_logged_ = true;
   last_failure_ = std::string(reason);
   Disconnect();
-  control_plane_ = (control_plane_ + 1) % options_.control_planes.size();
+  using How = ControlRound::How;
+  round_.Advance(std::exchange(was_synced_, false) ? How::kAnew : How::kGoOn, endpoints_of_,
+                 random_);
   std::uniform_real_distribution<double> part(0.5, 1.0);
   retry_timer_.Start(retry_delay_ * part(random_));
   retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
@@ -459,7 +464,7 @@ absl::Status Feed::ApplyProxyConfig(const Response& response) {
 // thing.
 void Feed::OnProxyConfigRemoved() {
   if (!std::exchange(proxy_config_missing_, true) && options_.proxy_config != kDefaultProxyConfig) {
-    log::warn("control plane {} has no ProxyConfig '{}'", options_.control_planes[control_plane_],
+    log::warn("control plane {} has no ProxyConfig '{}'", round_.current().address,
               options_.proxy_config);
   }
   if (!proxy_config_) return;
@@ -535,8 +540,9 @@ bool Feed::InSync() const {
 void Feed::OnSynced() {
   retry_delay_ = options_.first_retry;
   outage_logged_ = false;
-  log::info("in sync with control plane {}: {} services", options_.control_planes[control_plane_],
+  log::info("in sync with control plane {}: {} services", round_.current().address,
             published_->service_count());
+  was_synced_ = true;
   StateChanged();
 }
 
@@ -564,9 +570,7 @@ FeedStatus Feed::status() const {
   status.connected = connected_;
   status.answering = IsAnswering();
   status.in_sync = InSync();
-  if (!options_.control_planes.empty()) {
-    status.control_plane = options_.control_planes[control_plane_];
-  }
+  if (!round_.empty()) status.control_plane = round_.current().address;
   status.last_failure = last_failure_;
   status.last_sync = status.in_sync ? Monotonic() : last_sync_;
   status.proxy_config_missing = proxy_config_missing_;

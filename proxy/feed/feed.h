@@ -30,6 +30,7 @@
 #include "common/metrics.h"
 #include "directory/directory.h"
 #include "portolan/v1/config.pb.h"
+#include "proxy/feed/control_round.h"
 #include "proxy/feed/control_stream.h"
 #include "proxy/feed/control_trust.h"
 #include "proxy/feed/demand.h"
@@ -41,7 +42,8 @@
 namespace portolan::proxy {
 
 struct FeedOptions {
-  // "HOST:PORT" as gRPC reads it, tried in turn. Empty: only what is on disk.
+  // "HOST:PORT" as gRPC reads it, tried in turn, after the endpoints of those that the delegate
+  // knows for Services. Empty: only what is on disk.
   std::vector<std::string> control_planes;
   // Nothing: plaintext.
   std::optional<ControlTrust> trust;
@@ -133,6 +135,8 @@ class FeedDelegate {
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
   // Those of `services` ("namespace/name") whose endpoints were used since this was last asked.
   virtual std::vector<std::string> TakeUsed(const std::vector<std::string>& services) = 0;
+  // Of FeedOptions::control_planes, one that is a Service: "ADDRESS:PORT" of its endpoints.
+  virtual std::vector<std::string> EndpointsOf(const std::string& /*control_plane*/) { return {}; }
   // There is a connection to a control plane, for other streams as well.
   virtual void OnConnection(const ControlConnection&) {}
   // It is given up: nothing may hold on to the channel.
@@ -274,7 +278,11 @@ class Feed : private AdsStream::Listener {
   std::string last_failure_;
   // An outage is logged when it begins and when it ends.
   bool outage_logged_ = false;
-  size_t control_plane_ = 0;
+  // Where is tried now or next. Empty before Start, and without control planes.
+  ControlRound round_;
+  const ControlRound::EndpointsOf endpoints_of_;
+  // The stream brought every full set, so another round is begun when it ends.
+  bool was_synced_ = false;
   absl::Duration retry_delay_;
   // Monotonic.
   absl::Duration last_heard_;

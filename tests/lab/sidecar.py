@@ -59,6 +59,11 @@ class Sidecar:
         self.daemon = self._containers.start(PROXY, flags, before, limits)
         self._containers.await_startup(PROXY, self.daemon)
 
+    def set_control(self, address: str) -> None:
+        """In place of every --control that was injected, from the next start() on."""
+        arguments = self._containers.spec(PROXY)["args"]
+        arguments[:] = [word for word in arguments if not word.startswith("--control=")] + [f"--control={address}"]
+
     def kill(self) -> None:
         self.daemon.kill()
 

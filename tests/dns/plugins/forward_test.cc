@@ -179,5 +179,40 @@ TEST_F(ForwardTest, WithAnEmptyResolvConfTheAnswerSaysSoAndLocalNamesAreAnswered
   EXPECT_EQ(AnswersOf(Ask("local.example")), 1);
 }
 
+TEST_F(ForwardTest, AnUpstreamThatIsAServiceIsDialledByItsEndpoints) {
+  first_.udp = Says(wire::Rcode::kNoError);
+  second_.udp = Says(wire::Rcode::kNxDomain);
+  const SocketAddress service = *SocketAddress::Parse("192.0.2.10:53");
+  const SocketAddress other = *SocketAddress::Parse("192.0.2.11:53");
+  Start(". {\n forward example 192.0.2.11\n forward . /etc/resolv.conf\n}", {service},
+        {{{service}, {first_.address}}, {{other}, {second_.address}}});
+  EXPECT_EQ(RcodeOf(Ask("www.example.org")), 0);
+  EXPECT_EQ(RcodeOf(Ask("www.example")), 3);
+}
+
+TEST_F(ForwardTest, AnEndpointOfAServiceThatDoesNotAnswerIsHedgedByAnother) {
+  first_.udp = [](const Bytes&) { return std::vector<Bytes>(); };
+  second_.udp = Says(wire::Rcode::kNxDomain);
+  const SocketAddress service = *SocketAddress::Parse("192.0.2.10:53");
+  Start(". {\n}", {service}, {{{service}, {first_.address, second_.address}}});
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(RcodeOf(Ask("a" + std::to_string(i) + ".example")), 3);
+}
+
+TEST(ForwardUpstreams, AreThoseOfTheCorefileThatMayBeDialledByAnotherAddress) {
+  const auto corefile = corefile::ParseCorefile(
+      ". {\n forward a 192.0.2.1 tls://192.0.2.2 tls://192.0.2.3%dns.example\n"
+      " forward b 192.0.2.4:5353 {\n  force_tcp\n }\n forward . /etc/resolv.conf\n}",
+      "Corefile", {});
+  ASSERT_TRUE(corefile.ok());
+  const auto config = LoadConfig(*corefile, {});
+  ASSERT_TRUE(config.ok()) << config.status();
+  const auto at = [](const char* text, Protocol protocol) {
+    return UpstreamAddress{*SocketAddress::Parse(text), protocol};
+  };
+  EXPECT_THAT((*config)->upstreams(), testing::ElementsAre(at("192.0.2.1:53", Protocol::kUdp),
+                                                           at("192.0.2.3:853", Protocol::kTcp),
+                                                           at("192.0.2.4:5353", Protocol::kTcp)));
+}
+
 }  // namespace
 }  // namespace portolan::dns

@@ -33,7 +33,8 @@ class Listening : public ::testing::Test {
 
   SocketAddress own() const { return server_->addresses().at(0); }
 
-  void Start(std::string_view text, std::vector<SocketAddress> pod_resolvers = {}) {
+  void Start(std::string_view text, std::vector<SocketAddress> pod_resolvers = {},
+             DialledInstead dialled_instead = {}) {
     auto corefile = corefile::ParseCorefile(text, "Corefile", {});
     ASSERT_TRUE(corefile.ok()) << corefile.status();
     LoadOptions options;
@@ -43,7 +44,8 @@ class Listening : public ::testing::Test {
     chains_ = (*config)->Instantiate({.loop = loop_,
                                       .cluster = cluster_,
                                       .upstream = upstream_,
-                                      .pod_resolvers = std::move(pod_resolvers)});
+                                      .pod_resolvers = std::move(pod_resolvers),
+                                      .dialled_instead = std::move(dialled_instead)});
     server_->SetChains(chains_->zones());
   }
 

@@ -52,6 +52,29 @@ TEST_F(ServerOrders, RandomStartsAnywhere) {
   EXPECT_EQ(first.size(), 3u);
 }
 
+TEST_F(ServerOrders, EndpointsOfOneServiceTakeItsTurnInAnyOrder) {
+  ServerSetConfig config = Config(4);
+  config.servers[1].alternative = config.servers[2].alternative = true;
+  ServerSet set(config, context_);
+  std::set<int> first;
+  for (int i = 0; i < 200; ++i) {
+    const std::vector<int> order = Order(set);
+    first.insert(order[0]);
+    EXPECT_EQ(order.size(), 4u);
+    EXPECT_EQ(order[3], 3) << "the next server stays behind them";
+  }
+  EXPECT_THAT(first, ElementsAre(0, 1, 2));
+}
+
+TEST_F(ServerOrders, RoundRobinIsAmongServicesNotTheirEndpoints) {
+  ServerSetConfig config = Config(3, Policy::kRoundRobin);
+  config.servers[1].alternative = true;
+  ServerSet set(config, context_);
+  EXPECT_NE(Order(set)[0], 2);
+  EXPECT_EQ(Order(set)[0], 2);
+  EXPECT_NE(Order(set)[0], 2);
+}
+
 TEST_F(ServerOrders, AServerThatLeftAQuestionUnansweredIsAskedLastUntilItAnswers) {
   ServerSet set(Config(2), context_);
   set.server(0).OnUnanswered();

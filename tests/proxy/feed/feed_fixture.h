@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -40,6 +41,11 @@ class RecordingDelegate : public FeedDelegate {
     return taken;
   }
 
+  std::vector<std::string> EndpointsOf(const std::string& control_plane) override {
+    const auto found = endpoints.find(control_plane);
+    return found == endpoints.end() ? std::vector<std::string>() : found->second;
+  }
+
   bool WasEverInSync() const {
     for (const FeedStatus& status : statuses) {
       if (status.in_sync) return true;
@@ -53,6 +59,7 @@ class RecordingDelegate : public FeedDelegate {
   std::string corefile;
   int config_calls = 0;
   std::set<std::string> used;
+  std::map<std::string, std::vector<std::string>> endpoints;  // of control planes
 };
 
 class FeedTest : public testing::Test {

@@ -54,6 +54,34 @@ TEST_F(FeedOutage, TheNextAddressIsTriedWhenOneDoesNotAnswer) {
   EXPECT_EQ(feed->status().control_plane, server.address());
 }
 
+TEST_F(FeedOutage, AControlPlaneThatIsAServiceIsDialledByItsEndpointsBeforeTheFlags) {
+  FakeControlPlane second;
+  FeedOptions options = Options(server);
+  options.control_planes = {"control.portolan-system.svc:1"};
+  delegate.endpoints["control.portolan-system.svc:1"] = {server.address()};
+  StartFeed(std::move(options));
+  EXPECT_EQ(feed->status().control_plane, server.address());
+  SyncEmpty();
+  // Meanwhile it has moved.
+  delegate.endpoints["control.portolan-system.svc:1"] = {second.address()};
+  server.CloseStreams();
+  ASSERT_TRUE(Until([&] { return second.IsSubscribed(); }));
+  EXPECT_EQ(feed->status().control_plane, second.address());
+}
+
+TEST_F(FeedOutage, WhereTheConnectionWasLostIsTriedLast) {
+  FakeControlPlane second;
+  FeedOptions options = Options(server);
+  options.control_planes = {"control.portolan-system.svc:1"};
+  delegate.endpoints["control.portolan-system.svc:1"] = {server.address()};
+  StartFeed(std::move(options));
+  SyncEmpty();
+  delegate.endpoints["control.portolan-system.svc:1"] = {server.address(), second.address()};
+  server.CloseStreams();
+  ASSERT_TRUE(Until([&] { return second.IsSubscribed(); }));
+  EXPECT_EQ(server.streams_opened(), 1);
+}
+
 TEST_F(FeedOutage, ASilentProgramBehindALivingConnectionIsNotInSync) {
   FeedOptions options = Options(server);
   options.stale_after = absl::Milliseconds(300);
