@@ -54,6 +54,7 @@ def _objects(namespaces: list, nodes: tuple, pods_ca: CertificateAuthority) -> l
         *(_object("v1", "Node", node, spec={"podCIDR": cidrs[0], "podCIDRs": cidrs})
           for node, cidrs in zip(nodes, parts)),
         _object("networking.k8s.io/v1", "ServiceCIDR", "kubernetes", spec={"cidrs": list(network.SERVICE_CIDRS)}),
+        *_slices("kube-system", "kube-dns", ("dns", "UDP", 53), network.CLUSTER_DNS4, network.CLUSTER_DNS6),
         *_slices(_NAMESPACE, "portolan-control-peers", ("xds", "TCP", XDS_PORT), network.POD_GATEWAY4,
                  network.POD_GATEWAY6),
         *(_object("v1", "ConfigMap", "kube-root-ca.crt", name, data={"ca.crt": pods_ca.file.read_text()})
