@@ -14,7 +14,7 @@ namespace {
 
 // ctest runs in tests/.
 std::string Read(const std::string& path) {
-  std::ifstream file("../manifests/" + path);
+  std::ifstream file("../" + path);
   std::ostringstream text;
   text << file.rdbuf();
   EXPECT_TRUE(file.good()) << path;
@@ -23,12 +23,12 @@ std::string Read(const std::string& path) {
 
 // What the chart takes under `injection`.
 nlohmann::json ChartSettings() {
-  const auto schema = nlohmann::json::parse(Read("helm/portolan/values.schema.json"));
+  const auto schema = nlohmann::json::parse(Read("manifests/helm/portolan/values.schema.json"));
   return schema.at("properties").at("injection").at("properties");
 }
 
 TEST(Manifests, TheTemplateThatIsInstalledIsOne) {
-  const std::string config_map = Read("base/injection.yaml");
+  const std::string config_map = Read("manifests/base/injection.yaml");
   const std::string key = "\n  injection.yaml: |\n";
   const auto settings = ParseTemplate(config_map.substr(config_map.find(key) + key.size()));
   ASSERT_TRUE(settings.ok()) << settings.status();
@@ -49,6 +49,24 @@ TEST(Manifests, TheChartTakesWhatAPodsAnnotationsMaySay) {
   for (const PodSettingRow& row : PodSettingRows()) {
     EXPECT_TRUE(settings.contains(std::string(row.name))) << row.name;
   }
+}
+
+// The page is the list of them.
+TEST(Manifests, TheChartTakesWhatOnlyTheTemplateMaySay) {
+  const auto settings = ChartSettings();
+  std::istringstream page(Read("docs/injection.md"));
+  std::string line;
+  while (std::getline(page, line) && line != "## The Template") {
+  }
+  size_t keys = 0;
+  while (std::getline(page, line) && !line.starts_with("## ")) {
+    if (!line.starts_with("| `")) continue;
+    std::istringstream cell(line.substr(0, line.find('|', 1)));
+    for (std::string key; std::getline(cell, key, '`') && std::getline(cell, key, '`'); ++keys) {
+      EXPECT_TRUE(settings.contains(key)) << key;
+    }
+  }
+  EXPECT_GT(keys, 10u);
 }
 
 }  // namespace
