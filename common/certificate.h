@@ -1,5 +1,5 @@
-// X.509 certificates (RFC 5280): read from PEM, asked when they are good and who signed them. Values
-// that share what they were read from; any thread. Nothing is thrown.
+// X.509 certificates (RFC 5280): read from PEM, asked when they are good and who signed them.
+// Values that share what they were read from; any thread. Nothing is thrown.
 #pragma once
 
 #include <openssl/x509.h>

@@ -1,5 +1,5 @@
-// Any bytes as the body of a review: never an exception, and where a patch comes back it applies, and a
-// second review of the patched pod changes nothing.
+// Any bytes as the body of a review: never an exception, and where a patch comes back it applies,
+// and a second review of the patched pod changes nothing.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
