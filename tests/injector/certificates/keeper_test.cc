@@ -60,11 +60,13 @@ class Keeper : public ::testing::Test {
     return replica;
   }
   void Run(const std::function<bool()>& done) { ASSERT_TRUE(test::Until(loop_, done)); }
-  // A look from its beginning to its end, which may come early where something fails.
+  // A look from its beginning to its end: the first to end may have begun before.
   void Look(Replica& replica) {
-    const uint64_t before = Looks(replica);
-    replica.keeper.LookSoon();
-    Run([&] { return Looks(replica) > before; });
+    for (int i = 0; i < 2; ++i) {
+      const uint64_t before = Looks(replica);
+      replica.keeper.LookSoon();
+      Run([&] { return Looks(replica) > before; });
+    }
   }
   static uint64_t Looks(const Replica& replica) {
     MetricFamilies families;
@@ -121,16 +123,16 @@ TEST_F(Keeper, ReplicasThatStartTogetherAgree) {
   EXPECT_EQ(Certificate::Salvage(store_.Secret(kCa, "bundle.crt")).size(), 1u);
 }
 
-TEST_F(Keeper, ThroughThreeYearsOfRotationWhatIsShownIsAlwaysTrusted) {
+TEST_F(Keeper, ThroughTwoYearsOfRotationWhatIsShownIsAlwaysTrusted) {
   const auto one = Start(), other = Start();
   Run([&] { return one->keeper.trusted() && other->keeper.trusted(); });
   std::set<std::string> signers;
-  for (int day = 0; day < 3 * 365; day += 6) {
-    now_ += 6 * kDay;
+  for (int day = 0; day < 2 * 365; day += 8) {
+    now_ += 8 * kDay;
     // The one that looks first changes what the other shows and has not looked at yet.
-    Look(day % 12 == 0 ? *one : *other);
+    Look(day % 16 == 0 ? *one : *other);
     ASSERT_TRUE(Trusted(*one) && Trusted(*other)) << "on day " << day;
-    Look(day % 12 == 0 ? *other : *one);
+    Look(day % 16 == 0 ? *other : *one);
     for (const Replica* each : {one.get(), other.get()}) {
       ASSERT_TRUE(Trusted(*each)) << "on day " << day;
       const auto own = Certificate::ReadAll(each->shown.back());
@@ -139,8 +141,8 @@ TEST_F(Keeper, ThroughThreeYearsOfRotationWhatIsShownIsAlwaysTrusted) {
     signers.insert(store_.Secret(kCa, "ca.crt"));
     ASSERT_LE(Certificate::Salvage(store_.Secret(kCa, "bundle.crt")).size(), 3u);
   }
-  EXPECT_GE(signers.size(), 4u);
-  EXPECT_GE(one->shown.size(), 40u);
+  EXPECT_GE(signers.size(), 3u);
+  EXPECT_GE(one->shown.size(), 25u);
 }
 
 TEST_F(Keeper, ANewCertificateIsShownOnlyOnceItsCaHasBeenTrustedForAWhile) {
