@@ -9,6 +9,16 @@ archive=$2
 work=build/image
 epoch=${SOURCE_DATE_EPOCH:?the time that the files of the image get}
 
+# In a chroot "/" may be no mount point, and buildah cannot make it private. So it becomes one, in a mount
+# namespace of which only the true root, where nsenter goes, can be made private.
+if ! mountpoint -q /; then
+  mkdir -p "$work/root"
+  exec unshare --mount --propagation unchanged sh -euc '
+    nsenter --mount=/proc/self/ns/mnt mount --make-rprivate /
+    mount --rbind / "$1"
+    exec chroot "$1" env --chdir="$PWD" "$2" "$3" "$4"' - "$PWD/$work/root" "$0" "$version" "$archive"
+fi
+
 say() { printf '==> %s\n' "$*"; }
 
 if [ -z "$(find "$work" -name base.tar -mtime -1)" ]; then
