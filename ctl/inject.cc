@@ -14,7 +14,6 @@ namespace portolan::ctl {
 namespace {
 
 using injector::Json;
-using injector::Outcome;
 using injector::Pod;
 using injector::TextAt;
 
@@ -152,8 +151,9 @@ absl::Status InjectDocument(const Manifest& manifest, const ManifestDocument& do
         const auto patch = injector.PatchOf(object, kind->pointer, line);
         if (!patch.has_value() || patch->empty()) return absl::OkStatus();
         auto added = Added(changed, at + std::string(kind->pointer), *patch);
-        if (added.ok()) changed = *std::move(added);
-        return added.status();
+        if (!added.ok()) return added.status();
+        changed = *std::move(added);
+        return absl::OkStatus();
       });
   if (!status.ok()) return InvalidArgument("{}: {}", line, Message(status));
   if (changed == document.value) {

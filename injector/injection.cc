@@ -96,9 +96,9 @@ std::string StatusText(const Template& common) {
 
 // Prometheus is told of the sidecar only where the pod tells it nothing of itself.
 Json ScrapeAnnotations(const Pod& pod, const Sidecar& sidecar) {
-  const Json wanted = {{"prometheus.io/scrape", "true"},
-                       {"prometheus.io/port", fmt::to_string(sidecar.settings.status_port)},
-                       {"prometheus.io/path", "/metrics"}};
+  Json wanted = {{"prometheus.io/scrape", "true"},
+                 {"prometheus.io/port", fmt::to_string(sidecar.settings.status_port)},
+                 {"prometheus.io/path", "/metrics"}};
   for (const auto& [name, value] : wanted.items()) {
     if (pod.Annotation(name) != nullptr) return Json::object();
   }
