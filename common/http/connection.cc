@@ -41,8 +41,6 @@ void Connection::Drain() {
 
 void Connection::Finish() {
   if (mode_ != Mode::kOpen || session_ == nullptr) return;
-  if (idle()) OnReadable();  // what has arrived is under way
-  if (mode_ != Mode::kOpen) return;
   session_->Finish();
   if (!in_session_) Advance({});
 }

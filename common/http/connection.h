@@ -68,7 +68,7 @@ class Connection : public RequestSink, public std::enable_shared_from_this<Conne
   bool idle() const;
   // When it last became so, or was last busy.
   std::chrono::steady_clock::time_point last_active() const { return last_active_; }
-  // As Session::Drain and Session::Finish; what has arrived already is a request under way.
+  // As Session::Drain and Session::Finish.
   void Drain();
   void Finish();
   void Close();

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -379,8 +378,7 @@ void Http2Session::Submit(int32_t id, Stream& stream, const Response& response) 
 size_t Http2Session::ReadAnswer(int32_t id, uint8_t* into, size_t room, bool& all) {
   Stream* stream = Find(id);
   if (stream == nullptr) return 0;
-  const size_t n = std::min(room, stream->answer.size() - stream->sent);
-  std::memcpy(into, stream->answer.data() + stream->sent, n);
+  const size_t n = stream->answer.copy(reinterpret_cast<char*>(into), room, stream->sent);
   stream->sent += n;
   unsent_ -= n;
   all = stream->sent == stream->answer.size();

@@ -4,7 +4,6 @@
 #include <nghttp2/nghttp2.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -187,9 +186,8 @@ class Http2Client {
   static ssize_t ReadBody(nghttp2_session* session, int32_t id, uint8_t* into, size_t room,
                           uint32_t* flags, nghttp2_data_source*, void* self) {
     Body& body = Of(self).bodies_[id];
-    const size_t n = std::min(room, body.bytes.size());
+    const size_t n = body.bytes.copy(reinterpret_cast<char*>(into), room);
     if (n == 0 && !body.end) return NGHTTP2_ERR_DEFERRED;
-    std::memcpy(into, body.bytes.data(), n);
     body.bytes.erase(0, n);
     if (body.bytes.empty() && body.end) {
       *flags |= NGHTTP2_DATA_FLAG_EOF;
