@@ -20,7 +20,8 @@ def test_a_new_ca_and_certificate_are_taken_and_nobody_is_cut_off(cluster, front
     connects = frontend.sidecar.metrics()["portolan_feed_connects_total"]
     # Of one CA more, as while a CA is replaced: who was told of it only now still gets in.
     cluster.control.ca = CertificateAuthority(cluster.control.ca.folder)
-    wait_until(cluster.config_maps.sync, "the injector has put it into portolan-ca")
+    wait_until(lambda: cluster.config_maps.hold("portolan-ca", "ca.crt", cluster.control.ca.file.read_text()),
+               "the injector has put it into portolan-ca of every namespace")
     _renew(cluster, cluster.control.secret.renew, "tls.crt read again: the certificate is valid until ")
     _a_change_arrives(cluster, frontend, "while-up")
     assert frontend.sidecar.metrics()["portolan_feed_connects_total"] == connects

@@ -23,22 +23,28 @@ class ConfigMaps:
         if place not in self._written:
             self._folder.joinpath(*place).mkdir(parents=True)
             self._written[place] = {}
-            wait_until(self.sync, f'configmap "{name}" in namespace {namespace}')
+            wait_until(lambda: self._there(place), f'configmap "{name}" in namespace {namespace}')
         return [self._folder.joinpath(*place, key) for key in self._written[place]]
 
-    def sync(self) -> bool:
-        """Whether one had changed. A kubelet does so every minute or so; here it is asked to."""
-        changed = False
+    def _there(self, place: tuple) -> bool:
+        self.sync()
+        return bool(self._written[place])
+
+    def hold(self, name: str, key: str, text: str) -> bool:
+        """Whether those of that name hold that text by now, in every namespace that pods have one mounted in."""
+        self.sync()
+        return all(data.get(key) == text for place, data in self._written.items() if place[1] == name)
+
+    def sync(self) -> None:
+        """A kubelet does so every minute or so; here it is asked to."""
         for place, written in self._written.items():
             data = self._api.config_map(*place) or {}
             if data != written:
-                changed = True
                 self._written[place] = data
                 for key, text in data.items():
                     following = self._folder.joinpath(*place, f"..{key}")
                     following.write_text(text)
                     following.rename(following.with_name(key))
-        return changed
 
 
 class Volumes:
