@@ -196,17 +196,14 @@ class Client : public grpc::ClientBidiReactor<ByteBuffer, ByteBuffer> {
   size_t number() const { return number_; }
   void EndAndWait() {
     context_.TryCancel();
-    RemoveHold();
+    LetGo();
     std::unique_lock lock(mutex_);
     ended_.wait(lock, [&] { return done_; });
   }
 
  private:
   void OnReadDone(bool ok) override {
-    if (!ok) {
-      if (!synced_) tally_.Failed("a stream ended before it had everything");
-      return;
-    }
+    if (!ok) return LetGo();  // the status comes with OnDone
     ++tally_.responses;
     tally_.bytes += read_.Length();
     const Envelope envelope = ReadEnvelope(read_);
@@ -231,12 +228,18 @@ class Client : public grpc::ClientBidiReactor<ByteBuffer, ByteBuffer> {
     if (ok) WriteNext();
   }
   void OnDone(const grpc::Status& status) override {
-    if (!status.ok() && status.error_code() != grpc::StatusCode::CANCELLED) {
-      tally_.Failed(status.error_message());
+    const bool asked_to = synced_ && status.error_code() == grpc::StatusCode::CANCELLED;
+    if (!status.ok() && !asked_to) {
+      tally_.Failed(fmt::format("a stream ended: {}: {}", static_cast<int>(status.error_code()),
+                                status.error_message()));
     }
     const std::lock_guard lock(mutex_);
     done_ = true;
     ended_.notify_all();
+  }
+
+  void LetGo() {
+    if (!let_go_.exchange(true)) RemoveHold();
   }
 
   void Hold(size_t type) {
@@ -287,6 +290,7 @@ class Client : public grpc::ClientBidiReactor<ByteBuffer, ByteBuffer> {
   size_t number_;
   std::array<bool, kTypes.size()> complete_{};
   bool synced_ = false;
+  std::atomic<bool> let_go_ = false;  // of the stream, which is over or to be ended
 
   std::mutex mutex_;
   std::condition_variable ended_;
