@@ -27,9 +27,6 @@ namespace {
 constexpr int kMaxRequestBytes = 16 << 20;
 // TLS and HTTP/2 included. Who connects and says nothing holds memory.
 constexpr int kHandshakeTimeoutMs = 10'000;
-// gRPC holds a buffer of this size for each connection over TLS; its default is 16 KB. Most of what
-// is sent fits one such record or two.
-constexpr int kTlsRecordBytes = 4096;
 
 void SetTransport(grpc::ServerBuilder& builder) {
   // A sidecar finds out within seconds that its control plane is gone by pinging every 3 s, also
@@ -43,7 +40,6 @@ void SetTransport(grpc::ServerBuilder& builder) {
   // Else a second control plane on the same port is no error but takes half of the clients.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshakeTimeoutMs);
-  builder.AddChannelArgument(GRPC_ARG_TSI_MAX_FRAME_SIZE, kTlsRecordBytes);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_BDP_PROBE, 0);
   builder.AddChannelArgument(GRPC_ARG_HTTP2_STREAM_LOOKAHEAD_BYTES, api::kStreamWindowBytes);
   builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
