@@ -83,15 +83,16 @@ def test_an_own_resolver_that_forwards_to_the_sidecar_makes_no_loop(cluster, sha
     assert dig(pod, _NAME).data("A") == ["10.43.0.123"]
     assert dig(pod, f"unknown.{_NAME}").status == "NXDOMAIN"
     before = cluster.dns.queries()
-    asked = _requests(pod)
+    asked = _requests(pod, 'type="A"')
     text = pod.exec("dig", "+time=8", "+tries=1", "example.org").stdout
     assert "status: SERVFAIL" in text, "nobody in the circle knows"
-    # How often both try again is a matter of the machine; a loop would go round thousands of times.
-    assert _requests(pod) - asked <= 100, "it asks itself a few times at most"
+    # Of its type alone: the health checks of the silent upstream (NS) come round as well, as long as it takes.
+    assert _requests(pod, 'type="A"') - asked <= 6, "it asks itself a few times at most"
     assert cluster.dns.queries() == before
     assert "nameserver 127.0.0.1 is in this pod" in pod.sidecar.daemon.log_tail(100)
     assert dig(pod, _NAME).data("A") == ["10.43.0.123"]
 
 
-def _requests(pod):
-    return sum(value for name, value in pod.sidecar.metrics().items() if name.startswith("coredns_dns_requests_total"))
+def _requests(pod, label=""):
+    return sum(value for name, value in pod.sidecar.metrics().items()
+               if name.startswith("coredns_dns_requests_total") and label in name)
