@@ -17,8 +17,6 @@ using nlohmann::json;
 
 // Each is a rule of iptables in every pod.
 constexpr size_t kMostRanges = 16;
-// Each stands in every pod's command line.
-constexpr size_t kMostAddresses = 8;
 constexpr absl::Duration kAskAgain = absl::Seconds(5);
 
 const std::vector<WantedField> kMetadata = {
@@ -130,11 +128,6 @@ std::vector<T> All(const FollowedObjects<std::vector<T>>& objects) {
   return all;
 }
 
-std::vector<SocketAddress> Few(std::vector<SocketAddress> addresses) {
-  addresses.resize(std::min(addresses.size(), kMostAddresses));
-  return addresses;
-}
-
 // "1" and "31+" as cloud providers write it.
 std::optional<int> Number(const json& object, const char* key) {
   const auto found = object.find(key);
@@ -228,8 +221,8 @@ void FollowedCluster::Gather() {
   scheduled_ = false;
   facts_.service_cidrs = All(service_cidrs_);
   facts_.pod_cidrs = MergedRanges(All(nodes_), kMostRanges);
-  facts_.control_pods = Few(All(control_));
-  facts_.dns_endpoints = Few(All(dns_));
+  facts_.control_pods = All(control_);
+  facts_.dns_endpoints = All(dns_);
   on_change_();
 }
 

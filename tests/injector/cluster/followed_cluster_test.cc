@@ -1,7 +1,10 @@
 #include "injector/cluster/followed_cluster.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -111,6 +114,21 @@ TEST_F(Cluster, SidecarsSpreadOverTheControlPlanesPods) {
   const SocketAddress first = cluster_->facts().control_pods[0];
   EXPECT_NE(cluster_->facts().control_pods[0], first);
   EXPECT_EQ(cluster_->facts().control_pods[0], first);
+}
+
+// A sidecar is told of eight at most, the first ones.
+TEST_F(Cluster, OfManyControlPlanePodsEachIsSomebodysFirst) {
+  Start();
+  std::string endpoints;
+  for (int i = 1; i <= 12; ++i) {
+    endpoints += fmt::format(R"({}{{"addresses":["10.42.0.{}"]}})", i == 1 ? "" : ",", i);
+  }
+  Answer(kControl,
+         Slice("c", R"([{"name":"xds","port":15012,"protocol":"TCP"}])", "[" + endpoints + "]"));
+  test::RunFor(loop_, absl::Milliseconds(5));
+  std::set<SocketAddress> first;
+  for (int i = 0; i < 12; ++i) first.insert(cluster_->facts().control_pods.front());
+  EXPECT_THAT(first, SizeIs(12));
 }
 
 TEST_F(Cluster, WhatIsMissingIsSaid) {
