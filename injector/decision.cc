@@ -1,7 +1,6 @@
 #include "injector/decision.h"
 
 #include <algorithm>
-#include <array>
 
 #include "common/nearest.h"
 #include "common/status.h"
@@ -13,8 +12,6 @@ namespace portolan::injector {
 namespace {
 
 constexpr KubernetesVersion kNativeSidecars = {1, 29};
-constexpr std::array<std::string_view, 3> kKubeNamespaces = {"kube-system", "kube-public",
-                                                             "kube-node-lease"};
 constexpr std::string_view kMirror = "kubernetes.io/config.mirror";
 // No annotation moves it: an inbound capture, should there be one, would listen there.
 constexpr uint16_t kReservedPort = 15006;

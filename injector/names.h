@@ -17,6 +17,10 @@ inline constexpr std::array kVolumes = {kStateVolume, kTokenVolume, kCaVolume};
 inline constexpr std::string_view kStatus = "portolan.dev/status";
 inline constexpr std::string_view kInject = "portolan.dev/inject";
 
+// Never injected, and given nothing.
+inline constexpr std::array<std::string_view, 3> kKubeNamespaces = {"kube-system", "kube-public",
+                                                                    "kube-node-lease"};
+
 inline constexpr int kUid = 1337;  // user and group of the sidecar
 
 }  // namespace portolan::injector

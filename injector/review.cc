@@ -3,6 +3,7 @@
 
 #include "absl/strings/escaping.h"
 #include "common/status.h"
+#include "common/text.h"
 #include "injector/injection.h"
 #include "injector/injector.h"
 
@@ -39,16 +40,7 @@ bool DeeperThan(std::string_view text, size_t limit) {
 
 // For a warning, which the API server drops where it has a line break, and for the log: names come
 // in as anybody wrote them, since the API server checks them later.
-std::string OneLine(std::string_view text) {
-  size_t end = std::min(text.size(), kMaxLine);
-  // Not within a character of UTF-8.
-  while (end > 0 && end < text.size() && (text[end] & 0xc0) == 0x80) --end;
-  std::string line(text.substr(0, end));
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
-  }
-  return line;
-}
+std::string ForAnswer(std::string_view text) { return OneLine(text, kMaxLine); }
 
 Reviewed NoReview(std::string why) {
   Reviewed reviewed{};
@@ -102,11 +94,11 @@ bool IsTold(Outcome outcome) {
 Json WarningsOf(const Injection& injection) {
   Json warnings = Json::array();
   if (IsTold(injection.outcome)) {
-    warnings.push_back(OneLine(fmt::format("portolan: skipped: {}", injection.detail)));
+    warnings.push_back(ForAnswer(fmt::format("portolan: skipped: {}", injection.detail)));
   }
   for (const std::string& warning : injection.warnings) {
     if (warnings.size() < kMaxWarnings) {
-      warnings.push_back(OneLine(fmt::format("portolan: {}", warning)));
+      warnings.push_back(ForAnswer(fmt::format("portolan: {}", warning)));
     }
   }
   return warnings;
@@ -128,7 +120,7 @@ std::string Answer(std::string_view uid, const Injection& injection) {
   if (Denied(injection.outcome)) {
     response["status"] = {{"code", 403},
                           {"reason", "Forbidden"},
-                          {"message", OneLine(fmt::format("portolan: {}", injection.detail))}};
+                          {"message", ForAnswer(fmt::format("portolan: {}", injection.detail))}};
   }
   if (!injection.patch.empty()) {
     response["patchType"] = "JSONPatch";
@@ -163,9 +155,9 @@ Reviewed Review(std::string_view body, const Template& settings, const ClusterFa
   const std::string_view name_space = TextAt(&request, "namespace");
   const Injection injection = InjectRequested(request, name_space, settings, facts, own_namespace);
   return {.outcome = injection.outcome,
-          .name_space = OneLine(name_space),
-          .pod = OneLine(NameOf(request)),
-          .detail = OneLine(injection.detail),
+          .name_space = ForAnswer(name_space),
+          .pod = ForAnswer(NameOf(request)),
+          .detail = ForAnswer(injection.detail),
           .status = 200,
           .body = Answer(TextAt(&request, "uid"), injection)};
 }

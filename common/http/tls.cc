@@ -1,11 +1,9 @@
 #include "common/http/tls.h"
 
-#include <openssl/err.h>
-#include <openssl/pem.h>
-
 #include <algorithm>
 #include <array>
 
+#include "common/openssl.h"
 #include "common/status.h"
 
 namespace portolan::http {
@@ -26,13 +24,6 @@ const unsigned char* Bytes(std::string_view text) {
   return reinterpret_cast<const unsigned char*>(text.data());
 }
 
-// Takes the reason from OpenSSL's queue, which is empty afterwards.
-std::string TakeReason(std::string_view without) {
-  const char* reason = ERR_reason_error_string(ERR_peek_last_error());
-  ERR_clear_error();
-  return std::string(reason != nullptr ? reason : without);
-}
-
 int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* length,
                    const unsigned char* offered, unsigned int offered_length, void*) {
   unsigned char* out = nullptr;
@@ -42,20 +33,12 @@ int ChooseProtocol(SSL*, const unsigned char** chosen, unsigned char* length,
   return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
 }
 
-BIO* Reader(const std::string& pem) {
-  return BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
-}
-
-// OpenSSL would ask at the terminal.
-int NoPassphrase(char*, int, int, void*) { return -1; }
-
 bool UseCertificates(SSL_CTX* context, const std::string& pem) {
-  const std::unique_ptr<BIO, decltype(&BIO_free)> reader(Reader(pem), BIO_free);
+  const BioPtr reader = PemReader(pem);
   bool first = true;
-  while (X509* next = PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr)) {
-    const bool used = first ? SSL_CTX_use_certificate(context, next) == 1
-                            : SSL_CTX_add1_chain_cert(context, next) == 1;
-    X509_free(next);
+  while (const X509Ptr next{PEM_read_bio_X509(reader.get(), nullptr, NoPassphrase, nullptr)}) {
+    const bool used = first ? SSL_CTX_use_certificate(context, next.get()) == 1
+                            : SSL_CTX_add1_chain_cert(context, next.get()) == 1;
     if (!used) return false;
     first = false;
   }
@@ -64,21 +47,13 @@ bool UseCertificates(SSL_CTX* context, const std::string& pem) {
   return ended && !first;
 }
 
-bool UseKey(SSL_CTX* context, const std::string& pem) {
-  const std::unique_ptr<BIO, decltype(&BIO_free)> reader(Reader(pem), BIO_free);
-  EVP_PKEY* key = PEM_read_bio_PrivateKey(reader.get(), nullptr, NoPassphrase, nullptr);
-  const bool used = key != nullptr && SSL_CTX_use_PrivateKey(context, key) == 1;
-  EVP_PKEY_free(key);
-  return used;
-}
-
 }  // namespace
 
 absl::StatusOr<TlsContext> MakeTlsContext(const TlsIdentity& identity) {
   ERR_clear_error();
   TlsContext made(SSL_CTX_new(TLS_server_method()));
   SSL_CTX* context = made.get();
-  if (context == nullptr) return FailedPrecondition("TLS: {}", TakeReason("no memory"));
+  if (context == nullptr) return FailedPrecondition("TLS: {}", TakeOpensslReason());
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   SSL_CTX_set_cipher_list(context, kTls12Ciphers);
   // A connection that ends without a goodbye is no error: HTTP says itself what is complete.
@@ -91,10 +66,11 @@ absl::StatusOr<TlsContext> MakeTlsContext(const TlsIdentity& identity) {
   SSL_CTX_set_num_tickets(context, 1);
   SSL_CTX_set_alpn_select_cb(context, ChooseProtocol, nullptr);
   if (!UseCertificates(context, identity.certificates)) {
-    return InvalidArgument("certificate: {}", TakeReason("none in PEM"));
+    return InvalidArgument("certificate: {}", TakeOpensslReason());
   }
-  if (!UseKey(context, identity.key)) {
-    return InvalidArgument("key: {}", TakeReason("none in PEM that fits the certificate"));
+  const KeyPtr key = ReadKey(identity.key);
+  if (key == nullptr || SSL_CTX_use_PrivateKey(context, key.get()) != 1) {
+    return InvalidArgument("key: {}", TakeOpensslReason());
   }
   return made;
 }
@@ -166,7 +142,7 @@ Protocol TlsStream::protocol() const {
 
 void TlsStream::Fail() {
   const bool no_tls = ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_HTTP_REQUEST;
-  error_ = TakeReason("the peer ended the handshake");
+  error_ = ERR_peek_last_error() == 0 ? "the peer ended the handshake" : TakeOpensslReason();
   state_ = State::kFailed;
   if (no_tls) output_ += kNoTls;
 }

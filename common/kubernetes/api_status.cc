@@ -3,20 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/text.h"
+
 namespace portolan {
 namespace {
 
 constexpr size_t kMaxMessageBytes = 300;
-
-// Text of a server, fit for a line of the log.
-std::string OneLine(std::string text) {
-  text.resize(std::min(text.size(), kMaxMessageBytes));
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  for (char& c : text) {
-    if (static_cast<unsigned char>(c) < ' ' || c == 0x7f) c = ' ';
-  }
-  return text;
-}
 
 }  // namespace
 
@@ -26,8 +18,8 @@ ApiStatus ReadApiStatus(const Value& status) {
   const Field code = root["code"];
   const Field reason = root["reason"];
   const Field message = root["message"];
-  return {static_cast<int>(std::clamp<int64_t>(code.Int(0), 0, 999)), OneLine(reason.String()),
-          OneLine(message.String())};
+  return {static_cast<int>(std::clamp<int64_t>(code.Int(0), 0, 999)),
+          OneLine(reason.String(), kMaxMessageBytes), OneLine(message.String(), kMaxMessageBytes)};
 }
 
 ApiStatus ReadApiStatus(JsonReader& reader, int code, std::string body) {
@@ -37,7 +29,7 @@ ApiStatus ReadApiStatus(JsonReader& reader, int code, std::string body) {
   if (value.ok() && (*value)->kind == Value::Kind::kMap) {
     result = ReadApiStatus(**value);
   } else {
-    result.message = OneLine(std::move(body));
+    result.message = OneLine(body, kMaxMessageBytes);
   }
   result.code = code;
   return result;

@@ -7,12 +7,14 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
+#include "common/text.h"
 
 namespace portolan::injector {
 namespace {
 
 constexpr char kCertificate[] = "tls.crt";
 constexpr char kKey[] = "tls.key";
+constexpr size_t kMaxFaultBytes = 1024;
 constexpr absl::Duration kLongestLookEvery = absl::Seconds(10);
 constexpr absl::Duration kShortestLookEvery = absl::Milliseconds(200);
 constexpr absl::Duration kLongestDelay = absl::Seconds(30);
@@ -25,11 +27,6 @@ KeyPair PairOf(const SecretData& data) {
     return found == data.end() ? std::string() : found->second;
   };
   return {at(kCertificate), at(kKey)};
-}
-
-std::string OnOneLine(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  return text;
 }
 
 // In seconds since 1970; 0 where there is none.
@@ -192,7 +189,7 @@ void CertificateKeeper::Note(const std::string& step, const absl::Status& status
     return;
   }
   failed_ = true;
-  std::string text = OnOneLine(std::string(Message(status)));
+  std::string text = OneLine(Message(status), kMaxFaultBytes);
   if (fault != faults_.end() && fault->second == text) return;
   log::warn("{}: {}; what is held is shown as long as it lasts, trying again", step, text);
   faults_[step] = std::move(text);

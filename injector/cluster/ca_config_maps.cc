@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <iterator>
 #include <utility>
 
 #include <nlohmann/json.hpp>
@@ -10,13 +9,12 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
+#include "injector/names.h"
 
 namespace portolan::injector {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::string_view kNever[] = {"kube-system", "kube-public", "kube-node-lease"};
 
 size_t HashOf(const std::string& text) { return std::hash<std::string>()(text); }
 
@@ -43,8 +41,8 @@ ApiResource Maps() {
 bool WantsOne(const Field& name_space) {
   const Field metadata = name_space["metadata"];
   const Field ends = metadata["deletionTimestamp"];
-  return !ends.present() &&
-         std::find(std::begin(kNever), std::end(kNever), NameOf(name_space)) == std::end(kNever);
+  return !ends.present() && std::find(kKubeNamespaces.begin(), kKubeNamespaces.end(),
+                                      NameOf(name_space)) == kKubeNamespaces.end();
 }
 
 size_t ContentOf(const Field& map) {
