@@ -1,0 +1,243 @@
+#include "xds/control_plane.h"
+
+#include <malloc.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/http/json.h"
+#include "common/kubernetes/make_api_client.h"
+#include "common/listen_addresses.h"
+#include "common/log.h"
+#include "common/status.h"
+#include "xds/authentication/issuer_keys.h"
+#include "xds/authentication/token_reviewer.h"
+#include "xds/sources/files/files_source.h"
+#include "xds/sources/kubernetes/kubernetes_source.h"
+
+namespace portolan::xds {
+namespace {
+
+constexpr size_t kMaxCorefileBytes = 1u << 20;
+// The one of sidecars that ask for none by name.
+constexpr char kDefaultCorefile[] = "default";
+// 200 clients a second: what another replica brings up to date in passing (docs/scale.md). More
+// where there are so many that 20 s would not do: a pod is given 30 to end.
+constexpr size_t kFewestHandedOver = 10;
+constexpr absl::Duration kHandOverEvery = absl::Milliseconds(50);
+constexpr size_t kMostHandOvers = 400;
+
+std::string Hostname() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+}  // namespace
+
+ControlPlane::ControlPlane(const Settings& settings)
+    : settings_(settings),
+      cache_(settings.cluster_domain),
+      handed_over_at_once_(kFewestHandedOver) {}
+
+absl::Status ControlPlane::Start() {
+  if (absl::Status status = StartIdentity(); !status.ok()) return status;
+  if (absl::Status status = StartCorefile(); !status.ok()) return status;
+  if (absl::Status status = StartCorefiles(); !status.ok()) return status;
+  if (absl::Status status = MakeSource(); !status.ok()) return status;
+  if (absl::Status status = MakeGate(); !status.ok()) return status;
+  if (absl::Status status = StartStatusPages(); !status.ok()) return status;
+  if (absl::Status status = StartApi(); !status.ok()) return status;
+  if (absl::Status status = source_->Start(); !status.ok()) return status;
+  started_ = true;
+  return source_->missing().empty() ? StartServer() : absl::OkStatus();
+}
+
+void ControlPlane::Run() {
+  drain_timer_ = loop_.AddTimer([this] { HandOver(); });
+  const auto on_term = loop_.AddSignal(SIGTERM, [this] { End(); });
+  const auto on_int = loop_.AddSignal(SIGINT, [this] { End(); });
+  loop_.Run();
+}
+
+absl::Status ControlPlane::MakeSource() {
+  const auto on_change = [this](absl::Time since) { OnChange(since); };
+  if (!settings_.from_kubernetes()) {
+    source_ = std::make_unique<FilesSource>(
+        loop_, FilesSource::Options{.folder = settings_.source_path()}, directory_, on_change);
+    return absl::OkStatus();
+  }
+  auto client = MakeApiClient(loop_, settings_.source_path(), "portolan-control/" PORTOLAN_VERSION);
+  if (!client.ok()) return client.status();
+  api_client_ = *std::move(client);
+  source_ = std::make_unique<KubernetesSource>(loop_, *api_client_, KubernetesSource::Options{},
+                                               directory_, on_change);
+  return absl::OkStatus();
+}
+
+absl::Status ControlPlane::MakeGate() {
+  if (settings_.xds_insecure) return absl::OkStatus();
+  if (settings_.xds_auth == "none") {
+    log::warn("--xds-auth none: whoever connects can read the directory");
+    return absl::OkStatus();
+  }
+  std::unique_ptr<TokenVerifier> verifier;
+  if (settings_.issuer_keys().empty()) {
+    verifier = std::make_unique<TokenReviewer>(*api_client_);
+  } else {
+    auto keys = IssuerKeys::Load(settings_.issuer_keys());
+    if (!keys.ok()) return keys.status();
+    verifier = *std::move(keys);
+  }
+  gate_ = std::make_unique<TokenGate>(loop_, std::move(verifier));
+  return absl::OkStatus();
+}
+
+void ControlPlane::OnChange(absl::Time since) {
+  Publish(cache_.Update(directory_.Commit(), since));
+  // Within Start the source is not asked yet.
+  if (server_ != nullptr || !started_ || !source_->missing().empty()) return;
+  fault_ = StartServer();
+  if (!fault_.ok()) loop_.Stop();
+}
+
+absl::Status ControlPlane::StartIdentity() {
+  if (settings_.xds_insecure) return absl::OkStatus();
+  identity_ =
+      std::make_unique<FollowedTlsIdentity>(loop_, settings_.tls, [this](const TlsIdentity& now) {
+        if (server_ != nullptr) server_->SetIdentity(now);
+      });
+  return identity_->Start();
+}
+
+absl::Status ControlPlane::StartCorefile() {
+  if (settings_.corefile.empty()) return absl::OkStatus();
+  corefile_ = std::make_unique<FollowedFile>(
+      loop_, settings_.corefile, kMaxCorefileBytes,
+      [this](const std::string& text) { Publish(cache_.SetCorefile(kDefaultCorefile, text)); });
+  return corefile_->Start();
+}
+
+absl::Status ControlPlane::StartCorefiles() {
+  if (settings_.corefiles.empty()) return absl::OkStatus();
+  corefiles_ = std::make_unique<FollowedFolder>(
+      loop_, settings_.corefiles, kMaxCorefileBytes,
+      [this](const std::string& name, const std::optional<std::string>& text) {
+        OnCorefile(name, text);
+      });
+  return corefiles_->Start();
+}
+
+void ControlPlane::OnCorefile(const std::string& name, const std::optional<std::string>& text) {
+  // Settings saw to it that there was none at the start.
+  if (name == kDefaultCorefile && !settings_.corefile.empty()) {
+    return log::error("{}/{}: not served, --corefile {} is the default one", settings_.corefiles,
+                      name, settings_.corefile);
+  }
+  Publish(text.has_value() ? cache_.SetCorefile(name, *text) : cache_.RemoveCorefile(name));
+}
+
+// Clients are handed to the other replicas a few at a time, so that those are not asked for
+// everything by all at once; asked a second time it ends as it stands.
+void ControlPlane::End() {
+  if (std::exchange(ending_, true) || server_ == nullptr) return loop_.Stop();
+  const size_t clients = server_->Clients(0).size();
+  log::info("ending: handing over {} clients", clients);
+  handed_over_at_once_ = std::max(kFewestHandedOver, clients / kMostHandOvers);
+  HandOver();
+}
+
+void ControlPlane::HandOver() {
+  if (server_->EndStreams(handed_over_at_once_) == 0) return loop_.Stop();
+  drain_timer_.Start(kHandOverEvery);
+}
+
+// Once everything was read, and not before the first client is let in: a client takes what a
+// control plane does not have for what does not exist.
+absl::Status ControlPlane::StartServer() {
+  malloc_trim(0);  // what reading the lists took beyond what was kept
+  log::info("{}: {} services in {} namespaces", settings_.source,
+            cache_.current()->size(ResourceType::kService),
+            cache_.current()->size(ResourceType::kNamespace));
+  Server::Options options{.listen = settings_.xds_listen,
+                          .identifier = "portolan-control " + Hostname(),
+                          .gate = gate_.get(),
+                          .sockets = settings_.xds_sockets,
+                          .sidecars = &sidecars_};
+  if (identity_ != nullptr) options.identity = identity_->current();
+  auto server = Server::Start(options, cache_.current());
+  if (!server.ok()) return server.status();
+  server_ = *std::move(server);
+  for (const SocketAddress& address : server_->listening()) {
+    log::info("xDS on {}, {}", address.ToString(),
+              settings_.xds_insecure ? "plaintext" : "over TLS");
+  }
+  for (const std::string& path : settings_.xds_sockets) {
+    log::info("xDS on unix:{}, plaintext", path);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ControlPlane::StartApi() {
+  auto server = http::Server::Listen(
+      loop_,
+      {.name = "api", .listen = {settings_.http_listen}, .audience = http::Audience::kThisMachine});
+  if (!server.ok()) return server.status();
+  api_server_ = *std::move(server);
+  api_ = std::make_unique<Api>(
+      *api_server_, [this] { return directory_.snapshot(); },
+      [this](size_t most_names) {
+        return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
+      },
+      settings_.cluster_domain, &sidecars_);
+  api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
+    responder.Send(http::JsonResponse(200, source_->Describe()));
+  });
+  log::info("API on {}", api_server_->addresses().front().ToString());
+  return absl::OkStatus();
+}
+
+// For the kubelet's probes and for Prometheus.
+absl::Status ControlPlane::StartStatusPages() {
+  auto server =
+      http::Server::Listen(loop_, {.name = "status", .listen = Usable(settings_.status_listen)});
+  if (!server.ok()) return server.status();
+  status_server_ = *std::move(server);
+  metrics_.AddSource([this](MetricFamilies& families) {
+    source_->AddMetrics(families);
+    if (api_client_ != nullptr) api_client_->AddMetrics(families);
+    if (server_ != nullptr) server_->AddMetrics(families);
+    sidecars_.AddMetrics(families);
+    if (identity_ != nullptr) identity_->AddMetrics(families);
+    if (gate_ != nullptr) gate_->AddMetrics(families);
+    api_server_->AddMetrics(families);
+    status_server_->AddMetrics(families);
+  });
+  status_server_->Get("/healthz", [](const http::Request&, http::Responder responder) {
+    responder.Send(http::TextResponse(200, "ok"));
+  });
+  status_server_->Get("/ready", [this](const http::Request&, http::Responder responder) {
+    responder.Send(Readiness());
+  });
+  status_server_->Get("/metrics", [this](const http::Request&, http::Responder responder) {
+    responder.Send(http::TextResponse(200, metrics_.Render()));
+  });
+  return absl::OkStatus();
+}
+
+// Ready once, ready until it ends: a control plane whose API server is away serves what it knows.
+http::Response ControlPlane::Readiness() const {
+  if (ending_) return http::TextResponse(503, "ending");
+  if (server_ != nullptr) return http::TextResponse(200, "ok");
+  std::string text = "not read yet:\n";
+  for (const std::string& what : source_->missing()) text += what + "\n";
+  return http::TextResponse(503, text);
+}
+
+void ControlPlane::Publish(const ResourceCache::Published& published) {
+  if (server_ != nullptr) server_->Publish(published);
+}
+
+}  // namespace portolan::xds
