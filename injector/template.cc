@@ -5,6 +5,7 @@
 
 #include "common/document/value.h"
 #include "common/document/yaml.h"
+#include "common/fnv1a.h"
 #include "common/nearest.h"
 #include "common/status.h"
 #include "injector/setting_values.h"
@@ -12,12 +13,7 @@
 namespace portolan::injector {
 namespace {
 
-// FNV-1a: short, and the same on every replica.
-std::string HashOf(std::string_view text) {
-  uint64_t hash = 0xcbf29ce484222325;
-  for (const char c : text) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001b3;
-  return fmt::format("{:016x}", hash);
-}
+std::string HashOf(std::string_view text) { return fmt::format("{:016x}", Fnv1a(text)); }
 
 absl::Status ReadHostPort(std::string_view value, std::string& out) {
   const size_t colon = value.rfind(':');

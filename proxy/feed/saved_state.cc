@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/files.h"
+#include "common/fnv1a.h"
 #include "common/status.h"
 #include "xds/api/codec.h"
 
@@ -34,14 +35,6 @@ constexpr uint32_t kWrittenByTag = v1::SavedState::kWrittenByFieldNumber << 3 | 
 constexpr int kResourcesPerPiece = 256;
 
 constexpr int kPieceBytes = 64 << 10;
-
-constexpr uint64_t kFnv1aStart = 0xcbf29ce484222325u;
-
-// Of what `hash` is of and then `bytes`.
-uint64_t Fnv1a(std::string_view bytes, uint64_t hash = kFnv1aStart) {
-  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
-  return hash;
-}
 
 template <typename T>
 void StoreLittleEndian(T value, char* to) {
