@@ -3,6 +3,7 @@
 #include <yaml-cpp/emitter.h>
 
 #include <algorithm>
+#include <iostream>
 #include <string_view>
 #include <utility>
 
@@ -10,6 +11,7 @@
 
 #include "common/document/json.h"
 #include "common/document/yaml.h"
+#include "common/files.h"
 #include "common/status.h"
 #include "ctl/value_json.h"
 
@@ -174,6 +176,17 @@ int IndentOf(std::string_view json) {
 }
 
 }  // namespace
+
+absl::StatusOr<std::string> ReadManifestText(const std::string& file) {
+  if (file != "-") return ReadFile(file, kMaxManifestBytes);
+  std::string text;
+  char buffer[1 << 16];
+  while (std::cin.read(buffer, sizeof buffer), std::cin.gcount() > 0) {
+    text.append(buffer, static_cast<size_t>(std::cin.gcount()));
+    if (text.size() > kMaxManifestBytes) break;
+  }
+  return text;
+}
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& text) {
   if (text.size() > kMaxManifestBytes) {

@@ -29,6 +29,10 @@ struct Manifest {
   std::vector<ManifestDocument> documents;
 };
 
+// The text of a file, "-": of standard input. Standard input may give more than kMaxManifestBytes,
+// which ReadManifest refuses.
+absl::StatusOr<std::string> ReadManifestText(const std::string& file);
+
 // An error reads "LINE: what" (YAML) or "what" (JSON).
 absl::StatusOr<Manifest> ReadManifest(const std::string& text);
 

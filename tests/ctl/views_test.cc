@@ -1,8 +1,12 @@
-#include "ctl/views.h"
 
+// The tables of the commands, and what guards the terminal from them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "ctl/explain.h"
+#include "ctl/names.h"
+#include "ctl/output.h"
+#include "ctl/proxy_status.h"
 #include "ctl/terminal.h"
 
 namespace portolan::ctl {
@@ -38,7 +42,7 @@ TEST(NamesTable, IsAligned) {
     {"namespace": "web", "name": "ext", "type": "ExternalName", "externalName": "example.com",
      "dnsName": "ext.web.svc.cluster.local"}]})");
   EXPECT_EQ(
-      NamesTable(answer),
+      NamesTable(answer, {}),
       "NAMESPACE   NAME      TYPE           CLUSTER-IP              PORTS             READY   "
       "TERMINATING   DNS\n"
       "default     backend   ClusterIP      10.43.0.123,fd43::123   8080/TCP,53/UDP   3       "
@@ -50,8 +54,8 @@ TEST(NamesTable, IsAligned) {
 }
 
 TEST(NamesTable, AnEmptyAnswerIsSaid) {
-  EXPECT_EQ(NamesTable(json::object()), "No names found.\n");
-  EXPECT_EQ(ProxyStatusTable(json::object(), absl::UnixEpoch()), "No sidecar is connected.\n");
+  EXPECT_EQ(NamesTable(json::object(), {}), "No names found.\n");
+  EXPECT_EQ(ProxyStatusTable(json::object(), {}, absl::UnixEpoch()), "No sidecar is connected.\n");
 }
 
 TEST(ProxyStatusTable, ShowsEachTypeAndWhatWasRefused) {
@@ -62,7 +66,7 @@ TEST(ProxyStatusTable, ShowsEachTypeAndWhatWasRefused) {
     {"node": "default/frontend-2", "version": "", "peer": "p", "connected": null,
      "types": [{"type": "ProxyConfig", "status": "NACKED", "lastNack": "line 3\u001b[2J"}]}]})");
   EXPECT_EQ(
-      ProxyStatusTable(answer, absl::FromUnixSeconds(1'700'000'000 + 3725)),
+      ProxyStatusTable(answer, {}, absl::FromUnixSeconds(1'700'000'000 + 3725)),
       "NAME                 SERVICE   ENDPOINTS   PROXYCONFIG   CONNECTED   PEER                   "
       "VERSION\n"
       "default/frontend-1   SYNCED    STALE       -             1h2m        ipv4:10.42.0.7:40112   "
@@ -82,7 +86,7 @@ TEST(ExplainText, ShowsTheLookupsAndTheServicesThatTheyAreOf) {
                  "endpointsState": "held", "endpoints": {"ready": 2, "terminating": 0}}},
     {"name": "late.", "error": "no answer in time"}],
     "feed": {"inSync": false, "age": "5m\u001b[2J"}})");
-  EXPECT_EQ(ExplainText(answer),
+  EXPECT_EQ(ExplainText(answer, {}),
             "LOOKUP                               RESULT              ANSWER\n"
             "backend.                             NXDOMAIN            -\n"
             "backend.default.svc.cluster.local.   NOERROR             r1 A 10.0.0.1\n"
@@ -102,9 +106,9 @@ TEST(Views, SurviveJsonOfAnotherShape) {
        R"({"sidecars": [1, {"types": [1, {"type": 5}]}, {"types": "x"}]})",
        R"({"names": [{"name": {}, "ports": [1, {"port": "x"}], "clusterIPs": [1], "endpoints": 3}]})"}) {
     const json answer = json::parse(text);
-    EXPECT_FALSE(NamesTable(answer).empty());
-    EXPECT_FALSE(ProxyStatusTable(answer, absl::UnixEpoch()).empty());
-    EXPECT_FALSE(ExplainText(answer).empty());
+    EXPECT_FALSE(NamesTable(answer, {}).empty());
+    EXPECT_FALSE(ProxyStatusTable(answer, {}, absl::UnixEpoch()).empty());
+    EXPECT_FALSE(ExplainText(answer, {}).empty());
   }
 }
 

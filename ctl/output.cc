@@ -1,0 +1,47 @@
+#include "ctl/output.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <iostream>
+#include <string_view>
+
+#include "common/flags.h"
+#include "common/status.h"
+#include "ctl/terminal.h"
+
+namespace portolan::ctl {
+
+std::string Json(const nlohmann::json& answer) {
+  return answer.dump(2, ' ', true, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string Age(const std::string& since, absl::Time now) {
+  absl::Time time;
+  if (!absl::ParseTime(absl::RFC3339_full, since, &time, nullptr)) return {};
+  const int64_t s = std::max<int64_t>(0, absl::ToInt64Seconds(now - time));
+  if (s < 60) return fmt::format("{}s", s);
+  if (s < 3600) return fmt::format("{}m{}s", s / 60, s % 60);
+  if (s < 86400) return fmt::format("{}h{}m", s / 3600, s % 3600 / 60);
+  return fmt::format("{}d{}h", s / 86400, s % 86400 / 3600);
+}
+
+int Print(const std::string& text) {
+  std::cout << text << std::flush;
+  return std::cout ? kExitOk : kExitFailed;
+}
+
+int Fail(const absl::Status& status) {
+  // Line by line: a message may be of several, and may hold what a server sent.
+  std::string_view rest = Message(status);
+  std::cerr << "portolanctl: ";
+  while (!rest.empty()) {
+    const size_t end = rest.find('\n');
+    std::cerr << Printable(rest.substr(0, end)) << "\n";
+    rest = end == rest.npos ? std::string_view() : rest.substr(end + 1);
+  }
+  return kExitFailed;
+}
+
+}  // namespace portolan::ctl
