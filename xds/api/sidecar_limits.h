@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "absl/time/time.h"
+
 namespace portolan::api {
 
 inline constexpr size_t kMaxAnswerBytes = 1 << 20;
@@ -13,10 +15,15 @@ inline constexpr size_t kMaxSidecarMessageBytes = kMaxAnswerBytes + (1 << 10);
 // Questions to one sidecar that it has not answered, those included that nobody waits for any more.
 inline constexpr size_t kMaxOpenQuestions = 8;
 
+// A sidecar reports so often, where anything changed.
+inline constexpr absl::Duration kReportEvery = absl::Seconds(10);
+
 // Of a report's lists and texts.
 inline constexpr int kMaxReportedTypes = 32;
 inline constexpr int kMaxReportedRcodes = 32;
 inline constexpr int kMaxReportedUpstreams = 64;
+inline constexpr int kMaxReportedNames = 64;
+inline constexpr int kMaxReportedFlows = 64;
 inline constexpr size_t kMaxReportTextBytes = 256;
 
 }  // namespace portolan::api

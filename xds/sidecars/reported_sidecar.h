@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -14,11 +15,17 @@
 
 namespace portolan::xds {
 
+// A report comes every api::kReportEvery (sidecar_limits.h) where anything changed: what it counts
+// beyond the one before happened since then, but no longer than that before it came, and what
+// happened since it came, if that is longer ago, is nothing.
 struct ReportedSidecar {
   std::string node_id;  // NAMESPACE/POD
   absl::Time started;
   absl::Time reported;                              // when the last report came
   std::shared_ptr<const v1::SidecarReport> report;  // null: none yet
+  // The one before on the same stream.
+  absl::Time previous_reported = absl::InfinitePast();
+  std::shared_ptr<const v1::SidecarReport> previous = nullptr;  // null: none
 };
 
 class AskedSidecars {
@@ -36,6 +43,8 @@ class AskedSidecars {
   virtual void Ask(std::string_view node_id, v1::Question question, Done done) = 0;
   // Any thread. Nothing: not connected.
   virtual std::optional<ReportedSidecar> Find(std::string_view node_id) const = 0;
+  // Any thread. All that are connected, by name.
+  virtual std::vector<ReportedSidecar> All() const = 0;
 };
 
 }  // namespace portolan::xds

@@ -12,6 +12,7 @@
 #include "common/status.h"
 #include "xds/api/sidecar_limits.h"
 #include "xds/authentication/grpc_call.h"
+#include "xds/sidecars/report_rules.h"
 
 namespace portolan::xds {
 namespace {
@@ -136,18 +137,18 @@ absl::Status SidecarStream::TakeHello(const v1::Hello& hello) {
 }
 
 absl::Status SidecarStream::TakeReport(v1::SidecarReport& report) {
-  if (report.ByteSizeLong() > api::kMaxReportBytes ||
-      report.feed().types_size() > api::kMaxReportedTypes ||
-      report.dns().responses_size() > api::kMaxReportedRcodes ||
-      report.dns().upstreams_size() > api::kMaxReportedUpstreams) {
-    return absl::ResourceExhaustedError("a report is larger than reports may be");
-  }
+  if (absl::Status status = CheckReport(report); !status.ok()) return status;
   report.DiscardUnknownFields();
-  ++sidecars_.reports_;
-  state_.With([&](State& state) {
-    state.sidecar.reported = absl::Now();
-    state.sidecar.report = std::make_shared<const v1::SidecarReport>(std::move(report));
+  const std::string node_id = state_.With([&](State& state) {
+    ReportedSidecar& sidecar = state.sidecar;
+    if (sidecar.report != nullptr) KeepAbsentParts(*sidecar.report, report);
+    sidecar.previous_reported = sidecar.reported;
+    sidecar.previous = std::move(sidecar.report);
+    sidecar.reported = absl::Now();
+    sidecar.report = std::make_shared<const v1::SidecarReport>(std::move(report));
+    return sidecar.node_id;
   });
+  sidecars_.OnReport(node_id);
   return absl::OkStatus();
 }
 

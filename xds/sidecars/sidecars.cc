@@ -1,5 +1,6 @@
 #include "xds/sidecars/sidecars.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/handover.h"
@@ -60,6 +61,26 @@ std::optional<ReportedSidecar> Sidecars::Find(std::string_view node_id) const {
   const auto stream = NewestOf(node_id);
   if (stream == nullptr) return std::nullopt;
   return stream->Status();
+}
+
+std::vector<ReportedSidecar> Sidecars::All() const {
+  std::vector<std::shared_ptr<SidecarStream>> streams;
+  streams_.With([&](const Streams& known) {
+    for (const auto& [node_id, stream] : known.newest) streams.push_back(stream);
+  });
+  std::vector<ReportedSidecar> all;
+  for (const auto& stream : streams) all.push_back(stream->Status());
+  std::sort(all.begin(), all.end(),
+            [](const auto& a, const auto& b) { return a.node_id < b.node_id; });
+  return all;
+}
+
+void Sidecars::OnReport(const std::string& node_id) {
+  ++reports_;
+  if (on_report_ == nullptr) return;
+  loop_.Post([weak = std::weak_ptr(self_), node_id] {
+    if (const auto self = weak.lock()) (*self)->on_report_(node_id);
+  });
 }
 
 void Sidecars::Ask(std::string_view node_id, v1::Question question, Done done) {

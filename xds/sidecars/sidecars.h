@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -51,8 +52,14 @@ class Sidecars : public AskedSidecars,
   // whom they say they are. REQUIRES: it is not served yet. The gate outlives it.
   void SetGate(TokenGate* gate) { gate_ = gate; }
 
+  // Called on the loop with the node of each that reported. REQUIRES: it is not served yet.
+  void SetOnReport(std::function<void(const std::string& node_id)> on_report) {
+    on_report_ = std::move(on_report);
+  }
+
   void Ask(std::string_view node_id, v1::Question question, Done done) override;
   std::optional<ReportedSidecar> Find(std::string_view node_id) const override;
+  std::vector<ReportedSidecar> All() const override;
 
   // Any thread.
   void EndAll(const grpc::Status& status);
@@ -77,6 +84,7 @@ class Sidecars : public AskedSidecars,
 
   // Of streams; any thread.
   void OnHello(SidecarStream& stream, const std::string& node_id);
+  void OnReport(const std::string& node_id);
   void OnAnswer(const v1::Answer& answer);
   void OnDone(SidecarStream& stream, const std::vector<uint64_t>& unanswered);
 
@@ -89,6 +97,7 @@ class Sidecars : public AskedSidecars,
   EventLoop& loop_;
   const Options options_;
   TokenGate* gate_ = nullptr;
+  std::function<void(const std::string&)> on_report_;
   Guarded<Streams> streams_;
   std::array<std::atomic<uint64_t>, kOutcomes> outcomes_{};
   std::atomic<uint64_t> reports_{0};

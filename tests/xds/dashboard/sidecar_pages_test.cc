@@ -28,6 +28,7 @@ struct FakeSidecars : AskedSidecars {
     if (node_id != "default/frontend-1") return std::nullopt;
     return sidecar;
   }
+  std::vector<ReportedSidecar> All() const override { return {sidecar}; }
 
   ReportedSidecar sidecar;
   absl::StatusOr<std::string> answer = "{\"a\": 1}";

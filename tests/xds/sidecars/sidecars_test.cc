@@ -196,6 +196,46 @@ TEST_F(SidecarsTest, TheLastReportIsKept) {
   while (queries() != 2) std::this_thread::yield();
 }
 
+TEST_F(SidecarsTest, TheReportBeforeIsKeptForRates) {
+  const auto peer = Greet();
+  peer->Say(Report(1));
+  peer->Say(Report(2));
+  while (sidecars->Find(kNode)->previous == nullptr) std::this_thread::yield();
+  const ReportedSidecar sidecar = *sidecars->Find(kNode);
+  EXPECT_EQ(sidecar.previous->dns().queries(), 1u);
+  EXPECT_EQ(sidecar.report->dns().queries(), 2u);
+  EXPECT_LE(sidecar.previous_reported, sidecar.reported);
+}
+
+TEST_F(SidecarsTest, APartThatIsAbsentIsWhatItWas) {
+  const auto peer = Greet();
+  v1::SidecarMessage both = Report(1);
+  both.mutable_report()->mutable_endpoints()->set_held(7);
+  peer->Say(both);
+  peer->Say(Report(2));
+  while (sidecars->Find(kNode)->previous == nullptr) std::this_thread::yield();
+  EXPECT_EQ(sidecars->Find(kNode)->report->endpoints().held(), 7u);
+  EXPECT_EQ(sidecars->Find(kNode)->report->dns().queries(), 2u);
+}
+
+TEST_F(SidecarsTest, AllThatAreConnectedAreListedByName) {
+  Peer second(address);
+  second.Say(Hello("default/frontend-2"));
+  UntilConnected("default/frontend-2");
+  const auto first = Greet();
+  const auto all = sidecars->All();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0].node_id, kNode);
+  EXPECT_EQ(all[1].node_id, "default/frontend-2");
+}
+
+TEST_F(SidecarsTest, WhoReportedIsToldOnTheLoop) {
+  std::promise<std::string> told;
+  sidecars->SetOnReport([&](const std::string& node_id) { told.set_value(node_id); });
+  Greet()->Say(Report(1));
+  EXPECT_EQ(told.get_future().get(), kNode);
+}
+
 TEST_F(SidecarsTest, AQuestionIsAnsweredByTheSidecar) {
   const auto peer = Greet();
   auto answer = Ask();
@@ -300,6 +340,22 @@ v1::SidecarMessage LargeReport(size_t bytes) {
   return message;
 }
 
+v1::SidecarMessage NamesReport(int names, const std::string& name) {
+  v1::SidecarMessage message;
+  for (int i = 0; i < names; ++i) {
+    message.mutable_report()->mutable_names()->add_names()->set_name(name);
+  }
+  return message;
+}
+
+v1::SidecarMessage FlowsReport(int flows, const std::string& address) {
+  v1::SidecarMessage message;
+  for (int i = 0; i < flows; ++i) {
+    message.mutable_report()->mutable_flows()->add_flows()->set_address(address);
+  }
+  return message;
+}
+
 using grpc::StatusCode;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -325,6 +381,26 @@ INSTANTIATE_TEST_SUITE_P(
                 {Hello(kNode), LargeReport(api::kMaxReportBytes)},
                 StatusCode::RESOURCE_EXHAUSTED,
                 "larger than reports may be"},
+        Offence{"ManyNames",
+                {Hello(kNode), NamesReport(api::kMaxReportedNames + 1, "a")},
+                StatusCode::RESOURCE_EXHAUSTED,
+                "larger than reports may be"},
+        Offence{"LongName",
+                {Hello(kNode), NamesReport(1, std::string(api::kMaxReportTextBytes + 1, 'a'))},
+                StatusCode::INVALID_ARGUMENT,
+                "a name asked for"},
+        Offence{"OddName",
+                {Hello(kNode), NamesReport(1, "a\nb")},
+                StatusCode::INVALID_ARGUMENT,
+                "a name asked for"},
+        Offence{"ManyFlows",
+                {Hello(kNode), FlowsReport(api::kMaxReportedFlows + 1, "1.1.1.1")},
+                StatusCode::RESOURCE_EXHAUSTED,
+                "larger than reports may be"},
+        Offence{"OddAddress",
+                {Hello(kNode), FlowsReport(1, "a b")},
+                StatusCode::INVALID_ARGUMENT,
+                "a flow"},
         Offence{"HugeMessage",
                 {Hello(kNode), LargeReport(2 << 20)},
                 StatusCode::RESOURCE_EXHAUSTED,

@@ -1,0 +1,55 @@
+#include "xds/sidecars/report_rules.h"
+
+#include <algorithm>
+#include <string_view>
+#include <vector>
+
+#include "common/status.h"
+#include "xds/api/sidecar_limits.h"
+
+namespace portolan::xds {
+namespace {
+
+bool IsTooLarge(const v1::SidecarReport& report) {
+  return report.ByteSizeLong() > api::kMaxReportBytes ||
+         report.feed().types_size() > api::kMaxReportedTypes ||
+         report.dns().responses_size() > api::kMaxReportedRcodes ||
+         report.dns().upstreams_size() > api::kMaxReportedUpstreams ||
+         report.names().names_size() > api::kMaxReportedNames ||
+         report.flows().flows_size() > api::kMaxReportedFlows;
+}
+
+// What is shown to people as it is.
+bool IsName(std::string_view text) {
+  return text.size() <= api::kMaxReportTextBytes &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+}  // namespace
+
+absl::Status CheckReport(const v1::SidecarReport& report) {
+  if (IsTooLarge(report)) {
+    return absl::ResourceExhaustedError("a report is larger than reports may be");
+  }
+  for (const v1::AskedName& name : report.names().names()) {
+    if (!IsName(name.name())) return InvalidArgument("a name asked for that is no text");
+  }
+  for (const v1::Flow& flow : report.flows().flows()) {
+    if (!IsName(flow.service()) || !IsName(flow.address())) {
+      return InvalidArgument("a flow to what is no text");
+    }
+  }
+  return absl::OkStatus();
+}
+
+void KeepAbsentParts(const v1::SidecarReport& before, v1::SidecarReport& report) {
+  const auto& reflection = *report.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> parts;
+  reflection.ListFields(before, &parts);
+  for (const auto* part : parts) {
+    if (reflection.HasField(report, part)) continue;
+    reflection.MutableMessage(&report, part)->CopyFrom(reflection.GetMessage(before, part));
+  }
+}
+
+}  // namespace portolan::xds
