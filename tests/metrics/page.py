@@ -1,7 +1,7 @@
 """docs/metrics.md, the one table of all metrics, as tests read it; and what a program serves, likewise."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[2]
@@ -18,7 +18,8 @@ _COLUMNS = ["metric", "type", "labels", "what it says"]
 
 @dataclass(frozen=True)
 class Metric:
-    """A row of the table for one name; `values`: all words in backticks of what it says."""
+    """A row of the table for one name; `values`: all words in backticks of what it says, and where these name other
+    metrics, the words of those."""
 
     name: str
     kind: str
@@ -45,7 +46,12 @@ def parse(text: str) -> dict[str, Metric]:
             for metric in _row(cells, section, f"metrics.md:{number}"):
                 assert metric.name not in found, f"metrics.md:{number}: {metric.name} twice"
                 found[metric.name] = metric
-    return found
+    return {name: _with_values_of_others(metric, found) for name, metric in found.items()}
+
+
+def _with_values_of_others(metric: Metric, found: dict[str, Metric]) -> Metric:
+    others = [found[word].values for word in metric.values if word in found and word != metric.name]
+    return replace(metric, values=metric.values.union(*others))
 
 
 def _row(cells: list[str], section: str, where: str) -> list[Metric]:
@@ -124,5 +130,4 @@ _FEED_TYPES = {name: {"type"} for name in (
 _LISTED_ELSEWHERE = {
     **_FEED_TYPES,
     "coredns_dns_requests_total": {"type"}, "coredns_template_matches_total": {"type"},
-    "coredns_template_template_failures_total": {"type"}, "coredns_template_rr_failures_total": {"type"},
-    "portolan_forwarder_service_connections_total": {"outcome"}, "portolan_forwarder_service_ended_total": {"how"}}
+    "coredns_template_template_failures_total": {"type"}, "coredns_template_rr_failures_total": {"type"}}
