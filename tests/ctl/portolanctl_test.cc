@@ -11,6 +11,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/guarded.h"
 #include "ctl/client.h"
 #include "tests/common/http/served.h"
 #include "tests/directory/small_cluster.h"
@@ -154,8 +155,9 @@ class SidecarPages {
           for (const char* method : {"GET", "POST"}) {
             server.Route(method, prefix + "*",
                          [this](const http::Request& request, http::Responder responder) {
-                           asked = request.method + " " + request.path;
+                           std::string asked = request.method + " " + request.path;
                            for (const auto& [key, value] : request.query) asked += " " + value;
+                           asked_.With([&](std::string& last) { last = std::move(asked); });
                            http::Response response;
                            response.body = R"({"lookups": [{"name": "backend.", "rcode": "NXDOMAIN",
                                                "answers": []}], "feed": {"inSync": true}})";
@@ -164,10 +166,12 @@ class SidecarPages {
           }
         }) {}
   std::string url() const { return served_.url(); }
-
-  std::string asked;
+  std::string asked() {
+    return asked_.With([](const std::string& last) { return last; });
+  }
 
  private:
+  Guarded<std::string> asked_;
   http::Served served_;
 };
 
@@ -178,20 +182,20 @@ TEST(PortolanctlSidecar, IsAskedByWayOfTheControlPlane) {
   EXPECT_EQ(ran.status, 0) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr("backend.   NXDOMAIN"));
   EXPECT_THAT(ran.output, HasSubstr("Feed: in sync"));
-  EXPECT_EQ(pages.asked, "GET /api/v1/sidecars/default/frontend-1/explain backend SRV");
+  EXPECT_EQ(pages.asked(), "GET /api/v1/sidecars/default/frontend-1/explain backend SRV");
   EXPECT_EQ(Invoke("config-dump" + flags).status, 0);
-  EXPECT_EQ(pages.asked, "GET /api/v1/sidecars/default/frontend-1/config_dump");
+  EXPECT_EQ(pages.asked(), "GET /api/v1/sidecars/default/frontend-1/config_dump");
   EXPECT_EQ(Invoke("log-level debug" + flags).output, "default/frontend-1 logs at debug\n");
-  EXPECT_EQ(pages.asked, "POST /api/v1/sidecars/default/frontend-1/logging debug");
+  EXPECT_EQ(pages.asked(), "POST /api/v1/sidecars/default/frontend-1/logging debug");
 }
 
 TEST(PortolanctlSidecar, IsAskedItselfWhereThatIsSaid) {
   SidecarPages pages("/");
   const Ran ran = Invoke("explain backend --direct --admin " + pages.url());
   EXPECT_EQ(ran.status, 0) << ran.output;
-  EXPECT_EQ(pages.asked, "GET /explain backend A");
+  EXPECT_EQ(pages.asked(), "GET /explain backend A");
   EXPECT_EQ(Invoke("config-dump --direct --admin " + pages.url()).status, 0);
-  EXPECT_EQ(pages.asked, "GET /config_dump");
+  EXPECT_EQ(pages.asked(), "GET /config_dump");
   EXPECT_THAT(Invoke("config-dump --direct --admin http://127.0.0.1:1").output,
               HasSubstr("Is portolan-proxy running there? Give its address with --admin"));
 }

@@ -19,6 +19,8 @@ class Awaiting : public ForwarderTest {
     service.ports = {{"", Protocol::kTcp, kube_proxy_.address().port}};
     directory_.Put(service);
   }
+  // It tells of what it wants until then.
+  ~Awaiting() override { StopForwarder(); }
 
   void Start(absl::Duration timeout = absl::Seconds(30)) {
     ForwarderOptions options;

@@ -12,6 +12,9 @@ using testing::ElementsAre;
 
 class UdpAwaiting : public UdpForwarding {
  protected:
+  // It tells of what it wants until then.
+  ~UdpAwaiting() override { Stop(); }
+
   void StartAwaiting(absl::Duration timeout = absl::Seconds(30)) {
     UdpForwarderOptions options;
     options.want_endpoints = [this](const ServiceKey& key) {

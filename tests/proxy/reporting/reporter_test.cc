@@ -109,10 +109,15 @@ class ReporterTest : public ::testing::Test {
     const auto sidecar = sidecars.Find(kNode);
     return sidecar && sidecar->report != nullptr ? sidecar->report->dns().queries() : 0;
   }
+  // With a status of its own: ThreadSanitizer does not see how libabsl counts who shares one.
+  static absl::StatusOr<std::string> Own(const absl::StatusOr<std::string>& got) {
+    if (got.ok()) return got;
+    return absl::Status(got.status().code(), got.status().message());
+  }
   absl::StatusOr<std::string> Ask(const v1::Question& question) {
     std::promise<absl::StatusOr<std::string>> answer;
     loop.Post([&] {
-      sidecars.Ask(kNode, question, [&answer](const auto& got) { answer.set_value(got); });
+      sidecars.Ask(kNode, question, [&answer](const auto& got) { answer.set_value(Own(got)); });
     });
     return answer.get_future().get();
   }
@@ -190,7 +195,8 @@ TEST_F(ReporterTest, AnAnswerThatComesAfterTheConnectionIsDropped) {
   ConnectAndReport();
   std::promise<absl::StatusOr<std::string>> answer;
   loop.Post([&] {
-    sidecars.Ask(kNode, ExplainQuestion("later"), [&](const auto& got) { answer.set_value(got); });
+    sidecars.Ask(kNode, ExplainQuestion("later"),
+                 [&](const auto& got) { answer.set_value(Own(got)); });
   });
   while (RunOnLoop(loop, [&] { return admin.later.empty(); })) std::this_thread::yield();
   RunOnLoop(loop, [&] { reporter->Disconnect(); });
