@@ -13,7 +13,8 @@ _ONLY_HELM_HAS = {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "port
 _NAMESPACE = "createNamespace=true"
 _VARIANTS = {"base": [], "overlays/cert-manager": ["certificates=cert-manager"],
              "overlays/mounted-certificates": ["certificates=mounted"],
-             "overlays/prometheus": ["podMonitors.enabled=true"]}
+             "overlays/grafana": ["grafana.dashboards=true"],
+             "overlays/prometheus": ["podMonitors.enabled=true", "prometheusRules.enabled=true"]}
 # Of custom resources: kubernetes-types has none.
 _CUSTOM = ("cert-manager.io/", "monitoring.coreos.com/")
 
@@ -48,7 +49,8 @@ def test_the_namespace_is_the_one_object_that_a_chart_leaves_to_others(tools):
 @pytest.mark.parametrize("certificates", ["self-signed", "cert-manager", "mounted"])
 def test_the_chart_goes_where_its_release_is(tools, certificates):
     done = tools.run("helm", "template", "portolan", str(CHART), "--namespace", "mesh", "--set",
-                     f"certificates={certificates},createNamespace=true,podMonitors.enabled=true")
+                     f"certificates={certificates},createNamespace=true,podMonitors.enabled=true,"
+                     "prometheusRules.enabled=true,grafana.dashboards=true")
     assert NAMESPACE not in done.stdout
 
 
