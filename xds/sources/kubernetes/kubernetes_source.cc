@@ -66,6 +66,9 @@ void AddKindMetrics(MetricFamilies& families, const FollowedKind& kind) {
                  static_cast<double>(kind.invalid()));
   AddGaugeSample(families, "portolan_source_connected", "1 while a watch stands.", labels,
                  stats.connected ? 1 : 0);
+  AddGaugeSample(families, "portolan_source_absent",
+                 "1 while the API server does not have the resource, and need not.", labels,
+                 stats.absent ? 1 : 0);
   AddGaugeSample(families, "portolan_source_complete", "1 once all objects were read.", labels,
                  kind.known() ? 1 : 0);
   if (stats.last_event == absl::Time()) return;
