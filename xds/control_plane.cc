@@ -14,6 +14,7 @@
 #include "common/status.h"
 #include "xds/authentication/issuer_keys.h"
 #include "xds/authentication/token_reviewer.h"
+#include "xds/dashboard/assets.h"
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
 
@@ -192,6 +193,7 @@ absl::Status ControlPlane::StartApi() {
         return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
       },
       settings_.cluster_domain, &sidecars_);
+  AddAssets(*api_server_);
   api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
     responder.Send(http::JsonResponse(200, source_->Describe()));
   });

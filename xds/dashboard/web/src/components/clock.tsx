@@ -1,0 +1,101 @@
+// The clock of a name's page: which moment of the kept history is shown. `at` null: now.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { HistoryEntry } from "../api/types";
+import { useStore } from "../lib/store";
+import { age, fromInput, localTime, serverNow, tick, toInput, utcTime } from "../lib/time";
+
+export interface ClockProps {
+  at: string | null;
+  since: string | null; // where the history begins
+  entries: HistoryEntry[]; // newest first
+  choose(at: string | null): void;
+}
+
+const STEPS: [string, number][] = [
+  ["−1 min", -60_000],
+  ["−10 s", -10_000],
+  ["−1 s", -1000],
+  ["+1 s", 1000],
+  ["+10 s", 10_000],
+  ["+1 min", 60_000],
+];
+const PAUSE_MS = 150; // while the slider moves
+
+export function Clock({ at, since, entries, choose }: ClockProps) {
+  useStore(tick);
+  const now = serverNow();
+  const begin = since ? Date.parse(since) : now;
+  const [moving, setMoving] = useState<number | null>(null);
+  const timer = useRef(0);
+  useEffect(() => setMoving(null), [at]);
+
+  const shown = moving ?? (at ? Date.parse(at) : now);
+  const set = (time: number) => choose(time >= serverNow() ? null : new Date(Math.max(begin, time)).toISOString());
+  const slide = (time: number) => {
+    setMoving(time);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => set(time), PAUSE_MS);
+  };
+  // The change before and the one after what is shown; newest first.
+  const earlier = entries.find((entry) => Date.parse(entry.time) < shown);
+  const later = [...entries].reverse().find((entry) => Date.parse(entry.time) > shown);
+  const iso = new Date(shown).toISOString();
+  return (
+    <section class="clock" aria-label="Moment shown">
+      <div class="clock-row">
+        <button type="button" aria-pressed={at === null} onClick={() => choose(null)}>
+          Live
+        </button>
+        <label>
+          <span class="spoken">Moment, in this machine's zone</span>
+          <input
+            type="datetime-local"
+            step="1"
+            title={utcTime(iso)}
+            value={toInput(iso)}
+            min={toInput(new Date(begin).toISOString())}
+            onChange={(event) => {
+              const time = fromInput(event.currentTarget.value);
+              if (time) set(Date.parse(time));
+            }}
+          />
+        </label>
+        <span class="steps" role="group" aria-label="Steps">
+          <button type="button" disabled={!earlier} onClick={() => earlier && choose(earlier.time)}>
+            ‹ change before
+          </button>
+          {STEPS.map(([words, step]) => (
+            <button key={words} type="button" disabled={step > 0 && at === null} onClick={() => set(shown + step)}>
+              {words}
+            </button>
+          ))}
+          <button type="button" disabled={!later || at === null} onClick={() => later && choose(later.time)}>
+            change after ›
+          </button>
+        </span>
+      </div>
+      <div class="clock-row">
+        <span class="faint">{since ? localTime(since) : "no history"}</span>
+        <input
+          type="range"
+          class="slider"
+          aria-label="Moment between the beginning of the history and now"
+          aria-valuetext={localTime(iso)}
+          min={begin}
+          max={now}
+          step={1000}
+          value={shown}
+          disabled={!since}
+          onInput={(event) => slide(Number(event.currentTarget.value))}
+        />
+        <span class="faint">now</span>
+      </div>
+      {at !== null && (
+        <p class="notice quiet" role="status">
+          As it was at <b title={utcTime(iso)}>{localTime(iso, true)}</b>, {age(now - shown)} ago. Nothing here changes
+          until you are back <button type="button" onClick={() => choose(null)}>live</button>
+        </p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,71 @@
+// What a sidecar says when asked to explain a name (proxy/explain), field by field. It may be older or
+// newer than this page: everything may be missing, and what is not known here is shown as it came.
+
+export interface Lookup {
+  name: string;
+  rcode?: string;
+  error?: string;
+  answers?: string[];
+  server?: string;
+  zone?: string;
+  plugin?: string;
+  tookMs?: number;
+  steps?: (string | Record<string, unknown>)[];
+  service?: Record<string, unknown>;
+}
+
+export interface ExplainedEndpoint {
+  address: string;
+  pod?: string;
+  node?: string;
+  zone?: string;
+  eligible?: boolean;
+  why?: string;
+  open?: number;
+  failures?: number;
+  ejectedFor?: number;
+  next?: string;
+}
+
+export interface Connection {
+  address: string;
+  port?: number;
+  portName?: string;
+  protocol: string;
+  service?: string;
+  captured?: string;
+  outcome?: string;
+  says?: string;
+  policy?: { verdict?: string; says?: string };
+  choice?: { how?: string; says?: string; affinity?: { seconds?: number } };
+  endpoints?: ExplainedEndpoint[];
+  more?: number;
+}
+
+export interface Explained {
+  lookups: Lookup[];
+  connections: Connection[];
+  search: string[];
+  ndots?: number;
+  error?: string;
+  rest: Record<string, unknown>; // feed and whatever else it says
+}
+
+const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
+
+export function readExplained(sidecar: Record<string, unknown> | null | undefined): Explained {
+  const { lookups, connections, search, ndots, error, name: _name, type: _type, ...rest } = sidecar ?? {};
+  return {
+    lookups: list<Lookup>(lookups),
+    connections: list<Connection>(connections),
+    search: list<string>(search),
+    ndots: typeof ndots === "number" ? ndots : undefined,
+    error: typeof error === "string" ? error : undefined,
+    rest,
+  };
+}
+
+// "cacheHits" is "cache hits"
+export function words(key: string): string {
+  return key.replace(/([a-z])([A-Z])/g, (_all, a: string, b: string) => `${a} ${b.toLowerCase()}`);
+}

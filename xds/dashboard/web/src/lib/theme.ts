@@ -1,0 +1,20 @@
+// Light or dark: as the system says, or as the switch was set on this machine.
+import { store } from "./store";
+
+export type Theme = "system" | "light" | "dark";
+export const THEMES: Theme[] = ["system", "light", "dark"];
+const KEY = "portolan-theme";
+
+export const theme = store<Theme>("system");
+
+export function startTheme(): void {
+  const kept = localStorage.getItem(KEY);
+  setTheme(kept === "light" || kept === "dark" ? kept : "system");
+}
+
+export function setTheme(to: Theme): void {
+  theme.set(to);
+  if (to === "system") localStorage.removeItem(KEY);
+  else localStorage.setItem(KEY, to);
+  document.documentElement.dataset["theme"] = to;
+}

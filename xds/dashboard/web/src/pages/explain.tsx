@@ -1,0 +1,165 @@
+// Pod and name in, the whole way out.
+import { useEffect, useState } from "preact/hooks";
+import { useAnswer } from "../api/use_answer";
+import type { DnsRecord, Explanation, SidecarsPage } from "../api/types";
+import { Badge, Pending, Replicas } from "../components/common";
+import { WayOut } from "../components/way_out";
+import { readExplained } from "../lib/explained";
+import { count } from "../lib/format";
+import { change, link, route } from "../lib/route";
+import { useStore } from "../lib/store";
+
+const TYPES = ["A", "AAAA", "SRV", "PTR", "CNAME", "TXT", "MX", "HTTPS"];
+
+export function ExplainPage() {
+  const { query } = useStore(route);
+  const { pod, name, type = "A", clusterDns } = query;
+  const answer = useAnswer<Explanation>(pod && name ? "explain" : null, { pod, name, type, clusterDns });
+  return (
+    <>
+      <div class="title">
+        <h1>Explain</h1>
+        <p>What becomes of a name that a pod looks up, and of the connection it makes then</p>
+      </div>
+      <Form key={`${pod} ${name}`} again={answer.again} />
+      {pod && name && (
+        <>
+          <Replicas replicas={answer.data?.replicas} />
+          <Pending of={answer} what={`${name} for ${pod}`} />
+          {answer.data && <Result of={answer.data} />}
+        </>
+      )}
+    </>
+  );
+}
+
+function Form({ again }: { again(): void }) {
+  const { query } = useStore(route);
+  const [pod, setPod] = useState(query["pod"] ?? "");
+  const [asked, setAsked] = useState("");
+  useEffect(() => {
+    const timer = setTimeout(() => setAsked(pod), 150);
+    return () => clearTimeout(timer);
+  }, [pod]);
+  const pods = useAnswer<SidecarsPage>("sidecars", { search: asked, sort: "node", limit: "20" });
+  const name = query["name"] ?? "";
+  return (
+    <form
+      class="form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        const given = new FormData(event.currentTarget);
+        const text = (key: string) => String(given.get(key) ?? "").trim();
+        const before = JSON.stringify(route.get().query);
+        change({
+          pod: text("pod"),
+          name: text("name"),
+          type: text("type") === "A" ? undefined : text("type"),
+          clusterDns: given.get("clusterDns") ? "true" : undefined,
+        });
+        if (JSON.stringify(route.get().query) === before) again();
+      }}
+    >
+      <label class="field">
+        Pod (namespace/name)
+        <input
+          type="text"
+          name="pod"
+          list="pods"
+          required
+          pattern="[^\/]+\/[^\/]+"
+          spellcheck={false}
+          autocomplete="off"
+          value={pod}
+          onInput={(event) => setPod(event.currentTarget.value)}
+        />
+      </label>
+      <datalist id="pods">
+        {pods.data?.sidecars.map((sidecar) => <option key={sidecar.node} value={sidecar.node} />)}
+      </datalist>
+      <label class="field">
+        Name, as the application gives it
+        <input type="text" name="name" required spellcheck={false} autocomplete="off" defaultValue={name} />
+      </label>
+      <label class="field">
+        Type
+        <select name="type">
+          {TYPES.map((type) => (
+            <option key={type} selected={type === (query["type"] ?? "A")}>
+              {type}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <input type="checkbox" name="clusterDns" defaultChecked={query["clusterDns"] === "true"} /> Ask the cluster DNS
+        too
+      </label>
+      <button type="submit" class="main">
+        Explain
+      </button>
+    </form>
+  );
+}
+
+function Result({ of }: { of: Explanation }) {
+  const explained = readExplained(of.sidecar);
+  const differences = of.differences ?? [];
+  const found = of.controlPlane?.name;
+  return (
+    <>
+      {differences.length ? (
+        <section class="notice warn" aria-label="Differences">
+          <b>They differ:</b>
+          <ul>
+            {differences.map((difference, index) => (
+              <li key={index}>
+                {difference.between.join(" and ")}: {difference.what}. <i>{difference.likely}</i>
+              </li>
+            ))}
+          </ul>
+        </section>
+      ) : (
+        !explained.error && <p class="notice quiet">All that were asked agree.</p>
+      )}
+      <h2>What the sidecar did</h2>
+      {explained.error ? (
+        <p class="notice bad" role="alert">
+          The sidecar says nothing: {explained.error}
+        </p>
+      ) : (
+        <WayOut explained={explained} />
+      )}
+      <h2>
+        What the control plane knows{" "}
+        {of.controlPlane && <span class="faint">generation {count(of.controlPlane.generation)}</span>}
+      </h2>
+      {found && (
+        <p>
+          <a href={link(["names", ...found.split("/")])}>{found}</a>
+        </p>
+      )}
+      <Records rcode={of.controlPlane?.rcode} records={of.controlPlane?.records} />
+      {of.clusterDns && (
+        <>
+          <h2>What the cluster DNS says</h2>
+          {of.clusterDns.error ? (
+            <p class="bad-text">{of.clusterDns.error}</p>
+          ) : (
+            <Records rcode={of.clusterDns.rcode} records={of.clusterDns.records} />
+          )}
+        </>
+      )}
+    </>
+  );
+}
+
+function Records({ rcode, records }: { rcode?: string; records?: DnsRecord[] }) {
+  const lines = (records ?? []).map((record) => `${record.name} ${record.ttl} IN ${record.type} ${record.data}`);
+  return (
+    <>
+      {rcode && <Badge tone={rcode === "NOERROR" && lines.length ? "good" : "quiet"}>{rcode}</Badge>}
+      {lines.length ? <pre class="answers">{lines.join("\n")}</pre> : <p class="faint">No records.</p>}
+    </>
+  );
+}
