@@ -6,16 +6,25 @@
 
 #include <cstdio>
 
+#include "common/handover.h"
+
 namespace {
 
 class Echo : public grpc::ServerGenericBidiReactor {
  public:
-  Echo() { StartRead(&bytes_); }
+  Echo() {
+    StartRead(&bytes_);
+    portolan::HandOver(this);
+  }
   void OnReadDone(bool ok) override {
+    const portolan::Reaction reaction(this);
     if (!ok) return Finish(grpc::Status::CANCELLED);
     StartWriteAndFinish(&bytes_, grpc::WriteOptions(), grpc::Status::OK);
   }
-  void OnDone() override { delete this; }
+  void OnDone() override {
+    portolan::TakeOver(this);
+    delete this;
+  }
 
  private:
   grpc::ByteBuffer bytes_;

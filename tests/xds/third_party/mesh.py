@@ -88,7 +88,8 @@ class Mesh:
     def stop_backend(self, address: str) -> None:
         status = self._backends.pop(address).stop()
         if status != 0:
-            raise LabError(f"backend {address} ended with status {status}")
+            log = (self.folder / f"backend-{address}.log").read_text()
+            raise LabError(f"backend {address} ended with status {status}\n{log}")
 
     def close(self) -> None:
         for backend in self._backends.values():
