@@ -112,6 +112,7 @@ void Exchange::EndAlias() {
   answered_at_ = depth_ = other.answered_at;
   reply_bytes_ = 0;
   local_ = true;
+  completed_ = false;  // the target may have been
   TakeBack();
 }
 

@@ -98,6 +98,7 @@ class Exchange {
   std::span<uint8_t> room() { return room_; }
   // The reply so far: the first reply_bytes of room().
   std::span<uint8_t> reply() { return room_.first(reply_bytes_); }
+  std::span<const uint8_t> reply() const { return room_.first(reply_bytes_); }
   void set_reply_bytes(size_t bytes) { reply_bytes_ = bytes; }
   // Says in the reply why it is as it is, if the client sent EDNS and there is room. `text` stays
   // readable for as long as the exchange may wait: `errors` shows it.
@@ -129,6 +130,10 @@ class Exchange {
   // True if the reply is what one of them said, and not our SERVFAIL because none did.
   bool answered_by_upstream() const { return answered_by_upstream_; }
   void set_answered_by_upstream(bool answered) { answered_by_upstream_ = answered; }
+
+  // True if the reply is that of the name with another end of the search list (`autopath`).
+  bool completed() const { return completed_; }
+  void set_completed(bool completed) { completed_ = completed; }
 
   // How many links of the chain have seen the question, on its way down, or have yet to see the
   // reply, on its way up: the link that is called now is the last of them.
@@ -193,6 +198,7 @@ class Exchange {
   Transport transport_;
   bool local_ = false;
   bool answered_by_upstream_ = false;
+  bool completed_ = false;
   bool in_background_ = false;
   uint16_t upstream_payload_ = wire::kOurUdpPayload;
   std::span<uint8_t> room_;

@@ -148,6 +148,7 @@ void Autopath::AnswerWithFound(Exchange& exchange) {
   }
   size_t bytes = relabel.Finish();
   (bytes != 0 ? completed_ : malformed_).Add();
+  exchange.set_completed(bytes != 0);
   if (bytes == 0) bytes = wire::WriteEmptyReply(query, exchange.room(), wire::Rcode::kServFail);
   exchange.set_reply_bytes(bytes);
 }

@@ -32,13 +32,13 @@ class QueryHandler::Origin final : public SuspendedPool {
   RoutePath path_;
 };
 
-QueryHandler::QueryHandler(SlotPool& slots, ZoneCounterTable& counters)
-    : slots_(slots), zone_counters_(counters) {
+QueryHandler::QueryHandler(SlotPool& slots, ZoneCounterTable& counters, ReplyObserver* observer)
+    : slots_(slots), zone_counters_(counters), observer_(observer) {
   SetChains({});
 }
 
 void QueryHandler::SetChains(std::vector<ZoneChain> zones) {
-  routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_);
+  routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_, observer_);
 }
 
 void QueryHandler::ReadAhead(std::span<const uint8_t> message, Exchange::Time received,

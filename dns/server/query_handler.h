@@ -28,7 +28,8 @@ class QueryHandler {
     std::shared_ptr<ReplyStream> stream = nullptr;
   };
 
-  QueryHandler(SlotPool& slots, ZoneCounterTable& counters);
+  // `observer` is told of the replies that a chain made; null: nobody is.
+  QueryHandler(SlotPool& slots, ZoneCounterTable& counters, ReplyObserver* observer = nullptr);
 
   // Queries from now on go by these zones; suspended ones end by the zones they began with.
   void SetChains(std::vector<ZoneChain> zones);
@@ -66,6 +67,7 @@ class QueryHandler {
 
   SlotPool& slots_;
   ZoneCounterTable& zone_counters_;
+  ReplyObserver* const observer_;
   std::shared_ptr<const Routes> routes_;
   // Of the query that is handled now. Not on the stack: to clear these 3 KB for every query took a
   // sixth of its instructions.

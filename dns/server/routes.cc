@@ -59,6 +59,7 @@ void Route::CountReply(Exchange& exchange) const {
   ZoneCounters::ByRcode& by_rcode = *responses[exchange.answered_at()];
   by_rcode[std::min(rcode, ZoneCounters::kRcodes - 1)].Add();
   counters->ObserveReply(exchange.transport(), reply.size());
+  if (observer != nullptr) observer->OnReply(exchange);
 }
 
 ZoneCounters::ByRcode& ZoneCounters::Responses(std::string_view plugin) {
@@ -138,12 +139,14 @@ void ZoneCounterTable::Collect(MetricFamilies& families) const {
   });
 }
 
-Routes::Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters) {
+Routes::Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters, ReplyObserver* observer) {
   std::stable_sort(zones.begin(), zones.end(),
                    [](const auto& a, const auto& b) { return a.zone.labels > b.zone.labels; });
   for (ZoneChain& zone : zones) {
-    Route route{std::move(zone), nullptr, {}};
+    Route route;
+    route.to = std::move(zone);
     route.counters = &counters.Of(route.to);
+    route.observer = observer;
     route.responses.push_back(&route.counters->Responses(""));
     for (const auto& link : route.to.chain->links()) {
       route.responses.push_back(&route.counters->Responses(link->name()));

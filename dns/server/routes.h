@@ -18,6 +18,7 @@
 #include "dns/coredns_buckets.h"
 #include "dns/exchange.h"
 #include "dns/plugin.h"
+#include "dns/server/reply_observer.h"
 #include "dns/wire/name.h"
 
 namespace portolan::dns {
@@ -78,10 +79,11 @@ class ZoneCounters {
 struct Route {
   ZoneChain to;
   ZoneCounters* counters = nullptr;
+  ReplyObserver* observer = nullptr;
   // Index: Exchange::depth(). The first is for replies that no link made.
   std::vector<ZoneCounters::ByRcode*> responses;
 
-  // All but how long it took.
+  // All but how long it took; the observer is told.
   void CountReply(Exchange& exchange) const;
 };
 
@@ -98,7 +100,9 @@ class ZoneCounterTable {
 
 class Routes {
  public:
-  Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters);
+  // `observer` may be null, and outlives it.
+  Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters,
+         ReplyObserver* observer = nullptr);
 
   // The longest zone that holds the name, as in CoreDNS; null if none does.
   const Route* Find(const wire::Query& query) const {

@@ -30,6 +30,8 @@ struct ServerOptions {
   size_t suspended_over_udp = 1024;
   size_t suspended_over_tcp = 64;
   TcpListener::Limits tcp = {};
+  // Told of the replies that a chain made; outlives the server.
+  ReplyObserver* observer = nullptr;
 };
 
 class Server {

@@ -49,6 +49,7 @@ TEST_F(AutopathTest, AnExternalNameIsAnsweredToTheFirstQuestionBehindACname) {
       ElementsAre("example.org.default.svc.cluster.local. 1", "example.org.svc.cluster.local. 1",
                   "example.org.cluster.local. 1", "example.org.corp.test. 1", "example.org. 1"));
   EXPECT_EQ(block_.Metric("coredns_autopath_success_total"), 1);
+  EXPECT_TRUE(block_.completed());
 }
 
 TEST_F(AutopathTest, TheFirstNameOfTheListThatExistsWins) {
@@ -66,6 +67,7 @@ TEST_F(AutopathTest, ANameThatIsThereIsAnsweredAsItIs) {
       Address("db.default.svc.cluster.local", "10.0.0.1");
   EXPECT_EQ(block_.Ask("db.default.svc.cluster.local", kA),
             "0\ndb.default.svc.cluster.local. 60 A 10.0.0.1");
+  EXPECT_FALSE(block_.completed());
   EXPECT_EQ(block_.below().asked.size(), 1u);
   // NODATA: the name exists.
   block_.below().says["db.default.svc.cluster.local. 28"] = {};

@@ -104,14 +104,16 @@ class Below final : public Plugin {
   }
 };
 
-// Says on its way up whether the answer is local.
+// Says on its way up where the answer is from.
 class Above final : public Plugin {
  public:
   bool local = false;
+  bool completed = false;
   std::string_view name() const override { return "above"; }
   Verdict OnQuery(Exchange&) override { return Verdict::kNext; }
   After OnReply(Exchange& exchange) override {
     local = exchange.local();
+    completed = exchange.completed();
     return After::kReply;
   }
   bool TakesChaos() const override { return true; }
@@ -151,6 +153,7 @@ class Block {
 
   Below& below() { return *below_; }
   bool local() const { return above_->local; }
+  bool completed() const { return above_->completed; }
 
   // "RCODE" and the records of the answer, behind "|" those of authority and additional if any.
   std::string Ask(std::string_view name, uint16_t type, const QueryShape& shape = {}) {

@@ -247,6 +247,33 @@ TEST_F(DnsServer, AnswersOverUdp) {
   EXPECT_EQ(worker.Metric("coredns_dns_response_size_bytes", "tcp"), 0);
 }
 
+struct Observed : ReplyObserver {
+  void OnReply(const Exchange& exchange) override {
+    replies.push_back(fmt::format("{} {}", wire::NameToText(exchange.query().lower_name()),
+                                  exchange.reply()[3] & 15));
+  }
+  std::vector<std::string> replies;
+};
+
+TEST_F(DnsServer, AnObserverIsToldOfEveryReplyThatIsSentBeItLater) {
+  Observed observed;
+  ServerOptions options = On("127.0.0.1:0");
+  options.observer = &observed;
+  Worker worker(cluster_, options);
+  Client udp(SOCK_DGRAM, worker.address());
+  Client tcp(SOCK_STREAM, worker.address());
+  udp.Send(MakeQuery("Backend.default.svc.cluster.local", 1));
+  udp.Receive();
+  tcp.Send(Framed(MakeQuery("nosuch.default.svc.cluster.local", 1)));
+  tcp.ReceiveFramed();
+  udp.Send(MakeQuery("slow.cluster.local", 1));
+  worker.ResumeAll(1);
+  udp.Receive();
+  EXPECT_THAT(worker.On([&] { return observed.replies; }),
+              testing::ElementsAre("backend.default.svc.cluster.local. 0",
+                                   "nosuch.default.svc.cluster.local. 3", "slow.cluster.local. 0"));
+}
+
 TEST_F(DnsServer, EachQueryOfABatchGetsItsOwnReply) {
   Worker worker(cluster_, On("127.0.0.1:0"));
   Client client(SOCK_DGRAM, worker.address());
