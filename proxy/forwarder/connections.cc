@@ -22,6 +22,19 @@ const AddressService* ServiceAt(const AddressOwner& owner, uint16_t port) {
   return nullptr;
 }
 
+// Known to be no Service's, or not known yet.
+bool GoesToAddress(const Connection& c) {
+  return c.service == nullptr || c.service->name.service.ns.empty();
+}
+
+FlowCounts FlowOf(const Connection& c) {
+  FlowCounts flow;
+  (c.was_joined() ? flow.connections : flow.failures) = 1;
+  flow.bytes_up = c.relay.bytes_up();
+  flow.bytes_down = c.relay.bytes_down();
+  return flow;
+}
+
 absl::Duration Since(std::chrono::steady_clock::time_point begin) {
   return absl::FromChrono(std::chrono::steady_clock::now() - begin);
 }
@@ -109,6 +122,7 @@ void Forwarder::CountEnded(Connection& c) {
   CountBytes(c);
   (c.service->counters.get()->*c.ended).Add();
   c.service->counters->finished.Add();
+  if (GoesToAddress(c)) passed_through_.Count(c.dialled.ip, FlowOf(c));
   if (c.passed != nullptr) {
     CountFailure(c, c.ended);
     c.passed->counters->given_back.Add();
@@ -163,6 +177,15 @@ void Forwarder::Log(const Connection& c) {
     record.ended = WordFor(c.ended);
   }
   access_log_->Write(record);
+}
+
+PassedThrough::View Forwarder::TakePassedThrough() {
+  PassedThrough::View view = passed_through_.TakeView();
+  connections_.ForEach([&](const Connection& c) {
+    const bool is_open = c.state == Connection::State::kJoined || c.unnamed;
+    if (is_open && GoesToAddress(c)) view.by_address[c.dialled.ip].Add(FlowOf(c));
+  });
+  return view;
 }
 
 std::vector<ConnectionInfo> Forwarder::Connections(size_t max) {

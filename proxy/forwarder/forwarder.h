@@ -44,6 +44,7 @@
 #include "proxy/forwarder/counters.h"
 #include "proxy/forwarder/listener.h"
 #include "proxy/forwarder/original_destination.h"
+#include "proxy/forwarder/passed_through.h"
 #include "proxy/forwarder/recent_keys.h"
 #include "proxy/forwarder/relay.h"
 #include "proxy/forwarder/routes.h"
@@ -89,6 +90,7 @@ struct ForwarderOptions {
 struct ForwarderParts {
   Balancer& balancer;
   ServiceTally& tally;
+  PassedThrough& passed_through;
   AccessLog* access_log = nullptr;  // null: none
 };
 
@@ -129,9 +131,11 @@ class Forwarder {
   std::vector<SocketAddress> addresses() const;
   std::vector<ConnectionInfo> Connections(size_t max);
   std::shared_ptr<const ForwarderCounters> counters() const { return counters_; }
+  // With what is open now (PassedThrough::TakeView).
+  PassedThrough::View TakePassedThrough();
   // For who forwards other protocols on this worker; lives as long as the forwarder.
   ForwarderParts parts() {
-    return {balancer_, tally_, access_log_.has_value() ? &*access_log_ : nullptr};
+    return {balancer_, tally_, passed_through_, access_log_.has_value() ? &*access_log_ : nullptr};
   }
   // Lent to slow readers at the moment.
   size_t buffers_in_use() const { return workspace_->buffers.lent(); }
@@ -211,6 +215,7 @@ class Forwarder {
   std::shared_ptr<const RouteTable> routes_;
   std::optional<AccessLog> access_log_;
   ServiceTally tally_;
+  PassedThrough passed_through_;
   RecentKeys<IpAddress> asked_;             // by want_address
   RecentKeys<ServiceKey> asked_endpoints_;  // by want_endpoints
   Balancer balancer_;

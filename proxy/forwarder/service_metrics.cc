@@ -175,6 +175,20 @@ std::vector<Named<Counters>> SumsOf(const SeriesByName<Name, Counters>& series) 
   return sums;
 }
 
+FlowCounts FlowOf(const ServicePortName& name, const ServiceCounters& counters) {
+  const uint64_t joined = counters.forwarded.value() + counters.passed_through.value();
+  FlowCounts flow;
+  (name.protocol == Protocol::kUdp ? flow.udp_flows : flow.connections) = joined;
+  for (const auto& [word, event] : ConnectionOutcomes()) {
+    const bool is_joined =
+        event == &ConnectionCounters::forwarded || event == &ConnectionCounters::passed_through;
+    if (!is_joined) flow.failures += (counters.*event).value();
+  }
+  flow.bytes_up = counters.bytes_up.value();
+  flow.bytes_down = counters.bytes_down.value();
+  return flow;
+}
+
 // Held by nobody but us.
 template <typename Counters>
 bool IsFree(const std::shared_ptr<Counters>& counters) {
@@ -230,6 +244,20 @@ std::shared_ptr<ServiceCounters> ServiceMetrics::Open(const ServicePortName& nam
 std::shared_ptr<EndpointCounters> ServiceMetrics::Open(const EndpointName& name,
                                                        absl::Duration now) {
   return shown_.With([&](Shown& shown) { return shown.endpoints.Open(name, now); });
+}
+
+ServiceMetrics::Flows ServiceMetrics::flows() const {
+  Flows flows;
+  shown_.With([&](const Shown& shown) {
+    shown.services.ForEach([&](const ServicePortName& name, const auto& workers) {
+      FlowCounts flow;
+      for (const auto& counters : workers) flow.Add(FlowOf(name, *counters));
+      // What is no Service's is counted by address (passed_through.h).
+      if (flow.times() == 0 || name.service == UnknownService(name.protocol).service) return;
+      (name.service.ns.empty() ? flows.other : flows.by_service[name.service]).Add(flow);
+    });
+  });
+  return flows;
 }
 
 void ServiceMetrics::Collect(MetricFamilies& families, absl::Duration now) {

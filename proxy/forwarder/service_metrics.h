@@ -27,6 +27,7 @@
 #include "directory/directory.h"
 #include "directory/model.h"
 #include "proxy/forwarder/counters.h"
+#include "proxy/forwarder/passed_through.h"
 
 namespace portolan::proxy {
 
@@ -116,6 +117,14 @@ class ServiceMetrics {
   // To count into, by one thread, as long as it is held. `now` is monotonic.
   std::shared_ptr<ServiceCounters> Open(const ServicePortName& name, absl::Duration now);
   std::shared_ptr<EndpointCounters> Open(const EndpointName& name, absl::Duration now);
+
+  // What the Services were dialled for, ports and workers added up; by name, the one under which
+  // the rest is counted as `other`. Only those that were dialled.
+  struct Flows {
+    std::map<ObjectName, FlowCounts> by_service;
+    FlowCounts other;
+  };
+  Flows flows() const;
 
   // The families portolan_forwarder_service_* and portolan_forwarder_endpoint_*.
   void Collect(MetricFamilies& families, absl::Duration now);

@@ -3,6 +3,15 @@
 #include "proxy/forwarder/udp_forwarder.h"
 
 namespace portolan::proxy {
+namespace {
+
+bool GoesToAddress(const UdpFlow& flow) { return flow.service->name.service.ns.empty(); }
+
+FlowCounts FlowOf(const UdpFlow& flow) {
+  return {.bytes_up = flow.bytes_up, .bytes_down = flow.bytes_down, .udp_flows = 1};
+}
+
+}  // namespace
 
 const CountedService& UdpForwarder::ServiceOf(const RouteTable::Lookup& found,
                                               const SocketAddress& dialled) {
@@ -37,6 +46,9 @@ void UdpForwarder::CountDown(UdpFlow& flow, uint64_t bytes) {
 void UdpForwarder::CountDropped(const UdpFlowKey& key, const Opened& opened, size_t count) {
   (counters_.get()->*opened.dropped->counter).Add(count);
   (opened.service->counters.get()->*opened.dropped->event).Add(count);
+  if (opened.service->name.service.ns.empty()) {
+    parts_.passed_through.Count(key.dialled.ip, {.failures = count});
+  }
   if (parts_.access_log == nullptr) return;
   AccessRecord record;
   record.protocol = Protocol::kUdp;
@@ -52,6 +64,7 @@ void UdpForwarder::CountEnded(const UdpFlow& flow, const Ending& how) {
   counters_->finished.Add();
   (flow.service->counters.get()->*how.event).Add();
   flow.service->counters->finished.Add();
+  if (GoesToAddress(flow)) parts_.passed_through.Count(flow.key.dialled.ip, FlowOf(flow));
   if (parts_.access_log == nullptr) return;
   AccessRecord record;
   record.protocol = Protocol::kUdp;
@@ -69,6 +82,12 @@ void UdpForwarder::CountEnded(const UdpFlow& flow, const Ending& how) {
                                                   : &ConnectionCounters::forwarded);
   record.ended = how.word;
   parts_.access_log->Write(record);
+}
+
+void UdpForwarder::AddPassedThrough(PassedThrough::View& view) const {
+  flows_.ForEach([&](const UdpFlow& flow) {
+    if (GoesToAddress(flow)) view.by_address[flow.key.dialled.ip].Add(FlowOf(flow));
+  });
 }
 
 std::vector<ConnectionInfo> UdpForwarder::Flows(size_t max) const {

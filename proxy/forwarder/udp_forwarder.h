@@ -78,6 +78,8 @@ class UdpForwarder {
   // At most `max` flows, as lines of /connections.
   std::vector<ConnectionInfo> Flows(size_t max) const;
   std::shared_ptr<const UdpCounters> counters() const { return counters_; }
+  // Adds the flows that are open now to what Forwarder::TakePassedThrough says.
+  void AddPassedThrough(PassedThrough::View& view) const;
 
  private:
   struct Listening;

@@ -259,6 +259,43 @@ TEST_F(PassedByName, WhatIsNotLearntInTimeIsUnknown) {
       [&] { return Page().find("outcome=\"passed_through\"} 300\n") != std::string::npos; }));
 }
 
+TEST_F(PassedByName, WhatGoesToNoServiceCountsForItsAddressWhileOpenAndAfter) {
+  Endpoint endpoint;
+  Start();
+  const auto flow = [&] {
+    return OnLoop(
+        [&] { return forwarder_->TakePassedThrough().by_address[endpoint.address().ip]; });
+  };
+  Fd client = Redirected(endpoint.address());
+  Fd server = endpoint.Accept();
+  ASSERT_TRUE(SendAll(client, "ping"));
+  ASSERT_EQ(Receive(server, 4), "ping");
+  EXPECT_EQ(flow(), (FlowCounts{.connections = 1, .bytes_up = 4}));
+  client.Reset();
+  server.Reset();
+  ASSERT_TRUE(AllGone());
+  EXPECT_EQ(flow(), (FlowCounts{.connections = 1, .bytes_up = 4}));
+}
+
+TEST_F(PassedByName, WhatFailsCountsForItsAddress) {
+  Refusing dead;
+  Start();
+  EXPECT_EQ(ReceiveAll(Redirected(dead.address())).error, ECONNRESET);
+  ASSERT_TRUE(AllGone());
+  const auto view = OnLoop([&] { return forwarder_->TakePassedThrough(); });
+  EXPECT_EQ(view.by_address.at(dead.address().ip), (FlowCounts{.failures = 1}));
+}
+
+TEST_F(PassedByName, WhatGoesToAServiceDoesNotCountForItsAddress) {
+  Endpoint endpoint;
+  Start();
+  Hold(Database(endpoint.address()));
+  const Fd client = Redirected(endpoint.address());
+  const Fd server = endpoint.Accept();
+  ASSERT_TRUE(Eventually([&] { return counters_->passed_through.value() == 1; }));
+  EXPECT_TRUE(OnLoop([&] { return forwarder_->TakePassedThrough(); }).by_address.empty());
+}
+
 TEST_F(PassedByName, APodOfNoServiceCountsAsUnknownWithItsName) {
   Endpoint endpoint;
   Start();

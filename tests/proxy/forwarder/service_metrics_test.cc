@@ -73,6 +73,38 @@ TEST_F(ServiceMetricsTest, WorkersAreAddedUpUnderOneName) {
   EXPECT_THAT(page, Not(HasSubstr("over_limit"))) << "only what occurred";
 }
 
+TEST_F(ServiceMetricsTest, FlowsAreThoseOfAServiceOverAllPortsProtocolsAndWorkers) {
+  const ObjectName backend{"default", "backend"};
+  const auto http = metrics_.Open(ServicePortName{backend, 80, Protocol::kTcp}, now_);
+  const auto http_too = metrics_.Open(ServicePortName{backend, 80, Protocol::kTcp}, now_);
+  const auto dns = metrics_.Open(ServicePortName{backend, 53, Protocol::kUdp}, now_);
+  const auto other = metrics_.Open(Backend(9), now_);  // there is room for two
+  http->forwarded.Add(2);
+  http->bytes_up.Add(10);
+  http->no_endpoints.Add(4);
+  http_too->passed_through.Add(1);
+  http_too->bytes_down.Add(20);
+  dns->forwarded.Add(5);
+  dns->no_port.Add();
+  other->forwarded.Add(7);
+  const ServiceMetrics::Flows flows = metrics_.flows();
+  ASSERT_EQ(flows.by_service.size(), 1u);
+  EXPECT_EQ(
+      flows.by_service.at(backend),
+      (FlowCounts{
+          .connections = 3, .failures = 5, .bytes_up = 10, .bytes_down = 20, .udp_flows = 5}));
+  EXPECT_EQ(flows.other.connections, 7u);
+}
+
+TEST_F(ServiceMetricsTest, WhatIsNoServicesIsInNoFlow) {
+  const auto unknown = metrics_.Open(UnknownService(Protocol::kTcp), now_);
+  const auto never_dialled = metrics_.Open(Backend(), now_);
+  unknown->passed_through.Add(3);
+  const ServiceMetrics::Flows flows = metrics_.flows();
+  EXPECT_TRUE(flows.by_service.empty());
+  EXPECT_EQ(flows.other, FlowCounts());
+}
+
 TEST_F(ServiceMetricsTest, AnEndpointIsShownWithItsPod) {
   const auto counters = metrics_.Open(BehindBackend("10.42.0.1:80", "web-0"), now_);
   counters->connections.Add(7);

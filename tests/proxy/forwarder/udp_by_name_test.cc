@@ -95,6 +95,12 @@ TEST_P(UdpByName, WhatIsNoServicesIsCountedAsUnknown) {
   ASSERT_EQ(Receive(server).data, "through");
   EXPECT_THAT(Page(), HasSubstr(R"(service="unknown",port="",protocol="udp",)"
                                 R"(outcome="passed_through"} 1)"));
+  const auto view = OnLoop([&] {
+    PassedThrough::View all = passed_through_.TakeView();
+    forwarder_->AddPassedThrough(all);
+    return all;
+  });
+  EXPECT_EQ(view.by_address.at(at_.other_pod), (FlowCounts{.bytes_up = 7, .udp_flows = 1}));
 }
 
 TEST_P(UdpByName, AFlowIsLoggedWhenItHasEnded) {

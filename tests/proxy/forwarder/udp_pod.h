@@ -52,7 +52,7 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
     tally_ = std::make_unique<ServiceTally>(balancing.metrics);
     metrics_ = balancing.metrics;
     forwarder_ = std::make_unique<UdpForwarder>(loop_, std::move(sockets->front()), options,
-                                                ForwarderParts{*balancer_, *tally_, access_log_});
+                                                ForwarderParts{*balancer_, *tally_, passed_through_, access_log_});
     counters_ = forwarder_->counters();
     spdlog::default_logger();  // made before there is a second thread, as main does
     thread_ = std::thread([this] {
@@ -163,6 +163,7 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
   std::unique_ptr<Balancer> balancer_;
   std::unique_ptr<ServiceTally> tally_;
   std::shared_ptr<ServiceMetrics> metrics_;
+  PassedThrough passed_through_;
   AccessLog* access_log_ = nullptr;
   std::unique_ptr<UdpForwarder> forwarder_;
   std::shared_ptr<const UdpCounters> counters_;
