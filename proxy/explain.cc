@@ -19,6 +19,7 @@
 #include "dns/wire/ldns.h"
 #include "dns/wire/mnemonics.h"
 #include "dns/wire/name.h"
+#include "proxy/reporting/service_of_name.h"
 
 namespace portolan::proxy {
 namespace {
@@ -94,19 +95,6 @@ json ReplyJson(const std::string& name, const ldns_pkt* reply) {
               {"answers", std::move(answers)}};
   if (ldns_pkt_tc(reply) != 0) out["truncated"] = true;
   return out;
-}
-
-// "default/backend" of "0.backend.default.svc.cluster.local."; empty for others.
-std::string ServiceKeyOf(std::string_view name, std::string_view cluster_domain) {
-  const std::string suffix = fmt::format(".svc.{}.", cluster_domain);
-  const std::string lower = Lower(name);
-  if (!lower.ends_with(suffix)) return {};
-  const std::string_view rest = std::string_view(lower).substr(0, lower.size() - suffix.size());
-  const size_t ns_at = rest.rfind('.');
-  if (ns_at == rest.npos) return {};
-  const std::string_view labels = rest.substr(0, ns_at);
-  const size_t service_at = labels.rfind('.') + 1;  // 0 where there is one label alone
-  return fmt::format("{}/{}", rest.substr(ns_at + 1), labels.substr(service_at));
 }
 
 }  // namespace

@@ -120,6 +120,12 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
       ->capture_default_str();
   app.add_option("--metric-endpoints", out.metric_endpoints, "the same for endpoints")
       ->capture_default_str();
+  app.add_option("--reports", out.reports,
+                 "false: nothing is reported to the control plane, and nothing answered through it")
+      ->capture_default_str();
+  app.add_option("--report-names", out.report_names,
+                 "false: the names that the application looks up are in no report")
+      ->capture_default_str();
   app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (auto status = WrongUsage(Fault(out))) return status;

@@ -76,6 +76,10 @@ struct Settings {
   // Service ports and endpoints that metrics show by name, at most.
   size_t metric_services = 500;
   size_t metric_endpoints = 1000;
+  // Whether the control plane is told how the sidecar is and may ask it, and told what the
+  // application looks up.
+  bool reports = true;
+  bool report_names = true;
   std::string log_level = "info";
 
   Settings();

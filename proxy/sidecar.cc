@@ -19,7 +19,6 @@
 #include "proxy/forwarder/descriptors.h"
 #include "proxy/pod_sockets.h"
 #include "proxy/privileges.h"
-#include "proxy/reporting/report.h"
 
 namespace portolan::proxy {
 namespace {
@@ -73,6 +72,10 @@ absl::StatusOr<std::vector<UdpSockets>> OpenUdp(const Settings& settings) {
   return sockets;
 }
 
+AskedNames::Names NamesIn(const Settings& settings) {
+  return settings.report_names ? AskedNames::Names::kCounted : AskedNames::Names::kLeftOut;
+}
+
 std::string_view StateName(ConnectionInfo::State state) {
   switch (state) {
     case ConnectionInfo::State::kWaiting:
@@ -114,6 +117,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
                  .cluster_domain = kClusterDomain,
                  .seed = settings_.node}),
       routes_(place_.current()),
+      worker_reports_(NamesIn(settings_)),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
         Trim();
@@ -171,15 +175,17 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   options.pod_resolvers = pod_resolvers_.current();
   options.pod_namespace = settings_.node.substr(0, settings_.node.find('/'));
   options.workers = workers;
+  if (settings_.reports) options.search_walks = &search_walks_;
+  options.names = NamesIn(settings_);
   options.forwarder.listen = Usable(settings_.forward_listen);
   options.forwarder.connect_timeout = settings_.connect_timeout;
   options.forwarder.idle_timeout = settings_.idle_timeout;
   options.forwarder.balancer.eject_after = settings_.eject_after;
   options.forwarder.balancer.eject_for = settings_.eject_for;
   options.forwarder.max_connections = ConnectionsPerWorker(*descriptors, workers);
-  const auto service_metrics = std::make_shared<ServiceMetrics>(ServiceMetricsLimits{
+  service_metrics_ = std::make_shared<ServiceMetrics>(ServiceMetricsLimits{
       .services = settings_.metric_services, .endpoints = settings_.metric_endpoints});
-  options.forwarder.balancer.metrics = service_metrics;
+  options.forwarder.balancer.metrics = service_metrics_;
   options.forwarder.access_log =
       settings_.access_log == "-" ? &LineOutput::Standard() : access_log_.get();
   options.udp = {.max_flows = UdpFlowsPerWorker(*descriptors, workers, settings_.udp_flows),
@@ -214,8 +220,8 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     workers_.push_back(*std::move(worker));
   }
   metrics_.AddSource(ForwarderMetrics(std::move(forwarders)));
-  metrics_.AddSource([this, service_metrics](MetricFamilies& families) {
-    service_metrics->Collect(families, Monotonic());
+  metrics_.AddSource([this](MetricFamilies& families) {
+    service_metrics_->Collect(families, Monotonic());
     if (access_log_ == nullptr) return;
     AddCounterSample(families, "portolan_forwarder_access_log_lost_bytes_total",
                      "Of the access log, what could not be written to its file.", {},
@@ -229,6 +235,20 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   }
   for (const auto& address : udp_listen) log::info("forwarder on UDP {}", address.ToString());
   return absl::OkStatus();
+}
+
+// Each on its own thread, and `done` here with what all of them said.
+template <typename T, typename F>
+void Sidecar::AskWorkers(F&& ask, std::function<void(std::vector<T>)> done) {
+  auto said = std::make_shared<std::vector<T>>();
+  for (const auto& worker : workers_) {
+    ask(*worker, [this, said, done](T one) {
+      loop_.Post([this, said, done, one = std::move(one)]() mutable {
+        said->push_back(std::move(one));
+        if (said->size() == workers_.size()) done(std::move(*said));
+      });
+    });
+  }
 }
 
 void Sidecar::ConfigureDns() {
@@ -301,11 +321,24 @@ void Sidecar::StartReporter() {
   AdminSource& admin = *this;
   reporter_ = std::make_unique<Reporter>(
       loop_, Reporter::Options{settings_.node, PORTOLAN_VERSION, absl::Now()}, admin,
-      [this] { return MakeReport(feed_->status(), metrics_.Collect()); });
+      [this](auto done) { GatherReport(std::move(done)); });
   metrics_.AddSource([this](MetricFamilies& families) { reporter_->AddMetrics(families); });
 }
 
-void Sidecar::OnConnection(const ControlConnection& connection) { reporter_->Connect(connection); }
+void Sidecar::GatherReport(std::function<void(v1::SidecarReport)> done) {
+  AskWorkers<WorkerReport>(
+      [](Worker& worker, auto take) { worker.Report(std::move(take)); },
+      [this, done = std::move(done)](const std::vector<WorkerReport>& workers) {
+        v1::SidecarReport report = MakeReport(feed_->status(), metrics_.Collect());
+        worker_reports_.AddTo(report, workers, service_metrics_->flows(), *snapshot_,
+                              admin_->cluster_domain());
+        done(std::move(report));
+      });
+}
+
+void Sidecar::OnConnection(const ControlConnection& connection) {
+  if (settings_.reports) reporter_->Connect(connection);
+}
 
 void Sidecar::OnConnectionGone() { reporter_->Disconnect(); }
 
@@ -480,22 +513,16 @@ nlohmann::json Sidecar::ConfigDump() {
 
 void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
   constexpr size_t kMaxPerWorker = 1000;
-  struct Gathered {
-    nlohmann::json connections = nlohmann::json::array();
-    size_t missing;
-    std::function<void(nlohmann::json)> done;
-  };
-  auto gathered = std::make_shared<Gathered>();
-  gathered->missing = workers_.size();
-  gathered->done = std::move(done);
-  for (const auto& worker : workers_) {
-    worker->ListConnections(kMaxPerWorker, [this, gathered](std::vector<ConnectionInfo> some) {
-      loop_.Post([gathered, some = std::move(some)] {
-        for (const ConnectionInfo& info : some) gathered->connections.push_back(ToJson(info));
-        if (--gathered->missing == 0) gathered->done(std::move(gathered->connections));
+  using Listed = std::vector<ConnectionInfo>;
+  AskWorkers<Listed>(
+      [](Worker& worker, auto take) { worker.ListConnections(kMaxPerWorker, std::move(take)); },
+      [done = std::move(done)](const std::vector<Listed>& workers) {
+        nlohmann::json connections = nlohmann::json::array();
+        for (const Listed& some : workers) {
+          for (const ConnectionInfo& info : some) connections.push_back(ToJson(info));
+        }
+        done(std::move(connections));
       });
-    });
-  }
 }
 
 void Sidecar::Explain(const std::string& name, const std::string& type,
@@ -539,21 +566,13 @@ void Sidecar::CheckDrained() {
     return drain_check_.Start(kDrainCheckEvery);
   }
   // Questions under way are the workers' to count.
-  struct Gathered {
-    size_t missing;
-    size_t waiting = 0;
-  };
-  auto gathered = std::make_shared<Gathered>(Gathered{workers_.size()});
-  for (const auto& worker : workers_) {
-    worker->CountWaiting([this, gathered](size_t waiting) {
-      loop_.Post([this, gathered, waiting] {
-        gathered->waiting += waiting;
-        if (--gathered->missing > 0) return;
-        if (gathered->waiting == 0) return loop_.Stop();
-        drain_check_.Start(kDrainCheckEvery);
-      });
-    });
-  }
+  AskWorkers<size_t>([](Worker& worker, auto take) { worker.CountWaiting(std::move(take)); },
+                     [this](const std::vector<size_t>& waiting) {
+                       const bool none = std::all_of(waiting.begin(), waiting.end(),
+                                                     [](size_t count) { return count == 0; });
+                       if (none) return loop_.Stop();
+                       drain_check_.Start(kDrainCheckEvery);
+                     });
 }
 
 // As of a moment ago: with many sockets a look takes its time.

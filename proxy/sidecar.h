@@ -27,7 +27,9 @@
 #include "proxy/own_dialling.h"
 #include "proxy/own_place.h"
 #include "proxy/pod_resolvers.h"
+#include "proxy/reporting/report.h"
 #include "proxy/reporting/reporter.h"
+#include "proxy/reporting/search_walks.h"
 #include "proxy/settings.h"
 #include "proxy/worker.h"
 
@@ -48,9 +50,12 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::Status OpenWorkers(std::vector<UdpSockets> udp);
   absl::Status OpenPages();
   void StartReporter();
+  void GatherReport(std::function<void(v1::SidecarReport)> done);
   absl::Status StartFeed();
 
   void OnDnsConfig();
+  template <typename T, typename F>
+  void AskWorkers(F&& ask, std::function<void(std::vector<T>)> done);
   void ConfigureDns();
   void FollowDialling();
   void KeepDialled();
@@ -103,6 +108,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   RouteTableBuilder routes_;
   FeedStatus feed_status_;
   bool ever_in_sync_ = false;
+  std::shared_ptr<ServiceMetrics> service_metrics_;
+  SearchWalks search_walks_;  // of all workers
+  WorkerReports worker_reports_;
   UseFilter used_services_;                 // marked by the workers
   std::vector<std::string> kept_services_;  // whose endpoints dialling_ needs
 

@@ -7,9 +7,13 @@ namespace portolan::proxy {
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& options, UdpSockets udp) {
   std::unique_ptr<Worker> worker(new Worker());
-  auto server = dns::Server::Start(
-      worker->loop_,
-      {.listen = options.dns_listen, .tcp = {.connections = options.dns_connections}});
+  if (options.search_walks != nullptr) {
+    worker->asked_names_ = std::make_unique<AskedNames>(*options.search_walks, options.names);
+    worker->asked_names_->SetSearch(options.pod_resolvers.search);
+  }
+  auto server = dns::Server::Start(worker->loop_, {.listen = options.dns_listen,
+                                                   .tcp = {.connections = options.dns_connections},
+                                                   .observer = worker->asked_names_.get()});
   if (!server.ok()) return server.status();
   worker->dns_ = *std::move(server);
   auto forwarder = Forwarder::Start(worker->loop_, options.forwarder);
@@ -62,6 +66,7 @@ void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
 void Worker::SetPodResolvers(ResolvConf resolvers) {
   loop_.Post([this, resolvers = std::move(resolvers)]() mutable {
     options_.pod_resolvers = std::move(resolvers);
+    if (asked_names_ != nullptr) asked_names_->SetSearch(options_.pod_resolvers.search);
   });
 }
 
@@ -108,6 +113,16 @@ void Worker::ListConnections(size_t max, std::function<void(std::vector<Connecti
 
 void Worker::CountWaiting(std::function<void(size_t)> take) {
   loop_.Post([this, take = std::move(take)] { take(dns_->suspended()); });
+}
+
+void Worker::Report(std::function<void(WorkerReport)> take) {
+  loop_.Post([this, take = std::move(take)] {
+    WorkerReport report;
+    if (asked_names_ != nullptr) report.asked = asked_names_->TakeView();
+    report.passed_through = forwarder_->TakePassedThrough();
+    if (udp_ != nullptr) udp_->AddPassedThrough(report.passed_through);
+    take(std::move(report));
+  });
 }
 
 void Worker::CollectMetrics(MetricFamilies& families) const {

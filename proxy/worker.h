@@ -29,6 +29,7 @@
 #include "proxy/forwarder/udp_forwarder.h"
 #include "proxy/forwarder/udp_sockets.h"
 #include "proxy/on_demand.h"
+#include "proxy/reporting/worker_report.h"
 
 namespace portolan::proxy {
 
@@ -49,6 +50,9 @@ struct WorkerOptions {
   // thread. The latter is null where those of all Services are held.
   std::function<void(const IpAddress&)> want_address;
   std::function<void(const ServiceKey&)> want_endpoints;
+  // What is counted for reports; null: nothing is.
+  SearchWalks* search_walks = nullptr;
+  AskedNames::Names names = AskedNames::Names::kCounted;
   // Where Services that are used are marked; null where the endpoints of all are held.
   UseFilter* used_services = nullptr;
 };
@@ -81,6 +85,9 @@ class Worker {
   // Calls `take` on the worker's thread with the number of queries that wait for an answer.
   void CountWaiting(std::function<void(size_t)> take);
 
+  // Calls `take` on the worker's thread with what it has to report.
+  void Report(std::function<void(WorkerReport)> take);
+
   // Connections that are open.
   size_t active() const { return forwarder_->counters()->active(); }
 
@@ -111,6 +118,7 @@ class Worker {
   dns::CacheStores cache_stores_;
   std::unique_ptr<OnDemandWaits> on_demand_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
+  std::unique_ptr<AskedNames> asked_names_;  // null: they are not counted
   std::unique_ptr<dns::Server> dns_;
   // Those in force. Written on the worker's thread, read by the metrics page.
   Guarded<std::unique_ptr<dns::Chains>> chains_;

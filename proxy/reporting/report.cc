@@ -137,4 +137,18 @@ v1::SidecarReport MakeReport(const FeedStatus& feed, const MetricFamilies& famil
   return report;
 }
 
+void WorkerReports::AddTo(v1::SidecarReport& report, const std::vector<WorkerReport>& workers,
+                          const ServiceMetrics::Flows& services, const Snapshot& snapshot,
+                          std::string_view cluster_domain) {
+  std::vector<AskedNames::View> asked;
+  std::vector<PassedThrough::View> passed_through;
+  for (const WorkerReport& worker : workers) {
+    asked.push_back(worker.asked);
+    passed_through.push_back(worker.passed_through);
+  }
+  v1::NamesReport* names = names_ == AskedNames::Names::kCounted ? report.mutable_names() : nullptr;
+  SetAsked(asked, snapshot, cluster_domain, clock_, names, *report.mutable_amplification());
+  *report.mutable_flows() = flows_.Make(services, passed_through, absl::Now());
+}
+
 }  // namespace portolan::proxy

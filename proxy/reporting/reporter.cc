@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "common/http/json.h"
 #include "common/log.h"
@@ -14,15 +15,32 @@ namespace {
 // By then the feed is in sync, as a rule.
 constexpr absl::Duration kFirstReport = absl::Seconds(1);
 
+// Parts of `report` that are the same in the one before. False: that is all of it.
+bool LeaveOutUnchanged(const v1::SidecarReport& before, v1::SidecarReport& report) {
+  const auto& reflection = *report.GetReflection();
+  std::vector<const google::protobuf::FieldDescriptor*> parts;
+  reflection.ListFields(report, &parts);
+  size_t changed = parts.size();
+  for (const auto* part : parts) {
+    if (!reflection.HasField(before, part) ||
+        reflection.GetMessage(before, part).SerializeAsString() !=
+            reflection.GetMessage(report, part).SerializeAsString()) {
+      continue;
+    }
+    reflection.ClearField(&report, part);
+    --changed;
+  }
+  return changed > 0;
+}
+
 }  // namespace
 
-Reporter::Reporter(EventLoop& loop, Options options, AdminSource& admin,
-                   std::function<v1::SidecarReport()> report)
+Reporter::Reporter(EventLoop& loop, Options options, AdminSource& admin, MakeReport make_report)
     : loop_(loop),
       options_(std::move(options)),
       admin_(admin),
-      report_(std::move(report)),
-      report_timer_(loop.AddTimer([this] { SendReport(); })) {}
+      make_report_(std::move(make_report)),
+      report_timer_(loop.AddTimer([this] { BeginReport(); })) {}
 
 Reporter::~Reporter() { Disconnect(); }
 
@@ -40,7 +58,7 @@ void Reporter::Connect(const ControlConnection& connection) {
 void Reporter::Disconnect() {
   report_timer_.Cancel();
   stream_.reset();
-  last_report_.clear();
+  last_report_.Clear();
   open_questions_ = 0;
 }
 
@@ -59,14 +77,22 @@ void Reporter::OnStreamClosed(grpc::StatusCode code, const std::string& reason) 
 
 // --- Reports ---
 
-void Reporter::SendReport() {
-  report_timer_.Start(options_.interval);
+// The next one is begun a while after this one is made: there is one in the making at most.
+void Reporter::BeginReport() {
+  make_report_([this, stream = std::weak_ptr(stream_)](v1::SidecarReport report) {
+    if (stream.expired()) return;
+    report_timer_.Start(options_.interval);
+    SendReport(std::move(report));
+  });
+}
+
+void Reporter::SendReport(v1::SidecarReport report) {
   if (stream_->backed_up()) return reports_held_back_.Add();
+  v1::SidecarReport changed = report;
+  if (!LeaveOutUnchanged(last_report_, changed)) return;
+  last_report_ = std::move(report);
   v1::SidecarMessage message;
-  *message.mutable_report() = report_();
-  std::string bytes = message.report().SerializeAsString();
-  if (bytes == last_report_) return;
-  last_report_ = std::move(bytes);
+  *message.mutable_report() = std::move(changed);
   reports_.Add();
   stream_->Send(std::move(message));
 }

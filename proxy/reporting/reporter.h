@@ -18,6 +18,7 @@
 #include "portolan/v1/sidecars.pb.h"
 #include "proxy/admin/admin.h"
 #include "proxy/feed/control_stream.h"
+#include "xds/api/sidecar_limits.h"
 
 namespace portolan::proxy {
 
@@ -27,13 +28,15 @@ class Reporter : private SidecarsStream::Listener {
     std::string node;     // NAMESPACE/POD
     std::string version;  // of this program
     absl::Time started;
-    // A report is made so often, and sent if it is another one than the last.
-    absl::Duration interval = absl::Seconds(10);
+    // A report is made so often, and what of it is other than in the last is sent.
+    absl::Duration interval = api::kReportEvery;
   };
 
+  // Makes a report and calls `done` with it once, before it returns or later on the loop.
+  using MakeReport = std::function<void(std::function<void(v1::SidecarReport)> done)>;
+
   // All outlive it.
-  Reporter(EventLoop& loop, Options options, AdminSource& admin,
-           std::function<v1::SidecarReport()> report);
+  Reporter(EventLoop& loop, Options options, AdminSource& admin, MakeReport make_report);
   ~Reporter() override;
   Reporter(const Reporter&) = delete;
   Reporter& operator=(const Reporter&) = delete;
@@ -52,7 +55,8 @@ class Reporter : private SidecarsStream::Listener {
   void OnResponse(const v1::ControlMessage& message) override;
   void OnStreamClosed(grpc::StatusCode code, const std::string& reason) override;
 
-  void SendReport();
+  void BeginReport();
+  void SendReport(v1::SidecarReport report);
   void TakeQuestion(const v1::Question& question);
   void Ask(const v1::Question& question, std::function<void(absl::StatusOr<std::string>)> done);
   void Send(uint64_t id, absl::StatusOr<std::string> json);
@@ -60,10 +64,10 @@ class Reporter : private SidecarsStream::Listener {
   EventLoop& loop_;
   const Options options_;
   AdminSource& admin_;
-  const std::function<v1::SidecarReport()> report_;
-  // Answers that are still to come belong to a stream.
+  const MakeReport make_report_;
+  // Reports and answers that are still to come belong to a stream.
   std::shared_ptr<SidecarsStream> stream_;
-  std::string last_report_;  // serialized
+  v1::SidecarReport last_report_;  // on the stream, with what did not change
   size_t open_questions_ = 0;
   bool closing_logged_ = false;
   EventLoop::Timer report_timer_;

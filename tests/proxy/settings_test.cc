@@ -75,6 +75,18 @@ TEST(Settings, ConnectionsAreLoggedOnRequestAndNamesInMetricsBounded) {
   EXPECT_EQ(settings.metric_endpoints, 0u);
 }
 
+TEST(Settings, ReportsAndTheNamesInThemAreThereUnlessRefused) {
+  Settings settings;
+  EXPECT_TRUE(settings.reports);
+  EXPECT_TRUE(settings.report_names);
+  EXPECT_EQ(
+      Parse({"--node", "default/a", "--state-dir", "/s", "--report-names=false", "--reports=false"},
+            settings),
+      std::nullopt);
+  EXPECT_FALSE(settings.reports);
+  EXPECT_FALSE(settings.report_names);
+}
+
 TEST(Settings, TheControlPlaneIsReachedOverTlsOrOnRequestInPlaintext) {
   Settings settings;
   EXPECT_EQ(Parse({"--node", "default/a", "--control", "10.0.0.1:15012", "--control-ca", "/ca",

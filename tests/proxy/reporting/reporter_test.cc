@@ -91,12 +91,14 @@ class ReporterTest : public ::testing::Test {
   void Start(absl::Duration interval) {
     const Reporter::Options options{
         .node = kNode, .version = "test", .started = absl::Now(), .interval = interval};
-    reporter = std::make_unique<Reporter>(loop, options, admin, [this] {
-      ++reports_made;
-      v1::SidecarReport report;
-      report.mutable_dns()->set_queries(queries);
-      return report;
-    });
+    reporter = std::make_unique<Reporter>(loop, options, admin,
+                                          [this](std::function<void(v1::SidecarReport)> done) {
+                                            ++reports_made;
+                                            v1::SidecarReport report;
+                                            report.mutable_dns()->set_queries(queries);
+                                            report.mutable_endpoints()->set_held(7);
+                                            done(std::move(report));
+                                          });
   }
   void Connect(const std::string& to) {
     RunOnLoop(loop, [&] { reporter->Connect({MakeControlChannel(to, {}), ""}); });
@@ -150,6 +152,15 @@ TEST_F(ReporterTest, ReportsWhatChanged) {
   ConnectAndReport();
   queries = 2;
   while (QueriesReported() != 2) std::this_thread::yield();
+}
+
+TEST_F(ReporterTest, SendsThePartsThatChanged) {
+  ConnectAndReport();
+  queries = 2;
+  while (QueriesReported() != 2) std::this_thread::yield();
+  const xds::ReportedSidecar sidecar = *sidecars.Find(kNode);
+  EXPECT_EQ(sidecar.report->endpoints().held(), 7u);
+  EXPECT_EQ(sidecar.previous->dns().queries(), 1u);
 }
 
 TEST_F(ReporterTest, SaysNothingTwice) {
