@@ -102,6 +102,11 @@ constexpr PodSettingRow kRows[] = {
      [](View v, S& s) { return ReadKeyName(v, s.corefile); }},
     {"drain-time", "duration", "5s", "how long connections may go on after SIGTERM",
      [](View v, S& s) { return ReadDuration(v, s.drain_time); }},
+    {"report-names", "`true`, `false`", "true",
+     "what the pod looks up is reported to the control plane",
+     [](View v, S& s) {
+       return ReadWord(v, {"true", "false"}, s.report_names);
+     }},
     {"service-env", "`SERVICE`, `SERVICE.NAMESPACE`, either with `:PORT`; blank or comma between",
      "", "`SERVICE_SERVICE_HOST`, the DNS name, and `SERVICE_SERVICE_PORT` in every container",
      [](View v, S& s) { return ReadServiceEnv(v, s.service_env); }},

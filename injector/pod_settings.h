@@ -49,6 +49,7 @@ struct PodSettings {
   std::string endpoints = "on-demand";
   std::string corefile = "default";  // the ProxyConfig that the sidecar asks for
   std::string drain_time = "5s";
+  std::string report_names = "true";
   uint16_t admin_port = 15000;
   uint16_t forward_port = 15001;
   uint16_t dns_port = 15053;

@@ -121,6 +121,7 @@ Args ProxyArgs(const Sidecar& sidecar) {
   if (!sidecar.app_ports.empty()) {
     args.push_back(fmt::format("--app-ports={}", fmt::join(sidecar.app_ports, ",")));
   }
+  if (settings.report_names == "false") args.push_back("--report-names=false");
   AddMovedPorts(args, settings);
   args.push_back("--log-level=" + settings.log_level);
   return args;

@@ -105,6 +105,12 @@ TEST(Injection, UdpGivesTheSidecarOneCapabilityAndBothTheSameWord) {
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--udp"), "tproxy");
 }
 
+TEST(Injection, APodMayReportNoNames) {
+  EXPECT_EQ(ArgumentOf(ProxyOf(AnswerPod(SmallPod()).patched), "--report-names"), "(absent)");
+  const Json discreet = AnswerPod(PodWith("report-names", "false")).patched;
+  EXPECT_EQ(ArgumentOf(ProxyOf(discreet), "--report-names"), "false");
+}
+
 TEST(Injection, TheSidecarIsNativeAndGatesTheApplicationByItsStartupProbeAlone) {
   const Json proxy = ProxyOf(AnswerPod(SmallPod()).patched);
   EXPECT_EQ(proxy["restartPolicy"], "Always");
