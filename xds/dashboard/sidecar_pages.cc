@@ -8,6 +8,7 @@
 #include "common/http/json.h"
 #include "common/status.h"
 #include "directory/listing.h"
+#include "xds/dashboard/report_json.h"
 
 namespace portolan::xds {
 namespace {
@@ -130,13 +131,20 @@ json ForwarderJson(const v1::ForwarderReport& forwarder) {
 json ReportJson(const ReportedSidecar& sidecar) {
   if (sidecar.report == nullptr) return nullptr;
   const v1::SidecarReport& report = *sidecar.report;
-  return {{"received", TimeJson(sidecar.reported)},
-          {"started", TimeJson(sidecar.started)},
-          {"feed", FeedJson(report.feed())},
-          {"dns", DnsJson(report.dns())},
-          {"forwarder", ForwarderJson(report.forwarder())},
-          {"endpoints",
-           {{"held", report.endpoints().held()}, {"wanted", report.endpoints().wanted()}}}};
+  json out = {{"received", TimeJson(sidecar.reported)},
+              {"started", TimeJson(sidecar.started)},
+              {"feed", FeedJson(report.feed())},
+              {"dns", DnsJson(report.dns())},
+              {"forwarder", ForwarderJson(report.forwarder())},
+              {"endpoints",
+               {{"held", report.endpoints().held()}, {"wanted", report.endpoints().wanted()}}}};
+  // A sidecar that is to report no names has no such part, an older one none of these.
+  if (report.has_names()) out["names"] = NamesJson(report.names());
+  if (report.has_flows()) out["flows"] = FlowsJson(report.flows());
+  if (report.has_amplification()) {
+    out["amplification"] = AmplificationJson(report.amplification());
+  }
+  return out;
 }
 
 void AddSidecarPages(http::Server& server, AskedSidecars& sidecars) {

@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "portolan/v1/sidecars.pb.h"
+#include "xds/sidecars/asked_names.h"
 
 namespace portolan::xds {
 
@@ -45,6 +46,8 @@ class AskedSidecars {
   virtual std::optional<ReportedSidecar> Find(std::string_view node_id) const = 0;
   // Any thread. All that are connected, by name.
   virtual std::vector<ReportedSidecar> All() const = 0;
+  // Any thread. Who asked for a Service (NAMESPACE/NAME), and of those at most `most_pods` by name.
+  virtual AskedBy AskedFor(std::string_view service_key, size_t most_pods) const = 0;
 };
 
 }  // namespace portolan::xds

@@ -139,16 +139,16 @@ absl::Status SidecarStream::TakeHello(const v1::Hello& hello) {
 absl::Status SidecarStream::TakeReport(v1::SidecarReport& report) {
   if (absl::Status status = CheckReport(report); !status.ok()) return status;
   report.DiscardUnknownFields();
-  const std::string node_id = state_.With([&](State& state) {
+  const ReportedSidecar now = state_.With([&](State& state) {
     ReportedSidecar& sidecar = state.sidecar;
     if (sidecar.report != nullptr) KeepAbsentParts(*sidecar.report, report);
     sidecar.previous_reported = sidecar.reported;
     sidecar.previous = std::move(sidecar.report);
     sidecar.reported = absl::Now();
     sidecar.report = std::make_shared<const v1::SidecarReport>(std::move(report));
-    return sidecar.node_id;
+    return sidecar;
   });
-  sidecars_.OnReport(node_id);
+  sidecars_.OnReport(now);
   return absl::OkStatus();
 }
 

@@ -37,7 +37,9 @@ void Sidecars::OnDone(SidecarStream& stream, const std::vector<uint64_t>& unansw
     last = std::move(streams.all.at(&stream));
     streams.all.erase(&stream);
     const auto newest = streams.newest.find(node_id);
-    if (newest != streams.newest.end() && newest->second == last) streams.newest.erase(newest);
+    if (newest == streams.newest.end() || newest->second != last) return;
+    streams.newest.erase(newest);
+    asked_names_.OnGone(node_id, Monotonic());
   });
   for (const uint64_t id : unanswered) {
     loop_.Post([weak = std::weak_ptr(self_), id] {
@@ -75,10 +77,15 @@ std::vector<ReportedSidecar> Sidecars::All() const {
   return all;
 }
 
-void Sidecars::OnReport(const std::string& node_id) {
+AskedBy Sidecars::AskedFor(std::string_view service_key, size_t most_pods) const {
+  return asked_names_.Find(service_key, most_pods, Monotonic());
+}
+
+void Sidecars::OnReport(const ReportedSidecar& sidecar) {
   ++reports_;
+  asked_names_.OnReport(sidecar.node_id, sidecar.report->names());
   if (on_report_ == nullptr) return;
-  loop_.Post([weak = std::weak_ptr(self_), node_id] {
+  loop_.Post([weak = std::weak_ptr(self_), node_id = sidecar.node_id] {
     if (const auto self = weak.lock()) (*self)->on_report_(node_id);
   });
 }

@@ -60,6 +60,7 @@ class Sidecars : public AskedSidecars,
   void Ask(std::string_view node_id, v1::Question question, Done done) override;
   std::optional<ReportedSidecar> Find(std::string_view node_id) const override;
   std::vector<ReportedSidecar> All() const override;
+  AskedBy AskedFor(std::string_view service_key, size_t most_pods) const override;
 
   // Any thread.
   void EndAll(const grpc::Status& status);
@@ -84,7 +85,7 @@ class Sidecars : public AskedSidecars,
 
   // Of streams; any thread.
   void OnHello(SidecarStream& stream, const std::string& node_id);
-  void OnReport(const std::string& node_id);
+  void OnReport(const ReportedSidecar& sidecar);
   void OnAnswer(const v1::Answer& answer);
   void OnDone(SidecarStream& stream, const std::vector<uint64_t>& unanswered);
 
@@ -99,6 +100,7 @@ class Sidecars : public AskedSidecars,
   TokenGate* gate_ = nullptr;
   std::function<void(const std::string&)> on_report_;
   Guarded<Streams> streams_;
+  AskedNames asked_names_;
   std::array<std::atomic<uint64_t>, kOutcomes> outcomes_{};
   std::atomic<uint64_t> reports_{0};
   std::atomic<uint64_t> broken_rules_{0};

@@ -29,6 +29,7 @@ struct FakeSidecars : AskedSidecars {
     return sidecar;
   }
   std::vector<ReportedSidecar> All() const override { return {sidecar}; }
+  AskedBy AskedFor(std::string_view, size_t) const override { return {}; }
 
   ReportedSidecar sidecar;
   absl::StatusOr<std::string> answer = "{\"a\": 1}";

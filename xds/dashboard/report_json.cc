@@ -1,0 +1,48 @@
+#include "xds/dashboard/report_json.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "directory/listing.h"
+
+namespace portolan::xds {
+
+using nlohmann::json;
+
+json NamesJson(const v1::NamesReport& names) {
+  json list = json::array();
+  for (const v1::AskedName& name : names.names()) {
+    list.push_back({{"name", name.name()},
+                    {"service", name.service()},
+                    {"queries", name.queries()},
+                    {"nxdomain", name.nxdomain()},
+                    {"searchList", name.search_list()},
+                    {"lastAsked", TimeJson(absl::FromUnixSeconds(name.last_asked_unix_s()))}});
+  }
+  return {{"names", std::move(list)}, {"others", names.others()}};
+}
+
+json FlowsJson(const v1::FlowsReport& flows) {
+  json list = json::array();
+  for (const v1::Flow& flow : flows.flows()) {
+    json one = {{"connections", flow.connections()},
+                {"failures", flow.failures()},
+                {"bytesUp", flow.bytes_up()},
+                {"bytesDown", flow.bytes_down()},
+                {"udpFlows", flow.udp_flows()},
+                {"lastSeen", TimeJson(absl::FromUnixSeconds(flow.last_seen_unix_s()))}};
+    one[flow.service().empty() ? "address" : "service"] =
+        flow.service().empty() ? flow.address() : flow.service();
+    list.push_back(std::move(one));
+  }
+  return {{"flows", std::move(list)}, {"others", flows.others()}};
+}
+
+json AmplificationJson(const v1::AmplificationReport& amplification) {
+  return {{"searchListQueries", amplification.search_list_queries()},
+          {"upstreamQueries", amplification.upstream_queries()},
+          {"savedByAutopath", amplification.saved_by_autopath()},
+          {"savedByTrailingDot", amplification.saved_by_trailing_dot()}};
+}
+
+}  // namespace portolan::xds
