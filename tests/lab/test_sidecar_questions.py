@@ -79,6 +79,38 @@ def test_what_the_sidecar_counts_is_reported(frontend):
     wait_until(lambda: _report(frontend)["dns"]["queries"] > before["dns"]["queries"], "it is reported", timeout=15)
 
 
+def _asked(pod, name: str) -> dict:
+    (asked,) = [n for n in _report(pod)["names"]["names"] if n["name"] == name] or [{"queries": 0}]
+    return asked
+
+
+def test_what_the_pod_looks_up_is_reported_by_the_name_it_means(frontend):
+    wait_until(lambda: "names" in _report(frontend), "there is a report", timeout=15)
+    before = _asked(frontend, "default/backend")
+    frontend.exec("dig", "+search", "+ndots=5", "backend", "A")
+    frontend.exec("dig", "+search", "+ndots=5", "no-such-name.test", "A")
+    wait_until(lambda: _asked(frontend, "default/backend")["queries"] > before["queries"], "the Service is reported",
+               timeout=15)
+    assert _asked(frontend, "default/backend")["service"] is True
+    nowhere = _asked(frontend, "no-such-name.test")
+    assert nowhere["service"] is False
+    # With each end of the search list, and alone.
+    assert nowhere["queries"] == nowhere["nxdomain"] == nowhere["searchList"] + 1
+    assert _report(frontend)["amplification"]["savedByTrailingDot"] >= nowhere["searchList"] > 0
+
+
+def test_where_the_pod_connects_to_is_reported(frontend):
+    wait_until(lambda: "flows" in _report(frontend), "there is a report", timeout=15)
+    frontend.exec("curl", "-sS", "-m", "5", "http://backend:8080/")
+
+    def to_backend() -> list[dict]:
+        return [f for f in _report(frontend)["flows"]["flows"] if f.get("service") == "default/backend"]
+
+    wait_until(to_backend, "the flow is reported", timeout=15)
+    (flow,) = to_backend()
+    assert flow["connections"] > 0 and flow["bytesDown"] > 0
+
+
 def test_a_sidecar_that_stands_still_is_said_to_give_no_answer_after_two_seconds(cluster):
     with own_pod(cluster, "standing-still") as pod:
         wait_until(lambda: _can_be_asked(pod), "the sidecar can be asked")
