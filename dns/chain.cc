@@ -1,3 +1,7 @@
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
 #include "dns/plugin.h"
 #include "dns/wire/reply.h"
 
@@ -11,7 +15,12 @@ bool Takes(const Plugin& link, const Exchange& exchange) {
 
 }  // namespace
 
-Chain::Chain(std::vector<std::unique_ptr<Plugin>> links) : links_(std::move(links)) {
+nlohmann::json Plugin::Explain(const Exchange&) const { return nullptr; }
+nlohmann::json Plugin::ExplainReply(const Exchange&) const { return nullptr; }
+
+Chain::Chain(std::vector<std::unique_ptr<Plugin>> links, std::vector<std::string> written_at)
+    : links_(std::move(links)), written_at_(std::move(written_at)) {
+  written_at_.resize(links_.size());
   for (const auto& link : links_) {
     if (link->LooksAhead()) looking_ahead_.push_back(link.get());
   }

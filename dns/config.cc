@@ -71,7 +71,9 @@ class ConfigLoader {
                      [](const auto& a, const auto& b) { return a.place < b.place; });
     Config::Block out;
     out.zones = ClaimZones(block, *std::move(zones));
-    for (auto& link : links) out.links.push_back(std::move(link.make));
+    for (auto& link : links) {
+      out.links.push_back({std::move(link.make), std::move(link.written_at)});
+    }
     if (!out.zones.empty()) config_->blocks_.push_back(std::move(out));
     return absl::OkStatus();
   }
@@ -155,6 +157,7 @@ class ConfigLoader {
   absl::Status LoadDirective(const Directive& directive, LoadContext& context) {
     const DirectiveInfo& info = *FindDirective(directive.name.text);
     context.set_place(ChainPlace(info.name));
+    context.set_written_at(fmt::format("{}:{}", *directive.name.file, directive.name.line));
     switch (info.state) {
       case DirectiveState::kAccepted:
         config_->notes_.push_back(fmt::format("{}: accepted, not yet active: {}",
@@ -172,6 +175,7 @@ class ConfigLoader {
 
   // What the chain's links leave over.
   void AddPodResolvers(const ServerBlock& block, LoadContext& context) {
+    context.set_written_at({});
     // In front of `cache` (dns/plugins/cache.h): what the cluster DNS says of the cluster's names
     // is not stored, so that a change in the cluster is never late.
     const bool apart = Has(block, "forward") || Has(block, "cache");
@@ -191,7 +195,7 @@ class ConfigLoader {
     if (Lists(claimed_, Root())) return;
     Config::Block root;
     root.zones = {{Root(), "dns://:53"}};
-    root.links = {ForwardToPodResolvers({Root()})};
+    root.links = {{ForwardToPodResolvers({Root()}), {}}};
     config_->blocks_.push_back(std::move(root));
   }
 
@@ -212,8 +216,12 @@ std::unique_ptr<Chains> Config::Instantiate(const PluginContext& context) const 
   std::vector<ZoneChain> zones;
   for (const Block& block : blocks_) {
     std::vector<std::unique_ptr<Plugin>> links;
-    for (const MakeLink& make : block.links) links.push_back(make(context));
-    const auto chain = std::make_shared<const Chain>(std::move(links));
+    std::vector<std::string> written_at;
+    for (const Link& link : block.links) {
+      links.push_back(link.make(context));
+      written_at.push_back(link.written_at);
+    }
+    const auto chain = std::make_shared<const Chain>(std::move(links), std::move(written_at));
     for (const ServedZone& zone : block.zones) zones.push_back({zone.zone, chain, zone.server});
   }
   return std::make_unique<Chains>(std::move(zones));

@@ -45,9 +45,13 @@ class Config {
     wire::Zone zone;
     std::string server;  // CoreDNS's label of its metrics: "dns://:53"
   };
+  struct Link {
+    MakeLink make;
+    std::string written_at;  // "Corefile:12"; empty: nowhere
+  };
   struct Block {
     std::vector<ServedZone> zones;
-    std::vector<MakeLink> links;
+    std::vector<Link> links;
   };
 
   std::unique_ptr<Chains> Instantiate(const PluginContext& context) const;

@@ -6,9 +6,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <nlohmann/json_fwd.hpp>
 
 #include "common/metrics.h"
 #include "dns/exchange.h"
@@ -55,6 +58,13 @@ class Plugin {
   // Whether it sees questions of class CH; those of other classes than IN and CH reach no link.
   virtual bool TakesChaos() const { return false; }
 
+  // For people, of a question that is explained (dns/server/trace.h) and of no other: asked just
+  // before OnQuery what the link is about to do with it, and just before OnReply, where its answer
+  // came from elsewhere, what is known of that. An object, whose "says" is a sentence; null:
+  // nothing to say. They change nothing.
+  virtual nlohmann::json Explain(const Exchange& exchange) const;
+  virtual nlohmann::json ExplainReply(const Exchange& exchange) const;
+
   // Adds this instance's counters; called on another thread, so it reads Counter values only.
   virtual void CollectMetrics(MetricFamilies&) const {}
 };
@@ -62,7 +72,9 @@ class Plugin {
 // The links of one server block on one worker.
 class Chain {
  public:
-  explicit Chain(std::vector<std::unique_ptr<Plugin>> links);
+  // `written_at` says where in the Corefile each link stands, "Corefile:12"; empty: nowhere.
+  explicit Chain(std::vector<std::unique_ptr<Plugin>> links,
+                 std::vector<std::string> written_at = {});
 
   // Tells the links of a question that Down will soon be asked.
   void Expect(const wire::Query& query) const {
@@ -80,10 +92,12 @@ class Chain {
   Verdict Run(Exchange& exchange) const;
 
   const std::vector<std::unique_ptr<Plugin>>& links() const { return links_; }
+  const std::vector<std::string>& written_at() const { return written_at_; }
 
  private:
   std::vector<std::unique_ptr<Plugin>> links_;
   std::vector<const Plugin*> looking_ahead_;
+  std::vector<std::string> written_at_;  // as links_
 };
 
 }  // namespace portolan::dns

@@ -512,10 +512,12 @@ nlohmann::json Sidecar::ConfigDump() {
 }
 
 void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
-  constexpr size_t kMaxPerWorker = 1000;
   using Listed = std::vector<ConnectionInfo>;
   AskWorkers<Listed>(
-      [](Worker& worker, auto take) { worker.ListConnections(kMaxPerWorker, std::move(take)); },
+      [](Worker& worker, auto take) {
+        constexpr size_t kMaxPerWorker = 1000;
+        worker.ListConnections(kMaxPerWorker, std::move(take));
+      },
       [done = std::move(done)](const std::vector<Listed>& workers) {
         nlohmann::json connections = nlohmann::json::array();
         for (const Listed& some : workers) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <optional>
 
+#include <nlohmann/json.hpp>
+
 #include "absl/strings/ascii.h"
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
@@ -51,6 +53,7 @@ absl::StatusOr<AclPolicy> ParsePolicy(const Directive& line) {
       std::find(kActions.begin(), kActions.end(), absl::AsciiStrToLower(line.name.text));
   if (action == kActions.end()) return UnknownOption(line, "acl", kActions);
   policy.action = static_cast<AclAction>(action - kActions.begin());
+  policy.written_at = fmt::format("{}:{}", *line.name.file, line.name.line);
   absl::Status status = CheckNoBlock(line);
   if (!status.ok()) return status;
 
@@ -120,7 +123,7 @@ Acl::Acl(std::shared_ptr<const AclRules> rules) : rules_(std::move(rules)) {
   }
 }
 
-AclAction Acl::Decide(const Exchange& exchange, Counters*& counters) const {
+Acl::Decision Acl::Decide(const Exchange& exchange) const {
   const wire::Query& query = exchange.query();
   for (size_t i = 0; i < rules_->rules.size(); ++i) {
     const AclRule& rule = rules_->rules[i];
@@ -131,15 +134,27 @@ AclAction Acl::Decide(const Exchange& exchange, Counters*& counters) const {
         rule.policies.begin(), rule.policies.end(),
         [&](const AclPolicy& p) { return p.Matches(query.type, exchange.client().ip); });
     if (policy == rule.policies.end()) continue;
-    counters = &counters_[i][static_cast<size_t>(zone - rule.zones.begin())];
-    return policy->action;
+    return {&*policy, i, static_cast<size_t>(zone - rule.zones.begin())};
   }
-  return AclAction::kAllow;
+  return {};
+}
+
+nlohmann::json Acl::Explain(const Exchange& exchange) const {
+  const AclPolicy* policy = Decide(exchange).policy;
+  if (policy == nullptr) return {{"says", "no line matches: allowed"}};
+  const std::string_view action = kActions[static_cast<size_t>(policy->action)];
+  return {{"rule", policy->written_at},
+          {"says", fmt::format("{} by the line at {}", action, policy->written_at)}};
 }
 
 Verdict Acl::OnQuery(Exchange& exchange) {
-  Counters* counters = nullptr;
-  switch (Decide(exchange, counters)) {
+  const Decision decision = Decide(exchange);
+  if (decision.policy == nullptr) {
+    allowed_.Add();
+    return Verdict::kNext;
+  }
+  Counters* counters = &counters_[decision.rule][decision.zone];
+  switch (decision.policy->action) {
     case AclAction::kAllow:
       allowed_.Add();
       return Verdict::kNext;

@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -28,6 +29,7 @@ namespace portolan::dns {
 enum class AclAction : uint8_t { kAllow, kBlock, kFilter, kDrop };
 
 struct AclPolicy {
+  std::string written_at = {};  // "Corefile:12"
   AclAction action = AclAction::kAllow;
   std::vector<uint16_t> types;  // empty: all
   std::vector<Cidr> sources;    // empty: all
@@ -56,6 +58,7 @@ class Acl : public Plugin {
   std::string_view name() const override { return "acl"; }
   // Replies say by an Extended DNS Error that they are a policy's.
   Verdict OnQuery(Exchange& exchange) override;
+  nlohmann::json Explain(const Exchange& exchange) const override;
   bool TakesChaos() const override { return true; }
   // coredns_acl_allowed_requests_total{server,view};
   // coredns_acl_{blocked,filtered,dropped}_requests_total{server,zone,view}.
@@ -67,7 +70,12 @@ class Acl : public Plugin {
     Counter blocked, filtered, dropped;
   };
 
-  AclAction Decide(const Exchange& exchange, Counters*& counters) const;
+  struct Decision {
+    const AclPolicy* policy = nullptr;  // null: none matches, which allows
+    size_t rule = 0;
+    size_t zone = 0;
+  };
+  Decision Decide(const Exchange& exchange) const;
 
   const std::shared_ptr<const AclRules> rules_;
   Counter allowed_;

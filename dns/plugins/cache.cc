@@ -227,16 +227,20 @@ bool Cache::AnswerStale(Exchange& exchange, const CacheEntry& entry) {
   return true;
 }
 
-bool Cache::AnswerBelowDenied(Exchange& exchange, CacheTime now) {
-  const wire::Query& query = exchange.query();
-  // Who validates wants proof of this very denial.
-  if (!store_->has_cuts() || query.dnssec_ok) return false;
+size_t Cache::LeastLabelsOfCut(const wire::Query& query) const {
   size_t least = 1;
   for (const wire::Zone& border : place_.borders) {
     if (border.Holds(query)) least = std::max<size_t>(least, border.labels);
   }
+  return least;
+}
+
+bool Cache::AnswerBelowDenied(Exchange& exchange, CacheTime now) {
+  const wire::Query& query = exchange.query();
+  // Who validates wants proof of this very denial.
+  if (!store_->has_cuts() || query.dnssec_ok) return false;
   const uint8_t modes = CacheQuestion::Of(query).modes;
-  for (size_t labels = least; labels < query.labels; ++labels) {
+  for (size_t labels = LeastLabelsOfCut(query); labels < query.labels; ++labels) {
     const CacheEntry* cut = store_->FindCut(SuffixOf(query, query.labels - labels), modes);
     if (cut == nullptr || SecondsLeft(*cut, now) <= 0) continue;
     std::array<uint8_t, CacheStore::kMaxMessageBytes> copy;

@@ -67,6 +67,8 @@ class Cache : public Plugin {
   std::string_view name() const override { return "cache"; }
   Verdict OnQuery(Exchange& exchange) override;
   After OnReply(Exchange& exchange) override;
+  // (cache_explain.cc) The entry, its age and the time it has left.
+  nlohmann::json Explain(const Exchange& exchange) const override;
   void CollectMetrics(MetricFamilies& families) const override;
 
   const CacheStore& store() const { return *store_; }
@@ -94,6 +96,8 @@ class Cache : public Plugin {
   // The first two answer and return true if the reply fits the exchange.
   bool Answer(Exchange& exchange, const CacheEntry& entry, uint32_t ttl) const;
   bool AnswerStale(Exchange& exchange, const CacheEntry& entry);
+  // How many labels a name above the one asked has at least whose denial counts for it.
+  size_t LeastLabelsOfCut(const wire::Query& query) const;
   // Out of a denial of a name above the one asked.
   bool AnswerBelowDenied(Exchange& exchange, CacheTime now);
 

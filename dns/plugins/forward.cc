@@ -1,7 +1,11 @@
 #include "dns/plugins/forward.h"
 
 #include <algorithm>
+#include <chrono>
+#include <cmath>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "dns/corefile/words.h"
 #include "dns/corefile/zones.h"
@@ -165,6 +169,36 @@ Verdict Forward::OnQuery(Exchange& exchange) {
   const wire::Query& query = exchange.query();
   if (!wire::AnyHolds(from_, query) || wire::AnyHolds(except_, query)) return Verdict::kNext;
   return upstream_.Ask(servers_, exchange);
+}
+
+nlohmann::json Forward::Explain(const Exchange& exchange) const {
+  const wire::Query& query = exchange.query();
+  if (!wire::AnyHolds(from_, query) || wire::AnyHolds(except_, query)) return nullptr;
+  nlohmann::json servers = nlohmann::json::array();
+  std::string says;
+  for (size_t i = 0; i < servers_.size(); ++i) {
+    const upstream::Server& server = servers_.server(i);
+    const std::string_view state =
+        server.leads_back() ? "leads back" : (server.avoided() ? "asked last" : "up");
+    servers.push_back({{"address", server.address().ToString()}, {"state", state}});
+    says += fmt::format("{}{}", i == 0 ? "asks " : " or ", server.address().ToString());
+  }
+  if (says.empty()) says = "has no server to ask";
+  return {{"servers", std::move(servers)}, {"says", says}};
+}
+
+nlohmann::json Forward::ExplainReply(const Exchange& exchange) const {
+  const upstream::ServerSet::Story& story = servers_.story();
+  if (!exchange.answered_by_upstream() || !story.answered.has_value()) {
+    return {{"tries", story.tries},
+            {"says", fmt::format("no answer from any server ({})", exchange.reason())}};
+  }
+  const std::string server = servers_.server(*story.answered).address().ToString();
+  const double ms = std::chrono::duration<double, std::milli>(story.round_trip).count();
+  return {{"tries", story.tries},
+          {"server", server},
+          {"roundTripMs", std::round(ms * 1000) / 1000},
+          {"says", fmt::format("{} answered within {:.1f} ms", server, ms)}};
 }
 
 void Forward::CollectMetrics(MetricFamilies& families) const { servers_.CollectMetrics(families); }

@@ -97,6 +97,9 @@ class Forward : public Plugin {
 
   std::string_view name() const override { return "forward"; }
   Verdict OnQuery(Exchange& exchange) override;
+  // The servers; then the one that answered, and how long it took.
+  nlohmann::json Explain(const Exchange& exchange) const override;
+  nlohmann::json ExplainReply(const Exchange& exchange) const override;
   bool TakesChaos() const override { return true; }
   void CollectMetrics(MetricFamilies& families) const override;
 

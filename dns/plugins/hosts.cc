@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include <nlohmann/json.hpp>
+
 #include "common/files.h"
 #include "common/text.h"
 #include "dns/corefile/zones.h"
@@ -53,7 +55,7 @@ absl::Status AddInline(const Directive& line, const IpAddress& address, HostsTab
       return argument.Error(fmt::format("'{}': {}", argument.text, Message(name.status())));
     }
     wire::LowerName(*name);
-    table.Add(address, *name);
+    table.Add(address, *name, {static_cast<uint32_t>(line.name.line), true});
   }
   return absl::OkStatus();
 }
@@ -109,8 +111,9 @@ void ReadHostsFile(const Token& at, const std::string& path, HostsTable& table,
 
 }  // namespace
 
-void HostsTable::Add(const IpAddress& address, const std::string& name) {
+void HostsTable::Add(const IpAddress& address, const std::string& name, HostsPlace place) {
   Addresses& addresses = by_name_[name];
+  if (addresses.place.line == 0) addresses.place = place;
   if (!AddOnce(address.is_v4() ? addresses.v4 : addresses.v6, address)) return;
   name_bytes_.set(name.size());
   ++entries_;
@@ -123,7 +126,7 @@ void HostsTable::Add(const IpAddress& address, const std::string& name) {
 
 size_t HostsTable::AddFile(std::string_view text) {
   size_t left_out = 0;
-  while (!text.empty()) {
+  for (uint32_t number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
@@ -138,7 +141,7 @@ size_t HostsTable::AddFile(std::string_view text) {
         continue;
       }
       wire::LowerName(*name);
-      Add(*address, *name);
+      Add(*address, *name, {number, false});
     }
   }
   return left_out;
@@ -178,6 +181,7 @@ absl::StatusOr<HostsConfig> ParseHosts(const Directive& directive,
   auto table = std::make_shared<HostsTable>();
   ReadHostsFile(directive.name, file, *table, notes);
   config.file = std::move(file);
+  config.corefile = *directive.name.file;
   for (const Directive& line : directive.block) {
     const auto address = IpAddress::Parse(line.name.text);
     absl::Status status =
@@ -266,6 +270,21 @@ Verdict Hosts::AnswerAddresses(Exchange& exchange, const HostsTable::Addresses& 
   exchange.set_local(true);
   exchange.set_reply_bytes(reply.Finish(wire::Rcode::kNoError, kFlags));
   return Verdict::kAnswered;
+}
+
+nlohmann::json Hosts::Explain(const Exchange& exchange) const {
+  const wire::Query& query = exchange.query();
+  if (!wire::AnyHolds(config_.zones, query)) return nullptr;
+  const HostsTable::Addresses* found = config_.table->FindName(View(query.lower_name()));
+  if (query.type == wire::type::kPtr && config_.reverse) {
+    const auto* names = config_.table->FindReverse(View(query.lower_name()));
+    if (names != nullptr) found = config_.table->FindName(names->front());
+  }
+  if (found == nullptr) return nullptr;
+  const HostsPlace& place = found->place;
+  const std::string entry =
+      fmt::format("{}:{}", place.in_corefile ? config_.corefile : config_.file, place.line);
+  return {{"entry", entry}, {"says", fmt::format("an entry at {}", entry)}};
 }
 
 void Hosts::CollectMetrics(MetricFamilies& families) const {

@@ -39,14 +39,21 @@ namespace portolan::dns {
 
 inline constexpr size_t kMaxHostsBytes = 16 << 20;
 
+// Where a name stands first; line 0: nowhere.
+struct HostsPlace {
+  uint32_t line = 0;
+  bool in_corefile = false;  // else in the file
+};
+
 class HostsTable {
  public:
   struct Addresses {
     std::vector<IpAddress> v4, v6;
+    HostsPlace place;
   };
 
   // Names are wire form in lower case.
-  void Add(const IpAddress& address, const std::string& name);
+  void Add(const IpAddress& address, const std::string& name, HostsPlace place = {});
   // Lines of hosts(5). Lines and names that are none are left out. Returns how many were.
   size_t AddFile(std::string_view text);
 
@@ -72,6 +79,7 @@ struct HostsConfig {
   bool unsupported_fall_through = false;
   bool reverse = true;
   std::string file;
+  std::string corefile;                          // its name
   absl::Time file_modified = absl::UnixEpoch();  // or that, where there is no file
   absl::Duration reload = absl::Seconds(5);
   std::shared_ptr<const HostsTable> table;
@@ -92,6 +100,7 @@ class Hosts : public Plugin {
 
   std::string_view name() const override { return "hosts"; }
   Verdict OnQuery(Exchange& exchange) override;
+  nlohmann::json Explain(const Exchange& exchange) const override;
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:

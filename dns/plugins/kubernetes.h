@@ -64,6 +64,8 @@ class Kubernetes : public Plugin {
 
   std::string_view name() const override { return "kubernetes"; }
   Verdict OnQuery(Exchange& exchange) override;
+  // (kubernetes_explain.cc) What the name is, and whose; why it is denied or passed on.
+  nlohmann::json Explain(const Exchange& exchange) const override;
   void Expect(const wire::Query& query) const override;
   bool LooksAhead() const override { return true; }
   void CollectMetrics(MetricFamilies& families) const override;
@@ -71,6 +73,8 @@ class Kubernetes : public Plugin {
  private:
   const ServedZone* ZoneOf(const wire::Query& query) const;
   bool FallsThrough(const wire::Query& query) const;
+  // What becomes of a name that is not there.
+  std::string_view WhyUnknown(const wire::Query& query) const;
   const ClusterData& data() const { return around_.cluster.current(); }
 
   Verdict Refuse(Exchange& exchange);

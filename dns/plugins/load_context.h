@@ -70,10 +70,11 @@ struct FollowedFiles {
 
 class LoadContext {
  public:
-  // A link with its place in CoreDNS's order.
+  // A link with its place in CoreDNS's order, and its place in the file.
   struct PlacedLink {
     size_t place;
     MakeLink make;
+    std::string written_at;
   };
 
   LoadContext(const LoadOptions& options, std::vector<wire::Zone> zones,
@@ -94,8 +95,11 @@ class LoadContext {
 
   // Where links go that are added from now on.
   void set_place(size_t place) { place_ = place; }
+  // The directive that is loaded, "Corefile:12"; empty: what follows from none.
+  void set_written_at(std::string place) { written_at_ = std::move(place); }
+  const std::string& written_at() const { return written_at_; }
   // Links of one directive keep the file's order.
-  void AddLink(MakeLink make) { links_.push_back({place_, std::move(make)}); }
+  void AddLink(MakeLink make) { links_.push_back({place_, std::move(make), written_at_}); }
   std::vector<PlacedLink>& links() { return links_; }
 
   // What the block's `forward`s and its `loop` share; theirs to fill.
@@ -128,6 +132,7 @@ class LoadContext {
   FollowedFiles& followed_;
   std::string server_ = "dns://:53";
   size_t place_ = 0;
+  std::string written_at_;
   std::vector<PlacedLink> links_;
   std::shared_ptr<ForwardGroup> forwards_;
   std::vector<wire::Zone> cluster_dns_zones_;

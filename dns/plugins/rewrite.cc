@@ -1,8 +1,12 @@
 #include "dns/plugins/rewrite.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
+
+#include <nlohmann/json.hpp>
 
 #include "dns/wire/message.h"
 #include "dns/wire/reply.h"
@@ -187,6 +191,19 @@ Verdict Rewrite::OnQuery(Exchange& exchange) {
   if (plan.options() != nullptr) exchange.SetOptions(plan.options()->bytes());
   rewritten_.Add();
   return Verdict::kNext;
+}
+
+nlohmann::json Rewrite::Explain(const Exchange& exchange) const {
+  const RewritePlan plan(rules_, exchange, exchange.query());
+  if (plan.outcome() == RewritePlan::Outcome::kNothing) return nullptr;
+  nlohmann::json rules = nlohmann::json::array();
+  std::string says;
+  plan.ForEachApplied([&](const RewriteRule& rule) {
+    rules.push_back({{"at", rule.written_at}, {"rule", rule.text}});
+    says += fmt::format("{}{} ({})", says.empty() ? "" : "; ", rule.text, rule.written_at);
+  });
+  if (plan.outcome() == RewritePlan::Outcome::kBadName) says += ": what comes of it is no name";
+  return {{"rules", std::move(rules)}, {"says", says}};
 }
 
 Verdict Rewrite::Fail(Exchange& exchange) {

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -56,6 +57,9 @@ struct RewriteRule {
   uint32_t least_ttl = 0;
   uint32_t most_ttl = 0;
   OptionRule option;  // edns0
+  // "Corefile:12", and the line there.
+  std::string written_at = {};
+  std::string text = {};
 };
 
 // (rewrite_config.cc)
@@ -78,6 +82,11 @@ class RewritePlan {
   uint16_t type() const { return type_; }
   // Null: the client's.
   const OptionList* options() const { return options_changed_ ? &options_ : nullptr; }
+
+  template <typename F>
+  void ForEachApplied(F&& visit) const {
+    for (size_t i = 0; i < applied_count_; ++i) visit(*applied_[i].rule);
+  }
 
   // Whether there is anything to do for the reply but to turn back the question.
   bool edits_reply() const { return edits_reply_; }
@@ -125,6 +134,8 @@ class Rewrite : public Plugin {
   std::string_view name() const override { return "rewrite"; }
   Verdict OnQuery(Exchange& exchange) override;
   After OnReply(Exchange& exchange) override;
+  // The rules that apply.
+  nlohmann::json Explain(const Exchange& exchange) const override;
   bool TakesChaos() const override { return rewrites_class_; }
   // portolan_rewrite_questions_total{outcome}.
   void CollectMetrics(MetricFamilies& families) const override;

@@ -393,6 +393,16 @@ absl::Status ReadRule(Words& words, RewriteRule& rule, std::vector<std::string>*
   return absl::OkStatus();
 }
 
+// As in the Corefile, on one line.
+std::string TextOf(const Directive& directive) {
+  std::string text = directive.name.text;
+  for (const Token& argument : directive.arguments) text += ' ' + argument.text;
+  if (directive.block.empty()) return text;
+  text += " {";
+  for (const Directive& line : directive.block) text += ' ' + TextOf(line) + ';';
+  return text + " }";
+}
+
 }  // namespace
 
 absl::Status LoadRewrite(const Directive& directive, LoadContext& context) {
@@ -409,6 +419,8 @@ absl::Status LoadRewrite(const Directive& directive, LoadContext& context) {
   if (rules->size() == kMaxRules) {
     return directive.name.Error(fmt::format("more than {} rewrite rules", kMaxRules));
   }
+  rule.written_at = context.written_at();
+  rule.text = TextOf(directive);
   rules->push_back(std::move(rule));
   return absl::OkStatus();
 }

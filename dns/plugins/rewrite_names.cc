@@ -58,6 +58,8 @@ absl::StatusOr<NamePattern> NamePattern::Compile(const Token& token) {
   return pattern;
 }
 
+std::string NamePattern::text() const { return regex_->pattern(); }
+
 size_t NamePattern::groups() const {
   return static_cast<size_t>(regex_->NumberOfCapturingGroups());
 }

@@ -39,6 +39,7 @@ class NamePattern {
   NamePattern& operator=(NamePattern&&) noexcept;
   ~NamePattern();
 
+  std::string text() const;
   size_t groups() const;
   // The number of a group by its name; 0 if there is none.
   size_t GroupNamed(const std::string& name) const;

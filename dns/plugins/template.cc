@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "dns/corefile/zones.h"
 #include "dns/plugins/arguments.h"
 #include "dns/plugins/dns_words.h"
@@ -224,6 +226,22 @@ Verdict Template::OnQuery(Exchange& exchange) {
   data.type = type;
   data.remote = remote;
   return Answer(exchange, data, counters);
+}
+
+nlohmann::json Template::Explain(const Exchange& exchange) const {
+  const wire::Query& query = exchange.query();
+  if (ZoneOf(query) == nullptr || !Asks(query)) return nullptr;
+  wire::TextBuffer name;
+  wire::WriteText(query.lower_name(), name);
+  TemplateData data;
+  if (!Match(name.view(), data)) {
+    return {{"says", wire::AnyHolds(config_.fallthrough, query)
+                         ? "none of its expressions matches: fallthrough"
+                         : "none of its expressions matches, and there is no fallthrough"}};
+  }
+  if (data.pattern == nullptr) return {{"says", "takes every name of its zone"}};
+  return {{"pattern", data.pattern->text()},
+          {"says", fmt::format("'{}' matches", data.pattern->text())}};
 }
 
 Verdict Template::Answer(Exchange& exchange, const TemplateData& data, Counters& counters) {

@@ -72,6 +72,7 @@ class Template : public Plugin {
 
   std::string_view name() const override { return "template"; }
   Verdict OnQuery(Exchange& exchange) override;
+  nlohmann::json Explain(const Exchange& exchange) const override;
   bool TakesChaos() const override { return config_.rclass != wire::kClassIn; }
   // coredns_template_matches_total, _template_failures_total and _rr_failures_total. The labels
   // class and type are the directive's: those of the question could be any.

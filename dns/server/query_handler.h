@@ -14,6 +14,8 @@
 
 namespace portolan::dns {
 
+struct Trace;
+
 class QueryHandler {
  public:
   enum class Outcome : uint8_t {
@@ -51,6 +53,11 @@ class QueryHandler {
   Handled Handle(std::span<const uint8_t> message, const SocketAddress& client, Transport transport,
                  std::span<uint8_t> room, const ReplyTo& to);
 
+  // A question that is explained: as if it came alone over UDP, and how it was answered goes to
+  // `trace` (dns/server/trace.h). Makes chains for it: not for the data path.
+  Handled Explain(std::span<const uint8_t> message, const SocketAddress& client,
+                  std::span<uint8_t> room, const ReplyTo& to, const std::shared_ptr<Trace>& trace);
+
   // Counts how long the replies since the last call took. The clock is read once for all of a
   // batch, which leave at once: to read it for each took a tenth of the time of an answer.
   void CountDurations();
@@ -60,6 +67,9 @@ class QueryHandler {
  private:
   class Origin;
 
+  Handled HandleBy(const std::shared_ptr<const Routes>& routes, const Read& read,
+                   const SocketAddress& client, Transport transport, std::span<uint8_t> room,
+                   const ReplyTo& to);
   // CountDurations counts this reply too.
   void LeaveDuration(ZoneCounters& counters, Exchange::Time received);
   Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,

@@ -23,7 +23,8 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(EventLoop& loop,
 
 Server::Server(const ServerOptions& options)
     : slots_(options.suspended_over_udp, options.suspended_over_tcp),
-      handler_(slots_, zone_counters_, options.observer) {}
+      handler_(slots_, zone_counters_, options.observer),
+      explained_(handler_) {}
 
 Server::~Server() {
   handler_.SetChains({});

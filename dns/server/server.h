@@ -11,12 +11,15 @@
 #pragma once
 
 #include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/event_loop.h"
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "dns/server/explained_questions.h"
 #include "dns/server/query_handler.h"
 #include "dns/server/routes.h"
 #include "dns/server/tcp_listener.h"
@@ -44,6 +47,12 @@ class Server {
   // REFUSED, and so is everything before the first call.
   void SetChains(std::vector<ZoneChain> zones) { handler_.SetChains(std::move(zones)); }
 
+  // Asks the message as if `client` had sent it, and says how it was answered. The loop's thread.
+  void Explain(std::span<const uint8_t> message, const SocketAddress& client,
+               ExplainedQuestions::Done done) {
+    explained_.Ask(message, client, std::move(done));
+  }
+
   // What is listened on, with ports.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
 
@@ -60,6 +69,7 @@ class Server {
   ZoneCounterTable zone_counters_;
   SlotPool slots_;
   QueryHandler handler_;
+  ExplainedQuestions explained_;
   UdpBatch batch_;
   std::vector<std::unique_ptr<UdpListener>> udp_;
   std::vector<std::unique_ptr<TcpListener>> tcp_;

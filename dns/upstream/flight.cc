@@ -37,6 +37,7 @@ void Upstream::Flight::Start(ServerSet& servers, const ServerOrder& order, const
   deadline_ = Clock::now() + absl::ToChronoNanoseconds(upstream_.options_.deadline);
   no_socket_ = tls_failed_ = second_opinion_ = false;
   kept_.clear();
+  story_ = {};
   AskNext();
   SetTimer();
 }
@@ -120,7 +121,9 @@ Upstream::Flight::Try& Upstream::Flight::TryOf(const Attempt& attempt) {
 
 void Upstream::Flight::OnReply(Attempt& attempt, const Reply& reply) {
   Try& answered = TryOf(attempt);
-  ServerOf(answered).OnReply(reply.rcode(), Clock::now() - answered.sent);
+  story_.answered = static_cast<uint8_t>(answered.place);
+  story_.round_trip = Clock::now() - answered.sent;
+  ServerOf(answered).OnReply(reply.rcode(), story_.round_trip);
   if (reply.truncated() && !attempt.over_stream()) return RetryOverStream(answered, reply);
   if (AsksFurther(reply)) {
     attempt.Stop();
@@ -193,6 +196,8 @@ void Upstream::Flight::Close() {
   timer_.Cancel();
   for (Try& one : tries_) one.attempt.Stop();
   servers_->RemoveWaiting(waiters_.size());
+  story_.tries = tried_;
+  servers_->set_story(story_);
 }
 
 // From the first client on the servers may be gone: they may be of a configuration that has ended.

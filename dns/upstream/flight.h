@@ -84,6 +84,7 @@ class Upstream::Flight final : public AttemptListener {
   std::vector<uint8_t> kept_;
   Clock::time_point kept_until_;
   bool second_opinion_ = false;
+  ServerSet::Story story_;  // without the tries
 };
 
 }  // namespace portolan::dns::upstream

@@ -11,8 +11,10 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "common/metrics.h"
@@ -77,6 +79,15 @@ class ServerSet {
   bool fail_fast() const { return fail_fast_; }
   Spelling spelling() const { return spelling_; }
 
+  // How the flight went whose clients are answered now: for who explains it.
+  struct Story {
+    size_t tries = 0;
+    std::optional<uint8_t> answered;  // the place of the server whose reply it was, if any
+    std::chrono::steady_clock::duration round_trip{};
+  };
+  const Story& story() const { return story_; }
+  void set_story(const Story& story) { story_ = story; }
+
   // Clients that wait for an answer of this set.
   bool full() const { return max_concurrent_ != 0 && waiting_ >= max_concurrent_; }
   void AddWaiting() { ++waiting_; }
@@ -105,6 +116,7 @@ class ServerSet {
   const Spelling spelling_;
   size_t waiting_ = 0;
   size_t next_first_ = 0;  // round robin
+  Story story_;
 };
 
 }  // namespace portolan::dns::upstream

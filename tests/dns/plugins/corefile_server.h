@@ -14,6 +14,7 @@
 #include "dns/config.h"
 #include "dns/corefile/parser.h"
 #include "dns/plugins/cache_stores.h"
+#include "dns/server/explained_questions.h"
 #include "dns/server/query_handler.h"
 #include "dns/upstream/upstream.h"
 #include "dns/wire/edns.h"
@@ -79,6 +80,15 @@ class CorefileServer : public ReplySink {
     return Ask(MakeQuery(name, type, shape));
   }
 
+  // How the question is answered.
+  Trace Explain(std::string_view name, uint16_t type, const QueryShape& shape = {}) {
+    std::optional<Trace> got;
+    explained_.Ask(MakeQuery(name, type, shape), client,
+                   [&](std::span<const uint8_t>, const Trace& trace) { got = trace; });
+    RunUntil(loop_, [&] { return got.has_value(); });
+    return *got;
+  }
+
   // What the links count, and their upstreams.
   MetricFamilies Metrics() const {
     MetricFamilies families;
@@ -102,6 +112,7 @@ class CorefileServer : public ReplySink {
 
   EventLoop& loop() { return loop_; }
   FakeServer& upstream() { return upstream_; }
+  ClusterDataHolder& cluster() { return cluster_; }
 
   SocketAddress client = *SocketAddress::Parse("10.0.0.7:4321");
 
@@ -120,6 +131,7 @@ class CorefileServer : public ReplySink {
   ZoneCounterTable counters_;
   SlotPool slots_{16, 4};
   QueryHandler handler_;
+  ExplainedQuestions explained_{handler_};
   std::optional<Bytes> late_reply_;
 };
 
