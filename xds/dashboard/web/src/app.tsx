@@ -4,7 +4,6 @@ import { useEffect, useRef } from "preact/hooks";
 import { useAnswer } from "./api/use_answer";
 import { live } from "./api/events";
 import type { Status } from "./api/types";
-import { Replicas } from "./components/common";
 import { Search } from "./components/search";
 import { TokenForm } from "./components/token_form";
 import { count } from "./lib/format";
@@ -85,7 +84,6 @@ export function App() {
         {status.data && <Totals status={status.data} />}
       </nav>
       <main id="main" ref={main} tabIndex={-1} aria-label={title}>
-        <Replicas replicas={status.data?.replicas} />
         {status.data?.ready === false && (
           <p class="notice warn" role="status">
             The control plane has not read everything yet: what is missing here may exist.

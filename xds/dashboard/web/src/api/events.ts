@@ -30,38 +30,70 @@ const LONGEST_WAIT_MS = 10_000;
 const SILENCE_MS = 40_000;
 
 export function startEvents(): void {
-  let wait = FIRST_WAIT_MS;
-  let timer = 0;
-  let before = false; // there was a stream: what happened since is unknown
-  const connect = async () => {
-    clearTimeout(timer);
+  const stream = new Stream();
+  // Browsers open six connections to a server, over all tabs, and keep those of a page that one may go
+  // back to: only a page that is looked at keeps a stream.
+  const look = () => (document.visibilityState === "visible" ? stream.open() : stream.close());
+  document.addEventListener("visibilitychange", look);
+  addEventListener("pageshow", look);
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("online", look);
+  onToken(() => stream.open());
+  look();
+}
+
+class Stream {
+  private wait = FIRST_WAIT_MS;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private reading: AbortController | undefined;
+  private wasLive = false; // there was one before: what happened since is unknown
+
+  // Now, if there is none.
+  open(): void {
+    if (this.reading) return;
+    clearTimeout(this.timer);
+    void this.read();
+  }
+
+  close(): void {
+    clearTimeout(this.timer);
+    this.reading?.abort();
+    this.reading = undefined;
+    live.set({ state: "connecting" });
+  }
+
+  private async read(): Promise<void> {
+    const reading = new AbortController();
+    this.reading = reading;
     live.set({ state: "connecting" });
     try {
-      await read(() => {
-        wait = FIRST_WAIT_MS;
-        live.set({ state: "live" });
-        if (before) everything();
-        before = true;
-      });
+      await readEvents(reading, () => this.onHello());
     } catch {
       // The next try says whether it is there again.
     }
-    const delay = wait * (0.5 + Math.random() / 2);
-    wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+    reading.abort();
+    if (this.reading !== reading) return; // closed
+    this.reading = undefined;
+    const delay = this.wait * (0.5 + Math.random() / 2);
+    this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     live.set({ state: "waiting", retryAt: Date.now() + delay });
-    timer = setTimeout(connect, delay);
-  };
-  const now = () => live.get().state === "waiting" && connect();
-  onToken(now);
-  addEventListener("online", now);
-  void connect();
+    this.timer = setTimeout(() => this.open(), delay);
+  }
+
+  private onHello(): void {
+    this.wait = FIRST_WAIT_MS;
+    live.set({ state: "live" });
+    if (this.wasLive) everything();
+    this.wasLive = true;
+  }
 }
 
-async function read(onHello: () => void): Promise<void> {
-  const gone = new AbortController();
-  let silence = setTimeout(() => gone.abort(), SILENCE_MS);
+// Until the stream ends, or is silent for too long.
+async function readEvents(reading: AbortController, onHello: () => void): Promise<void> {
+  const tooLong = () => reading.abort();
+  let silence = setTimeout(tooLong, SILENCE_MS);
   try {
-    const answer = await request("events", {}, { signal: gone.signal });
+    const answer = await request("events", {}, { signal: reading.signal });
     if (!answer.body) return;
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const parser = new EventParser();
@@ -69,7 +101,7 @@ async function read(onHello: () => void): Promise<void> {
       const { value, done } = await reader.read();
       if (done) return;
       clearTimeout(silence);
-      silence = setTimeout(() => gone.abort(), SILENCE_MS);
+      silence = setTimeout(tooLong, SILENCE_MS);
       for (const { event, data } of parser.push(value)) {
         if (event === "hello") onHello();
         else tell(event, data);
@@ -77,7 +109,6 @@ async function read(onHello: () => void): Promise<void> {
     }
   } finally {
     clearTimeout(silence);
-    gone.abort();
   }
 }
 

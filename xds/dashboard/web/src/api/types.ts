@@ -121,6 +121,7 @@ export interface NameDetail extends Name, Replicated {
   endpointSlices: EndpointSlice[] | null;
   records?: DnsRecord[];
   recordsTruncated?: boolean;
+  noRecords?: { name: string; type: string; answer: string; why: string }[];
   objects?: ObjectReference[];
   at?: string;
   entry?: HistoryEntry | null;

@@ -26,12 +26,14 @@ export function Graph({ flows }: { flows: FlowsPage }) {
     return TOP + (placed.place + 0.5 + (lines - mine) / 2) * LINE;
   };
   const touches = (edge: FlowEdge) => chosen === `left ${edge.from}` || chosen === `right ${edge.to}`;
-  const most = Math.max(1, ...edges.map(weightOf));
+  const weights = edges.map((edge) => Math.log1p(weightOf(edge)));
+  const least = Math.min(...weights);
+  const range = Math.max(...weights) - least || 1;
   return (
     <div class="graph">
       <svg viewBox={`0 0 ${WIDTH} ${height}`} width={WIDTH} height={height} role="group" aria-label="Who talks to what">
         <g class={chosen ? "edges some" : "edges"}>
-          {edges.map((edge) => {
+          {edges.map((edge, index) => {
             const from = y(at.get(`left ${edge.from}`)!);
             const to = y(at.get(`right ${edge.to}`)!);
             const middle = (LEFT + RIGHT) / 2;
@@ -40,7 +42,7 @@ export function Graph({ flows }: { flows: FlowsPage }) {
                 key={`${edge.from} ${edge.to}`}
                 class={(touches(edge) ? "on" : "") + (edge.failures ? " failing" : "")}
                 d={`M${LEFT + 8} ${from} C${middle} ${from} ${middle} ${to} ${RIGHT - 8} ${to}`}
-                stroke-width={1 + (4 * Math.log1p(weightOf(edge))) / Math.log1p(most)}
+                stroke-width={1 + (4 * (weights[index]! - least)) / range}
               >
                 <title>{saysOf(edge)}</title>
               </path>

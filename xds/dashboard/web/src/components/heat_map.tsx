@@ -27,10 +27,11 @@ export function HeatMap({ sidecars }: { sidecars: Sidecar[] }) {
         ))}
         {without > 0 && <li class="faint">no change acknowledged yet: {without}</li>}
       </ul>
-      <ul class="heat-cells">
+      <ul class="heat-cells" tabIndex={0} aria-label="One cell for each sidecar; the table below opens them">
         {measured.slice(0, MOST_CELLS).map((sidecar) => (
           <li key={sidecar.node}>
             <a
+              tabIndex={-1}
               class={`heat-${lagStep(lagOf(sidecar)!)}`}
               href={link(["sidecars", ...sidecar.node.split("/")])}
               title={`${sidecar.node}\np50 ${milliseconds(sidecar.lag?.p50Ms)}, p99 ${milliseconds(lagOf(sidecar))}`}

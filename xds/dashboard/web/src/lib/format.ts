@@ -6,7 +6,7 @@ export function count(n: number | null | undefined): string {
 
 // "1 endpoint", "3 endpoints"
 export function plural(n: number, word: string): string {
-  return `${count(n)} ${word}${n === 1 ? "" : word.endsWith("s") ? "es" : "s"}`;
+  return `${count(n)} ${word}${n === 1 ? "" : /(s|ch)$/.test(word) ? "es" : "s"}`;
 }
 
 export function rate(perSecond: number | null | undefined): string {
@@ -20,7 +20,7 @@ export function percent(ratio: number | null | undefined): string {
 
 export function milliseconds(ms: number | null | undefined): string {
   if (ms === null || ms === undefined) return "–";
-  if (ms < 1) return "<1 ms";
+  if (ms < 1) return ms === 0 ? "0 ms" : "<1 ms";
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return `${(ms / 1000).toFixed(ms < 10_000 ? 1 : 0)} s`;
 }

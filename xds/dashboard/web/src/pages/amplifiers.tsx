@@ -41,6 +41,7 @@ export function AmplifiersPage() {
       <Pending of={answer} what="Amplifiers" />
       {answer.data && !shown.length && <p class="faint">{all.length ? "Nothing matches." : "No sidecar reports any."}</p>}
       {shown.length > 0 && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Amplifiers">
         <table class="plain wide">
           <thead>
             <tr>
@@ -64,6 +65,7 @@ export function AmplifiersPage() {
             <Lines key={amplifier.node} of={amplifier} />
           ))}
         </table>
+        </div>
       )}
     </>
   );

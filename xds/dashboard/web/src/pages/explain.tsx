@@ -4,7 +4,7 @@ import { useAnswer } from "../api/use_answer";
 import type { DnsRecord, Explanation, SidecarsPage } from "../api/types";
 import { Badge, Pending, Replicas } from "../components/common";
 import { WayOut } from "../components/way_out";
-import { readExplained } from "../lib/explained";
+import { readExplained, words } from "../lib/explained";
 import { count } from "../lib/format";
 import { change, link, route } from "../lib/route";
 import { useStore } from "../lib/store";
@@ -114,7 +114,7 @@ function Result({ of }: { of: Explanation }) {
           <ul>
             {differences.map((difference, index) => (
               <li key={index}>
-                {difference.between.join(" and ")}: {difference.what}. <i>{difference.likely}</i>
+                {difference.between.map(words).join(" and ")}: {difference.what}. <i>{difference.likely}</i>
               </li>
             ))}
           </ul>

@@ -63,6 +63,9 @@ export function NamePage() {
 function Detail({ detail, at }: { detail: NameDetail; at: string | null }) {
   return (
     <>
+      <p class="spoken" role="status">
+        {detail.endpoints && `${plural(detail.endpoints.ready, "endpoint")} ready`}
+      </p>
       <ul class="warnings">
         {(detail.warnings ?? []).map((warning) => (
           <li key={warning.code} class="warn-text">
@@ -72,7 +75,7 @@ function Detail({ detail, at }: { detail: NameDetail; at: string | null }) {
       </ul>
       <Facts facts={factsOf(detail)} />
       <Endpoints slices={detail.endpointSlices} />
-      <Records records={detail.records} truncated={detail.recordsTruncated} />
+      <Records detail={detail} />
       <div class="columns">
         <Objects objects={detail.objects} />
         {at === null && <Asked asked={detail.askedBy} />}
@@ -187,7 +190,8 @@ const RECORD_COLUMNS: Column<DnsRecord>[] = [
   { key: "data", head: "Data", width: "minmax(12rem, 2fr)", cell: (record) => <code title={record.data}>{record.data}</code> },
 ];
 
-function Records({ records, truncated }: { records?: DnsRecord[]; truncated?: boolean }) {
+function Records({ detail }: { detail: NameDetail }) {
+  const { records, recordsTruncated: truncated, noRecords } = detail;
   const rows = useMemo(() => rowsOf(records ?? []), [records]);
   if (!records) return null;
   return (
@@ -201,8 +205,13 @@ function Records({ records, truncated }: { records?: DnsRecord[]; truncated?: bo
         rows={rows}
         rowKey={(record) => `${record.name} ${record.type} ${record.data}`}
         mostRows={12}
-        empty="None: NXDOMAIN."
+        empty="None."
       />
+      {noRecords?.map((none) => (
+        <p key={none.type}>
+          {none.type} of <code>{none.name}</code>: <Badge tone="quiet">{none.answer}</Badge> {none.why}
+        </p>
+      ))}
     </section>
   );
 }

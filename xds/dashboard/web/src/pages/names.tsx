@@ -27,7 +27,7 @@ const COLUMNS: Column<Name>[] = [
     key: "name",
     head: "Name",
     sort: "name",
-    width: "minmax(12rem, 2.2fr)",
+    width: "minmax(11rem, 2.2fr)",
     cell: (name) => (
       <a href={link(["names", name.namespace, name.name])} tabIndex={-1} title={name.dnsName}>
         <span class="faint">{name.namespace}/</span>
@@ -35,25 +35,25 @@ const COLUMNS: Column<Name>[] = [
       </a>
     ),
   },
-  { key: "type", head: "Type", width: "8rem", cell: typeOf },
-  { key: "addresses", head: "Addresses", width: "minmax(9rem, 1.4fr)", cell: addressesOf },
-  { key: "ports", head: "Ports", width: "minmax(6rem, 1fr)", cell: portsOf },
+  { key: "type", head: "Type", width: "6.5rem", cell: typeOf },
+  { key: "addresses", head: "Addresses", width: "minmax(7.5rem, 1.2fr)", cell: addressesOf },
+  { key: "ports", head: "Ports", width: "minmax(4.5rem, 0.8fr)", cell: portsOf },
   {
     key: "endpoints",
     head: "Endpoints",
     title: "ready / serving / terminating",
-    width: "8.5rem",
+    width: "6.5rem",
     end: true,
     cell: endpointsOf,
   },
   { key: "changed", head: "Changed", sort: "changed", width: "7rem", end: true, cell: (name) => <Age at={name.lastChange} /> },
-  { key: "asked", head: "Asked by", width: "9rem", end: true, cell: askedOf },
-  { key: "warnings", head: "Warnings", width: "minmax(8rem, 1fr)", cell: (name) => <Warnings warnings={name.warnings} /> },
+  { key: "asked", head: "Asked by", width: "8rem", end: true, cell: askedOf },
+  { key: "warnings", head: "Warnings", width: "minmax(7rem, 1fr)", cell: (name) => <Warnings warnings={name.warnings} /> },
 ];
 
 function typeOf(name: Name) {
-  if (name.headless) return name.hostnames ? `headless, ${name.hostnames} named` : "headless";
-  return name.type;
+  if (!name.headless) return name.type;
+  return <span title={name.hostnames ? `${plural(name.hostnames, "endpoint")} with a name of its own` : ""}>headless</span>;
 }
 
 function addressesOf(name: Name) {
@@ -175,6 +175,7 @@ function Filters({ namespace, warning, label }: { namespace?: string; warning?: 
         Warning{" "}
         <select value={warning ?? ""} onChange={(event) => change({ warning: event.currentTarget.value })}>
           <option value="">any or none</option>
+          <option value="any">any</option>
           {WARNINGS.map(([code, words]) => (
             <option key={code} value={code}>
               {words}

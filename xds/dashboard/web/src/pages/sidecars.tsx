@@ -9,7 +9,7 @@ import { rowsOf, Table, type Column } from "../components/table";
 import { milliseconds, percent, plural, rate } from "../lib/format";
 import { Merged } from "../lib/merged";
 import { change, go, link, route } from "../lib/route";
-import { healthOf, nacksOf, syncOf } from "../lib/sidecar";
+import { healthOf, nacksOf, syncOf, upstreamsDown } from "../lib/sidecar";
 import { useStore } from "../lib/store";
 
 const PAGE = "500";
@@ -22,7 +22,7 @@ const COLUMNS: Column<Sidecar>[] = [
     key: "node",
     head: "Sidecar",
     sort: "node",
-    width: "minmax(12rem, 2fr)",
+    width: "minmax(13rem, 2fr)",
     cell: (sidecar) => (
       <a href={link(["sidecars", ...sidecar.node.split("/")])} tabIndex={-1} title={sidecar.peer}>
         {sidecar.node}
@@ -32,7 +32,7 @@ const COLUMNS: Column<Sidecar>[] = [
   {
     key: "health",
     head: "Health",
-    width: "9.5rem",
+    width: "7.5rem",
     cell: (sidecar) => {
       const [tone, words] = healthOf(sidecar);
       return (
@@ -45,28 +45,55 @@ const COLUMNS: Column<Sidecar>[] = [
   {
     key: "sync",
     head: "In sync",
-    width: "minmax(7rem, 1.2fr)",
+    width: "minmax(4.5rem, 0.6fr)",
     cell: (sidecar) => {
       const [tone, words] = syncOf(sidecar);
-      return <span class={`${tone}-text`}>{words}</span>;
+      return (
+        <span class={`${tone}-text`} title={words}>
+          {words}
+        </span>
+      );
     },
   },
-  { key: "p50", head: "Lag p50", width: "5rem", end: true, cell: (sidecar) => milliseconds(sidecar.lag?.p50Ms) },
   {
-    key: "p99",
-    head: "p99",
+    key: "lag",
+    head: "Lag p50 / p99",
     sort: "lag",
-    width: "5rem",
+    width: "7.5rem",
     end: true,
-    cell: (sidecar) => <span title={sidecar.lag?.worstType ?? ""}>{milliseconds(sidecar.lag?.p99Ms)}</span>,
+    cell: (sidecar) => (
+      <span title={sidecar.lag?.worstType ? `worst: ${sidecar.lag.worstType}` : ""}>
+        <span class="faint">{milliseconds(sidecar.lag?.p50Ms)} / </span>
+        {milliseconds(sidecar.lag?.p99Ms)}
+      </span>
+    ),
   },
-  { key: "queries", head: "Queries/s", width: "5.5rem", end: true, cell: (s) => rate(s.rates?.queriesPerSecond) },
-  { key: "nx", head: "NXDOMAIN/s", width: "6rem", end: true, cell: (s) => rate(s.rates?.nxdomainPerSecond) },
-  { key: "cache", head: "Cache hits", width: "5.5rem", end: true, cell: (s) => percent(s.rates?.cacheHitRatio) },
-  { key: "connections", head: "Conn./s", width: "5rem", end: true, cell: (s) => rate(s.rates?.connectionsPerSecond) },
-  { key: "reported", head: "Reported", width: "6.5rem", end: true, cell: (s) => <Age at={s.report?.received} /> },
-  { key: "version", head: "Version", width: "8rem", cell: (s) => <span title={s.version}>{s.version.replace(/^portolan-proxy /, "")}</span> },
+  { key: "queries", head: "Queries/s", width: "4.5rem", end: true, cell: (s) => rate(s.rates?.queriesPerSecond) },
+  {
+    key: "nxdomain",
+    head: "NX/s",
+    title: "NXDOMAIN a second",
+    width: "3.5rem",
+    end: true,
+    cell: (s) => rate(s.rates?.nxdomainPerSecond),
+  },
+  { key: "cache", head: "Cache hits", width: "4.5rem", end: true, cell: (s) => percent(s.rates?.cacheHitRatio) },
+  { key: "upstreams", head: "Upstreams", width: "4.5rem", end: true, cell: upstreamsOf },
+  { key: "reported", head: "Reported", width: "5.5rem", end: true, cell: (s) => <Age at={s.report?.received} /> },
+  {
+    key: "version",
+    head: "Version",
+    width: "3.5rem",
+    cell: (s) => <span title={s.version}>{s.version.replace(/^portolan-proxy /, "")}</span>,
+  },
 ];
+
+function upstreamsOf(sidecar: Sidecar) {
+  const all = sidecar.report?.dns.upstreams.length ?? 0;
+  const down = upstreamsDown(sidecar);
+  if (!all) return <span class="faint">–</span>;
+  return <span class={down ? "bad-text" : ""}>{down ? `${down} down` : `${all} up`}</span>;
+}
 
 interface List {
   sidecars?: Sidecar[];

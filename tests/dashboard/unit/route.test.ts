@@ -1,0 +1,18 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { link, parseRoute } from "../../../xds/dashboard/web/src/lib/route";
+
+test("a link leads back to what it was made of", () => {
+  const path = ["names", "default", "a/b c"];
+  const query = { at: "2026-11-23T03:45:48.123Z", search: "app=web&x" };
+  assert.deepEqual(parseRoute(link(path, query)), { path, query });
+});
+
+test("what is empty is left out", () => {
+  assert.equal(link(["names"], { search: "", label: undefined }), "#/names");
+});
+
+test("nothing and nonsense are routes too", () => {
+  assert.deepEqual(parseRoute(""), { path: [], query: {} });
+  assert.deepEqual(parseRoute("#/names/%zz"), { path: ["names", "%zz"], query: {} });
+});
