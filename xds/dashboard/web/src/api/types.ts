@@ -204,6 +204,7 @@ export interface Sidecar {
   } | null;
   lag?: { p50Ms: number | null; p99Ms: number | null; worstType?: string | null } | null;
   health?: string;
+  healthWhy?: string;
   replica?: string;
 }
 
@@ -217,8 +218,12 @@ export interface Explanation extends Replicated {
   name: string;
   type: string;
   sidecar?: Record<string, unknown> | null;
-  controlPlane?: { generation: number; rcode?: string; records?: DnsRecord[]; name?: string | null } | null;
-  clusterDns?: { rcode?: string; records?: DnsRecord[]; error?: string } | null;
+  controlPlane?: {
+    generation: number;
+    name?: string | null;
+    lookups?: { name: string; rcode: string; answers: DnsRecord[] }[];
+  } | null;
+  clusterDns?: Record<string, unknown> | null;
   differences?: { between: string[]; what: string; likely: string }[];
 }
 

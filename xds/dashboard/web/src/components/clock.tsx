@@ -40,6 +40,11 @@ export function Clock({ at, since, entries, choose }: ClockProps) {
   const earlier = entries.find((entry) => Date.parse(entry.time) < shown);
   const later = [...entries].reverse().find((entry) => Date.parse(entry.time) > shown);
   const iso = new Date(shown).toISOString();
+  // It goes on by itself, but not below the hands of who sets it.
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (input.current && document.activeElement !== input.current) input.current.value = toInput(iso);
+  });
   return (
     <section class="clock" aria-label="Moment shown">
       <div class="clock-row">
@@ -49,10 +54,10 @@ export function Clock({ at, since, entries, choose }: ClockProps) {
         <label>
           <span class="spoken">Moment, in this machine's zone</span>
           <input
+            ref={input}
             type="datetime-local"
             step="1"
             title={utcTime(iso)}
-            value={toInput(iso)}
             min={toInput(new Date(begin).toISOString())}
             onChange={(event) => {
               const time = fromInput(event.currentTarget.value);

@@ -1,6 +1,6 @@
 // The way out of a name, step by step, as the sidecar told it: lookups, then connections.
 import { count, milliseconds } from "../lib/format";
-import type { Connection, Explained, Lookup } from "../lib/explained";
+import type { Connection, Explained, Lookup, Step as StepSaid } from "../lib/explained";
 import { Badge, type Tone } from "./common";
 import { Tree } from "./tree";
 
@@ -14,11 +14,7 @@ export function WayOut({ explained }: { explained: Explained }) {
           {ndots !== undefined && ` (ndots:${ndots})`}
         </p>
       )}
-      <ol class="way">
-        {lookups.map((lookup, index) => (
-          <Step key={index} lookup={lookup} />
-        ))}
-      </ol>
+      <Lookups lookups={lookups} />
       {connections.length > 0 && <h2>Connections to what was answered</h2>}
       {connections.map((connection, index) => (
         <Connecting key={index} connection={connection} />
@@ -38,14 +34,26 @@ function toneOf(rcode: string | undefined, answers: number): Tone {
   return rcode === "NXDOMAIN" ? "quiet" : "bad";
 }
 
-function Step({ lookup }: { lookup: Lookup }) {
+export function Lookups({ lookups }: { lookups: Lookup[] }) {
+  return (
+    <ol class="way">
+      {lookups.map((lookup, index) => (
+        <Asked key={index} lookup={lookup} />
+      ))}
+    </ol>
+  );
+}
+
+function Asked({ lookup }: { lookup: Lookup }) {
   const answers = lookup.answers ?? [];
   const by = [
     lookup.plugin && `by ${lookup.plugin}`,
     lookup.zone && `zone ${lookup.zone}`,
     lookup.server && `of ${lookup.server}`,
     lookup.tookMs !== undefined && `in ${milliseconds(lookup.tookMs)}`,
+    lookup.truncated && "cut short",
   ].filter(Boolean);
+  const errors = (lookup.extendedErrors ?? []).map((error) => `EDE ${error.code} ${error.text}`);
   return (
     <li>
       <p class="asked">
@@ -53,23 +61,49 @@ function Step({ lookup }: { lookup: Lookup }) {
         <Badge tone={lookup.error ? "bad" : toneOf(lookup.rcode, answers.length)}>
           {lookup.error ? "no answer" : lookup.rcode === "NOERROR" && !answers.length ? "NODATA" : lookup.rcode}
         </Badge>
-        <span class="faint">{by.join(", ")}</span>
+        <span class="faint">{[...by, ...errors].join(", ")}</span>
       </p>
       {lookup.error && <p class="bad-text">{lookup.error}</p>}
-      {lookup.steps && lookup.steps.length > 0 && (
+      {lookup.why && <p>{lookup.why}</p>}
+      {lookup.similar?.length ? <p class="faint">Perhaps meant: {lookup.similar.join(", ")}</p> : null}
+      {lookup.steps?.length ? (
         <ul class="steps-said">
           {lookup.steps.map((step, index) => (
-            <li key={index}>{typeof step === "string" ? step : <Tree value={step} />}</li>
+            <Step key={index} step={step} />
           ))}
         </ul>
-      )}
+      ) : null}
       {answers.length > 0 && <pre class="answers">{answers.join("\n")}</pre>}
+      {lookup.objects?.length ? (
+        <p class="faint">
+          {"Of "}
+          {lookup.objects.map((object) => `${object.kind} ${object.namespace}/${object.name} rv ${object.resourceVersion}`).join(", ")}
+        </p>
+      ) : null}
       {lookup.service && (
         <details>
           <summary>The Service behind it</summary>
           <Tree value={lookup.service} />
         </details>
       )}
+    </li>
+  );
+}
+
+function Step({ step }: { step: StepSaid }) {
+  const { plugin, at, zone, outcome, asks, tookMs, ...more } = step;
+  const where = [at, zone && `zone ${zone}`, tookMs !== undefined && milliseconds(tookMs)].filter(Boolean);
+  return (
+    <li>
+      <code>{plugin}</code> {outcome}
+      {asks && (
+        <>
+          {" "}
+          and asks <code>{asks}</code>
+        </>
+      )}
+      <span class="faint"> {where.join(", ")}</span>
+      {Object.keys(more).length > 0 && <Tree value={more} />}
     </li>
   );
 }

@@ -1,5 +1,17 @@
 // What a sidecar says when asked to explain a name (proxy/explain), field by field. It may be older or
 // newer than this page: everything may be missing, and what is not known here is shown as it came.
+import type { ObjectReference } from "../api/types";
+
+// A link of the chain that had something to say, with whatever it said beside these.
+export interface Step {
+  plugin?: string;
+  at?: string; // in the Corefile
+  zone?: string;
+  outcome?: string;
+  asks?: string;
+  tookMs?: number;
+  [more: string]: unknown;
+}
 
 export interface Lookup {
   name: string;
@@ -10,8 +22,13 @@ export interface Lookup {
   zone?: string;
   plugin?: string;
   tookMs?: number;
-  steps?: (string | Record<string, unknown>)[];
+  steps?: Step[];
+  why?: string; // there are no records
+  similar?: string[];
+  truncated?: boolean;
+  extendedErrors?: { code: number; text: string }[];
   service?: Record<string, unknown>;
+  objects?: ObjectReference[];
 }
 
 export interface ExplainedEndpoint {
@@ -54,7 +71,7 @@ export interface Explained {
 const list = <T>(value: unknown): T[] => (Array.isArray(value) ? (value as T[]) : []);
 
 export function readExplained(sidecar: Record<string, unknown> | null | undefined): Explained {
-  const { lookups, connections, search, ndots, error, name: _name, type: _type, ...rest } = sidecar ?? {};
+  const { lookups, connections, search, ndots, error, clusterDns: _dns, name: _name, type: _type, ...rest } = sidecar ?? {};
   return {
     lookups: list<Lookup>(lookups),
     connections: list<Connection>(connections),

@@ -2,8 +2,8 @@
 import { useEffect, useState } from "preact/hooks";
 import { useAnswer } from "../api/use_answer";
 import type { DnsRecord, Explanation, SidecarsPage } from "../api/types";
-import { Badge, Pending, Replicas } from "../components/common";
-import { WayOut } from "../components/way_out";
+import { Pending, Replicas } from "../components/common";
+import { Lookups, WayOut } from "../components/way_out";
 import { readExplained, words } from "../lib/explained";
 import { count } from "../lib/format";
 import { change, link, route } from "../lib/route";
@@ -106,6 +106,7 @@ function Result({ of }: { of: Explanation }) {
   const explained = readExplained(of.sidecar);
   const differences = of.differences ?? [];
   const found = of.controlPlane?.name;
+  const known = (of.controlPlane?.lookups ?? []).map((lookup) => ({ ...lookup, answers: lookup.answers.map(line) }));
   return (
     <>
       {differences.length ? (
@@ -139,27 +140,24 @@ function Result({ of }: { of: Explanation }) {
           <a href={link(["names", ...found.split("/")])}>{found}</a>
         </p>
       )}
-      <Records rcode={of.controlPlane?.rcode} records={of.controlPlane?.records} />
+      <Lookups lookups={known} />
+      {!known.length && <p class="faint">Nothing of these names: they are not the cluster's.</p>}
       {of.clusterDns && (
         <>
-          <h2>What the cluster DNS says</h2>
-          {of.clusterDns.error ? (
-            <p class="bad-text">{of.clusterDns.error}</p>
-          ) : (
-            <Records rcode={of.clusterDns.rcode} records={of.clusterDns.records} />
-          )}
+          <h2>
+            What the cluster DNS says <span class="faint">{listOf(of.clusterDns["servers"]).join(" ")}</span>
+          </h2>
+          <Lookups lookups={readExplained(of.clusterDns).lookups} />
         </>
       )}
     </>
   );
 }
 
-function Records({ rcode, records }: { rcode?: string; records?: DnsRecord[] }) {
-  const lines = (records ?? []).map((record) => `${record.name} ${record.ttl} IN ${record.type} ${record.data}`);
-  return (
-    <>
-      {rcode && <Badge tone={rcode === "NOERROR" && lines.length ? "good" : "quiet"}>{rcode}</Badge>}
-      {lines.length ? <pre class="answers">{lines.join("\n")}</pre> : <p class="faint">No records.</p>}
-    </>
-  );
+function listOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+function line(record: DnsRecord): string {
+  return `${record.name} ${record.ttl} IN ${record.type} ${record.data}`;
 }

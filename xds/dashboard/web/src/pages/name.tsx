@@ -133,6 +133,11 @@ function stateOf({ conditions }: Endpoint): [Tone, string] {
   return ["bad", "not ready"];
 }
 
+// The pods of a Service are of its own namespace.
+function podOf({ pod }: Row) {
+  return <span title={pod}>{pod?.slice(pod.indexOf("/") + 1) ?? "–"}</span>;
+}
+
 const ENDPOINT_COLUMNS: Column<Row>[] = [
   { key: "address", head: "Address", width: "minmax(9rem, 1.2fr)", cell: (row) => <code>{row.addresses.join(" ")}</code> },
   {
@@ -144,7 +149,7 @@ const ENDPOINT_COLUMNS: Column<Row>[] = [
       return <Badge tone={tone}>{words}</Badge>;
     },
   },
-  { key: "pod", head: "Pod", width: "minmax(10rem, 1.8fr)", cell: (row) => <span title={row.pod}>{row.pod ?? "–"}</span> },
+  { key: "pod", head: "Pod", width: "minmax(10rem, 1.8fr)", cell: podOf },
   { key: "node", head: "Node", width: "minmax(6rem, 1fr)", cell: (row) => row.nodeName ?? "–" },
   { key: "zone", head: "Zone", width: "minmax(5rem, 0.8fr)", cell: (row) => row.zone ?? "–" },
   {

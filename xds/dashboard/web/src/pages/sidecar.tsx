@@ -24,6 +24,7 @@ export function SidecarPage() {
           {node}
         </h1>
         {sidecar && <Badge tone={healthOf(sidecar)[0]}>{healthOf(sidecar)[1]}</Badge>}
+        {sidecar?.healthWhy && <p>{sidecar.healthWhy}</p>}
         <a class="right" href={link(["explain"], { pod: node })}>
           Explain a name for it
         </a>

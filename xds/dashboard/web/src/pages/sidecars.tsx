@@ -36,7 +36,7 @@ const COLUMNS: Column<Sidecar>[] = [
     cell: (sidecar) => {
       const [tone, words] = healthOf(sidecar);
       return (
-        <Badge tone={tone} title={nacksOf(sidecar)}>
+        <Badge tone={tone} title={sidecar.healthWhy ?? nacksOf(sidecar)}>
           {words}
         </Badge>
       );
