@@ -12,7 +12,7 @@ test("what is empty is left out", () => {
   assert.equal(link(["names"], { search: "", label: undefined }), "#/names");
 });
 
-test("nothing and nonsense are routes too", () => {
-  assert.deepEqual(parseRoute(""), { path: [], query: {} });
+test("nothing leads to the names, and nonsense is a route too", () => {
+  assert.deepEqual(parseRoute(""), { path: ["names"], query: {} });
   assert.deepEqual(parseRoute("#/names/%zz"), { path: ["names", "%zz"], query: {} });
 });

@@ -75,7 +75,7 @@ export function App() {
         <ul>
           {NAV.map((entry) => (
             <li key={entry.path}>
-              <a href={link([entry.path])} aria-current={(path[0] ?? "names") === entry.path ? "page" : undefined}>
+              <a href={link([entry.path])} aria-current={path[0] === entry.path ? "page" : undefined}>
                 {entry.title}
               </a>
             </li>

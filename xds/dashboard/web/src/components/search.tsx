@@ -13,8 +13,8 @@ const PAUSE_MS = 120;
 
 export function Search() {
   const { path, query } = useStore(route);
-  const list = path.length <= 1 && LISTS[path[0] ?? "names"] ? (path[0] ?? "names") : "names";
-  const isShown = path.length <= 1 && (path[0] ?? "names") === list;
+  const list = path.length <= 1 && LISTS[path[0]!] ? path[0]! : "names";
+  const isShown = path.length <= 1 && path[0] === list;
   const wanted = isShown ? (query["search"] ?? "") : "";
   const [text, setText] = useState(wanted);
   const input = useRef<HTMLInputElement>(null);

@@ -9,13 +9,15 @@ export interface Route {
 
 export type Query = Record<string, string | undefined>;
 
+// The page of names is where one begins.
 export function parseRoute(hash: string): Route {
   const text = hash.replace(/^#\/?/, "");
   const mark = text.indexOf("?");
   const path = mark < 0 ? text : text.slice(0, mark);
   const query: Record<string, string> = {};
   if (mark >= 0) new URLSearchParams(text.slice(mark + 1)).forEach((value, key) => (query[key] = value));
-  return { path: path.split("/").filter(Boolean).map(decode), query };
+  const parts = path.split("/").filter(Boolean).map(decode);
+  return { path: parts.length ? parts : ["names"], query };
 }
 
 // An empty or missing parameter is left out.
