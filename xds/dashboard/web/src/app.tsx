@@ -27,6 +27,9 @@ const NAV = [
   { path: "amplifiers", title: "Amplifiers" },
 ];
 
+// All replicas are asked for it.
+const STATUS_EVERY_MS = 5000;
+
 function pageOf(path: string[]): { page: ComponentType; title: string; key: string } {
   const [area, namespace, name] = path;
   const one = namespace !== undefined && name !== undefined ? `${namespace}/${name}` : undefined;
@@ -52,7 +55,7 @@ export function App() {
     if (!(document.activeElement instanceof HTMLInputElement)) main.current?.focus({ preventScroll: true });
     scrollTo(0, 0);
   }, [title, key]);
-  const status = useAnswer<Status>("status", {}, { onName: "*", onSidecar: "*", everyMs: 2000 });
+  const status = useAnswer<Status>("status", {}, { onName: "*", onSidecar: "*", everyMs: STATUS_EVERY_MS });
   useEffect(() => {
     if (status.data) setServerTime(status.data.now);
   }, [status.data]);

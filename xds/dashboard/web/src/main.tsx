@@ -4,7 +4,9 @@ import { App } from "./app";
 import { startRouting } from "./lib/route";
 import { startTheme } from "./lib/theme";
 import { startTicking } from "./lib/time";
-import "./style.css";
+import "./style/frame.css";
+import "./style/table.css";
+import "./style/pages.css";
 
 startTheme();
 startRouting();

@@ -35,7 +35,7 @@ export interface TableProps<T> {
   empty?: string;
 }
 
-const ROW = 30; // as in style.css
+const ROW = 30; // as --row in style/frame.css
 
 export function rowsOf<T>(list: T[]): Rows<T> {
   return { total: list.length, at: (index) => list[index] };

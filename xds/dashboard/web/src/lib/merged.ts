@@ -9,7 +9,7 @@ export class Merged {
 
   constructor(
     private readonly task: () => Promise<void>, // never rejects
-    private readonly everyMs: number,
+    public everyMs: number,
   ) {}
 
   ask(): void {

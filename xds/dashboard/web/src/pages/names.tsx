@@ -6,6 +6,7 @@ import type { Name, NamesPage as Answer, Replica } from "../api/types";
 import { Age, Badge, Replicas, Warnings } from "../components/common";
 import { Table, type Column } from "../components/table";
 import { count, plural } from "../lib/format";
+import { Merged } from "../lib/merged";
 import { PagedRows } from "../lib/paged_rows";
 import { change, go, link, route, type Query } from "../lib/route";
 import { useStore } from "../lib/store";
@@ -19,6 +20,8 @@ const WARNINGS: [string, string][] = [
   ["external-name-to-nowhere", "external name to nowhere"],
   ["duplicate-address", "duplicate address"],
 ];
+
+const SELDOM_MS = 2000;
 
 const keyOf = (name: Name) => `${name.namespace}/${name.name}`;
 
@@ -106,15 +109,18 @@ function useNames(query: Query) {
   }, [question]);
   useEffect(() => {
     const { rows } = state;
+    // What is not seen may still be one more or one less, and who asked is told by every report.
+    const seldom = new Merged(async () => rows.invalidate(), SELDOM_MS);
+    const isSeen = (names: Set<string>) => [...rows.looked()].some((name) => names.has(keyOf(name)));
     const stop = listen({
-      onChange: () => rows.invalidate(),
-      // Who asked lately: what is seen, once in a while.
-      onSidecars: () => rows.invalidate(),
+      onChange: (names) => (!names || query["sort"] === "changed" || isSeen(names) ? rows.invalidate() : seldom.ask()),
+      onSidecars: () => seldom.ask(),
     });
     const stopToken = onToken(() => rows.invalidate());
     return () => {
       stop();
       stopToken();
+      seldom.stop();
       rows.close();
     };
   }, [state]);

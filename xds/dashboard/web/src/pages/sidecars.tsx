@@ -15,7 +15,9 @@ import { useStore } from "../lib/store";
 const PAGE = "500";
 const MOST = 5000;
 // Some 2 KB each: a few are asked for often, many seldom.
-const EVERY_MS = 2000;
+const FEW = 500;
+const FEW_EVERY_MS = 2000;
+const MANY_EVERY_MS = 10_000;
 
 const COLUMNS: Column<Sidecar>[] = [
   {
@@ -114,12 +116,14 @@ function useSidecars(search: string | undefined, sort: string): List & { again()
           page = await get<Answer>("sidecars", { search, sort, limit: PAGE, continue: page?.continue }, gone.signal);
           sidecars.push(...page.sidecars);
         } while (page.continue && sidecars.length < MOST);
+        asking.everyMs = sidecars.length > FEW ? MANY_EVERY_MS : FEW_EVERY_MS;
         setList({ sidecars, replicas: page.replicas, more: Boolean(page.continue) });
       } catch (error) {
         if (!gone.signal.aborted) setList((before) => ({ ...before, error: error as Error }));
       }
     };
-    return { asking: new Merged(load, EVERY_MS), gone };
+    const asking = new Merged(load, FEW_EVERY_MS);
+    return { asking, gone };
   }, [search, sort]);
   useEffect(() => {
     const { asking, gone } = merged;
