@@ -74,6 +74,13 @@ std::optional<int> WrongUsage(std::string_view fault) {
   return kExitUsage;
 }
 
+void AddLogFlags(CLI::App& app, std::string& level, std::string& format) {
+  app.add_option("--log-level", level, "debug, info, warn or error")->capture_default_str();
+  app.add_option("--log-format", format, "text, or json: an object a line")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+}
+
 CLI::Option* AddFlag(CLI::App& app, const std::string& name, absl::Duration& out,
                      const std::string& help) {
   return app

@@ -33,6 +33,9 @@ std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv);
 // exit status; nothing if it is empty.
 std::optional<int> WrongUsage(std::string_view fault);
 
+// --log-level and --log-format, for log::SetLevel and log::SetFormat.
+void AddLogFlags(CLI::App& app, std::string& level, std::string& format);
+
 // Flags whose values are read by a Parse(text) -> StatusOr<T> of their own: IpAddress,
 // SocketAddress, Cidr. The vector form may be given more than once; what is given replaces the
 // default.

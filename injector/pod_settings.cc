@@ -58,6 +58,10 @@ constexpr PodSettingRow kRows[] = {
      [](View v, S& s) {
        return ReadWord(v, {"debug", "info", "warn", "error"}, s.log_level);
      }},
+    {"log-format", "`text`, `json`", "text", "of both containers",
+     [](View v, S& s) {
+       return ReadWord(v, {"text", "json"}, s.log_format);
+     }},
     {"cpu-request", "quantity", "10m", "of the sidecar",
      [](View v, S& s) { return ReadCpu(v, s.resources.cpu_request); }},
     {"cpu-limit", "quantity or `none`", "2", "of the sidecar",

@@ -36,6 +36,7 @@ struct ServiceEnv {
 struct PodSettings {
   std::string image;  // empty: the injector's own
   std::string log_level = "info";
+  std::string log_format = "text";
   Resources resources = {"10m", "32Mi", "2", "256Mi"};
   int concurrency = 2;
   std::string capture = "cluster";

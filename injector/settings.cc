@@ -137,11 +137,12 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
           "of what our own CA signs; default 720h");
   AddFlag(app, "--drain-time", out.drain_time,
           "after SIGTERM: how long new connections are still served; default 5s");
-  app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
+  AddLogFlags(app, out.log_level, out.log_format);
   out.name_space = OwnNamespace();
   out.pod = Environment("POD_NAME");
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (auto status = WrongUsage(Fault(out))) return status;
+  log::SetFormat(out.log_format);
   return WrongUsage(Message(log::SetLevel(out.log_level)));
 }
 

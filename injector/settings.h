@@ -30,6 +30,7 @@ struct Settings {
   absl::Duration certificate_lifetime = absl::Hours(24 * 30);
   absl::Duration drain_time = absl::Seconds(5);
   std::string log_level = "info";
+  std::string log_format = "text";
 
   Settings();
 };

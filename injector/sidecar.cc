@@ -57,6 +57,13 @@ Json ResourcesOf(const Resources& resources) {
   return json;
 }
 
+void AddLog(Args& args, const PodSettings& settings) {
+  args.push_back("--log-level=" + settings.log_level);
+  if (settings.log_format != PodSettings().log_format) {
+    args.push_back("--log-format=" + settings.log_format);
+  }
+}
+
 Args InitArgs(const Sidecar& sidecar) {
   const PodSettings& settings = sidecar.settings;
   Args args = {
@@ -74,7 +81,7 @@ Args InitArgs(const Sidecar& sidecar) {
   AddAll(args, "--exclude-uid", settings.exclude_uids);
   args.push_back(fmt::format("--dns-port={}", settings.dns_port));
   args.push_back(fmt::format("--forward-port={}", settings.forward_port));
-  args.push_back("--log-level=" + settings.log_level);
+  AddLog(args, settings);
   return args;
 }
 
@@ -123,7 +130,7 @@ Args ProxyArgs(const Sidecar& sidecar) {
   }
   if (settings.report_names == "false") args.push_back("--report-names=false");
   AddMovedPorts(args, settings);
-  args.push_back("--log-level=" + settings.log_level);
+  AddLog(args, settings);
   return args;
 }
 

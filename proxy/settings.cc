@@ -126,9 +126,10 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_option("--report-names", out.report_names,
                  "false: the names that the application looks up are in no report")
       ->capture_default_str();
-  app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
+  AddLogFlags(app, out.log_level, out.log_format);
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (auto status = WrongUsage(Fault(out))) return status;
+  log::SetFormat(out.log_format);
   return WrongUsage(Message(log::SetLevel(out.log_level)));
 }
 

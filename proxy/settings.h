@@ -81,6 +81,7 @@ struct Settings {
   bool reports = true;
   bool report_names = true;
   std::string log_level = "info";
+  std::string log_format = "text";
 
   Settings();
 };

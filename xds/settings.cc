@@ -164,7 +164,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_option("--corefiles", out.corefiles,
                  "folder of Corefiles, each for the sidecars that ask for its name; `default` is "
                  "for those that ask for none; followed when they change");
-  app.add_option("--log-level", out.log_level, "debug, info, warn or error")->capture_default_str();
+  AddLogFlags(app, out.log_level, out.log_format);
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (out.xds_listen.empty() && out.xds_sockets.empty()) {
     out.xds_listen = {At(out.xds_insecure ? "127.0.0.1:15010" : "0.0.0.0:15012")};
@@ -173,6 +173,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
     out.xds_auth = kKubernetes;
   }
   if (auto status = WrongUsage(Fault(out))) return status;
+  log::SetFormat(out.log_format);
   return WrongUsage(Message(log::SetLevel(out.log_level)));
 }
 

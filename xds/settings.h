@@ -29,6 +29,7 @@ struct Settings {
   std::string corefile;
   std::string corefiles;
   std::string log_level = "info";
+  std::string log_format = "text";
 
   Settings();
 

@@ -23,6 +23,7 @@ struct CommandLine {
   BackendChoice backend = BackendChoice::kAuto;
   std::string resolv_conf = "/etc/resolv.conf";
   std::string log_level = "info";
+  std::string log_format = "text";
   CaptureSettings capture;
 };
 
@@ -65,6 +66,7 @@ absl::Status Finish(CommandLine& line) {
   if (line.action == Action::kNone && !line.print) {
     return InvalidArgument("say one of apply, verify, clean, or --print");
   }
+  log::SetFormat(line.log_format);
   if (auto status = log::SetLevel(line.log_level); !status.ok()) return status;
   return Validate(line.capture);
 }
@@ -141,8 +143,7 @@ int Main(int argc, const char* const* argv) {
                         "--capture all); portolan-proxy must be told the same",
                         {{"off", UdpCapture::kOff}, {"tproxy", UdpCapture::kTproxy}});
   AddCaptureFlags(app, line);
-  app.add_option("--log-level", line.log_level, "debug, info, warn or error")
-      ->capture_default_str();
+  AddLogFlags(app, line.log_level, line.log_format);
   if (auto status = ParseFlags(app, argc, argv)) return *status;
   if (auto status = Finish(line); !status.ok()) {
     std::cerr << Message(status) << '\n';

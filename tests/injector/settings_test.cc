@@ -63,6 +63,7 @@ TEST(InjectorSettings, WhatCannotBeIsWrongUsageAndNamed) {
   EXPECT_THAT(fault({"--self-signed", "--cluster-domain", "a..b"}), HasSubstr("--cluster-domain"));
   EXPECT_THAT(fault({"--self-signed", "--ca-lifetime", "24h"}), HasSubstr("at least 3 times"));
   EXPECT_THAT(fault({"--self-signed", "--log-level", "loud"}), HasSubstr("loud"));
+  EXPECT_THAT(fault({"--self-signed", "--log-format", "xml"}), HasSubstr("--log-format: xml"));
 }
 
 }  // namespace

@@ -121,6 +121,7 @@ def test_helm_finds_nothing_to_complain_about(tools):
 
 @pytest.mark.parametrize("value, complaint", [
     ("control.logLevel=loud", "at '/control/logLevel': value must be one of 'debug', 'info', 'warn', 'error'"),
+    ("injector.logFormat=xml", "at '/injector/logFormat': value must be one of 'text', 'json'"),
     ("control.replica=3", "at '/control': additional properties 'replica' not allowed"),
     ("injector.replicas=0", "at '/injector/replicas': minimum: got 0, want 1"),
     ("certificates=mine", "at '/certificates': value must be one of 'self-signed', 'cert-manager', 'mounted'"),

@@ -147,6 +147,7 @@ TEST(Settings, WhatCannotWorkIsWrongUsage) {
       {"--node", "default/a", "--control", "a:1", "--control-insecure", "--control-token", "/t"},
       {"--node", "default/a", "--state-dir", "/s", "--concurrency", "0"},
       {"--node", "default/a", "--state-dir", "/s", "--log-level", "loud"},
+      {"--node", "default/a", "--state-dir", "/s", "--log-format", "xml"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints-idle", "0s"},
       {"--node", "default/a", "--state-dir", "/s", "--endpoints", "lazy"},
       {"--node", "default/a", "--state-dir", "/s", "--app-ports", "0"},

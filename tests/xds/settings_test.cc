@@ -141,6 +141,7 @@ TEST(ControlSettings, WhatCannotWorkIsWrongUsage) {
       {"--xds-insecure", "--tls-cert", "/c", "--tls-key", "/k"},
       {"--xds-insecure", "--tls-key", "/k"},
       {"--xds-insecure", "--log-level", "loud"},
+      {"--xds-insecure", "--log-format", "xml"},
       {"--xds-insecure", "--cluster-domain", "Cluster.Local"},
       {"--xds-insecure", "--cluster-domain", "cluster.local."},
   };

@@ -35,6 +35,7 @@ TEST(PortolanInit, WrongUsageIsStatusTwoAndNamesTheFlag) {
       {{"--print", "--capture", "none"}, "--capture"},
       {{"--print", "--backend", "ebtables"}, "--backend"},
       {{"--print", "--log-level", "loud"}, "log level"},
+      {{"--print", "--log-format", "xml"}, "--log-format"},
       {{"--print", "--config", "/nonexistent"}, "/nonexistent"},
   };
   for (const auto& [arguments, named] : wrong) {
