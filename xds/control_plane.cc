@@ -11,6 +11,7 @@
 #include "common/kubernetes/make_api_client.h"
 #include "common/listen_addresses.h"
 #include "common/log.h"
+#include "common/process_metrics.h"
 #include "common/status.h"
 #include "xds/authentication/issuer_keys.h"
 #include "xds/authentication/token_reviewer.h"
@@ -216,6 +217,7 @@ absl::Status ControlPlane::StartStatusPages() {
     if (gate_ != nullptr) gate_->AddMetrics(families);
     api_server_->AddMetrics(families);
     status_server_->AddMetrics(families);
+    AddProcessMetrics(families);
   });
   status_server_->Get("/healthz", [](const http::Request&, http::Responder responder) {
     responder.Send(http::TextResponse(200, "ok"));
