@@ -40,6 +40,17 @@ def test_no_other_page_has_a_table_of_metrics():
         assert not rows, f"{file.name}: {rows}"
 
 
+def test_pages_name_metrics_that_there_are():
+    documented = set(page.read())
+    known = documented | {f"{name}_{part}" for name in documented for part in ("bucket", "sum", "count")}
+    for file in sorted((page.TREE / "docs").glob("*.md")):
+        for name, cut in re.findall(r"\b((?:portolan|coredns)_[a-z0-9_]+)(\.\.\.|\*|\{)?", file.read_text()):
+            if name.endswith("_") or (cut and cut != "{"):
+                assert any(metric.startswith(name) for metric in known) or file == page.PAGE, f"{file.name}: {name}"
+            else:
+                assert name in known or file == page.PAGE, f"{file.name}: {name}"
+
+
 _TABLE = "## p\n\n| metric | type | labels | what it says |\n|---|---|---|---|\n"
 
 
