@@ -13,6 +13,57 @@ constexpr size_t kMaxLingeredBytes = 8 * 1024 * 1024;
 
 }  // namespace
 
+// The peer may be gone, and the connection with it, when the handler answers.
+class Connection::AnswerCarrier : public Responder::Carrier {
+ public:
+  AnswerCarrier(Connection& connection, StreamId stream)
+      : connection_(connection.weak_self()), stream_(stream) {}
+
+  void Send(const Response& response) override {
+    if (const auto connection = connection_.lock()) connection->Answer(stream_, response);
+  }
+  Stream Begin(const Response& head, std::function<void()> on_gone) override {
+    const auto connection = connection_.lock();
+    if (connection == nullptr) return {};
+    return connection->BeginStream(stream_, head, std::move(on_gone));
+  }
+
+ private:
+  const std::weak_ptr<Connection> connection_;
+  const StreamId stream_;
+};
+
+class Connection::StreamCarrier : public Stream::Carrier {
+ public:
+  StreamCarrier(Connection& connection, StreamId stream,
+                std::shared_ptr<const std::function<void()>> on_gone)
+      : connection_(connection.weak_self()), stream_(stream), on_gone_(std::move(on_gone)) {}
+
+  void Send(std::string_view bytes) override {
+    if (const auto connection = connection_.lock()) connection->SendStream(stream_, bytes);
+  }
+  void End() override {
+    if (const auto connection = connection_.lock()) connection->EndStream(stream_);
+  }
+  size_t unsent() const override {
+    const auto connection = connection_.lock();
+    return connection == nullptr ? 0 : connection->Unsent(stream_);
+  }
+  bool open() const override {
+    const auto connection = connection_.lock();
+    return connection != nullptr && connection->streams_.contains(stream_);
+  }
+
+ private:
+  const std::weak_ptr<Connection> connection_;
+  const StreamId stream_;
+  const std::shared_ptr<const std::function<void()>> on_gone_;
+};
+
+std::weak_ptr<Connection> Connection::weak_self() {
+  return std::static_pointer_cast<Connection>(shared_from_this());
+}
+
 void Connection::Start() {
   if (tls_ == nullptr) session_ = owner_.MakeSession(Protocol::kHttp1, *this);
   readable_ = loop_.AddWatch(fd_.get(), EventLoop::Interest::kRead, [this] { OnReadable(); });
@@ -24,6 +75,11 @@ void Connection::Start() {
 bool Connection::idle() const {
   if (mode_ != Mode::kOpen) return false;
   return session_ == nullptr || (session_->phase() == Session::Phase::kIdle && !pending());
+}
+
+bool Connection::streaming() const {
+  return mode_ == Mode::kOpen && session_ != nullptr &&
+         session_->phase() == Session::Phase::kStreaming;
 }
 
 bool Connection::pending() const {
@@ -42,12 +98,14 @@ void Connection::Drain() {
 void Connection::Finish() {
   if (mode_ != Mode::kOpen || session_ == nullptr) return;
   session_->Finish();
+  LoseStreams();
   if (!in_session_) Advance({});
 }
 
 void Connection::Close() {
   if (mode_ == Mode::kClosed) return;
   mode_ = Mode::kClosed;
+  LoseStreams();
   readable_.Disable();
   writable_.Disable();
   timer_.Cancel();
@@ -100,18 +158,56 @@ void Connection::Decrypt(std::string_view received) {
 }
 
 void Connection::OnRequest(StreamId stream, Request request) {
-  // The peer may be gone, and this object with it, when the handler answers.
-  Responder responder([weak = weak_from_this(), stream](const Response& response) {
-    if (auto self = weak.lock())
-      std::static_pointer_cast<Connection>(self)->Answer(stream, response);
-  });
-  owner_.OnRequest(std::move(request), std::move(responder));
+  owner_.OnRequest(std::move(request), Responder(std::make_unique<AnswerCarrier>(*this, stream)));
 }
 
 void Connection::Answer(StreamId stream, const Response& response) {
   if (mode_ != Mode::kOpen) return;
   session_->Respond(stream, response);
   if (!in_session_) Advance({});
+}
+
+Stream Connection::BeginStream(StreamId stream, const Response& head,
+                               std::function<void()> on_gone) {
+  if (mode_ != Mode::kOpen) return {};
+  Stream made;
+  if (session_->Begin(stream, head)) {
+    const auto shared = std::make_shared<const std::function<void()>>(std::move(on_gone));
+    streams_.emplace(stream, shared);
+    made = Stream(std::make_unique<StreamCarrier>(*this, stream, shared));
+  }
+  if (!in_session_) Advance({});
+  return made;
+}
+
+void Connection::SendStream(StreamId stream, std::string_view bytes) {
+  if (mode_ != Mode::kOpen || !streams_.contains(stream)) return;
+  session_->Send(stream, bytes);
+  if (!in_session_) Advance({});
+}
+
+void Connection::EndStream(StreamId stream) {
+  if (mode_ != Mode::kOpen || streams_.erase(stream) == 0) return;
+  session_->End(stream);
+  if (!in_session_) Advance({});
+}
+
+size_t Connection::Unsent(StreamId stream) const {
+  if (mode_ != Mode::kOpen || !streams_.contains(stream)) return 0;
+  return session_->held(stream) + session_->output().size() +
+         (tls_ == nullptr ? 0 : tls_->output().size());
+}
+
+void Connection::OnGone(StreamId stream) {
+  const auto it = streams_.find(stream);
+  if (it == streams_.end()) return;
+  owner_.OnStreamGone(std::move(it->second));
+  streams_.erase(it);
+}
+
+void Connection::LoseStreams() {
+  for (auto& [stream, on_gone] : streams_) owner_.OnStreamGone(std::move(on_gone));
+  streams_.clear();
 }
 
 // Lets the session make all the progress it can, then arranges for what comes next.
@@ -223,6 +319,8 @@ std::pair<Connection::Deadline, absl::Duration> Connection::NextDeadline() const
       return {Deadline::kAnswer, timeouts_.answer};
     case Session::Phase::kSending:
       return {Deadline::kSend, timeouts_.idle};
+    case Session::Phase::kStreaming:
+      return {Deadline::kNever, absl::InfiniteDuration()};
   }
   return {Deadline::kIdle, timeouts_.idle};
 }
@@ -230,11 +328,14 @@ std::pair<Connection::Deadline, absl::Duration> Connection::NextDeadline() const
 void Connection::SetDeadline() {
   const auto [next, delay] = NextDeadline();
   const StreamId request = session_ == nullptr ? 0 : session_->phase_stream();
-  const bool progress = next == Deadline::kWrite && wrote_;
+  const uint64_t sent = next == Deadline::kSend ? session_->phase_progress() : 0;
+  const bool progress = (next == Deadline::kWrite && wrote_) || sent != deadline_progress_;
   wrote_ = false;
   if (next == deadline_ && request == deadline_request_ && !progress) return;
   deadline_ = next;
   deadline_request_ = request;
+  deadline_progress_ = sent;
+  if (next == Deadline::kNever) return timer_.Cancel();
   timer_.Start(delay);
 }
 
@@ -246,6 +347,7 @@ void Connection::OnDeadline() {
   const Deadline missed = std::exchange(deadline_, Deadline::kNone);
   switch (missed) {
     case Deadline::kNone:
+    case Deadline::kNever:
     case Deadline::kIdle:
       owner_.OnTimeout(Timeout::kIdle);
       session_->Finish();

@@ -6,6 +6,8 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string_view>
 #include <utility>
@@ -46,6 +48,8 @@ class Connection : public RequestSink, public std::enable_shared_from_this<Conne
     // Only with TLS. `why` is of kFailed.
     virtual void OnHandshake(const SocketAddress& peer, Handshake result, std::string_view why) = 0;
     virtual void OnTally(const Session::Tally& tally) = 0;
+    // A stream was cut off: if `on_gone` is still there then, the owner calls it from the loop.
+    virtual void OnStreamGone(std::weak_ptr<const std::function<void()>> on_gone) = 0;
     // The connection is over. The owner lets go of it, but not before the callback returned.
     virtual void OnClosed(Connection& connection) = 0;
   };
@@ -66,6 +70,8 @@ class Connection : public RequestSink, public std::enable_shared_from_this<Conne
   // Between two requests, nothing waiting to be sent, or not yet through its handshake: closing it
   // takes no answer from the peer.
   bool idle() const;
+  // Carries nothing but answers that are sent piece by piece.
+  bool streaming() const;
   // When it last became so, or was last busy.
   std::chrono::steady_clock::time_point last_active() const { return last_active_; }
   // As Session::Drain and Session::Finish.
@@ -74,16 +80,25 @@ class Connection : public RequestSink, public std::enable_shared_from_this<Conne
   void Close();
 
   void OnRequest(StreamId stream, Request request) override;
+  void OnGone(StreamId stream) override;
 
  private:
+  class AnswerCarrier;
+  class StreamCarrier;
   enum class Mode { kOpen, kLingering, kClosed };
-  enum class Deadline { kNone, kHandshake, kIdle, kHead, kBody, kAnswer, kSend, kWrite };
+  enum class Deadline { kNone, kHandshake, kIdle, kHead, kBody, kAnswer, kSend, kWrite, kNever };
   enum class Written { kAll, kSome, kFailed };
 
   void OnReadable();
   void Decrypt(std::string_view received);
   void OnDeadline();
   void Answer(StreamId stream, const Response& response);
+  Stream BeginStream(StreamId stream, const Response& head, std::function<void()> on_gone);
+  void SendStream(StreamId stream, std::string_view bytes);
+  void EndStream(StreamId stream);
+  size_t Unsent(StreamId stream) const;
+  void LoseStreams();
+  std::weak_ptr<Connection> weak_self();
   void Advance(std::string_view bytes);
   Written WriteOutput();
   Written Write(std::string& bytes);
@@ -108,8 +123,11 @@ class Connection : public RequestSink, public std::enable_shared_from_this<Conne
   Mode mode_ = Mode::kOpen;
   Deadline deadline_ = Deadline::kNone;
   uint64_t deadline_request_ = 0;
+  uint64_t deadline_progress_ = 0;
   std::chrono::steady_clock::time_point last_active_ = std::chrono::steady_clock::now();
   size_t lingered_bytes_ = 0;
+  // Answers that are sent piece by piece, and what is called when they are cut off.
+  std::map<StreamId, std::weak_ptr<const std::function<void()>>> streams_;
   bool peer_done_ = false;   // it has shut its sending side
   bool in_session_ = false;  // guards against a handler's answer from within Receive
   bool wrote_ = false;       // since the deadline was last set

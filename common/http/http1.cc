@@ -127,7 +127,8 @@ Http1Session::Http1Session(const Limits& limits, RequestSink& sink, Clock clock)
     : limits_(limits), sink_(sink), clock_(std::move(clock)) {}
 
 bool Http1Session::may_parse() const {
-  return !finished_ && phase_ != Phase::kAnswering && output_.size() <= limits_.output_bytes;
+  const bool under_way = phase_ == Phase::kAnswering || phase_ == Phase::kStreaming;
+  return !finished_ && !under_way && output_.size() <= limits_.output_bytes;
 }
 
 bool Http1Session::wants_input() const {
@@ -316,6 +317,35 @@ void Http1Session::Respond(StreamId stream, const Response& response) {
   finished_ = !keep_alive_;
 }
 
+bool Http1Session::Begin(StreamId stream, const Response& head) {
+  if (finished_ || phase_ != Phase::kAnswering || stream != stream_) return false;
+  keep_alive_ = keep_alive_ && !draining_ && !is_http10_;
+  std::vector<Header> fields = StreamFieldsOf(head, clock_());
+  if (!is_http10_) fields.push_back({"Transfer-Encoding", "chunked"});
+  WriteHead(head, fields);
+  phase_ = is_head_ ? Phase::kIdle : Phase::kStreaming;
+  finished_ = is_head_ && !keep_alive_;
+  if (is_head_) return false;
+  Send(stream, head.body);
+  return true;
+}
+
+void Http1Session::Send(StreamId stream, std::string_view bytes) {
+  if (phase_ != Phase::kStreaming || stream != stream_) return;
+  if (is_http10_) {
+    output_ += bytes;
+  } else if (!bytes.empty()) {  // an empty chunk is the end
+    output_ += fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes);
+  }
+}
+
+void Http1Session::End(StreamId stream) {
+  if (phase_ != Phase::kStreaming || stream != stream_) return;
+  if (!is_http10_) output_ += "0\r\n\r\n";
+  phase_ = Phase::kIdle;
+  finished_ = !keep_alive_;
+}
+
 Http1Session::Progress Http1Session::Refuse(int status, std::string_view why) {
   ++tally_.malformed;
   Abort(status, why);
@@ -324,7 +354,7 @@ Http1Session::Progress Http1Session::Refuse(int status, std::string_view why) {
 
 void Http1Session::Abort(int status, std::string_view why) {
   if (finished_) return;
-  if (phase_ != Phase::kIdle) {
+  if (phase_ != Phase::kIdle && phase_ != Phase::kStreaming) {
     keep_alive_ = false;
     Write(TextResponse(status, why));
   }
@@ -337,13 +367,19 @@ void Http1Session::Abort(int status, std::string_view why) {
 
 void Http1Session::Finish() {
   draining_ = true;
+  End(stream_);
   finished_ = finished_ || phase_ == Phase::kIdle;
 }
 
 void Http1Session::Write(const Response& response) {
+  WriteHead(response, FieldsOf(response, clock_()));
+  if (!is_head_ && !HasNoBody(response.status)) output_ += response.body;
+}
+
+void Http1Session::WriteHead(const Response& response, const std::vector<Header>& fields) {
   std::string& out = output_;
   out += fmt::format("HTTP/1.1 {} {}\r\n", response.status, ReasonPhrase(response.status));
-  for (const Header& field : FieldsOf(response, clock_())) {
+  for (const Header& field : fields) {
     out += fmt::format("{}: {}\r\n", field.name, field.value);
   }
   if (!keep_alive_) {
@@ -352,7 +388,6 @@ void Http1Session::Write(const Response& response) {
     out += "Connection: keep-alive\r\n";
   }
   out += "\r\n";
-  if (!is_head_ && !HasNoBody(response.status)) out += response.body;
 }
 
 }  // namespace portolan::http

@@ -15,6 +15,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -32,6 +33,10 @@ class Http1Session : public Session {
 
   void Receive(std::string_view bytes) override;
   void Respond(StreamId stream, const Response& response) override;
+  bool Begin(StreamId stream, const Response& head) override;
+  void Send(StreamId stream, std::string_view bytes) override;
+  void End(StreamId stream) override;
+  size_t held(StreamId) const override { return 0; }
   void Abort(int status, std::string_view why) override;
   void Drain() override { draining_ = true; }
   void Finish() override;
@@ -54,6 +59,7 @@ class Http1Session : public Session {
   void DispatchRequest();
   Progress Refuse(int status, std::string_view why);
   void Write(const Response& response);
+  void WriteHead(const Response& response, const std::vector<Header>& fields);
 
   const Limits limits_;
   RequestSink& sink_;

@@ -114,9 +114,10 @@ struct Http2Session::Callbacks {
   static ssize_t ReadAnswer(nghttp2_session*, int32_t id, uint8_t* into, size_t room,
                             uint32_t* flags, nghttp2_data_source*, void* session) {
     bool all = false;
-    const size_t n = Of(session).ReadAnswer(id, into, room, all);
+    const auto n = Of(session).ReadAnswer(id, into, room, all);
+    if (!n) return NGHTTP2_ERR_DEFERRED;
     if (all) *flags |= NGHTTP2_DATA_FLAG_EOF;
-    return static_cast<ssize_t>(n);
+    return static_cast<ssize_t>(*n);
   }
 };
 
@@ -162,13 +163,32 @@ Http2Session::Stream* Http2Session::Find(int32_t id) {
   return it == streams_.end() ? nullptr : &it->second;
 }
 
+Http2Session::Stream* Http2Session::FindStreaming(StreamId stream) {
+  Stream* found = Find(static_cast<int32_t>(stream));
+  return found != nullptr && found->streaming ? found : nullptr;
+}
+
+Http2Session::Streams::const_iterator Http2Session::Oldest() const {
+  const auto busy = std::find_if(streams_.begin(), streams_.end(), [](const auto& each) {
+    return each.second.phase != Phase::kStreaming;
+  });
+  return busy != streams_.end() ? busy : streams_.begin();
+}
+
 Session::Phase Http2Session::phase() const {
   if (!greeted_ && !ending_) return Phase::kHead;
-  return streams_.empty() ? Phase::kIdle : streams_.begin()->second.phase;
+  const auto oldest = Oldest();
+  return oldest == streams_.end() ? Phase::kIdle : oldest->second.phase;
 }
 
 StreamId Http2Session::phase_stream() const {
-  return static_cast<StreamId>(streams_.empty() ? last_begun_ : streams_.begin()->first);
+  const auto oldest = Oldest();
+  return static_cast<StreamId>(oldest == streams_.end() ? last_begun_ : oldest->first);
+}
+
+uint64_t Http2Session::phase_progress() const {
+  const auto oldest = Oldest();
+  return oldest == streams_.end() ? 0 : oldest->second.progress;
 }
 
 bool Http2Session::wants_input() const {
@@ -187,9 +207,9 @@ void Http2Session::Receive(std::string_view bytes) {
     const ssize_t n = nghttp2_session_mem_recv(
         session_.get(), reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
     if (calm_down_ || n == NGHTTP2_ERR_FLOODED) {
-      End(NGHTTP2_ENHANCE_YOUR_CALM);
+      Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
     } else if (n < 0) {
-      End(n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
+      Terminate(n == NGHTTP2_ERR_NOMEM ? NGHTTP2_INTERNAL_ERROR : NGHTTP2_PROTOCOL_ERROR);
     }
   }
   HandOnRequests();
@@ -359,30 +379,72 @@ void Http2Session::Submit(int32_t id, Stream& stream, const Response& response) 
   stream.answered = true;
   stream.request = Request();
   Release(id, stream);
-  std::vector<Header> fields = FieldsOf(response, clock_());
+  if (!stream.is_head && !HasNoBody(response.status)) stream.answer = response.body;
+  unsent_ += stream.answer.size();
+  SubmitHead(id, response.status, FieldsOf(response, clock_()), !stream.answer.empty());
+}
+
+void Http2Session::SubmitHead(int32_t id, int status, std::vector<Header> fields, bool with_body) {
   for (Header& field : fields) field.name = Lower(field.name);
-  const std::string status = std::to_string(response.status);
-  std::vector<nghttp2_nv> written = {Field(":status", status)};
+  const std::string code = std::to_string(status);
+  std::vector<nghttp2_nv> written = {Field(":status", code)};
   for (const Header& field : fields) written.push_back(Field(field.name, field.value));
   nghttp2_data_provider body{};
   body.read_callback = Callbacks::ReadAnswer;
-  if (!stream.is_head && !HasNoBody(response.status)) stream.answer = response.body;
-  unsent_ += stream.answer.size();
   const int result = nghttp2_submit_response(session_.get(), id, written.data(), written.size(),
-                                             stream.answer.empty() ? nullptr : &body);
+                                             with_body ? &body : nullptr);
   if (result != 0) {
     nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
   }
 }
 
-size_t Http2Session::ReadAnswer(int32_t id, uint8_t* into, size_t room, bool& all) {
+bool Http2Session::Begin(StreamId id, const Response& head) {
+  const auto number = static_cast<int32_t>(id);
+  Stream* stream = Find(number);
+  if (stream == nullptr || stream->answered || !stream->handed_on || ending_) return false;
+  stream->answered = true;
+  stream->streaming = !stream->is_head;
+  stream->phase = stream->streaming ? Phase::kStreaming : Phase::kSending;
+  SubmitHead(number, head.status, StreamFieldsOf(head, clock_()), stream->streaming);
+  Send(id, head.body);
+  return stream->streaming;
+}
+
+void Http2Session::Send(StreamId id, std::string_view bytes) {
+  Stream* stream = FindStreaming(id);
+  if (stream == nullptr || bytes.empty()) return;
+  stream->answer.erase(0, std::exchange(stream->sent, 0));
+  stream->answer.append(bytes);
+  stream->phase = Phase::kSending;
+  unsent_ += bytes.size();
+  nghttp2_session_resume_data(session_.get(), static_cast<int32_t>(id));
+}
+
+void Http2Session::End(StreamId id) {
+  Stream* stream = FindStreaming(id);
+  if (stream == nullptr) return;
+  stream->streaming = false;
+  stream->phase = Phase::kSending;
+  nghttp2_session_resume_data(session_.get(), static_cast<int32_t>(id));
+}
+
+size_t Http2Session::held(StreamId id) const {
+  const auto it = streams_.find(static_cast<int32_t>(id));
+  return it == streams_.end() ? 0 : it->second.answer.size() - it->second.sent;
+}
+
+// Nothing: there is none just now, Send and End say when there is.
+std::optional<size_t> Http2Session::ReadAnswer(int32_t id, uint8_t* into, size_t room, bool& all) {
   Stream* stream = Find(id);
   if (stream == nullptr) return 0;
   const size_t n = stream->answer.copy(reinterpret_cast<char*>(into), room, stream->sent);
   stream->sent += n;
   unsent_ -= n;
-  all = stream->sent == stream->answer.size();
-  return n;
+  all = !stream->streaming && stream->sent == stream->answer.size();
+  if (!stream->streaming) return n;
+  stream->progress += n;
+  if (stream->sent == stream->answer.size()) stream->phase = Phase::kStreaming;
+  return n > 0 ? std::optional(n) : std::nullopt;
 }
 
 // To reset the stream while the peer still sends would be allowed (RFC 9113 8.1), but curl then
@@ -399,16 +461,19 @@ void Http2Session::OnClosed(int32_t id) {
   if (unanswered_ > answered_ + kResetsAllowed) calm_down_ = true;
   unsent_ -= stream->answer.size() - stream->sent;
   Release(id, *stream);
+  const bool cut_off = stream->streaming;
   streams_.erase(id);
+  if (cut_off) sink_.OnGone(static_cast<StreamId>(id));
 }
 
 void Http2Session::Abort(int status, std::string_view why) {
   const Phase now = phase();
   if (streams_.empty() || now == Phase::kHead || now == Phase::kSending) {
-    End(NGHTTP2_NO_ERROR);
+    Terminate(NGHTTP2_NO_ERROR);
     return;
   }
-  auto& [id, stream] = *streams_.begin();
+  const int32_t id = Oldest()->first;
+  Stream& stream = *Find(id);
   if (stream.answered) {
     nghttp2_submit_rst_stream(session_.get(), NGHTTP2_FLAG_NONE, id, NGHTTP2_NO_ERROR);
   } else {
@@ -419,13 +484,14 @@ void Http2Session::Abort(int status, std::string_view why) {
 void Http2Session::Drain() { nghttp2_submit_shutdown_notice(session_.get()); }
 
 void Http2Session::Finish() {
+  for (const auto& [id, stream] : streams_) End(static_cast<StreamId>(id));
   nghttp2_submit_goaway(session_.get(), NGHTTP2_FLAG_NONE,
                         nghttp2_session_get_last_proc_stream_id(session_.get()), NGHTTP2_NO_ERROR,
                         nullptr, 0);
 }
 
 // Says why, and that is all.
-void Http2Session::End(uint32_t error_code) {
+void Http2Session::Terminate(uint32_t error_code) {
   ending_ = true;
   complete_.clear();
   nghttp2_session_terminate_session(session_.get(), error_code);
@@ -440,7 +506,7 @@ void Http2Session::WriteFrames() {
   }
   cut_short_ = output_.size() >= limits_.output_bytes;
   if (calm_down_ && !ending_) {
-    End(NGHTTP2_ENHANCE_YOUR_CALM);
+    Terminate(NGHTTP2_ENHANCE_YOUR_CALM);
     WriteFrames();
     return;
   }

@@ -16,8 +16,10 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
@@ -36,11 +38,16 @@ class Http2Session : public Session {
 
   void Receive(std::string_view bytes) override;
   void Respond(StreamId stream, const Response& response) override;
+  bool Begin(StreamId stream, const Response& head) override;
+  void Send(StreamId stream, std::string_view bytes) override;
+  void End(StreamId stream) override;
+  size_t held(StreamId stream) const override;
   void Abort(int status, std::string_view why) override;
   void Drain() override;
   void Finish() override;
   Phase phase() const override;
   StreamId phase_stream() const override;
+  uint64_t phase_progress() const override;
   bool wants_input() const override;
   bool held_back() const override;
   bool finished() const override { return finished_; }
@@ -56,9 +63,11 @@ class Http2Session : public Session {
     bool ended = false;      // by the peer: the request is complete
     bool handed_on = false;  // to the sink
     bool is_head = false;
-    bool answered = false;  // what is still to come of the request is read away
-    std::string answer;     // its body
-    size_t sent = 0;        // of it
+    bool answered = false;   // what is still to come of the request is read away
+    std::string answer;      // its body, or what is there of it
+    size_t sent = 0;         // of it
+    bool streaming = false;  // there is more of it to come
+    uint64_t progress = 0;   // bytes of such a one that the peer allowed
     bool all_sent = false;
   };
   using Streams = std::map<int32_t, Stream>;
@@ -75,9 +84,13 @@ class Http2Session : public Session {
   void OnEnd(int32_t id, Stream& stream);
   void OnSent(Stream& stream);
   void OnClosed(int32_t id);
-  size_t ReadAnswer(int32_t id, uint8_t* into, size_t room, bool& all);
+  std::optional<size_t> ReadAnswer(int32_t id, uint8_t* into, size_t room, bool& all);
 
   Stream* Find(int32_t id);
+  // As Find, of an answer that began and has not ended.
+  Stream* FindStreaming(StreamId stream);
+  // The request that phase() is of, or the end.
+  Streams::const_iterator Oldest() const;
   size_t waiting_bytes() const { return output_.size() + unsent_; }
   // 0, or the status to refuse with, and why.
   int CheckHead(Stream& stream, std::string_view& why) const;
@@ -85,8 +98,9 @@ class Http2Session : public Session {
   void LetOldestGrow();
   void Refuse(int32_t id, Stream& stream, int status, std::string_view why);
   void Submit(int32_t id, Stream& stream, const Response& response);
+  void SubmitHead(int32_t id, int status, std::vector<Header> fields, bool with_body);
   void Release(int32_t id, Stream& stream);
-  void End(uint32_t error_code);
+  void Terminate(uint32_t error_code);
   void WriteFrames();
 
   const Limits limits_;

@@ -72,15 +72,22 @@ Response TextResponse(int status, std::string_view line) {
 
 bool HasNoBody(int status) { return status < 200 || status == 204 || status == 304; }
 
-std::vector<Header> FieldsOf(const Response& response, absl::Time now) {
+std::vector<Header> StreamFieldsOf(const Response& head, absl::Time now) {
   std::vector<Header> fields = {
       {"Date", absl::FormatTime("%a, %d %b %Y %H:%M:%S GMT", now, absl::UTCTimeZone())},
       {"X-Content-Type-Options", "nosniff"}};
-  for (const Header& header : response.headers) {
+  for (const Header& header : head.headers) {
     fields.push_back({header.name, SafeValue(header.value)});
   }
+  if (!HasNoBody(head.status)) {
+    fields.push_back({"Content-Type", SafeValue(head.content_type)});
+  }
+  return fields;
+}
+
+std::vector<Header> FieldsOf(const Response& response, absl::Time now) {
+  std::vector<Header> fields = StreamFieldsOf(response, now);
   if (!HasNoBody(response.status)) {
-    fields.push_back({"Content-Type", SafeValue(response.content_type)});
     fields.push_back({"Content-Length", std::to_string(response.body.size())});
   }
   return fields;

@@ -51,6 +51,8 @@ Response TextResponse(int status, std::string_view line);
 
 // The fields of an answer but those that are of the connection (RFC 9110 6.6), as they are written.
 std::vector<Header> FieldsOf(const Response& response, absl::Time now);
+// Of an answer whose length is not known yet.
+std::vector<Header> StreamFieldsOf(const Response& head, absl::Time now);
 
 // Neither a body nor fields that tell of one.
 bool HasNoBody(int status);

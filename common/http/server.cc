@@ -45,6 +45,10 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Listen(EventLoop& loop, Options 
 Server::Server(EventLoop& loop, Options options) : loop_(loop), options_(std::move(options)) {
   bury_ = loop_.AddTimer([this] {
     closed_.clear();
+    for (const auto& weak : std::exchange(gone_, {})) {
+      const auto on_gone = weak.lock();
+      if (on_gone != nullptr && *on_gone != nullptr) (*on_gone)();
+    }
     if (!connections_.empty() || on_gone_ == nullptr) return;
     leave_.Cancel();
     std::exchange(on_gone_, nullptr)();
@@ -135,12 +139,16 @@ void Server::Accept(int listener) {
     accept_again_.Start(kAcceptPause);
     return;
   }
-  if (connections_.size() >= options_.max_connections && !EvictIdle()) {
+  if (connections_.size() >= options_.max_connections && !Evict()) {
     counters_.refused.Add();
     return;
   }
   counters_.accepted.Add();
   SetFlag(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  // A peer that vanished is noticed even if what is sent to it fits into the kernel's buffers.
+  const auto patience = static_cast<unsigned>(
+      absl::ToInt64Milliseconds(std::min(options_.timeouts.idle, absl::Hours(1))));
+  setsockopt(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
   Connection::Owner& owner = *this;
   const auto peer = SocketAddress::From(reinterpret_cast<sockaddr*>(&storage), length);
   auto connection = std::make_shared<Connection>(
@@ -161,12 +169,18 @@ std::unique_ptr<Session> Server::MakeSession(Protocol protocol, RequestSink& sin
   return session;
 }
 
-bool Server::EvictIdle() {
+Connection* Server::LongestSilent(bool (Connection::*of_these)() const) const {
   Connection* oldest = nullptr;
   for (const auto& [raw, connection] : connections_) {
-    if (!raw->idle()) continue;
+    if (!(raw->*of_these)()) continue;
     if (oldest == nullptr || raw->last_active() < oldest->last_active()) oldest = raw;
   }
+  return oldest;
+}
+
+bool Server::Evict() {
+  Connection* oldest = LongestSilent(&Connection::idle);
+  if (oldest == nullptr) oldest = LongestSilent(&Connection::streaming);
   if (oldest == nullptr) return false;
   counters_.evicted.Add();
   oldest->Close();
@@ -177,6 +191,11 @@ void Server::OnClosed(Connection& connection) {
   auto it = connections_.find(&connection);
   closed_.push_back(std::move(it->second));
   connections_.erase(it);
+  bury_.Start(absl::ZeroDuration());
+}
+
+void Server::OnStreamGone(std::weak_ptr<const std::function<void()>> on_gone) {
+  gone_.push_back(std::move(on_gone));
   bury_.Start(absl::ZeroDuration());
 }
 

@@ -57,7 +57,9 @@ class Server : private Connection::Owner {
     Limits limits{};
     Timeouts timeouts{};
     // Beyond it the connection that has been idle longest, or is still in its handshake, makes
-    // room; is there none, the new one is closed.
+    // room; is there none, the one that carries nothing but streams (stream.h) and has been silent
+    // longest, so that those never keep ordinary requests out; is there none, the new one is
+    // closed.
     size_t max_connections = 512;
   };
 
@@ -89,8 +91,9 @@ class Server : private Connection::Owner {
   // The way out that fails no request, once. For `grace`, which is how long clients take to learn
   // that this server leaves, new connections are still taken, and every connection is bid go
   // elsewhere: HTTP/1.1 by `Connection: close` in its next answer, HTTP/2 by GOAWAY. Then it
-  // listens no more, closes what is idle and answers what is under way, for Timeouts::answer at
-  // most. `on_gone` is called when no connection is left; it must not destroy the server.
+  // listens no more, closes what is idle, ends all streams and answers what is under way, for
+  // Timeouts::answer at most. `on_gone` is called when no connection is left; it must not destroy
+  // the server.
   void Drain(absl::Duration grace, std::function<void()> on_gone);
 
   size_t connection_count() const { return connections_.size(); }
@@ -127,7 +130,8 @@ class Server : private Connection::Owner {
 
   absl::Status Open(const SocketAddress& address);
   void Accept(int listener);
-  bool EvictIdle();
+  bool Evict();
+  Connection* LongestSilent(bool (Connection::*of_these)() const) const;
   bool Believes(const Request& request) const;
   const RouteEntry* FindRoute(const Request& request, std::string* allowed) const;
 
@@ -140,6 +144,7 @@ class Server : private Connection::Owner {
   void OnHandshake(const SocketAddress& peer, Connection::Handshake result,
                    std::string_view why) override;
   void OnTally(const Session::Tally& tally) override;
+  void OnStreamGone(std::weak_ptr<const std::function<void()>> on_gone) override;
   void OnClosed(Connection& connection) override;
 
   EventLoop& loop_;
@@ -153,6 +158,8 @@ class Server : private Connection::Owner {
   absl::flat_hash_map<Connection*, std::shared_ptr<Connection>> connections_;
   // Closed, but perhaps still on the call stack; emptied by `bury_`.
   std::vector<std::shared_ptr<Connection>> closed_;
+  // Of streams; called by it, so that nobody is called from within his own Send.
+  std::vector<std::weak_ptr<const std::function<void()>>> gone_;
   EventLoop::Timer bury_;
   absl::Duration next_complaint_ = absl::ZeroDuration();  // of a handshake, by Monotonic
   bool draining_ = false;

@@ -32,20 +32,25 @@ using StreamId = uint64_t;
 class RequestSink {
  public:
   virtual ~RequestSink() = default;
-  // May call Session::Respond before it returns, or any time later.
+  // May call Session::Respond or Begin before it returns, or any time later.
   virtual void OnRequest(StreamId stream, Request request) = 0;
+  // The peer wants no more of an answer that began and has not ended. Called from within Receive;
+  // an answer that is cut off because the session finishes, or its owner closes, is not told of.
+  virtual void OnGone(StreamId /*stream*/) {}
 };
 
 class Session {
  public:
   // Of the oldest request under way; with HTTP/2 there may be many, and each gets its time once it
-  // is the oldest.
+  // is the oldest. Answers that are sent piece by piece and wait for their next piece come after
+  // all others: they may take for ever.
   enum class Phase {
     kIdle,       // between requests
     kHead,       // a request has begun
     kBody,       // its head is complete, its body is not
     kAnswering,  // waits for Respond
     kSending,    // answered; the peer has yet to allow the rest of the answer (HTTP/2)
+    kStreaming,  // an answer has begun, and all there is of it was sent
   };
 
   // What became of requests that no handler answered.
@@ -65,13 +70,23 @@ class Session {
   // The answer to a request. Ignored if that request has been answered already.
   virtual void Respond(StreamId stream, const Response& response) = 0;
 
+  // The answer to a request, whose body comes piece by piece. False: there is nothing to be sent
+  // to: the request was HEAD, is gone or was answered.
+  virtual bool Begin(StreamId stream, const Response& head) = 0;
+  // Of an answer that began; ignored once it ended.
+  virtual void Send(StreamId stream, std::string_view bytes) = 0;
+  virtual void End(StreamId stream) = 0;
+  // Bytes of it that are not in output(): the peer has yet to allow them.
+  virtual size_t held(StreamId stream) const = 0;
+
   // Gives up on the request that phase() is of: answers it with `status` where that is possible.
   // HTTP/1.1 then finishes, as does HTTP/2 where no answer is possible.
   virtual void Abort(int status, std::string_view why) = 0;
 
   // Bids the peer go elsewhere with its next request; one that it sends all the same is answered.
   virtual void Drain() = 0;
-  // Takes no further request. What is under way is answered, then it is finished.
+  // Takes no further request. What is under way is answered, answers that are sent piece by piece
+  // end where they are, then it is finished.
   virtual void Finish() = 0;
 
   // Bytes for the peer. The owner sends and erases from the front.
@@ -81,6 +96,8 @@ class Session {
   virtual Phase phase() const = 0;
   // The request that phase() is of, or was last of; tells one kHead from the next.
   virtual StreamId phase_stream() const = 0;
+  // Grows as the peer allows more of a kSending whose answer may be without end.
+  virtual uint64_t phase_progress() const { return 0; }
   // False: stop reading from the peer until output was sent or a response given.
   virtual bool wants_input() const = 0;
   // True: Receive with nothing would make progress.

@@ -10,6 +10,7 @@ namespace portolan::http {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -191,6 +192,69 @@ TEST_F(Http1, ResponseFieldsCannotBeSplitByTheirValues) {
   response.headers.push_back({"X-Name", "a\r\nSet-Cookie: b"});
   session.Respond(streams[0], response);
   EXPECT_THAT(session.output(), HasSubstr("X-Name: a  Set-Cookie: b\r\n"));
+}
+
+// Answers that are sent piece by piece.
+class Http1Streams : public Http1 {
+ protected:
+  Http1Streams() { answer_at_once = false; }
+  StreamId Ask(std::string_view request) {
+    Send(request);
+    return streams.empty() ? 0 : streams.back();
+  }
+  std::string Take() { return std::exchange(session.output(), ""); }
+};
+
+TEST_F(Http1Streams, EachPieceIsAChunkAndTheConnectionGoesOnAfterTheLast) {
+  const StreamId stream = Ask(Get(""));
+  ASSERT_TRUE(session.Begin(stream, TextResponse(200, "first")));
+  EXPECT_THAT(Take(), AllOf(StartsWith("HTTP/1.1 200 OK\r\n"),
+                            HasSubstr("\r\nTransfer-Encoding: chunked\r\n"),
+                            Not(HasSubstr("Content-Length")), Not(HasSubstr("Connection")),
+                            EndsWith("\r\n\r\n6\r\nfirst\n\r\n")));
+  EXPECT_EQ(session.phase(), Session::Phase::kStreaming);
+  session.Send(stream, "");  // would be the end
+  session.Send(stream, std::string(26, 'x'));
+  EXPECT_EQ(Take(), "1a\r\n" + std::string(26, 'x') + "\r\n");
+  EXPECT_EQ(Send(Get("")), "");  // waits for its turn
+  EXPECT_EQ(requests.size(), 1u);
+  session.End(stream);
+  EXPECT_EQ(Send(""), "0\r\n\r\n");
+  ASSERT_EQ(requests.size(), 2u);
+  session.Send(stream, "late");
+  session.End(stream);
+  EXPECT_EQ(Take(), "");
+  EXPECT_FALSE(session.Begin(stream, {}));
+}
+
+TEST_F(Http1Streams, Http10GetsItUntilTheConnectionIsClosed) {
+  const StreamId stream = Ask("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+  ASSERT_TRUE(session.Begin(stream, {}));
+  session.Send(stream, "one");
+  session.Send(stream, "two");
+  session.End(stream);
+  EXPECT_THAT(Take(), AllOf(HasSubstr("Connection: close\r\n"), Not(HasSubstr("chunked")),
+                            EndsWith("\r\n\r\nonetwo")));
+  EXPECT_TRUE(session.finished());
+}
+
+TEST_F(Http1Streams, HeadIsAnsweredByTheHead) {
+  const StreamId stream = Ask("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_FALSE(session.Begin(stream, TextResponse(200, "first")));
+  EXPECT_THAT(Take(), EndsWith("\r\nTransfer-Encoding: chunked\r\n\r\n"));
+  EXPECT_EQ(session.phase(), Session::Phase::kIdle);
+  EXPECT_FALSE(session.finished());
+}
+
+TEST_F(Http1Streams, FinishEndsIt) {
+  const StreamId stream = Ask(Get(""));
+  session.Begin(stream, {});
+  session.Drain();
+  EXPECT_FALSE(session.finished());
+  Take();
+  session.Finish();
+  EXPECT_EQ(Take(), "0\r\n\r\n");
+  EXPECT_TRUE(session.finished());
 }
 
 TEST_F(Http1, AbortAnswersWhatIsUnderWayAndFinishes) {

@@ -482,6 +482,129 @@ TEST_F(Http2, AbortAnswersTheOldestAndTheOthersGoOn) {
   EXPECT_EQ(Fetch("GET", "/").status, 200);
 }
 
+// Answers that are sent piece by piece.
+class Http2Streams : public Http2 {
+ protected:
+  Http2Streams() { answer_at_once = false; }
+  void OnGone(StreamId stream) override { gone.push_back(stream); }
+  // The stream of a request that is answered so.
+  int32_t Open(Http2Client& by) {
+    const int32_t id = by.Ask("GET", "/");
+    Talk(by);
+    EXPECT_TRUE(session->Begin(static_cast<StreamId>(id), {}));
+    Talk(by);
+    return id;
+  }
+
+  std::vector<StreamId> gone;
+};
+
+TEST_F(Http2Streams, EachPieceIsSentAsItComes) {
+  const int32_t id = Open(client);
+  const auto& answer = client.answer(id);
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(answer.Field("content-length"), "");
+  EXPECT_EQ(session->phase(), Session::Phase::kStreaming);
+  session->Send(id, "one");
+  session->Send(id, "two");
+  Talk();
+  EXPECT_EQ(answer.body, "onetwo");
+  EXPECT_EQ(session->held(id), 0u);
+  session->Send(id, "three");
+  session->End(id);
+  session->Send(id, "late");
+  Talk();
+  EXPECT_EQ(answer.body, "onetwothree");
+  EXPECT_TRUE(answer.closed);
+  EXPECT_EQ(answer.error_code, uint32_t{NGHTTP2_NO_ERROR});
+  EXPECT_EQ(session->phase(), Session::Phase::kIdle);
+  EXPECT_THAT(gone, ElementsAre());
+}
+
+TEST_F(Http2Streams, AnEndWithoutAnotherPieceIsOne) {
+  const int32_t id = Open(client);
+  session->End(id);
+  Talk();
+  EXPECT_TRUE(client.answer(id).closed);
+  EXPECT_EQ(client.answer(id).error_code, uint32_t{NGHTTP2_NO_ERROR});
+}
+
+TEST_F(Http2Streams, HeadIsAnsweredByTheHead) {
+  const int32_t id = client.Ask("HEAD", "/");
+  Talk();
+  EXPECT_FALSE(session->Begin(id, TextResponse(200, "first")));
+  Talk();
+  EXPECT_EQ(client.answer(id).status, 200);
+  EXPECT_EQ(client.answer(id).body, "");
+  EXPECT_TRUE(client.answer(id).closed);
+}
+
+TEST_F(Http2Streams, WhatThePeerDoesNotAllowIsHeldAndTold) {
+  Http2Client slow(10);
+  const int32_t id = Open(slow);
+  session->Send(id, "0123456789abcdef");
+  Talk(slow);
+  EXPECT_EQ(session->held(id), 6u);
+  EXPECT_EQ(session->phase(), Session::Phase::kSending);
+  const uint64_t before = session->phase_progress();
+  slow.Allow(id, 2);
+  Talk(slow);
+  EXPECT_EQ(session->held(id), 4u);
+  EXPECT_EQ(session->phase_progress(), before + 2);
+  session->Send(id, "gh");
+  slow.Allow(id, 100);
+  Talk(slow);
+  EXPECT_EQ(slow.answer(id).body, "0123456789abcdefgh");
+  EXPECT_EQ(session->phase(), Session::Phase::kStreaming);
+}
+
+TEST_F(Http2Streams, OneThatWaitsForItsNextPieceIsInNobodysWay) {
+  Open(client);
+  const int32_t other = client.Ask("GET", "/other");
+  Talk();
+  EXPECT_EQ(session->phase(), Session::Phase::kAnswering);
+  EXPECT_EQ(session->phase_stream(), static_cast<StreamId>(other));
+  session->Abort(503, "no answer in time");
+  Talk();
+  EXPECT_EQ(client.answer(other).status, 503);
+  EXPECT_EQ(session->phase(), Session::Phase::kStreaming);
+}
+
+TEST_F(Http2Streams, APeerThatWantsNoMoreIsGone) {
+  const int32_t id = Open(client);
+  client.Reset(id);
+  Talk();
+  EXPECT_THAT(gone, ElementsAre(static_cast<StreamId>(id)));
+  session->Send(id, "late");
+  session->End(id);
+  Talk();
+  EXPECT_EQ(client.answer(id).body, "");
+}
+
+TEST_F(Http2Streams, WhatWasHeldForOneThatIsGoneHoldsNobodyBack) {
+  limits.output_bytes = 1000;
+  Restart();
+  Http2Client slow(10);
+  const int32_t id = Open(slow);
+  session->Send(id, std::string(2000, 'x'));
+  slow.Ask("GET", "/next");
+  Talk(slow);
+  EXPECT_EQ(requests.size(), 1u);
+  slow.Reset(id);
+  Talk(slow);
+  EXPECT_EQ(requests.size(), 2u);
+}
+
+TEST_F(Http2Streams, FinishEndsIt) {
+  const int32_t id = Open(client);
+  session->Send(id, "last");
+  session->Finish();
+  Talk();
+  EXPECT_EQ(client.answer(id).body, "last");
+  EXPECT_TRUE(client.answer(id).closed);
+  EXPECT_TRUE(session->finished());
+}
+
 TEST_F(Http2, DrainBidsThePeerGoAndStillAnswersIt) {
   Talk();
   session->Drain();

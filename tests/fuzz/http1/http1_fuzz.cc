@@ -30,7 +30,12 @@ class Peer : public RequestSink {
     for (const auto& [key, value] : request.query) seen_ += key + "=" + value + "\n";
     for (const Header& header : request.headers) seen_ += header.name + ":" + header.value + "\n";
     seen_ += request.body + "\n";
-    session_.Respond(stream, TextResponse(200, request.body));
+    if (!request.path.starts_with("/s")) {
+      return session_.Respond(stream, TextResponse(200, request.body));
+    }
+    session_.Begin(stream, TextResponse(200, request.path));
+    session_.Send(stream, request.body);
+    session_.End(stream);
   }
 
   void Send(std::string_view bytes) {

@@ -35,6 +35,11 @@ class Peer : public RequestSink {
     Require(request.headers.size() <= kLimits.header_count);
     if (manner_ & 1) {
       later_.push_back(stream);
+    } else if (manner_ & 8) {
+      session_.Begin(stream, TextResponse(200, request.path));
+      session_.Send(stream, std::string(manner_ * 64, 'x'));
+      if (manner_ & 16) session_.End(stream);
+      later_.push_back(stream);
     } else {
       session_.Respond(stream, TextResponse(200, std::string(manner_ * 64, 'x') + request.body));
     }
@@ -52,7 +57,11 @@ class Peer : public RequestSink {
   }
 
   void End() {
-    for (const StreamId stream : later_) session_.Respond(stream, TextResponse(200, "late"));
+    for (const StreamId stream : later_) {
+      session_.Respond(stream, TextResponse(200, "late"));
+      session_.Send(stream, "later");
+      session_.End(stream);
+    }
     if (manner_ & 2) session_.Abort(408, "late");
     if (manner_ & 4) session_.Drain();
     session_.Finish();
