@@ -1,14 +1,11 @@
 #include "ctl/client.h"
 
-#include <curl/curl.h>
-
 #include <algorithm>
-#include <memory>
 #include <string_view>
 #include <utility>
 
 #include "common/status.h"
-#include "ctl/terminal.h"
+#include "ctl/interrupt.h"
 
 namespace portolan::ctl {
 namespace {
@@ -33,9 +30,19 @@ size_t OnBody(char* data, size_t size, size_t count, void* to) {
   return size * count;
 }
 
-struct CurlDeleter {
-  void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
-};
+int OnProgress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
+  return Interrupted() ? 1 : 0;
+}
+
+// Whether what is sent to `server` can be read on the way. kubectl keeps its credentials from plain
+// http too.
+bool IsPrivate(std::string_view server) {
+  if (server.starts_with("https://")) return true;
+  for (const std::string_view local : {"http://127.", "http://localhost", "http://[::1]"}) {
+    if (server.starts_with(local)) return true;
+  }
+  return false;
+}
 
 // What errors name, and how it is reached.
 struct PeerWords {
@@ -61,6 +68,15 @@ absl::Status Unreachable(const PeerWords& words, const std::string& server, std:
                   server, why, words.program, words.flag, words.forward));
 }
 
+std::string_view AccessHint(long status, bool has_token) {
+  if (status == 401 && !has_token) {
+    return "\nShow who you are: --token FILE, or a token in PORTOLAN_TOKEN (kubectl create token)";
+  }
+  if (status == 401) return "\nIs the token of this cluster, and not expired? kubectl create token";
+  if (status == 403) return "\nWho may read this API stands in docs/portolanctl.md";
+  return "";
+}
+
 }  // namespace
 
 std::string EncodeQuery(const std::string& text) {
@@ -77,37 +93,54 @@ std::string EncodeQuery(const std::string& text) {
   return out;
 }
 
-absl::StatusOr<json> Client::Get(const std::string& path) const {
-  return Request(Method::kGet, path);
-}
-
-absl::StatusOr<json> Client::Post(const std::string& path) const {
-  return Request(Method::kPost, path);
-}
-
-absl::StatusOr<json> Client::Request(Method method, const std::string& path) const {
-  const PeerWords words = WordsFor(options_.peer);
-  std::unique_ptr<CURL, CurlDeleter> curl(curl_easy_init());
-  if (curl == nullptr) return absl::InternalError("libcurl cannot be started");
-  std::string server = options_.server;
+absl::Status SetUp(CURL* curl, const Client::Options& options, const std::string& path,
+                   CurlHeaders& headers) {
+  std::string server = options.server;
   while (server.ends_with('/')) server.pop_back();
-  const std::string url = server + path;
+  curl_easy_reset(curl);
+  curl_easy_setopt(curl, CURLOPT_URL, (server + path).c_str());
+  curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  curl_easy_setopt(curl, CURLOPT_PROXY, "");
+  curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+  curl_easy_setopt(curl, CURLOPT_USERAGENT, "portolanctl/" PORTOLAN_VERSION);
+  curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+  curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, OnProgress);
+  if (!options.ca_file.empty()) curl_easy_setopt(curl, CURLOPT_CAINFO, options.ca_file.c_str());
+  if (options.token.empty()) return absl::OkStatus();
+  if (!IsPrivate(server)) {
+    return FailedPrecondition(
+        "the token is not sent to {}, where others could read it on the way\n"
+        "Use https, or kubectl port-forward and http://127.0.0.1:PORT",
+        server);
+  }
+  headers.reset(curl_slist_append(nullptr, ("Authorization: Bearer " + options.token).c_str()));
+  curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+  return absl::OkStatus();
+}
+
+Client::Client(Options options) : options_(std::move(options)), curl_(curl_easy_init()) {}
+
+absl::StatusOr<json> Client::Get(const std::string& path) { return Request(Method::kGet, path); }
+
+absl::StatusOr<json> Client::Post(const std::string& path) { return Request(Method::kPost, path); }
+
+absl::StatusOr<json> Client::Request(Method method, const std::string& path) {
+  const PeerWords words = WordsFor(options_.peer);
+  if (curl_ == nullptr) return absl::InternalError("libcurl cannot be started");
+  const std::string& server = options_.server;
   const long timeout_ms =
       std::max(1L, static_cast<long>(absl::ToInt64Milliseconds(options_.timeout)));
   char error[CURL_ERROR_SIZE] = "";
   Body body{.text = {}, .max_bytes = options_.max_bytes};
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  if (method == Method::kPost) curl_easy_setopt(curl.get(), CURLOPT_POSTFIELDS, "");
-  curl_easy_setopt(curl.get(), CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
-  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, timeout_ms);
-  curl_easy_setopt(curl.get(), CURLOPT_USERAGENT, "portolanctl/" PORTOLAN_VERSION);
-  curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, error);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, OnBody);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &body);
+  CurlHeaders headers;
+  if (auto status = SetUp(curl_.get(), options_, path, headers); !status.ok()) return status;
+  if (method == Method::kPost) curl_easy_setopt(curl_.get(), CURLOPT_POSTFIELDS, "");
+  curl_easy_setopt(curl_.get(), CURLOPT_TIMEOUT_MS, timeout_ms);
+  curl_easy_setopt(curl_.get(), CURLOPT_ERRORBUFFER, error);
+  curl_easy_setopt(curl_.get(), CURLOPT_WRITEFUNCTION, OnBody);
+  curl_easy_setopt(curl_.get(), CURLOPT_WRITEDATA, &body);
 
-  const CURLcode result = curl_easy_perform(curl.get());
+  const CURLcode result = curl_easy_perform(curl_.get());
   if (body.too_large) {
     return FailedPrecondition(
         "the answer of {} is larger than {} bytes; ask for less, by -n or a "
@@ -118,23 +151,29 @@ absl::StatusOr<json> Client::Request(Method method, const std::string& path) con
     return InvalidArgument("{} '{}' is not a URL such as http://127.0.0.1:15080", words.flag,
                            server);
   }
+  if (result == CURLE_ABORTED_BY_CALLBACK) return absl::CancelledError("interrupted");
+  if (result == CURLE_PEER_FAILED_VERIFICATION || result == CURLE_SSL_CACERT_BADFILE) {
+    return FailedPrecondition("{}: {}\nSay with --ca FILE which CA its certificate is of", server,
+                              error[0] != '\0' ? error : curl_easy_strerror(result));
+  }
   if (result != CURLE_OK) {
     return Unreachable(words, server, error[0] != '\0' ? error : curl_easy_strerror(result));
   }
 
   long status = 0;
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
+  curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
   json answer = json::parse(body.text, nullptr, false);
   if (answer.is_object() && status == 200) return answer;
   if (answer.is_object() && answer.contains("error") && answer["error"].is_string()) {
-    return FailedPrecondition("{} says: {}", server, answer["error"].get<std::string>());
+    return FailedPrecondition("{} says: {}{}", server, answer["error"].get<std::string>(),
+                              AccessHint(status, !options_.token.empty()));
   }
   return FailedPrecondition(
       "{} answered {} with status {}, which is not {}'s API. Give the address of its {} with {}",
       server, path, status, words.program, words.port, words.flag);
 }
 
-absl::StatusOr<json> Client::GetAll(const std::string& path, const std::string& key) const {
+absl::StatusOr<json> Client::GetAll(const std::string& path, const std::string& key) {
   json entries = json::array();
   std::string next;
   for (int page = 0; page < kMaxPages; ++page) {

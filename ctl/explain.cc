@@ -30,10 +30,10 @@ std::string ExplainText(const json& answer, const Look&) {
   std::string services;
   for (const json& lookup : ListOf(answer, "lookups")) {
     const std::string error = TextOf(lookup, "error");
-    std::vector<std::string> row{TextOf(lookup, "name"),
-                                 error.empty() ? TextOf(lookup, "rcode") : error, ""};
+    std::vector<Cell> row{TextOf(lookup, "name"), error.empty() ? TextOf(lookup, "rcode") : error,
+                          ""};
     for (const json& record : ListOf(lookup, "answers")) {
-      if (record.is_string()) row[2] = record.get<std::string>();
+      if (record.is_string()) row[2].text = record.get<std::string>();
       table.Add(std::exchange(row, {" ", " ", ""}));
     }
     if (ListOf(lookup, "answers").empty()) table.Add(row);

@@ -79,16 +79,17 @@ absl::StatusOr<Manifest> ReadJsonManifest(const std::string& text) {
 }
 
 // Text that `|` gives back as it was: whole lines, and nothing that wants an escape.
-bool IsBlockText(std::string_view text) {
+bool IsBlockText(std::string_view text, Letters letters) {
   if (!text.ends_with('\n') || text.ends_with("\n\n") || kBlanks.find(text[0]) != kBlanks.npos) {
     return false;
   }
-  return std::none_of(text.begin(), text.end(), [](char c) {
-    return (static_cast<unsigned char>(c) < ' ' && c != '\n') || c == 0x7f;
+  return std::none_of(text.begin(), text.end(), [&](char c) {
+    const auto byte = static_cast<unsigned char>(c);
+    return (byte < ' ' && c != '\n') || byte == 0x7f || (letters == Letters::kAscii && byte > 0x7f);
   });
 }
 
-void Emit(YAML::Emitter& out, const Value& value) {
+void Emit(YAML::Emitter& out, const Value& value, Letters letters) {
   switch (value.kind) {
     case Value::Kind::kNull:
       out << YAML::Null;
@@ -97,7 +98,7 @@ void Emit(YAML::Emitter& out, const Value& value) {
       out << value.text;
       return;
     case Value::Kind::kText:
-      if (IsBlockText(value.text)) {
+      if (IsBlockText(value.text, letters)) {
         out << YAML::Literal << value.text;
       } else {
         out << YAML::DoubleQuoted << value.text;
@@ -106,7 +107,7 @@ void Emit(YAML::Emitter& out, const Value& value) {
     case Value::Kind::kSequence:
       if (value.items.empty()) out << YAML::Flow;
       out << YAML::BeginSeq;
-      for (const ValuePtr& item : value.items) Emit(out, *item);
+      for (const ValuePtr& item : value.items) Emit(out, *item, letters);
       out << YAML::EndSeq;
       return;
     case Value::Kind::kMap:
@@ -115,9 +116,9 @@ void Emit(YAML::Emitter& out, const Value& value) {
       for (const auto& [key, child] : value.fields) {
         // A key that was quoted has lost that; one that would be another kind gets it back.
         out << YAML::Key;
-        Emit(out, *TextValue(key));
+        Emit(out, *TextValue(key), letters);
         out << YAML::Value;
-        Emit(out, *child);
+        Emit(out, *child, letters);
       }
       out << YAML::EndMap;
       return;
@@ -151,9 +152,7 @@ std::string Head(std::string_view text) {
 }
 
 absl::StatusOr<std::string> RewrittenYaml(const ManifestDocument& document, const Value& changed) {
-  YAML::Emitter out;
-  Emit(out, changed);
-  std::string text = Head(document.text) + out.c_str() + "\n";
+  std::string text = Head(document.text) + YamlOf(changed, Letters::kAll) + "\n";
   // Another YAML than was meant must not reach a cluster.
   bool same = false;
   const absl::Status read = ReadYaml(text, [&](const Value& value, int) {
@@ -176,6 +175,13 @@ int IndentOf(std::string_view json) {
 }
 
 }  // namespace
+
+std::string YamlOf(const Value& value, Letters letters) {
+  YAML::Emitter out;
+  if (letters == Letters::kAscii) out.SetOutputCharset(YAML::EscapeNonAscii);
+  Emit(out, value, letters);
+  return out.c_str();
+}
 
 absl::StatusOr<std::string> ReadManifestText(const std::string& file) {
   if (file != "-") return ReadFile(file, kMaxManifestBytes);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -35,6 +36,10 @@ absl::StatusOr<std::string> ReadManifestText(const std::string& file);
 
 // An error reads "LINE: what" (YAML) or "what" (JSON).
 absl::StatusOr<Manifest> ReadManifest(const std::string& text);
+
+// A Value as YAML, without "---" and the last newline; kAscii: other letters are escaped.
+enum class Letters : uint8_t { kAll, kAscii };
+std::string YamlOf(const Value& value, Letters letters);
 
 // The text of a document whose value is `changed` now. YAML keeps plain and quoted scalars as they
 // were and the comments above the object; those inside it are lost. JSON keeps its indentation.

@@ -7,14 +7,25 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "ctl/terminal.h"
 
 namespace portolan::ctl {
 
 // The answer itself, for other programs: pure ASCII, so that it can go to a terminal too.
 std::string Json(const nlohmann::json& answer);
+// The same as a document of YAML.
+std::string Yaml(const nlohmann::json& answer);
 
 // Of an RFC 3339 time: "3m20s", "5h10m", "2d4h"; empty for a time that cannot be read.
 std::string Age(const std::string& since, absl::Time now);
+// A number as a reader wants it: "12", "4.5k", "1.2M"; and one with a digit behind the point.
+std::string Short(double number);
+
+// The strings of a list, with commas between them.
+std::string Joined(const nlohmann::json& list);
+
+// Below a table: which replicas of the control plane have no part in the answer; empty: none.
+std::string ReplicaNotes(const nlohmann::json& answer, const Look& look);
 
 // To standard output; the exit status.
 int Print(const std::string& text);

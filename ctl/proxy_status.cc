@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -10,12 +12,15 @@
 #include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
-#include "ctl/terminal.h"
 
 namespace portolan::ctl {
 namespace {
 
 using nlohmann::json;
+
+struct Flags {
+  std::string search;
+};
 
 std::string Upper(std::string text) {
   for (char& c : text) {
@@ -24,11 +29,8 @@ std::string Upper(std::string text) {
   return text;
 }
 
-}  // namespace
-
-std::string ProxyStatusTable(const json& answer, const Look&, absl::Time now) {
-  const json& sidecars = ListOf(answer, "sidecars");
-  // A column for each type that any of them subscribes to, in the order they appear.
+// The types that any of them subscribes to, in the order they appear.
+std::vector<std::string> TypesOf(const json& sidecars) {
   std::vector<std::string> types;
   for (const json& sidecar : sidecars) {
     for (const json& type : ListOf(sidecar, "types")) {
@@ -36,36 +38,124 @@ std::string ProxyStatusTable(const json& answer, const Look&, absl::Time now) {
       if (std::find(types.begin(), types.end(), word) == types.end()) types.push_back(word);
     }
   }
-  std::vector<std::string> heading{"NAME"};
-  for (const std::string& type : types) heading.push_back(Upper(type));
-  heading.insert(heading.end(), {"CONNECTED", "PEER", "VERSION"});
-
-  Table table(heading);
-  std::string refusals;
-  for (const json& sidecar : sidecars) {
-    std::vector<std::string> row{TextOf(sidecar, "node")};
-    row.resize(1 + types.size());
-    for (const json& type : ListOf(sidecar, "types")) {
-      const std::string word = TextOf(type, "type");
-      const auto column = std::find(types.begin(), types.end(), word) - types.begin();
-      row[1 + static_cast<size_t>(column)] = TextOf(type, "status");
-      if (const std::string nack = TextOf(type, "lastNack"); !nack.empty()) {
-        refusals += fmt::format("{} refuses {}: {}\n", Printable(TextOf(sidecar, "node")),
-                                Printable(word), Printable(nack));
-      }
-    }
-    row.push_back(Age(TextOf(sidecar, "connected"), now));
-    row.push_back(TextOf(sidecar, "peer"));
-    row.push_back(TextOf(sidecar, "version"));
-    table.Add(std::move(row));
-  }
-  if (table.empty()) return "No sidecar is connected.\n";
-  return refusals.empty() ? table.ToString() : table.ToString() + "\n" + refusals;
+  return types;
 }
 
-Run AddProxyStatus(CLI::App&) {
-  return [](Session& session) {
-    return session.Show([&] { return session.GetAll("/api/v1/sidecars?limit=5000", "sidecars"); },
+Tone ToneOfSync(std::string_view word) {
+  if (word == "SYNCED") return Tone::kGood;
+  if (word == "NACKED") return Tone::kBad;
+  return word == "STALE" ? Tone::kWarning : Tone::kFaint;
+}
+
+// In order of how much it matters; what is not known stands in the middle.
+int RankOf(std::string_view health) {
+  constexpr std::string_view kWorstFirst[] = {"nacked", "not-reporting", "upstream-down", "stale"};
+  const auto* found = std::find(std::begin(kWorstFirst), std::end(kWorstFirst), health);
+  if (found != std::end(kWorstFirst)) return static_cast<int>(found - kWorstFirst);
+  return health == "ok" ? 9 : 8;
+}
+
+Tone ToneOfHealth(std::string_view health) {
+  const int rank = RankOf(health);
+  if (rank == 0) return Tone::kBad;
+  return rank < 8 ? Tone::kWarning : rank == 9 ? Tone::kGood : Tone::kPlain;
+}
+
+double LagOf(const json& sidecar) {
+  const json& p99 = FieldOf(FieldOf(sidecar, "lag"), "p99Ms");
+  return p99.is_number() ? p99.get<double>() : 0;
+}
+
+std::vector<const json*> WorstFirst(const json& sidecars) {
+  std::vector<const json*> sorted;
+  for (const json& sidecar : sidecars) sorted.push_back(&sidecar);
+  const auto key = [](const json* sidecar) {
+    return std::pair(RankOf(TextOf(*sidecar, "health")), -LagOf(*sidecar));
+  };
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [&](const json* a, const json* b) { return key(a) < key(b); });
+  return sorted;
+}
+
+std::string Milliseconds(const json& number) {
+  return number.is_number() ? Short(number.get<double>()) + "ms" : std::string();
+}
+
+std::string Rate(const json& number) {
+  return number.is_number() ? Short(number.get<double>()) : std::string();
+}
+
+std::string Percent(const json& ratio) {
+  return ratio.is_number() ? fmt::format("{:.0f}%", 100 * ratio.get<double>()) : std::string();
+}
+
+std::vector<Cell> RowOf(const json& sidecar, const std::vector<std::string>& types,
+                        const Look& look, absl::Time now) {
+  const std::string health = TextOf(sidecar, "health");
+  std::vector<Cell> row{TextOf(sidecar, "node"), {health, ToneOfHealth(health)}};
+  row.resize(2 + types.size(), "");
+  for (const json& type : ListOf(sidecar, "types")) {
+    const auto column = std::find(types.begin(), types.end(), TextOf(type, "type")) - types.begin();
+    const std::string word = TextOf(type, "status");
+    row[2 + static_cast<size_t>(column)] = {word, ToneOfSync(word)};
+  }
+  const json& rates = FieldOf(sidecar, "rates");
+  row.insert(row.end(), {Milliseconds(FieldOf(FieldOf(sidecar, "lag"), "p99Ms")),
+                         Rate(FieldOf(rates, "queriesPerSecond")),
+                         Age(TextOf(sidecar, "connected"), now), TextOf(sidecar, "version")});
+  if (look.wide) {
+    row.insert(
+        row.end(),
+        {Milliseconds(FieldOf(FieldOf(sidecar, "lag"), "p50Ms")),
+         TextOf(FieldOf(sidecar, "lag"), "worstType"), Rate(FieldOf(rates, "nxdomainPerSecond")),
+         Percent(FieldOf(rates, "cacheHitRatio")), Rate(FieldOf(rates, "connectionsPerSecond")),
+         TextOf(sidecar, "peer"), TextOf(sidecar, "replica")});
+  }
+  return row;
+}
+
+std::string RefusalsOf(const json& sidecar, const Look& look) {
+  std::string refusals;
+  for (const json& type : ListOf(sidecar, "types")) {
+    const std::string nack = TextOf(type, "lastNack");
+    if (nack.empty()) continue;
+    const std::string line =
+        fmt::format("{} refuses {}: {}", TextOf(sidecar, "node"), TextOf(type, "type"), nack);
+    refusals += Styled(line, Tone::kBad, look) + "\n";
+  }
+  return refusals;
+}
+
+}  // namespace
+
+std::string ProxyStatusTable(const json& answer, const Look& look, absl::Time now) {
+  const json& sidecars = ListOf(answer, "sidecars");
+  const std::vector<std::string> types = TypesOf(sidecars);
+  std::vector<std::string> heading{"NAME", "HEALTH"};
+  for (const std::string& type : types) heading.push_back(Upper(type));
+  heading.insert(heading.end(), {"LAG-P99", "QPS", "CONNECTED", "VERSION"});
+  if (look.wide) {
+    heading.insert(heading.end(),
+                   {"LAG-P50", "WORST", "NXDOMAIN/S", "CACHE", "CONN/S", "PEER", "REPLICA"});
+  }
+  Table table(heading);
+  std::string refusals;
+  for (const json* sidecar : WorstFirst(sidecars)) {
+    table.Add(RowOf(*sidecar, types, look, now));
+    refusals += RefusalsOf(*sidecar, look);
+  }
+  if (table.empty()) return "No sidecar is connected.\n" + ReplicaNotes(answer, look);
+  if (!refusals.empty()) refusals = "\n" + refusals;
+  return table.ToString(look) + refusals + ReplicaNotes(answer, look);
+}
+
+Run AddProxyStatus(CLI::App& command) {
+  auto flags = std::make_shared<Flags>();
+  command.add_option("SEARCH", flags->search, "part of NAMESPACE/POD");
+  return [flags](Session& session) {
+    const std::string path =
+        "/api/v1/sidecars?limit=5000&sort=lag&search=" + EncodeQuery(flags->search);
+    return session.Show([&] { return session.GetAll(path, "sidecars"); },
                         [](const json& answer, const Look& look) {
                           return ProxyStatusTable(answer, look, absl::Now());
                         });

@@ -1,4 +1,5 @@
-// portolanctl proxy-status: the connected sidecars, and whether they hold what was sent to them.
+// portolanctl proxy-status: the connected sidecars, and whether they hold what was sent to them;
+// those with a fault first, then the slowest.
 #pragma once
 
 #include <string>

@@ -1,12 +1,16 @@
 #include "ctl/terminal.h"
 
+#include <sys/ioctl.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <cstdint>
+#include <cstdlib>
 
 namespace portolan::ctl {
 namespace {
 
 constexpr size_t kGap = 3;
+constexpr size_t kLeastWidth = 8;  // a column is cut to
 
 struct Character {
   uint32_t code = 0;
@@ -43,6 +47,46 @@ size_t Width(std::string_view printable) {
   }));
 }
 
+// The first `width` characters, of which the last says that there were more.
+std::string Cut(const std::string& printable, size_t width) {
+  if (Width(printable) <= width) return printable;
+  size_t end = 0;
+  for (size_t characters = 0; end < printable.size(); ++end) {
+    if ((static_cast<uint8_t>(printable[end]) & 0xc0) == 0x80) continue;
+    if (++characters == width) break;
+  }
+  return printable.substr(0, end) + "\u2026";
+}
+
+// Takes from the widest columns until they fit into a terminal of `width`; 0: of any.
+void Narrow(std::vector<size_t>& widths, size_t width) {
+  if (width == 0) return;
+  size_t total = kGap * (widths.size() - 1);
+  for (const size_t one : widths) total += one;
+  while (total > width) {
+    const auto widest = std::max_element(widths.begin(), widths.end());
+    if (*widest <= kLeastWidth) return;
+    --*widest;
+    --total;
+  }
+}
+
+std::string_view CodeOf(Tone tone) {
+  switch (tone) {
+    case Tone::kPlain:
+      return "";
+    case Tone::kGood:
+      return "\x1b[32m";
+    case Tone::kWarning:
+      return "\x1b[33m";
+    case Tone::kBad:
+      return "\x1b[31m";
+    case Tone::kFaint:
+      return "\x1b[2m";
+  }
+  return "";
+}
+
 }  // namespace
 
 std::string Printable(std::string_view text) {
@@ -60,21 +104,46 @@ std::string Printable(std::string_view text) {
   return out;
 }
 
-std::string Table::ToString() const {
-  std::vector<std::vector<std::string>> cells = rows_;
-  std::vector<size_t> widths(rows_.front().size());
+Look LookOfOutput() {
+  Look look;
+  if (isatty(STDOUT_FILENO) == 0) return look;
+  const auto set = [](const char* name) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? std::string_view() : std::string_view(value);
+  };
+  look.colours = set("NO_COLOR").empty() && !set("TERM").empty() && set("TERM") != "dumb";
+  winsize size{};
+  if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0) {
+    look.width = size.ws_col;
+    look.height = size.ws_row;
+  }
+  return look;
+}
+
+std::string Styled(std::string_view text, Tone tone, const Look& look) {
+  std::string printable = Printable(text);
+  if (!look.colours || tone == Tone::kPlain) return printable;
+  return std::string(CodeOf(tone)) + printable + "\x1b[0m";
+}
+
+std::string Table::ToString(const Look& look) const {
+  std::vector<std::vector<Cell>> cells{{heading_.begin(), heading_.end()}};
+  cells.insert(cells.end(), rows_.begin(), rows_.end());
+  std::vector<size_t> widths(heading_.size());
   for (auto& row : cells) {
-    row.resize(widths.size());
+    row.resize(widths.size(), "");
     for (size_t i = 0; i < row.size(); ++i) {
-      row[i] = row[i].empty() ? "-" : Printable(row[i]);
-      widths[i] = std::max(widths[i], Width(row[i]));
+      row[i].text = row[i].text.empty() ? "-" : Printable(row[i].text);
+      widths[i] = std::max(widths[i], Width(row[i].text));
     }
   }
+  Narrow(widths, look.width);
   std::string out;
   for (const auto& row : cells) {
     for (size_t i = 0; i < row.size(); ++i) {
-      out += row[i];
-      if (i + 1 < row.size()) out.append(widths[i] - Width(row[i]) + kGap, ' ');
+      const std::string text = Cut(row[i].text, widths[i]);
+      out += Styled(text, row[i].tone, look);
+      if (i + 1 < row.size()) out.append(widths[i] - Width(text) + kGap, ' ');
     }
     out.push_back('\n');
   }

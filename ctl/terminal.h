@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace portolan::ctl {
@@ -13,25 +15,43 @@ namespace portolan::ctl {
 // controls, DEL, bidirectional overrides, and what is no UTF-8.
 std::string Printable(std::string_view text);
 
-// How a table is to look.
+// How what is printed is to look.
 struct Look {
   bool wide = false;     // -o wide: with the columns that few want
   bool colours = false;  // a terminal that may be sent them
   size_t width = 0;      // of the terminal, in columns; 0: nothing is cut
+  size_t height = 0;     // in lines; 0: no terminal
+};
+
+// Of standard output: colours where it is a terminal and NO_COLOR (https://no-color.org) is not
+// set.
+Look LookOfOutput();
+
+enum class Tone : uint8_t { kPlain, kGood, kWarning, kBad, kFaint };
+
+// Printable, in its colour where there are colours.
+std::string Styled(std::string_view text, Tone tone, const Look& look);
+
+struct Cell {
+  Cell(std::string what, Tone how = Tone::kPlain) : text(std::move(what)), tone(how) {}
+  Cell(const char* what, Tone how = Tone::kPlain) : text(what), tone(how) {}
+  std::string text;
+  Tone tone;
 };
 
 // Columns are as wide as their widest cell and three spaces apart; cells are made Printable and an
-// empty one is shown as "-".
+// empty one is shown as "-". Where that is wider than the terminal the widest columns are cut.
 class Table {
  public:
-  explicit Table(std::vector<std::string> heading) { rows_.push_back(std::move(heading)); }
+  explicit Table(std::vector<std::string> heading) : heading_(std::move(heading)) {}
   // As many cells as the heading has.
-  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
-  bool empty() const { return rows_.size() == 1; }
-  std::string ToString() const;
+  void Add(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+  bool empty() const { return rows_.empty(); }
+  std::string ToString(const Look& look = {}) const;
 
  private:
-  std::vector<std::vector<std::string>> rows_;
+  const std::vector<std::string> heading_;
+  std::vector<std::vector<Cell>> rows_;
 };
 
 }  // namespace portolan::ctl

@@ -1,10 +1,7 @@
 // The program itself, run against a server in this process.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <array>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <utility>
@@ -14,6 +11,7 @@
 #include "common/guarded.h"
 #include "ctl/client.h"
 #include "tests/common/http/served.h"
+#include "tests/ctl/invoke.h"
 #include "tests/directory/small_cluster.h"
 #include "xds/dashboard/api.h"
 
@@ -23,22 +21,6 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-struct Ran {
-  int status;
-  std::string output;  // both streams
-};
-
-Ran Invoke(const std::string& arguments, const std::string& input = "") {
-  FILE* pipe = popen((input + PORTOLANCTL " " + arguments + " 2>&1").c_str(), "r");
-  Ran ran{-1, {}};
-  std::array<char, 4096> buffer{};
-  size_t n = 0;
-  while ((n = fread(buffer.data(), 1, buffer.size(), pipe)) > 0)
-    ran.output.append(buffer.data(), n);
-  ran.status = WEXITSTATUS(pclose(pipe));
-  return ran;
-}
 
 class Portolanctl : public ::testing::Test {
  protected:
@@ -208,10 +190,36 @@ TEST(PortolanctlSidecar, HasToBeNamed) {
   EXPECT_THAT(Invoke("config-dump").output, HasSubstr("--pod: NAMESPACE/POD says whose"));
 }
 
+TEST_F(Portolanctl, TheNameOfAServiceIsTakenAsPeopleWriteIt) {
+  for (const char* name :
+       {"backend", "default/backend", "backend.default", "backend.default.svc.cluster.local."}) {
+    const Ran ran = Invoke(With(std::string("endpoints ") + name));
+    EXPECT_EQ(ran.status, 0) << ran.output;
+    EXPECT_THAT(ran.output, StartsWith("default/backend: ClusterIP, 10.43.0.123"));
+  }
+  EXPECT_THAT(Invoke(With("endpoints 10.43.0.123")).output, StartsWith("default/backend"));
+  EXPECT_EQ(Invoke(With("records example.com.au")).status, 1);
+}
+
+TEST_F(Portolanctl, AServiceThatIsNotThereComesWithThoseThatAre) {
+  const Ran ran = Invoke(With("endpoints backend -n web"));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("no Service backend in namespace web"));
+  EXPECT_THAT(ran.output, HasSubstr("There are: default/backend"));
+}
+
+TEST_F(Portolanctl, MomentsThatAreNoneAreWrongUsage) {
+  const Ran ran = Invoke(With("history backend --at noon"));
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.output, HasSubstr("--at: 'noon' is no moment: 14:03:05 (today), 5m"));
+  EXPECT_EQ(Invoke(With("history --at 5m")).status, 2);
+}
+
 TEST_F(Portolanctl, WrongUsageIsStatusTwo) {
   EXPECT_EQ(Invoke("").status, 2);
   EXPECT_EQ(Invoke("nonsense").status, 2);
-  EXPECT_EQ(Invoke("names -o yaml").status, 2);
+  EXPECT_EQ(Invoke("names -o xml").status, 2);
+  EXPECT_EQ(Invoke("log-level debug --pod a/b --watch").status, 2);
   EXPECT_EQ(Invoke("--help").status, 0);
   const Ran version = Invoke("--version");
   EXPECT_EQ(version.status, 0);
