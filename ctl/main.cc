@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "common/flags.h"
+#include "ctl/analyze_command.h"
 #include "ctl/command.h"
 #include "ctl/config_dump.h"
 #include "ctl/dashboard.h"
@@ -44,6 +45,7 @@ const Command kCommands[] = {
      Runs::kWatched},
     {"log-level", "set a sidecar's log level", AddLogLevel},
     {"dashboard", "open the control plane's pages in a browser, until Ctrl-C", AddDashboard},
+    {"analyze", "what is wrong with the names of a cluster, or of manifests", AddAnalyze},
     {"inject", "pod templates of a file, with what the webhook puts into pods; to standard output",
      AddInject},
 };

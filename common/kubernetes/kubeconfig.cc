@@ -373,10 +373,12 @@ class KubeconfigAccess : public AccessSource {
 
 }  // namespace
 
-absl::StatusOr<Kubeconfig> ParseKubeconfig(const std::vector<KubeconfigFile>& texts) {
+absl::StatusOr<Kubeconfig> ParseKubeconfig(const std::vector<KubeconfigFile>& texts,
+                                           const std::string& wanted_context) {
   Files files;
   if (absl::Status status = files.Read(texts); !status.ok()) return status;
-  const auto context = files.CurrentContext();
+  const auto context =
+      wanted_context.empty() ? files.CurrentContext() : absl::StatusOr<std::string>(wanted_context);
   if (!context.ok()) return context.status();
   std::string cluster_name;
   std::string user_name;
@@ -406,7 +408,7 @@ absl::StatusOr<Kubeconfig> ParseKubeconfig(const std::vector<KubeconfigFile>& te
   return config;
 }
 
-absl::StatusOr<Kubeconfig> LoadKubeconfig(const std::string& paths) {
+absl::StatusOr<Kubeconfig> LoadKubeconfig(const std::string& paths, const std::string& context) {
   std::vector<KubeconfigFile> files;
   absl::Status missing = InvalidArgument("no kubeconfig is named");
   for (size_t at = 0; at <= paths.size();) {
@@ -424,7 +426,7 @@ absl::StatusOr<Kubeconfig> LoadKubeconfig(const std::string& paths) {
     }
   }
   if (files.empty()) return missing;
-  return ParseKubeconfig(files);
+  return ParseKubeconfig(files, context);
 }
 
 std::unique_ptr<AccessSource> MakeAccessSource(EventLoop& loop, Kubeconfig config) {

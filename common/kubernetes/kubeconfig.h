@@ -52,14 +52,17 @@ struct KubeconfigFile {
   std::string text;
 };
 
-// Any thread. Of an entry or current-context that stands in several files, the first counts. An
-// error names file, line, field, and the context, cluster or user: "config:12: users[1].user.exec.
-// command: is missing (user 'admin')".
-absl::StatusOr<Kubeconfig> ParseKubeconfig(const std::vector<KubeconfigFile>& files);
+// Any thread. Of an entry or current-context that stands in several files, the first counts;
+// `context` goes before current-context where it is not empty. An error names file, line, field,
+// and the context, cluster or user: "config:12: users[1].user.exec. command: is missing (user
+// 'admin')".
+absl::StatusOr<Kubeconfig> ParseKubeconfig(const std::vector<KubeconfigFile>& files,
+                                           const std::string& context = {});
 
 // The files of `paths`, separated by colons as in the variable KUBECONFIG. Where one does not
 // exist the others count; one has to.
-absl::StatusOr<Kubeconfig> LoadKubeconfig(const std::string& paths);
+absl::StatusOr<Kubeconfig> LoadKubeconfig(const std::string& paths,
+                                          const std::string& context = {});
 
 // The files that it names are read at each request, so that they may be replaced; the kubeconfig
 // itself is not read again. Over plain http the user's credentials are left out, as by kubectl. The

@@ -1,0 +1,105 @@
+// Services of type ExternalName: whether there is anything where they lead.
+#include <fmt/format.h>
+
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/text.h"
+#include "ctl/analyze/analyze.h"
+
+namespace portolan::ctl::analyze {
+namespace {
+
+constexpr std::string_view kClusterDomain = "cluster.local";
+
+// RFC 1123 labels and underscores, as the resolvers of this world take them.
+bool IsDomainName(std::string_view name) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  if (name.empty() || name.size() > 253) return false;
+  size_t label = 0;
+  for (const char c : std::string(name) + ".") {
+    const bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+    if (c == '.') {
+      if (label == 0 || label > 63) return false;
+      label = 0;
+    } else if (letter) {
+      ++label;
+    } else {
+      return false;
+    }
+  }
+  return true;
+}
+
+// NAME.NS.svc.cluster.local, or nothing.
+struct Target {
+  std::string name;
+  std::string ns;
+};
+bool InCluster(std::string_view text, Target& target) {
+  if (text.ends_with('.')) text.remove_suffix(1);
+  const std::string suffix = fmt::format(".svc.{}", kClusterDomain);
+  if (!text.ends_with(suffix)) return false;
+  text.remove_suffix(suffix.size());
+  const size_t dot = text.rfind('.');
+  if (dot == text.npos) return false;
+  target.ns = text.substr(dot + 1);
+  // Behind a hostname of a headless Service.
+  const std::string_view front = text.substr(0, dot);
+  target.name = front.substr(front.rfind('.') + 1);
+  return true;
+}
+
+void Check(const Objects& objects, const Service& service, std::vector<Finding>& findings) {
+  Place place = service.place;
+  if (service.external_name_line > 0) place.line = service.external_name_line;
+  const auto add = [&](const char* code, std::string what, std::string advice) {
+    findings.push_back(
+        {code, Severity::kError, service.ToString(), place, std::move(what), std::move(advice)});
+  };
+  const std::string& name = service.external_name;
+  if (IpAddress::Parse(name).ok()) {
+    return add("external-name-is-address",
+               fmt::format("leads to {}, an address: DNS cannot answer with it", name),
+               "Use a Service without selector and an EndpointSlice with that address");
+  }
+  if (!IsDomainName(Lower(name))) {
+    return add("external-name-not-a-name",
+               fmt::format("leads to '{}', which is no domain name", name),
+               "Give the host alone, without scheme, port and path");
+  }
+  // Follows ExternalNames through the cluster.
+  std::set<const Service*> passed{&service};
+  std::string at = Lower(name);
+  for (Target target; InCluster(at, target);) {
+    const Service* next = objects.FindService(target.ns, target.name);
+    const bool knows =
+        objects.origin == Origin::kCluster || objects.NamespaceNames().count(target.ns) > 0;
+    if (next == nullptr && !knows) return;
+    if (next == nullptr) {
+      return add("external-name-to-nowhere",
+                 fmt::format("leads to {}, and there is no Service {} in namespace {}", at,
+                             target.name, target.ns),
+                 "Correct spec.externalName, or create that Service");
+    }
+    if (!passed.insert(next).second) {
+      return add("external-name-loop", fmt::format("leads back to {}", next->ToString()),
+                 "Resolvers give up on it: break the circle");
+    }
+    if (next->type != "ExternalName") return;
+    at = Lower(next->external_name);
+  }
+}
+
+}  // namespace
+
+void CheckExternalNames(const Objects& objects, std::vector<Finding>& findings) {
+  for (const Service& service : objects.services) {
+    if (service.type == "ExternalName") Check(objects, service, findings);
+  }
+}
+
+}  // namespace portolan::ctl::analyze

@@ -1,0 +1,156 @@
+// Pods and their templates: ndots traps, resolvers that are missing, ports that the sidecar has.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "common/ip.h"
+#include "common/text.h"
+#include "ctl/analyze/analyze.h"
+
+namespace portolan::ctl::analyze {
+namespace {
+
+// Of docs/injection.md, where no annotation says otherwise.
+struct SidecarPort {
+  int port;
+  std::string_view what;
+};
+constexpr std::array<SidecarPort, 4> kSidecarPorts = {
+    {{15000, "admin-port"}, {15001, "forward-port"}, {15020, "status-port"}, {15053, "dns-port"}}};
+// NAMESPACE.svc.cluster.local, svc.cluster.local, cluster.local.
+constexpr int kSearchList = 3;
+constexpr std::string_view kClusterSuffix = ".cluster.local";
+
+// The hosts of URLs in a text: "postgres://user@db.example.com:5432/x" has db.example.com.
+std::vector<std::string> HostsIn(std::string_view text) {
+  std::vector<std::string> hosts;
+  for (size_t at = 0; (at = text.find("://", at)) != text.npos;) {
+    at += 3;
+    std::string_view authority = text.substr(at, text.find_first_of("/?#\"' ,\t\n", at) - at);
+    authority.remove_prefix(authority.rfind('@') + 1);  // npos + 1: nothing
+    const std::string_view host = authority.substr(0, authority.find(':'));
+    if (!host.empty()) hosts.push_back(Lower(host));
+  }
+  // A whole word that is "host.domain:port".
+  const size_t colon = text.rfind(':');
+  if (hosts.empty() && colon != text.npos && colon + 1 < text.size() &&
+      text.find_first_not_of("0123456789", colon + 1) == text.npos &&
+      text.find_first_of(" /=@") == text.npos) {
+    hosts.push_back(Lower(text.substr(0, colon)));
+  }
+  return hosts;
+}
+
+bool IsHost(std::string_view host) {
+  return host.find_first_not_of("abcdefghijklmnopqrstuvwxyz0123456789-._") == host.npos &&
+         host.find('.') != host.npos && host.front() != '.' &&
+         host.find_first_of("abcdefghijklmnopqrstuvwxyz") != host.npos;
+}
+
+// How many of the search list's names are asked for in vain before `host` itself is. Zero: none,
+// or it is a short name that the list is for.
+int Wasted(const Workload& workload, const std::string& host) {
+  const auto dots = static_cast<int>(std::count(host.begin(), host.end(), '.'));
+  if (host.ends_with('.') || dots >= workload.ndots) return 0;
+  // "backend.default", "backend.default.svc": found with the list.
+  const bool short_name = dots == 1 || host.ends_with(".svc");
+  const bool in_cluster = host.ends_with(kClusterSuffix);
+  return short_name && !in_cluster && host.find(".svc") != host.npos ? 0 : kSearchList;
+}
+
+class PodChecks {
+ public:
+  PodChecks(const Objects& objects, std::vector<Finding>& findings)
+      : objects_(objects), findings_(findings) {}
+
+  void Check(const Workload& workload) {
+    if (workload.dns_policy == "None" && workload.nameservers.empty()) {
+      Add("dns-none-without-nameservers", Severity::kError, workload, workload.dns_policy_line,
+          "dnsPolicy is None and dnsConfig names no nameservers",
+          "The API server refuses such pods: add dnsConfig.nameservers, or leave dnsPolicy out");
+    }
+    CheckNdots(workload);
+    CheckPorts(workload);
+  }
+
+ private:
+  void Add(const char* code, Severity severity, const Workload& workload, int line,
+           std::string what, std::string advice) {
+    Place place = workload.place;
+    if (line > 0) place.line = line;
+    findings_.push_back(
+        {code, severity, workload.ToString(), place, std::move(what), std::move(advice)});
+  }
+
+  bool IsService(const Workload& workload, const std::string& host) const {
+    const size_t dot = host.find('.');
+    return host.find('.', dot + 1) == std::string::npos &&
+           (objects_.FindService(host.substr(dot + 1), host.substr(0, dot)) != nullptr ||
+            host.substr(dot + 1) == workload.ns);
+  }
+
+  void CheckNdots(const Workload& workload) {
+    // With dnsPolicy Default, and on the host's network without ClusterFirstWithHostNet, the node's
+    // resolv.conf counts.
+    const bool cluster = workload.dns_policy == "ClusterFirst" && !workload.host_network;
+    if (!cluster && workload.dns_policy != "ClusterFirstWithHostNet") return;
+    std::set<std::string> told;
+    for (const GivenText& given : workload.texts) {
+      for (const std::string& host : HostsIn(given.text)) {
+        if (!IsHost(host) || IpAddress::Parse(host).ok() || IsService(workload, host)) continue;
+        const int wasted = Wasted(workload, host);
+        if (wasted == 0 || !told.insert(host).second) continue;
+        Add("ndots-trap", Severity::kWarning, workload, given.line,
+            fmt::format("{} of container {} names {}: with ndots:{} each lookup asks {} questions "
+                        "instead of 2",
+                        given.what, given.container, host, workload.ndots, 2 * (wasted + 1)),
+            fmt::format("Write {}. (with the last dot), or set ndots to {} in dnsConfig; a sidecar "
+                        "answers the {} in vain itself",
+                        host, std::count(host.begin(), host.end(), '.'), 2 * wasted));
+      }
+    }
+  }
+
+  bool IsInjected(const Workload& workload) const {
+    if (workload.host_network) return false;
+    if (workload.inject.has_value()) return *workload.inject;
+    const auto ns = objects_.namespaces.find(workload.ns);
+    if (ns == objects_.namespaces.end()) return false;
+    const auto label = ns->second.labels.find("portolan.dev/inject");
+    return label != ns->second.labels.end() && label->second == "enabled";
+  }
+
+  void CheckPorts(const Workload& workload) {
+    if (workload.host_network) return;
+    for (const ContainerPort& port : workload.ports) {
+      if (port.container == "portolan-proxy") continue;
+      for (const SidecarPort& own : kSidecarPorts) {
+        if (port.port != own.port) continue;
+        Add("port-collides-with-sidecar",
+            IsInjected(workload) ? Severity::kError : Severity::kWarning, workload, port.line,
+            fmt::format("container {} has port {}, which is the sidecar's", port.container,
+                        port.port),
+            fmt::format(
+                "Move the sidecar's with the annotation portolan.dev/{}, or the container's",
+                own.what));
+      }
+    }
+  }
+
+  const Objects& objects_;
+  std::vector<Finding>& findings_;
+};
+
+}  // namespace
+
+void CheckPods(const Objects& objects, std::vector<Finding>& findings) {
+  PodChecks checks(objects, findings);
+  for (const Workload& workload : objects.workloads) checks.Check(workload);
+}
+
+}  // namespace portolan::ctl::analyze
