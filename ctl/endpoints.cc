@@ -55,7 +55,8 @@ std::string HeadOf(const json& answer, const Look& look, absl::Time now) {
   if (const std::string external = TextOf(answer, "externalName"); !external.empty()) {
     addresses = "leads to " + external;
   }
-  const std::string changed = Age(TextOf(answer, "lastChange"), now);
+  const std::string changed =
+      look.absolute_times ? std::string() : Age(TextOf(answer, "lastChange"), now);
   std::string out =
       Printable(fmt::format("{}/{}: {}{}{}", TextOf(answer, "namespace"), TextOf(answer, "name"),
                             TextOf(answer, "type"), addresses.empty() ? "" : ", " + addresses,
@@ -73,7 +74,8 @@ std::string AskersOf(const json& answer, const Look& look, absl::Time now) {
   const json& asked = FieldOf(answer, "askedBy");
   Table table({"ASKED BY", "QUERIES", "LAST"});
   for (const json& pod : ListOf(asked, "byPod")) {
-    table.Add({TextOf(pod, "node"), TextOf(pod, "queries"), Age(TextOf(pod, "lastAsked"), now)});
+    table.Add(
+        {TextOf(pod, "node"), TextOf(pod, "queries"), Age(TextOf(pod, "lastAsked"), now, look)});
   }
   if (table.empty()) return {};
   return "\n" + table.ToString(look);
@@ -95,7 +97,7 @@ std::string EndpointsText(const json& answer, const Look& look, absl::Time now) 
                             TextOf(endpoint, "zone")};
       if (look.wide) {
         row.insert(row.end(), {TextOf(endpoint, "hostname"), HintsOf(endpoint),
-                               TextOf(slice, "name"), Age(TextOf(slice, "arrived"), now)});
+                               TextOf(slice, "name"), Age(TextOf(slice, "arrived"), now, look)});
       }
       table.Add(std::move(row));
     }

@@ -59,9 +59,10 @@ std::string Codes(const json& name) {
 Tone ToneOfReady(const std::string& ready) { return ready == "0" ? Tone::kBad : Tone::kPlain; }
 
 absl::StatusOr<json> Fetch(Session& session, const Flags& flags) {
-  const std::string path =
+  std::string path =
       fmt::format("/api/v1/names?limit=5000&namespace={}&search={}&label={}", EncodeQuery(flags.ns),
                   EncodeQuery(flags.search), EncodeQuery(flags.label));
+  if (flags.warnings) path += "&warning=any";
   auto answer = session.GetAll(path, "names");
   if (!answer.ok() || !flags.warnings) return answer;
   json warned = json::array();
@@ -89,7 +90,7 @@ std::string NamesTable(const json& answer, const Look& look, absl::Time now) {
                           Ports(name),
                           {ready, ToneOfReady(ready)},
                           TextOf(endpoints, "terminating"),
-                          Age(TextOf(name, "lastChange"), now),
+                          Age(TextOf(name, "lastChange"), now, look),
                           {Codes(name), Tone::kWarning}};
     if (look.wide) {
       row.insert(row.end(), {TextOf(FieldOf(name, "askedBy"), "queries"), Labels(name),

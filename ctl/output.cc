@@ -43,6 +43,10 @@ std::string Age(const std::string& since, absl::Time now) {
   return fmt::format("{}d{}h", s / 86400, s % 86400 / 3600);
 }
 
+std::string Age(const std::string& since, absl::Time now, const Look& look) {
+  return look.absolute_times ? since : Age(since, now);
+}
+
 std::string Joined(const nlohmann::json& list) {
   std::string out;
   if (!list.is_array()) return out;

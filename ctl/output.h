@@ -18,6 +18,8 @@ std::string Yaml(const nlohmann::json& answer);
 
 // Of an RFC 3339 time: "3m20s", "5h10m", "2d4h"; empty for a time that cannot be read.
 std::string Age(const std::string& since, absl::Time now);
+// For a table: as above, or as Look::absolute_times says.
+std::string Age(const std::string& since, absl::Time now, const Look& look);
 // A number as a reader wants it: "12", "4.5k", "1.2M"; and one with a digit behind the point.
 std::string Short(double number);
 

@@ -37,7 +37,8 @@ class PortForward {
   // "http://127.0.0.1:40123"
   const std::string& url() const { return url_; }
   // Reads what kubectl has printed meanwhile, so that it need not wait for us: before each request,
-  // or when fd() is readable; `patience`: waits so long for something. False once kubectl has ended.
+  // or when fd() is readable; `patience`: waits so long for something. False once kubectl has
+  // ended.
   bool Drain(absl::Duration patience = absl::ZeroDuration());
   int fd() const { return output_.get(); }
 

@@ -102,7 +102,7 @@ std::vector<Cell> RowOf(const json& sidecar, const std::vector<std::string>& typ
   const json& rates = FieldOf(sidecar, "rates");
   row.insert(row.end(), {Milliseconds(FieldOf(FieldOf(sidecar, "lag"), "p99Ms")),
                          Rate(FieldOf(rates, "queriesPerSecond")),
-                         Age(TextOf(sidecar, "connected"), now), TextOf(sidecar, "version")});
+                         Age(TextOf(sidecar, "connected"), now, look), TextOf(sidecar, "version")});
   if (look.wide) {
     row.insert(
         row.end(),
@@ -114,16 +114,21 @@ std::vector<Cell> RowOf(const json& sidecar, const std::vector<std::string>& typ
   return row;
 }
 
-std::string RefusalsOf(const json& sidecar, const Look& look) {
-  std::string refusals;
+std::string FaultsOf(const json& sidecar, const Look& look) {
+  std::string faults;
+  const std::string health = TextOf(sidecar, "health");
+  if (const std::string why = TextOf(sidecar, "healthWhy"); !why.empty() && health != "ok") {
+    const std::string line = fmt::format("{} is {}: {}", TextOf(sidecar, "node"), health, why);
+    faults += Styled(line, ToneOfHealth(health), look) + "\n";
+  }
   for (const json& type : ListOf(sidecar, "types")) {
     const std::string nack = TextOf(type, "lastNack");
     if (nack.empty()) continue;
     const std::string line =
         fmt::format("{} refuses {}: {}", TextOf(sidecar, "node"), TextOf(type, "type"), nack);
-    refusals += Styled(line, Tone::kBad, look) + "\n";
+    faults += Styled(line, Tone::kBad, look) + "\n";
   }
-  return refusals;
+  return faults;
 }
 
 }  // namespace
@@ -139,14 +144,14 @@ std::string ProxyStatusTable(const json& answer, const Look& look, absl::Time no
                    {"LAG-P50", "WORST", "NXDOMAIN/S", "CACHE", "CONN/S", "PEER", "REPLICA"});
   }
   Table table(heading);
-  std::string refusals;
+  std::string faults;
   for (const json* sidecar : WorstFirst(sidecars)) {
     table.Add(RowOf(*sidecar, types, look, now));
-    refusals += RefusalsOf(*sidecar, look);
+    faults += FaultsOf(*sidecar, look);
   }
   if (table.empty()) return "No sidecar is connected.\n" + ReplicaNotes(answer, look);
-  if (!refusals.empty()) refusals = "\n" + refusals;
-  return table.ToString(look) + refusals + ReplicaNotes(answer, look);
+  if (!faults.empty()) faults = "\n" + faults;
+  return table.ToString(look) + faults + ReplicaNotes(answer, look);
 }
 
 Run AddProxyStatus(CLI::App& command) {

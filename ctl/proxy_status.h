@@ -14,8 +14,8 @@ namespace portolan::ctl {
 
 Run AddProxyStatus(CLI::App& command);
 
-// GET /api/v1/sidecars as a table, with a line below it for each refusal (NACK). Ages are as of
-// `now`.
+// GET /api/v1/sidecars as a table, with a line below it for each fault and refusal (NACK). Ages are
+// as of `now`.
 std::string ProxyStatusTable(const nlohmann::json& answer, const Look& look, absl::Time now);
 
 }  // namespace portolan::ctl

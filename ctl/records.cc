@@ -44,6 +44,12 @@ std::string RecordsText(const json& answer, const RecordFilter& filter) {
   for (const auto& [name, ttl, type, data] : lines) {
     out += fmt::format("{:<{}}  {:<5} IN  {:<5}  {}\n", name, widest, ttl, type, data);
   }
+  for (const json& none : ListOf(answer, "noRecords")) {
+    if (!IsWanted(none, filter)) continue;
+    out += Printable(fmt::format(";; {} {}: {}: {}", TextOf(none, "name"), TextOf(none, "type"),
+                                 TextOf(none, "answer"), TextOf(none, "why"))) +
+           "\n";
+  }
   if (FieldOf(answer, "recordsTruncated") == true) {
     out += ";; there are more: the answer is cut\n";
   }

@@ -12,8 +12,8 @@ namespace portolan::ctl {
 
 Run AddRecords(CLI::App& command);
 
-// The "records" of GET /api/v1/names/NAMESPACE/NAME: those of a type, empty: of any; and of names
-// that begin with "HOSTNAME.", empty: of any.
+// The "records" of GET /api/v1/names/NAMESPACE/NAME, and why there are none ("noRecords"): those of
+// a type, empty: of any; and of names that begin with "HOSTNAME.", empty: of any.
 struct RecordFilter {
   std::string type = {};
   std::string hostname = {};

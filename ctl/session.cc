@@ -149,6 +149,7 @@ std::string Session::Drawn(const json& answer, const Draw& table) const {
   Look look = LookOfOutput();
   look.wide = format_ == "wide";
   if (look.wide) look.width = 0;
+  look.absolute_times = watch_ && look.height == 0;
   return table(answer, look);
 }
 
@@ -175,7 +176,8 @@ int Session::Watch(const Fetch& fetch, const Draw& table) {
     const auto answer = fetch();
     if (Interrupted()) break;
     if (!answer.ok() && (first || look.height == 0)) {
-      if (Fail(answer.status()); first) return kExitFailed;
+      Fail(answer.status());
+      if (first) return kExitFailed;
     } else {
       std::string text =
           answer.ok() ? Drawn(*answer, table) : Printable(Message(answer.status())) + "\n";

@@ -133,7 +133,7 @@ std::string Table::ToString(const Look& look) const {
   for (auto& row : cells) {
     row.resize(widths.size(), "");
     for (size_t i = 0; i < row.size(); ++i) {
-      row[i].text = row[i].text.empty() ? "-" : Printable(row[i].text);
+      row[i] = row[i].text.empty() ? Cell("-") : Cell(Printable(row[i].text), row[i].tone);
       widths[i] = std::max(widths[i], Width(row[i].text));
     }
   }

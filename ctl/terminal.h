@@ -21,6 +21,9 @@ struct Look {
   bool colours = false;  // a terminal that may be sent them
   size_t width = 0;      // of the terminal, in columns; 0: nothing is cut
   size_t height = 0;     // in lines; 0: no terminal
+  // Lines are compared with those before, in which an age would always be another: times as they
+  // came instead.
+  bool absolute_times = false;
 };
 
 // Of standard output: colours where it is a terminal and NO_COLOR (https://no-color.org) is not

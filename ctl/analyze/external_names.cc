@@ -4,7 +4,6 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "common/ip.h"
 #include "common/text.h"
@@ -14,25 +13,6 @@ namespace portolan::ctl::analyze {
 namespace {
 
 constexpr std::string_view kClusterDomain = "cluster.local";
-
-// RFC 1123 labels and underscores, as the resolvers of this world take them.
-bool IsDomainName(std::string_view name) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  if (name.empty() || name.size() > 253) return false;
-  size_t label = 0;
-  for (const char c : std::string(name) + ".") {
-    const bool letter = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
-    if (c == '.') {
-      if (label == 0 || label > 63) return false;
-      label = 0;
-    } else if (letter) {
-      ++label;
-    } else {
-      return false;
-    }
-  }
-  return true;
-}
 
 // NAME.NS.svc.cluster.local, or nothing.
 struct Target {
@@ -65,11 +45,6 @@ void Check(const Objects& objects, const Service& service, std::vector<Finding>&
     return add("external-name-is-address",
                fmt::format("leads to {}, an address: DNS cannot answer with it", name),
                "Use a Service without selector and an EndpointSlice with that address");
-  }
-  if (!IsDomainName(Lower(name))) {
-    return add("external-name-not-a-name",
-               fmt::format("leads to '{}', which is no domain name", name),
-               "Give the host alone, without scheme, port and path");
   }
   // Follows ExternalNames through the cluster.
   std::set<const Service*> passed{&service};

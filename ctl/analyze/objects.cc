@@ -85,7 +85,8 @@ ServicePort ServicePortOf(const Value* value) {
 
 Service ServiceOf(const Value& object, const std::string& file) {
   const Value* spec = Find(&object, "spec");
-  Service service{ObjectOf(object, file)};
+  Service service;
+  static_cast<Object&>(service) = ObjectOf(object, file);
   if (std::string type = Text(Find(spec, "type")); !type.empty()) service.type = std::move(type);
   service.headless = Text(Find(spec, "clusterIP")) == "None";
   service.selector = LabelsAt(Find(spec, "selector"));
@@ -132,7 +133,8 @@ void ReadContainer(const Value* container, Workload& workload) {
 
 // `pod`: with metadata and spec, a Pod itself or a template.
 Workload WorkloadOf(const Value& object, const std::string& file, const Value* pod) {
-  Workload workload{ObjectOf(object, file)};
+  Workload workload;
+  static_cast<Object&>(workload) = ObjectOf(object, file);
   const Value* spec = Find(pod, "spec");
   workload.labels = LabelsAt(At(pod, {"metadata", "labels"}));
   workload.host_network = Text(Find(spec, "hostNetwork")) == "true";
@@ -205,6 +207,8 @@ void Objects::Add(const Value& object, const std::string& file) {
   const auto known = xds::KindOf(Text(Find(&object, "apiVersion")), kind);
   FieldErrors errors;
   const Field root(object, errors);
+  const Value* pod = PodOf(object, kind);
+  if (known != xds::KnownKind::kUnknown || pod != nullptr) ++read;
   const auto converted = xds::ReadObjects(root, known, {});
   if (!errors.ok()) {
     Object at = ObjectOf(object, file);
@@ -229,9 +233,7 @@ void Objects::Add(const Value& object, const std::string& file) {
       CountEndpoints(object, endpoints[ObjectOf(object, file).ns + "/" + service]);
     }
   }
-  const Value* pod = PodOf(object, kind);
   if (pod != nullptr && !IsOwned(object)) workloads.push_back(WorkloadOf(object, file, pod));
-  if (known != xds::KnownKind::kUnknown || pod != nullptr) ++read;
 }
 
 std::set<std::string, std::less<>> Objects::NamespaceNames() const {

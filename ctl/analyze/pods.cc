@@ -24,7 +24,6 @@ constexpr std::array<SidecarPort, 4> kSidecarPorts = {
     {{15000, "admin-port"}, {15001, "forward-port"}, {15020, "status-port"}, {15053, "dns-port"}}};
 // NAMESPACE.svc.cluster.local, svc.cluster.local, cluster.local.
 constexpr int kSearchList = 3;
-constexpr std::string_view kClusterSuffix = ".cluster.local";
 
 // The hosts of URLs in a text: "postgres://user@db.example.com:5432/x" has db.example.com.
 std::vector<std::string> HostsIn(std::string_view text) {
@@ -52,15 +51,11 @@ bool IsHost(std::string_view host) {
          host.find_first_of("abcdefghijklmnopqrstuvwxyz") != host.npos;
 }
 
-// How many of the search list's names are asked for in vain before `host` itself is. Zero: none,
-// or it is a short name that the list is for.
+// How many of the search list's names are asked for in vain before `host` itself is.
 int Wasted(const Workload& workload, const std::string& host) {
   const auto dots = static_cast<int>(std::count(host.begin(), host.end(), '.'));
   if (host.ends_with('.') || dots >= workload.ndots) return 0;
-  // "backend.default", "backend.default.svc": found with the list.
-  const bool short_name = dots == 1 || host.ends_with(".svc");
-  const bool in_cluster = host.ends_with(kClusterSuffix);
-  return short_name && !in_cluster && host.find(".svc") != host.npos ? 0 : kSearchList;
+  return host.ends_with(".svc") ? 0 : kSearchList;  // which is found with the list
 }
 
 class PodChecks {
@@ -87,11 +82,12 @@ class PodChecks {
         {code, severity, workload.ToString(), place, std::move(what), std::move(advice)});
   }
 
-  bool IsService(const Workload& workload, const std::string& host) const {
+  // NAME.NAMESPACE, which the search list is for. Files do not say which namespaces there are.
+  bool MayBeService(const Workload& workload, const std::string& host) const {
     const size_t dot = host.find('.');
-    return host.find('.', dot + 1) == std::string::npos &&
-           (objects_.FindService(host.substr(dot + 1), host.substr(0, dot)) != nullptr ||
-            host.substr(dot + 1) == workload.ns);
+    if (host.find('.', dot + 1) != std::string::npos) return false;
+    return objects_.origin == Origin::kFiles || host.substr(dot + 1) == workload.ns ||
+           objects_.FindService(host.substr(dot + 1), host.substr(0, dot)) != nullptr;
   }
 
   void CheckNdots(const Workload& workload) {
@@ -102,7 +98,7 @@ class PodChecks {
     std::set<std::string> told;
     for (const GivenText& given : workload.texts) {
       for (const std::string& host : HostsIn(given.text)) {
-        if (!IsHost(host) || IpAddress::Parse(host).ok() || IsService(workload, host)) continue;
+        if (!IsHost(host) || IpAddress::Parse(host).ok() || MayBeService(workload, host)) continue;
         const int wasted = Wasted(workload, host);
         if (wasted == 0 || !told.insert(host).second) continue;
         Add("ndots-trap", Severity::kWarning, workload, given.line,

@@ -87,6 +87,7 @@ class Page : private ApiClient::Listener {
     if (!end_.ok()) return end_;
     if (status_ != 200) {
       const ApiStatus answer = ReadApiStatus(json_, status_, std::move(refusal_));
+      if (status_ == 401) return absl::UnauthenticatedError(fmt::format("401: {}", answer.message));
       return absl::PermissionDeniedError(fmt::format("{}: {}", answer.code, answer.message));
     }
     if (!item_fault_.ok()) return item_fault_;

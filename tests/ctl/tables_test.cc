@@ -98,6 +98,13 @@ TEST(ProxyStatusTable, TheWorstIsFirstAndWhatWasRefusedIsSaid) {
                               "   control-a\n"));
 }
 
+TEST(ProxyStatusTable, SaysInWordsWhatIsWrong) {
+  const json answer = json::parse(R"({"sidecars": [
+    {"node": "a/b", "health": "upstream-down", "healthWhy": "10.0.0.1:53 fails"}]})");
+  EXPECT_THAT(ProxyStatusTable(answer, {}, kNow),
+              HasSubstr("\na/b is upstream-down: 10.0.0.1:53 fails\n"));
+}
+
 TEST(ExplainText, ShowsTheLookupsAndTheServicesThatTheyAreOf) {
   const json answer = json::parse(R"({"lookups": [
     {"name": "backend.", "rcode": "NXDOMAIN", "answers": []},
@@ -179,6 +186,9 @@ TEST(Records, ArePrintedAsDigPrintsThem) {
             "web-0.web.default.svc.cluster.local.  30    IN  A      10.42.0.11\n"
             ";; there are more: the answer is cut\n");
   EXPECT_EQ(RecordsText(json::object(), {}), ";; no such record\n");
+  const json none = json::parse(R"({"noRecords": [{"name": "a.", "type": "AAAA",
+                                                   "answer": "NODATA", "why": "it has none"}]})");
+  EXPECT_EQ(RecordsText(none, {}), ";; a. AAAA: NODATA: it has none\n");
   EXPECT_THAT(RecordsText(answer, {.type = {}, .hostname = "web-0"}),
               ::testing::StartsWith("web-0.web.default.svc.cluster.local.  30"));
 }

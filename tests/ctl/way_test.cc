@@ -8,6 +8,7 @@
 #include <fstream>
 #include <string>
 
+#include "common/guarded.h"
 #include "tests/common/http/served.h"
 #include "tests/ctl/invoke.h"
 #include "tests/proxy/feed/temp_dir.h"
@@ -47,10 +48,14 @@ class Way : public ::testing::Test {
   }
 
   proxy::TempDir folder_;
-  std::string token_;  // that the server was shown last
+  std::string Token() const {
+    return token_.With([](const auto& token) { return token; });
+  }
+
+  Guarded<std::string> token_;  // that the server was shown last
   http::Served served_{[this](http::Server& server) {
     server.Get("/*", [this](const http::Request& request, http::Responder responder) {
-      token_ = request.FindHeader("authorization").value_or("");
+      token_.With([&](auto& token) { token = request.FindHeader("authorization").value_or(""); });
       http::Response response;
       response.body = R"({"names": [{"namespace": "default", "name": "backend"}]})";
       responder.Send(response);
@@ -117,11 +122,11 @@ TEST_F(Way, TheTokenIsOfAFileOrTheEnvironment) {
   std::ofstream(folder_.path() + "/token") << "of-a-file\n";
   const std::string names = "names --server " + served_.url();
   EXPECT_EQ(InvokeThere(names + " --token " + folder_.path() + "/token").status, 0);
-  EXPECT_EQ(token_, "Bearer of-a-file");
+  EXPECT_EQ(Token(), "Bearer of-a-file");
   EXPECT_EQ(InvokeThere(names, "PORTOLAN_TOKEN=of-the-environment").status, 0);
-  EXPECT_EQ(token_, "Bearer of-the-environment");
+  EXPECT_EQ(Token(), "Bearer of-the-environment");
   EXPECT_EQ(InvokeThere(names).status, 0);
-  EXPECT_EQ(token_, "");
+  EXPECT_EQ(Token(), "");
   EXPECT_EQ(InvokeThere(names + " --token /absent").status, 1);
 }
 
