@@ -11,6 +11,7 @@
 #include "ctl/command.h"
 #include "ctl/config_dump.h"
 #include "ctl/dashboard.h"
+#include "ctl/diff.h"
 #include "ctl/endpoints.h"
 #include "ctl/explain.h"
 #include "ctl/history.h"
@@ -41,6 +42,7 @@ const Command kCommands[] = {
      Runs::kWatched},
     {"top", "who wastes queries, which upstreams fail, which names are asked for most", AddTop,
      Runs::kWatched},
+    {"diff", "what a sidecar holds against what the control plane serves it", AddDiff},
     {"config-dump", "a sidecar's Corefile and the state of its feed", AddConfigDump,
      Runs::kWatched},
     {"log-level", "set a sidecar's log level", AddLogLevel},

@@ -511,6 +511,13 @@ nlohmann::json Sidecar::ConfigDump() {
   return dump;
 }
 
+absl::StatusOr<nlohmann::json> Sidecar::HeldResources(const std::string& type,
+                                                      const std::string& after) {
+  api::ResourcePage page(after);
+  if (auto status = feed_->ListHeld(type, page); !status.ok()) return status;
+  return page.ToJson();
+}
+
 void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
   using Listed = std::vector<ConnectionInfo>;
   AskWorkers<Listed>(

@@ -84,6 +84,8 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override;
   bool WantsEndpoints(const std::string& service_key) override;
   nlohmann::json ConfigDump() override;
+  absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,
+                                               const std::string& after) override;
   void Connections(std::function<void(nlohmann::json)> done) override;
   void Explain(const std::string& name, const std::string& type,
                std::function<void(absl::StatusOr<nlohmann::json>)> done) override;

@@ -15,6 +15,7 @@
 #include "common/status.h"
 #include "xds/authentication/issuer_keys.h"
 #include "xds/authentication/token_reviewer.h"
+#include "xds/dashboard/resource_pages.h"
 #include "xds/dashboard/assets.h"
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
@@ -195,6 +196,7 @@ absl::Status ControlPlane::StartApi() {
       },
       settings_.cluster_domain, &sidecars_);
   AddAssets(*api_server_);
+  AddResourcePages(*api_server_, [this] { return cache_.current(); });
   api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
     responder.Send(http::JsonResponse(200, source_->Describe()));
   });

@@ -119,6 +119,14 @@ void Admin::AddProbes(http::Server& server) {
   server.Get("/health", Page([this](const auto&) { return HealthPage(source_); }));
 }
 
+http::Response Admin::ConfigDump(const http::Request& request) {
+  const std::string type(request.FindQuery("type").value_or(""));
+  if (type.empty()) return http::JsonResponse(200, source_.ConfigDump());
+  const auto held =
+      source_.HeldResources(type, std::string(request.FindQuery("continue").value_or("")));
+  return held.ok() ? http::JsonResponse(200, *held) : http::JsonError(400, Message(held.status()));
+}
+
 void Admin::AddAdminPages(http::Server& server) {
   server.Get("/", Page([](const auto&) {
                http::Response index;
@@ -132,7 +140,7 @@ void Admin::AddAdminPages(http::Server& server) {
              }));
   server.Get("/stats/prometheus", Page([this](const auto&) { return MetricsResponse(metrics_); }));
   server.Get("/config_dump",
-             Page([this](const auto&) { return http::JsonResponse(200, source_.ConfigDump()); }));
+             Page([this](const http::Request& request) { return ConfigDump(request); }));
   server.Get("/names", Page([this](const http::Request& request) {
                return ListNames(request, Listing::kNames);
              }));

@@ -8,7 +8,8 @@
 //   GET  /metrics                  x    Prometheus text format
 //   GET  /stats/prometheus  x           the same page
 //   GET  /stats             x           the same numbers as "name{labels}: value"
-//   GET  /config_dump       x           JSON
+//   GET  /config_dump       x           JSON; ?type=Service&continue=: not the dump, but which
+//                                       resources of a type are held (xds/api/resource_page.h)
 //   GET  /names             x           ?namespace= &search= &limit=; JSON as the API's
 //   GET  /endpoints         x           as /names, with the slices of each. Where endpoints are had
 //   on
@@ -58,6 +59,10 @@ class AdminSource {
   // Whether the endpoints of a Service ("namespace/name") are asked for, held or not yet.
   virtual bool WantsEndpoints(const std::string& service_key) = 0;
   virtual nlohmann::json ConfigDump() = 0;
+  // A page of the resources of a type ("Service") that are held, behind the name `after`. An error
+  // names the types there are.
+  virtual absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,
+                                                       const std::string& after) = 0;
   // Calls `done` once, on the main loop, when the workers have answered.
   virtual void Connections(std::function<void(nlohmann::json)> done) = 0;
   // What becomes of a name that the application looks up. Calls `done` once, on the main loop:
@@ -109,6 +114,7 @@ class Admin {
   void AddAdminPages(http::Server& server);
   void AddActions(http::Server& server);
   void Explain(const http::Request& request, http::Responder responder);
+  http::Response ConfigDump(const http::Request& request);
   enum class Listing { kNames, kEndpoints };
   http::Response ListNames(const http::Request& request, Listing listing);
 

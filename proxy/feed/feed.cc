@@ -585,6 +585,25 @@ FeedStatus Feed::status() const {
   return status;
 }
 
+absl::Status Feed::ListHeld(std::string_view type, api::ResourcePage& page) const {
+  std::string known;
+  for (const FeedType& one : types_) {
+    if (one.label != type) {
+      known += fmt::format("{}{}", known.empty() ? "" : ", ", one.label);
+      continue;
+    }
+    if (one.type_url != api::kProxyConfigType) {
+      replica_->ForEachHeld(one.type_url, [&](const std::string& name, const std::string& version) {
+        page.Add(name, version);
+      });
+    } else if (proxy_config_) {
+      page.Add(proxy_config_->name(), proxy_config_->version());
+    }
+    return absl::OkStatus();
+  }
+  return InvalidArgument("type: '{}' is none of {}", type, known);
+}
+
 void Feed::PublishStatus() {
   FeedStatus now = status();
   metrics_->connected = now.connected;

@@ -38,6 +38,7 @@
 #include "proxy/feed/replica.h"
 #include "proxy/feed/state_file.h"
 #include "proxy/feed/subscriptions.h"
+#include "xds/api/resource_page.h"
 
 namespace portolan::proxy {
 
@@ -177,6 +178,8 @@ class Feed : private AdsStream::Listener {
   FeedStatus status() const;
   // As published; never null.
   const std::shared_ptr<const Snapshot>& snapshot() const { return published_; }
+  // Adds those of a type ("Service") that are held; an error names the types there are.
+  absl::Status ListHeld(std::string_view type, api::ResourcePage& page) const;
   // The source stays valid when the feed is gone.
   void AddMetrics(MetricsPage& page) const;
 

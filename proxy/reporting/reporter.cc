@@ -122,11 +122,18 @@ void Reporter::TakeQuestion(const v1::Question& question) {
   });
 }
 
+absl::StatusOr<std::string> Reporter::Dump(const v1::ConfigDump& asked) {
+  if (asked.type().empty()) return http::DumpJson(admin_.ConfigDump());
+  const auto held = admin_.HeldResources(asked.type(), asked.after());
+  if (!held.ok()) return held.status();
+  return http::DumpJson(*held);
+}
+
 void Reporter::Ask(const v1::Question& question,
                    std::function<void(absl::StatusOr<std::string>)> done) {
   switch (question.asks_case()) {
     case v1::Question::kConfigDump:
-      return done(http::DumpJson(admin_.ConfigDump()));
+      return done(Dump(question.config_dump()));
     case v1::Question::kSetLogLevel: {
       const std::string& level = question.set_log_level().level();
       const absl::Status set = admin_.SetLogLevel(level);

@@ -59,6 +59,7 @@ class Reporter : private SidecarsStream::Listener {
   void SendReport(v1::SidecarReport report);
   void TakeQuestion(const v1::Question& question);
   void Ask(const v1::Question& question, std::function<void(absl::StatusOr<std::string>)> done);
+  absl::StatusOr<std::string> Dump(const v1::ConfigDump& asked);
   void Send(uint64_t id, absl::StatusOr<std::string> json);
 
   EventLoop& loop_;

@@ -76,7 +76,8 @@ std::optional<v1::Question> QuestionOf(const http::Request& request, std::string
     question.mutable_explain()->set_name(parameter("name"));
     question.mutable_explain()->set_type(parameter("type"));
   } else if (is_get && what == "config_dump") {
-    question.mutable_config_dump();
+    question.mutable_config_dump()->set_type(parameter("type"));
+    question.mutable_config_dump()->set_after(parameter("continue"));
   } else if (!is_get && what == "logging") {
     question.mutable_set_log_level()->set_level(parameter("level"));
   } else {

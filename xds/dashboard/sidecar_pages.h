@@ -3,6 +3,7 @@
 //
 //   GET  /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=
 //   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump
+//   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump?type=&continue=
 //   POST /api/v1/sidecars/NAMESPACE/POD/logging?level=      (or PUT)
 //
 // The answers are those of the sidecar's own admin interface (proxy/admin/admin.h). Errors are

@@ -26,6 +26,10 @@ struct FakeSource : AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override { return cluster; }
   bool WantsEndpoints(const std::string& service) override { return service == "default/asked"; }
   json ConfigDump() override { return {{"corefile", ".:53 {}\xff"}}; }
+  absl::StatusOr<json> HeldResources(const std::string& type, const std::string& after) override {
+    if (type != "Service") return absl::InvalidArgumentError("type: no such type");
+    return json{{"resources", {{"default/backend", after}}}};
+  }
   void Connections(std::function<void(json)> done) override {
     loop->Post([done = std::move(done)] { done({{"connections", json::array()}}); });
   }
@@ -158,6 +162,12 @@ TEST_F(AdminTest, EndpointsOnDemandAreSaidToBeHeldAskedForOrNotHeld) {
 
 TEST_F(AdminTest, ConnectionsAreCollectedBeforeTheAnswer) {
   EXPECT_EQ(json::parse(BodyOf(Get("/connections"))), json::parse(R"({"connections": []})"));
+}
+
+TEST_F(AdminTest, ConfigDumpMayBeOfTheResourcesOfAType) {
+  EXPECT_EQ(json::parse(BodyOf(Get("/config_dump?type=Service&continue=a%2Fb"))),
+            json::parse(R"({"resources": {"default/backend": "a/b"}})"));
+  EXPECT_THAT(Get("/config_dump?type=Pod"), StartsWith("HTTP/1.1 400 "));
 }
 
 TEST_F(AdminTest, ConfigDumpSurvivesBytesThatAreNoText) {

@@ -38,6 +38,27 @@ TEST_F(FeedSync, AnEmptyClusterIsInSyncOnceEveryTypeIsComplete) {
   EXPECT_EQ(feed->status().source, FeedStatus::Source::kControlPlane);
 }
 
+TEST_F(FeedSync, ListsWhatItHoldsOfAType) {
+  StartFeed(Options(server));
+  ASSERT_TRUE(UntilSubscribed());
+  server.Send(MakeResponse(kNamespaceType, {NamespaceResource("default")}));
+  server.Send(MakeResponse(kServiceType, {ServiceResource("a", "10.43.0.1")}));
+  server.Send(MakeResponse(kServiceImportType, {}));
+  server.Send(MakeResponse(kEndpointsType, {}));
+  ASSERT_TRUE(UntilInSync());
+  const auto held = [&](const char* type) {
+    api::ResourcePage page("");
+    const absl::Status status = feed->ListHeld(type, page);
+    return status.ok() ? page.ToJson()["resources"].dump() : std::string(Message(status));
+  };
+  const std::string version = ServiceResource("a", "10.43.0.1").version();
+  EXPECT_EQ(held("Service"), "{\"default/a\":\"" + version + "\"}");
+  EXPECT_EQ(held("ProxyConfig"), "{}");
+  EXPECT_EQ(held("Pod"),
+            "type: 'Pod' is none of ProxyConfig, Namespace, Service, Endpoints, ServiceImport, "
+            "Address");
+}
+
 TEST_F(FeedSync, ACutFirstSetIsPublishedOnlyWhenComplete) {
   StartFeed(Options(server));
   ASSERT_TRUE(UntilSubscribed());

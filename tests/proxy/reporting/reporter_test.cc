@@ -31,6 +31,10 @@ struct FakeAdmin : AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override { return std::make_shared<Snapshot>(); }
   bool WantsEndpoints(const std::string&) override { return false; }
   json ConfigDump() override { return {{"corefile", corefile}}; }
+  absl::StatusOr<json> HeldResources(const std::string& type, const std::string& after) override {
+    if (type != "Service") return absl::InvalidArgumentError("type: no such type");
+    return json{{"resources", {{"default/backend", after}}}};
+  }
   void Connections(std::function<void(json)>) override {}
   void Explain(const std::string& name, const std::string& type,
                std::function<void(absl::StatusOr<json>)> done) override {
@@ -175,6 +179,10 @@ TEST_F(ReporterTest, AnswersWhatTheAdminInterfaceShows) {
   v1::Question question;
   question.mutable_config_dump();
   EXPECT_EQ(*Ask(question), http::DumpJson(admin.ConfigDump()));
+  question.mutable_config_dump()->set_type("Service");
+  question.mutable_config_dump()->set_after("a/b");
+  EXPECT_EQ(json::parse(*Ask(question)),
+            json::parse(R"({"resources": {"default/backend": "a/b"}})"));
   EXPECT_EQ(json::parse(*Ask(ExplainQuestion("backend"))),
             json::parse(R"({"name": "backend", "type": "A"})"));
   question.mutable_set_log_level()->set_level("debug");

@@ -73,6 +73,12 @@ TEST_F(SidecarPagesTest, AQuestionGoesToTheSidecarAndItsAnswerComesBack) {
   EXPECT_EQ(sidecars.asked.explain().type(), "SRV");
 }
 
+TEST_F(SidecarPagesTest, ADumpMayBeOfTheResourcesOfAType) {
+  Fetch("GET", "/api/v1/sidecars/default/frontend-1/config_dump?type=Service&continue=a/b");
+  EXPECT_EQ(sidecars.asked.config_dump().type(), "Service");
+  EXPECT_EQ(sidecars.asked.config_dump().after(), "a/b");
+}
+
 TEST_F(SidecarPagesTest, WhatChangesSomethingTakesPostOrPut) {
   const char kTarget[] = "/api/v1/sidecars/default/frontend-1/logging?level=debug";
   EXPECT_THAT(Fetch("GET", kTarget), StartsWith("HTTP/1.1 404 "));
