@@ -21,7 +21,9 @@ struct Flags {
 
 Run AddLogLevel(CLI::App& command) {
   auto flags = std::make_shared<Flags>();
-  command.add_option("LEVEL", flags->level, "debug, info, warn, error")->required();
+  command.add_option("LEVEL", flags->level, "how much is logged")
+      ->check(CLI::IsMember({"debug", "info", "warn", "error"}))
+      ->required();
   flags->sidecar.AddFlags(command, false);
   return [flags](Session& session) {
     const AskedSidecar& sidecar = flags->sidecar;

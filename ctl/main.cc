@@ -9,6 +9,7 @@
 #include "common/flags.h"
 #include "ctl/analyze_command.h"
 #include "ctl/command.h"
+#include "ctl/completion.h"
 #include "ctl/config_dump.h"
 #include "ctl/dashboard.h"
 #include "ctl/diff.h"
@@ -50,6 +51,8 @@ const Command kCommands[] = {
     {"analyze", "what is wrong with the names of a cluster, or of manifests", AddAnalyze},
     {"inject", "pod templates of a file, with what the webhook puts into pods; to standard output",
      AddInject},
+    {"completion", "what bash or zsh needs to complete the command line", AddCompletion},
+    {"__complete", "", AddComplete},
 };
 
 // "kubectl portolan" where it was called as kubectl's plugin.
