@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <utility>
 
 #include "dns/server/trace.h"
 #include "dns/server/walk.h"
@@ -64,32 +65,6 @@ QueryHandler::Handled QueryHandler::Handle(std::span<const uint8_t> message,
 QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress& client,
                                            Transport transport, std::span<uint8_t> room,
                                            const ReplyTo& to) {
-  return HandleBy(routes_, read, client, transport, room, to);
-}
-
-QueryHandler::Handled QueryHandler::Explain(std::span<const uint8_t> message,
-                                            const SocketAddress& client, std::span<uint8_t> room,
-                                            const ReplyTo& to,
-                                            const std::shared_ptr<Trace>& trace) {
-  Read read;
-  read.received = std::chrono::steady_clock::now();
-  read.outcome = wire::ParseQuery(message, read.query);
-  if (read.outcome == wire::ParseOutcome::kQuery) {
-    if (const Route* route = routes_->Find(read.query)) {
-      trace->server = route->to.server;
-      trace->zone = route->to.zone.text;
-    }
-  }
-  const auto traced = std::make_shared<const Routes>(Traced(*routes_, trace), zone_counters_);
-  Handled handled = HandleBy(traced, read, client, Transport::kUdp, room, to);
-  CountDurations();
-  return handled;
-}
-
-QueryHandler::Handled QueryHandler::HandleBy(const std::shared_ptr<const Routes>& routes,
-                                             const Read& read, const SocketAddress& client,
-                                             Transport transport, std::span<uint8_t> room,
-                                             const ReplyTo& to) {
   const wire::Query& query = read.query;
   switch (read.outcome) {
     case wire::ParseOutcome::kQuery:
@@ -107,18 +82,18 @@ QueryHandler::Handled QueryHandler::HandleBy(const std::shared_ptr<const Routes>
     case wire::ParseOutcome::kBadVers:
       return Refuse(query, room, wire::Rcode::kBadVers, counters_.badvers);
   }
-  const Route* route = routes->Find(query);
+  const Route* route = routes_->Find(query);
   if (route == nullptr) return Refuse(query, room, wire::Rcode::kRefused, counters_.no_zone);
   route->counters->CountRequest(transport, client.ip.family(), query);
 
-  Origin origin(slots_, to, routes, *route);
+  Origin origin(slots_, to, routes_, *route);
   questions_.Clear();
   Exchange exchange(query, client, transport, room, origin, &questions_);
   exchange.set_received(read.received);
   exchange.set_max_reply_bytes(transport == Transport::kTcp
                                    ? room.size()
                                    : std::min<size_t>(query.udp_payload, room.size()));
-  switch (Walk(*routes, origin.path(), exchange, Verdict::kNext)) {
+  switch (Walk(*routes_, origin.path(), exchange, Verdict::kNext)) {
     case Verdict::kPending:
       return {Outcome::kPending};
     case Verdict::kDropped:
@@ -135,6 +110,29 @@ QueryHandler::Handled QueryHandler::HandleBy(const std::shared_ptr<const Routes>
   route->CountReply(exchange);
   LeaveDuration(*route->counters, read.received);
   return {Outcome::kReply, exchange.reply().size()};
+}
+
+QueryHandler::Handled QueryHandler::Explain(std::span<const uint8_t> message,
+                                            const SocketAddress& client, std::span<uint8_t> room,
+                                            const ReplyTo& to,
+                                            const std::shared_ptr<Trace>& trace) {
+  Read read;
+  read.received = std::chrono::steady_clock::now();
+  read.outcome = wire::ParseQuery(message, read.query);
+  if (read.outcome == wire::ParseOutcome::kQuery) {
+    if (const Route* route = routes_->Find(read.query)) {
+      trace->server = route->to.server;
+      trace->zone = route->to.zone.text;
+    }
+  }
+  // In the place of the others for this question alone, which keeps them if it has to wait: so that
+  // Handle need not ask whose routes it is to go by. No observer: the application did not ask.
+  auto traced = std::make_shared<const Routes>(Traced(*routes_, trace), zone_counters_);
+  std::swap(routes_, traced);
+  Handled handled = Handle(read, client, Transport::kUdp, room, to);
+  std::swap(routes_, traced);
+  CountDurations();
+  return handled;
 }
 
 void QueryHandler::LeaveDuration(ZoneCounters& counters, Exchange::Time received) {

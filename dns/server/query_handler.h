@@ -67,9 +67,6 @@ class QueryHandler {
  private:
   class Origin;
 
-  Handled HandleBy(const std::shared_ptr<const Routes>& routes, const Read& read,
-                   const SocketAddress& client, Transport transport, std::span<uint8_t> room,
-                   const ReplyTo& to);
   // CountDurations counts this reply too.
   void LeaveDuration(ZoneCounters& counters, Exchange::Time received);
   Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,

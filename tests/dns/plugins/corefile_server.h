@@ -40,7 +40,10 @@ inline std::string ErrorOf(std::string_view directives) {
 class CorefileServer : public ReplySink {
  public:
   // Where the Corefile says UPSTREAM, upstream().address stands.
-  explicit CorefileServer(const std::string& text) : handler_(slots_, counters_) { Use(text); }
+  explicit CorefileServer(const std::string& text, ReplyObserver* observer = nullptr)
+      : handler_(slots_, counters_, observer) {
+    Use(text);
+  }
   ~CorefileServer() override {
     handler_.SetChains({});
     slots_.ReleaseChains();

@@ -191,5 +191,21 @@ TEST(Explain, LeavesOrdinaryQuestionsToTheirOwnChain) {
   EXPECT_EQ(server.Metric("coredns_cache_hits_total"), 1);
 }
 
+class CountingObserver : public ReplyObserver {
+ public:
+  void OnReply(const Exchange&) override { ++replies; }
+  int replies = 0;
+};
+
+TEST(Explain, IsNotTakenForTheApplicationByWhoReportsWhatItAsks) {
+  CountingObserver observer;
+  CorefileServer server(".:53 {\n  forward . UPSTREAM\n}\n", &observer);
+  AnswerWith(server, 1);
+  server.Explain("www.example.com.", kA);
+  EXPECT_EQ(observer.replies, 0);
+  server.Ask("www.example.com.", kA);
+  EXPECT_EQ(observer.replies, 1);
+}
+
 }  // namespace
 }  // namespace portolan::dns
