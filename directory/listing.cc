@@ -27,18 +27,6 @@ std::string_view Word(ServiceType type) {
   return "";
 }
 
-std::string_view Word(Protocol protocol) {
-  switch (protocol) {
-    case Protocol::kTcp:
-      return "TCP";
-    case Protocol::kUdp:
-      return "UDP";
-    case Protocol::kSctp:
-      return "SCTP";
-  }
-  return "";
-}
-
 json AddressesJson(std::span<const IpAddress> addresses) {
   json list = json::array();
   for (const IpAddress& address : addresses) list.push_back(address.ToString());
@@ -49,7 +37,8 @@ template <typename Ports>
 json PortsJson(const Ports& ports) {
   json list = json::array();
   for (const auto& port : ports) {
-    list.push_back({{"name", port.name}, {"protocol", Word(port.protocol)}, {"port", port.port}});
+    list.push_back(
+        {{"name", port.name}, {"protocol", ProtocolWord(port.protocol)}, {"port", port.port}});
   }
   return list;
 }
@@ -87,6 +76,18 @@ bool Matches(const Service& service, const std::string& search, std::string_view
 }
 
 }  // namespace
+
+std::string_view ProtocolWord(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::kTcp:
+      return "TCP";
+    case Protocol::kUdp:
+      return "UDP";
+    case Protocol::kSctp:
+      return "SCTP";
+  }
+  return "";
+}
 
 std::optional<size_t> ParsePageSize(std::string_view text) {
   if (text.empty()) return kDefaultPageSize;

@@ -66,6 +66,9 @@ nlohmann::json ServiceDetailJson(const Snapshot& snapshot, const Service& servic
 // [{"name", "addressType", "ports", "endpoints": [...]}]; `slices` may be null: none.
 nlohmann::json SlicesJson(const SliceSet* slices);
 
+// "TCP", "UDP", "SCTP"
+std::string_view ProtocolWord(Protocol protocol);
+
 // "2026-11-23T03:45:48.123Z", null for a time that was not set.
 nlohmann::json TimeJson(absl::Time time);
 

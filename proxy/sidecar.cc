@@ -16,6 +16,7 @@
 #include "common/monotonic.h"
 #include "common/process_metrics.h"
 #include "common/status.h"
+#include "proxy/ask_workers.h"
 #include "proxy/forwarder/descriptors.h"
 #include "proxy/pod_sockets.h"
 #include "proxy/privileges.h"
@@ -43,12 +44,6 @@ void Trim() {
     void* volatile piece = std::malloc(kLarge);  // volatile: or the compiler leaves it out
     std::free(piece);
   }
-}
-
-std::string DescribeAge(const FeedStatus& status) {
-  const absl::Duration age = status.Age(Monotonic());
-  return age == absl::InfiniteDuration() ? "never in sync"
-                                         : absl::FormatDuration(absl::Trunc(age, absl::Seconds(1)));
 }
 
 // What dashboards and alerts for CoreDNS ask of the process.
@@ -118,6 +113,15 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
                  .seed = settings_.node}),
       routes_(place_.current()),
       worker_reports_(NamesIn(settings_)),
+      explained_({.loop = loop_,
+                  .settings = settings_,
+                  .admin = *this,
+                  .pod_resolvers = pod_resolvers_,
+                  .dialling = dialling_,
+                  .routes = routes_,
+                  .place = place_,
+                  .workers = workers_,
+                  .feed_status = [this] { return feed_->status(); }}),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
         Trim();
@@ -228,27 +232,13 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
                      static_cast<double>(access_log_->lost_bytes()));
   });
   metrics_.AddSource(UdpMetrics(std::move(udp_forwarders)));
-  explainer_ = std::make_unique<Explainer>(loop_, options.dns_listen.front());
+  explainer_ = std::make_unique<Explainer>(loop_, explained_, kClusterDomain);
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
     log::info("forwarder on {}", address.ToString());
   }
   for (const auto& address : udp_listen) log::info("forwarder on UDP {}", address.ToString());
   return absl::OkStatus();
-}
-
-// Each on its own thread, and `done` here with what all of them said.
-template <typename T, typename F>
-void Sidecar::AskWorkers(F&& ask, std::function<void(std::vector<T>)> done) {
-  auto said = std::make_shared<std::vector<T>>();
-  for (const auto& worker : workers_) {
-    ask(*worker, [this, said, done](T one) {
-      loop_.Post([this, said, done, one = std::move(one)]() mutable {
-        said->push_back(std::move(one));
-        if (said->size() == workers_.size()) done(std::move(*said));
-      });
-    });
-  }
 }
 
 void Sidecar::ConfigureDns() {
@@ -327,7 +317,7 @@ void Sidecar::StartReporter() {
 
 void Sidecar::GatherReport(std::function<void(v1::SidecarReport)> done) {
   AskWorkers<WorkerReport>(
-      [](Worker& worker, auto take) { worker.Report(std::move(take)); },
+      loop_, workers_, [](Worker& worker, auto take) { worker.Report(std::move(take)); },
       [this, done = std::move(done)](const std::vector<WorkerReport>& workers) {
         v1::SidecarReport report = MakeReport(feed_->status(), metrics_.Collect());
         worker_reports_.AddTo(report, workers, service_metrics_->flows(), *snapshot_,
@@ -521,6 +511,7 @@ absl::StatusOr<nlohmann::json> Sidecar::HeldResources(const std::string& type,
 void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
   using Listed = std::vector<ConnectionInfo>;
   AskWorkers<Listed>(
+      loop_, workers_,
       [](Worker& worker, auto take) {
         constexpr size_t kMaxPerWorker = 1000;
         worker.ListConnections(kMaxPerWorker, std::move(take));
@@ -532,20 +523,6 @@ void Sidecar::Connections(std::function<void(nlohmann::json)> done) {
         }
         done(std::move(connections));
       });
-}
-
-void Sidecar::Explain(const std::string& name, const std::string& type,
-                      std::function<void(absl::StatusOr<nlohmann::json>)> done) {
-  explainer_->LookUp(name, type, pod_resolvers_.current(),
-                     [this, done = std::move(done)](absl::StatusOr<nlohmann::json> explained) {
-                       if (!explained.ok()) return done(std::move(explained));
-                       AdminSource& source = *this;
-                       AddServices(source, admin_->cluster_domain(), *explained);
-                       (*explained)["feed"] = {{"inSync", feed_status_.in_sync},
-                                               {"source", SourceName(feed_status_.source)},
-                                               {"age", DescribeAge(feed_status_)}};
-                       done(std::move(explained));
-                     });
 }
 
 absl::Status Sidecar::SetLogLevel(std::string level) { return log::SetLevel(level); }
@@ -575,13 +552,14 @@ void Sidecar::CheckDrained() {
     return drain_check_.Start(kDrainCheckEvery);
   }
   // Questions under way are the workers' to count.
-  AskWorkers<size_t>([](Worker& worker, auto take) { worker.CountWaiting(std::move(take)); },
-                     [this](const std::vector<size_t>& waiting) {
-                       const bool none = std::all_of(waiting.begin(), waiting.end(),
-                                                     [](size_t count) { return count == 0; });
-                       if (none) return loop_.Stop();
-                       drain_check_.Start(kDrainCheckEvery);
-                     });
+  AskWorkers<size_t>(
+      loop_, workers_, [](Worker& worker, auto take) { worker.CountWaiting(std::move(take)); },
+      [this](const std::vector<size_t>& waiting) {
+        const bool none =
+            std::all_of(waiting.begin(), waiting.end(), [](size_t count) { return count == 0; });
+        if (none) return loop_.Stop();
+        drain_check_.Start(kDrainCheckEvery);
+      });
 }
 
 // As of a moment ago: with many sockets a look takes its time.

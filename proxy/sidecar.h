@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -21,7 +22,8 @@
 #include "proxy/conntrack.h"
 #include "proxy/corefile_pages.h"
 #include "proxy/dns_config.h"
-#include "proxy/explain.h"
+#include "proxy/explain/explainer.h"
+#include "proxy/explained_sidecar.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/own_dialling.h"
@@ -54,8 +56,6 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::Status StartFeed();
 
   void OnDnsConfig();
-  template <typename T, typename F>
-  void AskWorkers(F&& ask, std::function<void(std::vector<T>)> done);
   void ConfigureDns();
   void FollowDialling();
   void KeepDialled();
@@ -87,8 +87,10 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,
                                                const std::string& after) override;
   void Connections(std::function<void(nlohmann::json)> done) override;
-  void Explain(const std::string& name, const std::string& type,
-               std::function<void(absl::StatusOr<nlohmann::json>)> done) override;
+  void Explain(const ExplainRequest& request,
+               std::function<void(absl::StatusOr<nlohmann::json>)> done) override {
+    explainer_->Explain(request, std::move(done));
+  }
   absl::Status SetLogLevel(std::string level) override;
   void Drain() override;
   void Quit() override;
@@ -119,6 +121,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   Fd access_log_file_;
   std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output
   std::vector<std::unique_ptr<Worker>> workers_;
+  RunningSidecar explained_;
   std::unique_ptr<Explainer> explainer_;
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Feed> feed_;  // tells the reporter of its connections

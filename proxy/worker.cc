@@ -3,6 +3,8 @@
 #include <iterator>
 #include <utility>
 
+#include "common/monotonic.h"
+
 namespace portolan::proxy {
 
 absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& options, UdpSockets udp) {
@@ -108,6 +110,24 @@ void Worker::ListConnections(size_t max, std::function<void(std::vector<Connecti
                  std::make_move_iterator(flows.end()));
     }
     take(std::move(all));
+  });
+}
+
+void Worker::Explain(std::vector<uint8_t> message, const SocketAddress& client,
+                     dns::ExplainedQuestions::Done take) {
+  loop_.Post([this, message = std::move(message), client, take = std::move(take)]() mutable {
+    dns_->Explain(message, client, std::move(take));
+  });
+}
+
+void Worker::DescribeEndpoints(std::vector<std::shared_ptr<const Route>> routes,
+                               std::function<void(EndpointStates)> take) {
+  loop_.Post([this, routes = std::move(routes), take = std::move(take)] {
+    EndpointStates states;
+    const Balancer& balancer = forwarder_->parts().balancer;
+    const absl::Duration now = Monotonic();
+    for (const auto& route : routes) states.push_back(balancer.Describe(*route, now));
+    take(std::move(states));
   });
 }
 

@@ -82,6 +82,16 @@ class Worker {
   // Calls `take` on the worker's thread with at most `max` connections and as many UDP flows.
   void ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take);
 
+  // Asks a DNS question as if `client` had sent it, and calls `take` on the worker's thread with
+  // the reply, empty where there is none, and how it came about.
+  void Explain(std::vector<uint8_t> message, const SocketAddress& client,
+               dns::ExplainedQuestions::Done take);
+
+  // Calls `take` on the worker's thread with what it knows of the endpoints of each route.
+  using EndpointStates = std::vector<std::vector<Balancer::EndpointState>>;
+  void DescribeEndpoints(std::vector<std::shared_ptr<const Route>> routes,
+                         std::function<void(EndpointStates)> take);
+
   // Calls `take` on the worker's thread with the number of queries that wait for an answer.
   void CountWaiting(std::function<void(size_t)> take);
 

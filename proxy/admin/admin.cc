@@ -19,7 +19,7 @@ using nlohmann::json;
 // The index, and with it the answer to a mistyped path.
 constexpr std::string_view kIndex =
     "/ready /healthz /health /stats /stats/prometheus /config_dump /names /endpoints /connections "
-    "/explain?name=&type=\n"
+    "/explain?name=&type=&clusterDns=\n"
     "POST: /logging?level=debug|info|warn|error /drain /quitquitquit\n";
 
 http::Handler Page(std::function<http::Response(const http::Request&)> make) {
@@ -158,8 +158,9 @@ void Admin::AddAdminPages(http::Server& server) {
 }
 
 void Admin::Explain(const http::Request& request, http::Responder responder) {
-  source_.Explain(std::string(request.FindQuery("name").value_or("")),
-                  std::string(request.FindQuery("type").value_or("")),
+  source_.Explain({.name = std::string(request.FindQuery("name").value_or("")),
+                   .type = std::string(request.FindQuery("type").value_or("")),
+                   .with_cluster_dns = request.FindQuery("clusterDns") == "true"},
                   [responder](absl::StatusOr<json> explained) mutable {
                     if (explained.ok()) return responder.Send(http::JsonResponse(200, *explained));
                     const absl::Status& status = explained.status();

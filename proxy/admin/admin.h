@@ -16,8 +16,9 @@
 //                                       demand both say for each Service whether they are held,
 //                                       asked for and awaited, or not held
 //   GET  /connections       x           JSON, collected from the workers
-//   GET  /explain           x           ?name= &type=; JSON: the lookups that a name leads to, and
-//                                       their answers
+//   GET  /explain           x           ?name= &type= &clusterDns=true; JSON: what becomes of a
+//   name
+//                                       (proxy/explain/explainer.h)
 //   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
 //   POST /quitquitquit      x
@@ -47,6 +48,13 @@ struct Readiness {
   std::string body;  // lines; a last newline is added if there is none
 };
 
+// As the application would look it up.
+struct ExplainRequest {
+  std::string name;
+  std::string type = {};          // empty: A
+  bool with_cluster_dns = false;  // the pod's own nameservers are asked as well
+};
+
 // What the admin pages show and set in motion. Called on the main loop; must not block.
 class AdminSource {
  public:
@@ -67,7 +75,7 @@ class AdminSource {
   virtual void Connections(std::function<void(nlohmann::json)> done) = 0;
   // What becomes of a name that the application looks up. Calls `done` once, on the main loop:
   // kInvalidArgument for what is no name or no record type, another error where it cannot be said.
-  virtual void Explain(const std::string& name, const std::string& type,
+  virtual void Explain(const ExplainRequest& request,
                        std::function<void(absl::StatusOr<nlohmann::json>)> done) = 0;
   virtual absl::Status SetLogLevel(std::string level) = 0;
   virtual void Drain() = 0;

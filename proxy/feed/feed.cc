@@ -68,6 +68,12 @@ bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
 
 }  // namespace
 
+std::string DescribeAge(const FeedStatus& status) {
+  const absl::Duration age = status.Age(Monotonic());
+  return age == absl::InfiniteDuration() ? "never in sync"
+                                         : absl::FormatDuration(absl::Trunc(age, absl::Seconds(1)));
+}
+
 std::string_view SourceName(FeedStatus::Source source) {
   switch (source) {
     case FeedStatus::Source::kDisk:

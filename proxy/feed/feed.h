@@ -119,6 +119,9 @@ struct FeedStatus {
   absl::Duration Age(absl::Duration now) const;
 };
 
+// "12s", "never in sync".
+std::string DescribeAge(const FeedStatus& status);
+
 // "none", "disk", "control plane"
 std::string_view SourceName(FeedStatus::Source source);
 

@@ -244,6 +244,31 @@ void Balancer::Release(UsedEndpoint& endpoint) {
   if (endpoint.deleted) counters_.endpoint_deleted_ended.Add();
 }
 
+std::vector<Balancer::EndpointState> Balancer::Describe(const Route& route,
+                                                        absl::Duration now) const {
+  std::vector<EndpointState> states;
+  const auto found = targets_.find(route.target.get());
+  const bool used = found != targets_.end() && !found->second->target.expired();
+  const absl::Duration timeout = absl::Seconds(route.policy.affinity_seconds);
+  for (const RouteEndpoint& one : route.endpoints) {
+    EndpointState& state = states.emplace_back();
+    state.address = one.address;
+    if (timeout > absl::ZeroDuration()) {
+      const Affinity& affinity = route.target->shared->affinity[IndexOf(one.address.ip.family())];
+      state.kept = affinity.Look(now, timeout).endpoint == TagOf(one.address);
+    }
+    const UsedEndpoint* known = used ? found->second->Find(one.address) : nullptr;
+    if (known == nullptr) continue;
+    state.active = known->active;
+    state.failures = known->failures;
+    state.ejected = IsEjected(*known, now);
+    if (state.ejected) {
+      state.ejected_for = std::max(known->ejected_until - now, absl::ZeroDuration());
+    }
+  }
+  return states;
+}
+
 void Balancer::Review(const Snapshot& snapshot) {
   absl::erase_if(targets_, [&](auto& entry) {
     UsedTarget& used = *entry.second;

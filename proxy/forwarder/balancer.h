@@ -28,6 +28,7 @@
 #include <optional>
 #include <random>
 #include <span>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
@@ -81,6 +82,18 @@ class Balancer {
   void Failed(UsedEndpoint& endpoint, absl::Duration now);
   // The connection has ended, or was given up. Gives it back.
   void Release(UsedEndpoint& endpoint);
+
+  // What this worker knows of an endpoint, for who explains a choice. It chooses nothing.
+  struct EndpointState {
+    SocketAddress address;
+    uint32_t active = 0;    // connections of this worker
+    uint32_t failures = 0;  // in a row
+    bool ejected = false;   // passed over, or tried by one connection
+    absl::Duration ejected_for = absl::ZeroDuration();
+    bool kept = false;  // session affinity leads there
+  };
+  // In the route's order.
+  std::vector<EndpointState> Describe(const Route& route, absl::Duration now) const;
 
   // Looks what became of the endpoints; to be called some time after a change of the directory.
   // Marks those that were deleted, forgets those of them that nobody uses.

@@ -141,7 +141,9 @@ void Reporter::Ask(const v1::Question& question,
       return done(http::DumpJson({{"level", level}}));
     }
     case v1::Question::kExplain:
-      return admin_.Explain(question.explain().name(), question.explain().type(),
+      return admin_.Explain({.name = question.explain().name(),
+                             .type = question.explain().type(),
+                             .with_cluster_dns = question.explain().with_cluster_dns()},
                             [done = std::move(done)](absl::StatusOr<nlohmann::json> explained) {
                               if (!explained.ok()) return done(explained.status());
                               done(http::DumpJson(*explained));

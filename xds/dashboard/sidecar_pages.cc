@@ -35,9 +35,10 @@ std::optional<Target> ParseTarget(std::string_view path) {
 }
 
 http::Response NoSuchPage() {
-  return http::JsonError(404,
-                         "a sidecar's pages are /api/v1/sidecars/NAMESPACE/POD/explain?name=&type= "
-                         "and .../config_dump, and with POST .../logging?level=");
+  return http::JsonError(
+      404,
+      "a sidecar's pages are /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=&clusterDns= "
+      "and .../config_dump, and with POST .../logging?level=");
 }
 
 int StatusOf(absl::StatusCode code) {
@@ -75,6 +76,7 @@ std::optional<v1::Question> QuestionOf(const http::Request& request, std::string
   if (is_get && what == "explain") {
     question.mutable_explain()->set_name(parameter("name"));
     question.mutable_explain()->set_type(parameter("type"));
+    question.mutable_explain()->set_with_cluster_dns(parameter("clusterDns") == "true");
   } else if (is_get && what == "config_dump") {
     question.mutable_config_dump()->set_type(parameter("type"));
     question.mutable_config_dump()->set_after(parameter("continue"));

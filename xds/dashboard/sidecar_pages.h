@@ -1,7 +1,7 @@
 // The part of the API that speaks with one sidecar: the control plane asks it over its stream of
 // reports and questions, and passes on what it answers.
 //
-//   GET  /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=
+//   GET  /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=&clusterDns=
 //   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump
 //   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump?type=&continue=
 //   POST /api/v1/sidecars/NAMESPACE/POD/logging?level=      (or PUT)

@@ -33,10 +33,11 @@ struct FakeSource : AdminSource {
   void Connections(std::function<void(json)> done) override {
     loop->Post([done = std::move(done)] { done({{"connections", json::array()}}); });
   }
-  void Explain(const std::string& name, const std::string& type,
+  void Explain(const ExplainRequest& request,
                std::function<void(absl::StatusOr<json>)> done) override {
-    if (name.empty()) return done(InvalidArgument("name: what is to be looked up?"));
-    done(json{{"name", name}, {"type", type}});
+    if (request.name.empty()) return done(InvalidArgument("name: what is to be looked up?"));
+    done(json{
+        {"name", request.name}, {"type", request.type}, {"clusterDns", request.with_cluster_dns}});
   }
   absl::Status SetLogLevel(std::string text) override {
     if (text != "debug") return InvalidArgument("log level '{}' is none of debug", text);
@@ -208,8 +209,9 @@ TEST_F(AdminTest, APageOfAForeignSiteCannotQuitTheSidecar) {
 }
 
 TEST_F(AdminTest, ExplainsANameOrSaysWhatIsWrongWithIt) {
-  EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend&type=AAAA"))),
-            json::parse(R"({"name": "backend", "type": "AAAA"})"));
+  EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend&type=AAAA&clusterDns=true"))),
+            json::parse(R"({"name": "backend", "type": "AAAA", "clusterDns": true})"));
+  EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend")))["clusterDns"], false);
   const std::string answer = Get("/explain");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
   EXPECT_THAT(answer, HasSubstr("name: what is to be looked up?"));

@@ -36,12 +36,12 @@ struct FakeAdmin : AdminSource {
     return json{{"resources", {{"default/backend", after}}}};
   }
   void Connections(std::function<void(json)>) override {}
-  void Explain(const std::string& name, const std::string& type,
+  void Explain(const ExplainRequest& request,
                std::function<void(absl::StatusOr<json>)> done) override {
-    if (name == "later") {
+    if (request.name == "later") {
       later.push_back(std::move(done));
     } else {
-      done(json{{"name", name}, {"type", type}});
+      done(json{{"name", request.name}, {"type", request.type}});
     }
   }
   absl::Status SetLogLevel(std::string level) override {

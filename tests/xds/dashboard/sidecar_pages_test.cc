@@ -63,14 +63,15 @@ class SidecarPagesTest : public ::testing::Test {
 };
 
 TEST_F(SidecarPagesTest, AQuestionGoesToTheSidecarAndItsAnswerComesBack) {
-  const std::string answer =
-      Fetch("GET", "/api/v1/sidecars/default/frontend-1/explain?name=backend&type=SRV");
+  const std::string answer = Fetch(
+      "GET", "/api/v1/sidecars/default/frontend-1/explain?name=backend&type=SRV&clusterDns=true");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(answer, HasSubstr("Content-Type: application/json"));
   EXPECT_EQ(json::parse(http::BodyOf(answer)), json::parse(R"({"a": 1})"));
   EXPECT_EQ(sidecars.asked_of, "default/frontend-1");
   EXPECT_EQ(sidecars.asked.explain().name(), "backend");
   EXPECT_EQ(sidecars.asked.explain().type(), "SRV");
+  EXPECT_TRUE(sidecars.asked.explain().with_cluster_dns());
 }
 
 TEST_F(SidecarPagesTest, ADumpMayBeOfTheResourcesOfAType) {
