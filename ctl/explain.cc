@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "common/flags.h"
 #include "ctl/asked_sidecar.h"
+#include "ctl/explain_text.h"
 #include "ctl/json_fields.h"
 #include "ctl/session.h"
-#include "ctl/terminal.h"
+#include "xds/dashboard/compare.h"
 
 namespace portolan::ctl {
 namespace {
@@ -20,49 +21,49 @@ using nlohmann::json;
 struct Flags {
   std::string name;
   std::string type = "A";
+  bool with_cluster_dns = false;
+  bool exit_code = false;
   AskedSidecar sidecar;
 };
 
-}  // namespace
-
-std::string ExplainText(const json& answer, const Look&) {
-  Table table({"LOOKUP", "RESULT", "ANSWER"});
-  std::string services;
-  for (const json& lookup : ListOf(answer, "lookups")) {
-    const std::string error = TextOf(lookup, "error");
-    std::vector<Cell> row{TextOf(lookup, "name"), error.empty() ? TextOf(lookup, "rcode") : error,
-                          ""};
-    for (const json& record : ListOf(lookup, "answers")) {
-      if (record.is_string()) row[2].text = record.get<std::string>();
-      table.Add(std::exchange(row, {" ", " ", ""}));
-    }
-    if (ListOf(lookup, "answers").empty()) table.Add(row);
-    const json& service = FieldOf(lookup, "service");
-    if (!service.is_object()) continue;
-    const json& endpoints = FieldOf(service, "endpoints");
-    services += fmt::format(
-        "Service {}/{}: {}, endpoints {}: {} ready, {} terminating\n",
-        Printable(TextOf(service, "namespace")), Printable(TextOf(service, "name")),
-        Printable(TextOf(service, "type")), Printable(TextOf(service, "endpointsState")),
-        Printable(TextOf(endpoints, "ready")), Printable(TextOf(endpoints, "terminating")));
+// What the control plane answers; of a sidecar that is asked itself the same, without its part.
+absl::StatusOr<json> Ask(const Flags& flags, Session& session) {
+  const std::string question =
+      fmt::format("name={}&type={}{}", EncodeQuery(flags.name), EncodeQuery(flags.type),
+                  flags.with_cluster_dns ? "&clusterDns=true" : "");
+  if (!flags.sidecar.direct) {
+    return session.Get(
+        fmt::format("/api/v1/explain?pod={}&{}", EncodeQuery(flags.sidecar.pod), question));
   }
-  const json& feed = FieldOf(answer, "feed");
-  return fmt::format("{}\n{}Feed: {}, age {}\n", table.ToString(), services,
-                     FieldOf(feed, "inSync") == true ? "in sync" : "not in sync",
-                     Printable(TextOf(feed, "age")));
+  auto said = flags.sidecar.Ask(session, "explain?" + question);
+  if (!said.ok()) return said.status();
+  json answer = {{"sidecar", *std::move(said)}};
+  answer["differences"] = xds::Compare(answer);
+  return answer;
 }
+
+}  // namespace
 
 Run AddExplain(CLI::App& command) {
   auto flags = std::make_shared<Flags>();
   command.add_option("NAME", flags->name, "as the application has it: backend, or backend.default")
       ->required();
   command.add_option("--type", flags->type, "A, AAAA, SRV, ...")->capture_default_str();
+  command.add_flag("--with-cluster-dns", flags->with_cluster_dns,
+                   "have the sidecar ask the pod's own nameservers as well");
+  command.add_flag("--exit-code", flags->exit_code, "exit status 3 where the answers differ");
   flags->sidecar.AddFlags(command, true);
   return [flags](Session& session) {
     if (const auto exit = WrongUsage(flags->sidecar.Fault())) return *exit;
-    const std::string page =
-        fmt::format("explain?name={}&type={}", EncodeQuery(flags->name), EncodeQuery(flags->type));
-    return session.Show([&] { return flags->sidecar.Ask(session, page); }, ExplainText);
+    bool differ = false;
+    const int status = session.Show(
+        [&] {
+          auto answer = Ask(*flags, session);
+          differ = answer.ok() && !ListOf(*answer, "differences").empty();
+          return answer;
+        },
+        ExplainText);
+    return status == 0 && differ && flags->exit_code ? kExitDifferent : status;
   };
 }
 

@@ -1,18 +1,14 @@
-// portolanctl explain: what becomes of a name that a pod's application looks up.
+// portolanctl explain: what becomes of a name that a pod's application looks up, as the pod's
+// sidecar, the control plane and, where asked for, the cluster DNS have it.
 #pragma once
 
-#include <string>
-
-#include <nlohmann/json.hpp>
-
 #include "ctl/command.h"
-#include "ctl/terminal.h"
 
 namespace portolan::ctl {
 
-Run AddExplain(CLI::App& command);
+// With --exit-code the exit status is 3 where they differ.
+inline constexpr int kExitDifferent = 3;
 
-// A sidecar's /explain: each lookup with its answers, and the Services that they are of.
-std::string ExplainText(const nlohmann::json& answer, const Look& look);
+Run AddExplain(CLI::App& command);
 
 }  // namespace portolan::ctl

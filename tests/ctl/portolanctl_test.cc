@@ -129,20 +129,19 @@ TEST_F(Portolanctl, AnAnswerBeyondTheBoundIsRefused) {
   EXPECT_THAT(answer.status().ToString(), HasSubstr("larger than 100 bytes"));
 }
 
-// Answers /explain, /config_dump and /logging below `prefix`, and keeps what was asked.
+// Answers whatever is asked below `prefix` with `body`, and keeps what was asked.
 class SidecarPages {
  public:
-  explicit SidecarPages(const std::string& prefix)
-      : served_([this, prefix](http::Server& server) {
+  explicit SidecarPages(const std::string& prefix, const std::string& body = kNothingFound)
+      : served_([this, prefix, body](http::Server& server) {
           for (const char* method : {"GET", "POST"}) {
             server.Route(method, prefix + "*",
-                         [this](const http::Request& request, http::Responder responder) {
+                         [this, body](const http::Request& request, http::Responder responder) {
                            std::string asked = request.method + " " + request.path;
                            for (const auto& [key, value] : request.query) asked += " " + value;
                            asked_.With([&](std::string& last) { last = std::move(asked); });
                            http::Response response;
-                           response.body = R"({"lookups": [{"name": "backend.", "rcode": "NXDOMAIN",
-                                               "answers": []}], "feed": {"inSync": true}})";
+                           response.body = body;
                            responder.Send(response);
                          });
           }
@@ -153,6 +152,10 @@ class SidecarPages {
   }
 
  private:
+  static constexpr char kNothingFound[] = R"({
+      "lookups": [{"name": "backend.", "rcode": "NXDOMAIN", "answers": []}],
+      "feed": {"inSync": true}})";
+
   Guarded<std::string> asked_;
   http::Served served_;
 };
@@ -160,11 +163,6 @@ class SidecarPages {
 TEST(PortolanctlSidecar, IsAskedByWayOfTheControlPlane) {
   SidecarPages pages("/api/v1/sidecars/default/frontend-1/");
   const std::string flags = " --pod default/frontend-1 --server " + pages.url();
-  const Ran ran = Invoke("explain backend --type SRV" + flags);
-  EXPECT_EQ(ran.status, 0) << ran.output;
-  EXPECT_THAT(ran.output, HasSubstr("backend.   NXDOMAIN"));
-  EXPECT_THAT(ran.output, HasSubstr("Feed: in sync"));
-  EXPECT_EQ(pages.asked(), "GET /api/v1/sidecars/default/frontend-1/explain backend SRV");
   EXPECT_EQ(Invoke("config-dump" + flags).status, 0);
   EXPECT_EQ(pages.asked(), "GET /api/v1/sidecars/default/frontend-1/config_dump");
   EXPECT_EQ(Invoke("log-level debug" + flags).output, "default/frontend-1 logs at debug\n");
@@ -180,6 +178,37 @@ TEST(PortolanctlSidecar, IsAskedItselfWhereThatIsSaid) {
   EXPECT_EQ(pages.asked(), "GET /config_dump");
   EXPECT_THAT(Invoke("config-dump --direct --admin http://127.0.0.1:1").output,
               HasSubstr("Is portolan-proxy running there? Give its address with --admin"));
+}
+
+TEST(PortolanctlExplain, AsksTheControlPlaneForAllThreeAndSaysWhereTheyDiffer) {
+  SidecarPages pages("/api/v1/", R"({
+      "sidecar": {"lookups": [{"name": "backend.", "rcode": "NXDOMAIN", "answers": []}],
+                  "feed": {"inSync": true, "age": "0"}},
+      "controlPlane": {"lookups": [{"name": "backend.", "rcode": "NOERROR",
+                                    "answers": ["backend. 30 IN A 10.43.0.7"]}]},
+      "differences": [{"name": "backend.", "kind": "rcode", "what": "W", "likely": "L"}]})");
+  const std::string arguments =
+      "explain backend --type SRV --pod default/frontend-1 --with-cluster-dns --server " +
+      pages.url();
+  const Ran ran = Invoke(arguments);
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  EXPECT_EQ(pages.asked(), "GET /api/v1/explain default/frontend-1 backend SRV true");
+  EXPECT_THAT(ran.output, HasSubstr("1. backend.   NXDOMAIN"));
+  EXPECT_THAT(ran.output, HasSubstr("backend.   A 10.43.0.7     NXDOMAIN"));
+  EXPECT_THAT(ran.output, HasSubstr("backend.: rcode: W\n  likely: L\n"));
+  EXPECT_EQ(Invoke(arguments + " --exit-code").status, 3);
+}
+
+TEST(PortolanctlExplain, ComparesASidecarThatIsAskedItselfWithTheClusterDns) {
+  SidecarPages pages("/", R"({
+      "lookups": [{"name": "a.", "rcode": "NOERROR", "plugin": "hosts",
+                   "answers": ["a. 30 IN A 10.43.0.7"]}],
+      "feed": {"inSync": true},
+      "clusterDns": {"lookups": [{"name": "a.", "rcode": "NXDOMAIN", "answers": []}]}})");
+  const Ran ran =
+      Invoke("explain a --with-cluster-dns --exit-code --direct --admin " + pages.url());
+  EXPECT_EQ(ran.status, 3) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("the sidecar says A 10.43.0.7, the cluster DNS NXDOMAIN"));
 }
 
 TEST(PortolanctlSidecar, HasToBeNamed) {

@@ -5,7 +5,6 @@
 
 #include "common/document/yaml.h"
 #include "ctl/endpoints.h"
-#include "ctl/explain.h"
 #include "ctl/history.h"
 #include "ctl/names.h"
 #include "ctl/output.h"
@@ -105,26 +104,6 @@ TEST(ProxyStatusTable, SaysInWordsWhatIsWrong) {
               HasSubstr("\na/b is upstream-down: 10.0.0.1:53 fails\n"));
 }
 
-TEST(ExplainText, ShowsTheLookupsAndTheServicesThatTheyAreOf) {
-  const json answer = json::parse(R"({"lookups": [
-    {"name": "backend.", "rcode": "NXDOMAIN", "answers": []},
-    {"name": "backend.default.svc.cluster.local.", "rcode": "NOERROR",
-     "answers": ["r1 A 10.0.0.1", "r2 A 10.0.0.2"],
-     "service": {"namespace": "default", "name": "backend", "type": "ClusterIP",
-                 "endpointsState": "held", "endpoints": {"ready": 2, "terminating": 0}}},
-    {"name": "late.", "error": "no answer in time"}],
-    "feed": {"inSync": false, "age": "5m\u001b[2J"}})");
-  EXPECT_EQ(ExplainText(answer, {}),
-            "LOOKUP                               RESULT              ANSWER\n"
-            "backend.                             NXDOMAIN            -\n"
-            "backend.default.svc.cluster.local.   NOERROR             r1 A 10.0.0.1\n"
-            "                                                         r2 A 10.0.0.2\n"
-            "late.                                no answer in time   -\n"
-            "\n"
-            "Service default/backend: ClusterIP, endpoints held: 2 ready, 0 terminating\n"
-            "Feed: not in sync, age 5m?[2J\n");
-}
-
 TEST(Views, SurviveJsonOfAnotherShape) {
   for (
       const char* text :
@@ -138,7 +117,6 @@ TEST(Views, SurviveJsonOfAnotherShape) {
     const json answer = json::parse(text);
     EXPECT_FALSE(NamesTable(answer, {}, kNow).empty());
     EXPECT_FALSE(ProxyStatusTable(answer, {}, absl::UnixEpoch()).empty());
-    EXPECT_FALSE(ExplainText(answer, {}).empty());
     EXPECT_FALSE(WarningsTable(answer, {.wide = true}).empty());
     EXPECT_FALSE(EndpointsText(answer, {.wide = true}, kNow).empty());
     EXPECT_FALSE(RecordsText(answer, {}).empty());
