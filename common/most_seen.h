@@ -28,22 +28,14 @@ class MostSeen {
   // Where `key` is counted: by itself, or among the others. `hash` is one whose values nobody
   // outside can choose. REQUIRES: key.size() <= kMaxKeyBytes.
   Counts& See(std::span<const uint8_t> key, uint64_t hash) {
-    const size_t first = hash % kSets * kWays;
     Set& set = sets_[hash % kSets];
-    size_t lightest = 0;
+    Entry* const entries = &entries_[hash % kSets * kWays];
     for (size_t way = 0; way < kWays; ++way) {
-      if (set.weights[way] < set.weights[lightest]) lightest = way;
-      if (set.hashes[way] != hash || !entries_[first + way].Holds(key)) continue;
+      if (set.hashes[way] != hash || !entries[way].Holds(key)) continue;
       if (set.weights[way] < kMaxWeight) ++set.weights[way];
-      return entries_[first + way].counts;
+      return entries[way].counts;
     }
-    if (set.weights[lightest] > 0 && --set.weights[lightest] > 0) return others_;
-    Entry& entry = entries_[first + lightest];
-    others_.Add(entry.counts);
-    entry.Begin(key);
-    set.hashes[lightest] = hash;
-    set.weights[lightest] = 1;
-    return entry.counts;
+    return MakeRoom(set, entries, key, hash);
   }
 
   // To be called now and then: what came before weighs half of what it did.
@@ -65,7 +57,20 @@ class MostSeen {
   const Counts& others() const { return others_; }
 
  private:
+  struct Set;
+  struct Entry;
   static_assert(kMaxKeyBytes <= 255);
+
+  Counts& MakeRoom(Set& set, Entry* entries, std::span<const uint8_t> key, uint64_t hash) {
+    const auto way = static_cast<size_t>(std::min_element(set.weights.begin(), set.weights.end()) -
+                                         set.weights.begin());
+    if (set.weights[way] > 0 && --set.weights[way] > 0) return others_;
+    others_.Add(entries[way].counts);
+    entries[way].Begin(key);
+    set.hashes[way] = hash;
+    set.weights[way] = 1;
+    return entries[way].counts;
+  }
 
   // On one cache line, so that a key that is not there costs one.
   struct alignas(64) Set {

@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "absl/hash/hash.h"
-#include "absl/strings/string_view.h"
+#include "dns/plugins/service_table.h"
 
 namespace portolan::proxy {
 namespace {
@@ -13,9 +12,7 @@ using dns::wire::Query;
 using dns::wire::Rcode;
 using dns::wire::Zone;
 
-uint64_t HashOf(std::span<const uint8_t> name) {
-  return absl::HashOf(absl::string_view(reinterpret_cast<const char*>(name.data()), name.size()));
-}
+uint64_t HashOf(std::span<const uint8_t> name) { return dns::ServiceTable::HashOf(name); }
 
 // A resolver walks for A and for AAAA at once.
 uint64_t WalkOf(uint64_t name_hash, const Query& query) {
