@@ -16,7 +16,7 @@ import argparse, os, shutil, socket, statistics, subprocess, sys, tempfile, thre
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "dns")]
 import instructions
-from programs import cpu_ns, free_port, thread_cpu_ns
+from programs import cpu_ns, family, free_port, thread_cpu_ns
 from promises import Verdicts, spread
 from servers import Bench, expect, portolan_command
 
@@ -39,7 +39,11 @@ class Relay:
     def _accept(self):
         while True:
             client, _ = self._listener.accept()
-            server = socket.create_connection(("127.0.0.1", self._to))
+            try:
+                server = socket.create_connection(("127.0.0.1", self._to))
+            except ConnectionRefusedError:  # it is not there yet
+                client.close()
+                continue
             for one, other in ((client, server), (server, client)):
                 threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
 
@@ -63,7 +67,8 @@ class Sidecar:
         self.pid = self.server.program.pid
 
     def main_thread_ns(self):
-        return sum(ns for pid in (self.pid,) for tid, ns in thread_cpu_ns(pid).items() if tid == pid)
+        program = family(self.pid)[-1]  # behind taskset
+        return thread_cpu_ns(program)[program]
 
 
 def idle(sidecars, seconds, verdicts):
