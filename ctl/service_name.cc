@@ -92,6 +92,11 @@ absl::StatusOr<json> FetchService(Session& session, const std::string& text, con
   if (answer.ok() || !absl::IsFailedPrecondition(answer.status())) return answer;
   const auto alike = Matching(session, named->name);
   if (!alike.ok() || ListOf(*alike, "names").empty()) return answer;
+  for (const json& name : ListOf(*alike, "names")) {
+    // It is there: something else is wrong.
+    if (TextOf(name, "namespace") == named->ns && TextOf(name, "name") == named->name)
+      return answer;
+  }
   return NotFound("{}\nThere are: {}", Message(answer.status()), Listed(*alike));
 }
 
