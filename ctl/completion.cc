@@ -169,6 +169,7 @@ void TakeFlags(CLI::App& app, const Words& words) {
     if (value != words.end() && *value == "=") ++value;
     if (value == words.end() || value + 1 == words.end()) continue;
     CLI::Option* option = app.get_option(flag);
+    option->clear();
     option->add_result(*value);
     option->run_callback();
   }

@@ -45,21 +45,20 @@ class Completion : public ::testing::Test {
   }
 
   proxy::TempDir folder_;
-  http::Served served_ {[](http::Server& server) {
+  http::Served served_{[](http::Server& server) {
     server.Get("/api/v1/names", [](const http::Request&, http::Responder responder) {
-        http::Response response;
-        response.body = R"~({"names": [{"namespace": "default", "name": "backend"},
+      http::Response response;
+      response.body = R"~({"names": [{"namespace": "default", "name": "backend"},
                                     {"namespace": "web", "name": "shop"},
                                     {"namespace": "web", "name": "$(touch /tmp/owned)"}]})~";
       responder.Send(response);
-  });
-  server.Get("/api/v1/sidecars", [](const http::Request&, http::Responder responder) {
-    http::Response response;
-    response.body = R"({"sidecars": [{"node": "default/frontend-1"}]})";
-    responder.Send(response);
-  });
-}
-};
+    });
+    server.Get("/api/v1/sidecars", [](const http::Request&, http::Responder responder) {
+      http::Response response;
+      response.body = R"({"sidecars": [{"node": "default/frontend-1"}]})";
+      responder.Send(response);
+    });
+  }};
 };
 
 TEST_F(Completion, OfCommandsButNotTheHiddenOne) {
@@ -88,6 +87,11 @@ TEST_F(Completion, OfWhatTheClusterHasAndAShellCanTake) {
   EXPECT_EQ(With("endpoints backend ''"), "");
   EXPECT_EQ(With("config-dump --pod ''"), "default/frontend-1\n");
   EXPECT_EQ(With("diff d"), "default/frontend-1\n");
+  // The words count, not what stands before them.
+  EXPECT_EQ(
+      Invoke("--server http://127.0.0.1:1 __complete -- --server " + served_.url() + " diff d")
+          .output,
+      "default/frontend-1\n");
 }
 
 TEST_F(Completion, OfFilesIsTheShells) { EXPECT_EQ(For("analyze -f ''"), ":files\n"); }
