@@ -23,6 +23,10 @@ struct TypeStatus {
   absl::Duration lag;
   // From the arrival of the change that it acknowledged last until it did. Zero: none yet.
   absl::Duration last_propagation;
+  // The same over the last changes (RecentTimes::kMost of them): the median, and what 99 % of them
+  // took at most. Zero: none yet.
+  absl::Duration propagation_p50;
+  absl::Duration propagation_p99;
   uint64_t nacks = 0;
   // error_detail.message of the last NACK; empty once a complete update was acknowledged after it.
   std::string last_nack;

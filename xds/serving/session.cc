@@ -122,6 +122,8 @@ void Session::TakeAnswer(const std::string& nonce, Subscription& sub) {
     sub.status.last_nack.clear();
     if (sent.since == absl::InfiniteFuture()) return;
     sub.status.last_propagation = sub.status.last_acknowledged - sent.since;
+    if (sub.propagation == nullptr) sub.propagation = std::make_unique<RecentTimes>();
+    sub.propagation->Add(sub.status.last_propagation);
     Observe(sub, PropagationTimes::Stage::kAcknowledged, sub.status.last_propagation);
   }
 }
@@ -201,6 +203,10 @@ ClientStatus Session::Status(size_t most_names) const {
     absl::Time since = sub.owed_since;
     for (const Sent& sent : sub.unanswered) since = std::min(since, sent.since);
     type.lag = std::max(absl::ZeroDuration(), absl::Now() - since);
+    if (sub.propagation != nullptr) {
+      type.propagation_p50 = sub.propagation->Quantile(0.5);
+      type.propagation_p99 = sub.propagation->Quantile(0.99);
+    }
     for (auto name = sub.names.begin(); name != sub.names.end(); ++name) {
       if (type.names.size() == most_names) break;
       type.names.push_back(Printable(*name));

@@ -28,6 +28,7 @@
 #include "xds/serving/client_status.h"
 #include "xds/serving/first_set.h"
 #include "xds/serving/propagation.h"
+#include "xds/serving/recent_times.h"
 #include "xds/serving/resource_cache.h"
 
 namespace portolan::xds {
@@ -110,6 +111,7 @@ class Session {
     std::deque<Sent> unanswered;
     bool refused = false;  // a NACK since the type was last complete
     TypeStatus status;
+    std::unique_ptr<RecentTimes> propagation;  // null before the first
   };
   // The `resources` of a response as they go out, behind a place for the rest of it.
   class Body {

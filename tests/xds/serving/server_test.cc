@@ -141,6 +141,8 @@ TEST_F(DeltaServer, HowLongAChangeTookIsKnownOnceItIsAcknowledged) {
   EXPECT_EQ(status.lag, absl::ZeroDuration());
   EXPECT_GE(status.last_propagation, absl::Minutes(1));
   EXPECT_LT(status.last_propagation, absl::Minutes(2));
+  EXPECT_GE(status.propagation_p50, absl::Seconds(59));
+  EXPECT_EQ(status.propagation_p50, status.propagation_p99);
 
   MetricsPage page;
   page.AddSource([this](MetricFamilies& families) { server_->AddMetrics(families); });
