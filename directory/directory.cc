@@ -179,19 +179,22 @@ Directory::SliceFile Directory::FileOf(bool imported) {
 }
 
 void Directory::Put(EndpointSlice slice) {
-  const SliceFile file = FileOf(slice.imported);
-  const std::string slice_key = slice.name.ToString();
-  const std::string home =
-      slice.service.empty() ? std::string() : slice.name.ns + "/" + slice.service;
+  Put(std::make_shared<const EndpointSlice>(std::move(slice)));
+}
+
+void Directory::Put(std::shared_ptr<const EndpointSlice> slice) {
+  const SliceFile file = FileOf(slice->imported);
+  const ObjectName& name = slice->name;
+  const std::string slice_key = name.ToString();
+  const std::string home = slice->service.empty() ? std::string() : name.ns + "/" + slice->service;
   const auto at = file.homes.find(slice_key);
-  if (at != file.homes.end() && at->second != home) Unfile(slice.name, file);
+  if (at != file.homes.end() && at->second != home) Unfile(name, file);
   if (home.empty()) return;
   file.homes.insert_or_assign(slice_key, home);
   file.changed.insert(home);
   const auto* old = file.sets.Find(home);
   auto next = old == nullptr ? std::make_shared<SliceSet>() : std::make_shared<SliceSet>(**old);
-  const std::string name = slice.name.name;
-  (*next)[name] = std::make_shared<const EndpointSlice>(std::move(slice));
+  (*next)[name.name] = std::move(slice);
   file.sets.Set(home, std::move(next));
 }
 

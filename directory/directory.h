@@ -89,6 +89,7 @@ class Snapshot {
   size_t service_count() const { return services_.size(); }
   size_t slice_set_count() const { return slices_.size(); }
   size_t service_import_count() const { return imports_.size(); }
+  size_t pod_count() const { return pods_.size(); }
 
   template <typename F>
   void ForEachService(F&& visit) const {
@@ -189,6 +190,7 @@ class Directory {
   void Put(Namespace ns);
   void Put(Service service);
   void Put(EndpointSlice slice);
+  void Put(std::shared_ptr<const EndpointSlice> slice);  // never null
   void Put(ServiceImport import);
   void Put(Pod pod);
   void Put(Node node);

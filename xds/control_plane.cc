@@ -15,8 +15,8 @@
 #include "common/status.h"
 #include "xds/authentication/issuer_keys.h"
 #include "xds/authentication/token_reviewer.h"
-#include "xds/dashboard/resource_pages.h"
 #include "xds/dashboard/assets.h"
+#include "xds/dashboard/resource_pages.h"
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
 
@@ -47,12 +47,12 @@ ControlPlane::ControlPlane(const Settings& settings)
 
 absl::Status ControlPlane::Start() {
   if (absl::Status status = StartIdentity(); !status.ok()) return status;
-  if (absl::Status status = StartCorefile(); !status.ok()) return status;
-  if (absl::Status status = StartCorefiles(); !status.ok()) return status;
   if (absl::Status status = MakeSource(); !status.ok()) return status;
   if (absl::Status status = MakeGate(); !status.ok()) return status;
   if (absl::Status status = StartStatusPages(); !status.ok()) return status;
   if (absl::Status status = StartApi(); !status.ok()) return status;
+  if (absl::Status status = StartCorefile(); !status.ok()) return status;
+  if (absl::Status status = StartCorefiles(); !status.ok()) return status;
   if (absl::Status status = source_->Start(); !status.ok()) return status;
   started_ = true;
   return source_->missing().empty() ? StartServer() : absl::OkStatus();
@@ -99,7 +99,9 @@ absl::Status ControlPlane::MakeGate() {
 }
 
 void ControlPlane::OnChange(absl::Time since) {
-  Publish(cache_.Update(directory_.Commit(), since));
+  const Directory::Committed committed = directory_.Commit();
+  Publish(cache_.Update(committed, since));
+  api_->OnCommit(committed, cache_.current()->addresses());
   // Within Start the source is not asked yet.
   if (server_ != nullptr || !started_ || !source_->missing().empty()) return;
   fault_ = StartServer();
@@ -117,9 +119,11 @@ absl::Status ControlPlane::StartIdentity() {
 
 absl::Status ControlPlane::StartCorefile() {
   if (settings_.corefile.empty()) return absl::OkStatus();
-  corefile_ = std::make_unique<FollowedFile>(
-      loop_, settings_.corefile, kMaxCorefileBytes,
-      [this](const std::string& text) { Publish(cache_.SetCorefile(kDefaultCorefile, text)); });
+  corefile_ = std::make_unique<FollowedFile>(loop_, settings_.corefile, kMaxCorefileBytes,
+                                             [this](const std::string& text) {
+                                               Publish(cache_.SetCorefile(kDefaultCorefile, text));
+                                               api_->SetCorefile(text);
+                                             });
   return corefile_->Start();
 }
 
@@ -140,6 +144,7 @@ void ControlPlane::OnCorefile(const std::string& name, const std::optional<std::
                       name, settings_.corefile);
   }
   Publish(text.has_value() ? cache_.SetCorefile(name, *text) : cache_.RemoveCorefile(name));
+  if (name == kDefaultCorefile) api_->SetCorefile(text);
 }
 
 // Clients are handed to the other replicas a few at a time, so that those are not asked for
@@ -189,12 +194,17 @@ absl::Status ControlPlane::StartApi() {
       {.name = "api", .listen = {settings_.http_listen}, .audience = http::Audience::kThisMachine});
   if (!server.ok()) return server.status();
   api_server_ = *std::move(server);
-  api_ = std::make_unique<Api>(
-      *api_server_, [this] { return directory_.snapshot(); },
-      [this](size_t most_names) {
-        return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
-      },
-      settings_.cluster_domain, &sidecars_);
+  const auto clients = [this](size_t most_names) {
+    return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
+  };
+  Api::Options options{.cluster_domain = settings_.cluster_domain,
+                       .version = PORTOLAN_VERSION,
+                       .replica = Hostname(),
+                       .source = settings_.source,
+                       .ready = [this] { return server_ != nullptr; },
+                       .clients = clients,
+                       .sidecars = &sidecars_};
+  api_ = std::make_unique<Api>(loop_, *api_server_, std::move(options));
   AddAssets(*api_server_);
   AddResourcePages(*api_server_, [this] { return cache_.current(); });
   api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {

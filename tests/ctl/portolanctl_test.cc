@@ -24,17 +24,29 @@ using ::testing::StartsWith;
 
 class Portolanctl : public ::testing::Test {
  protected:
+  Portolanctl() {
+    served.On([this](http::Server& server) {
+      api = std::make_unique<xds::Api>(
+          served.loop(), server, xds::Api::Options{.clients = [this](size_t) { return clients; }});
+      Directory directory;
+      PutSmallCluster(directory);
+      api->OnCommit(directory.Commit(), xds::AddressIndex());
+      return 0;
+    });
+  }
+  ~Portolanctl() override {
+    served.On([this](http::Server&) {
+      api.reset();
+      return 0;
+    });
+  }
   std::string With(const std::string& arguments) {
     return "--server " + served.url() + " " + arguments;
   }
 
-  std::shared_ptr<const Snapshot> snapshot = SmallCluster();
   std::vector<xds::ClientStatus> clients{{"default/frontend-1", "0.1.0", "p", absl::Now(), {}}};
   std::unique_ptr<xds::Api> api;
-  http::Served served{[this](http::Server& server) {
-    api = std::make_unique<xds::Api>(
-        server, [this] { return snapshot; }, [this](size_t) { return clients; });
-  }};
+  http::Served served{[](http::Server&) {}};
 };
 
 TEST_F(Portolanctl, NamesPrintsATable) {

@@ -1,70 +1,70 @@
-// The control plane's JSON API: which names there are, where they lead, and how far each sidecar
-// has followed.
+// The control plane's JSON API under /api/v1: which names there are and where they lead, how far
+// each sidecar has followed, who talks to whom. Each page has a header that says what it holds:
+// names_pages.h, sidecar_pages.h, flows_pages.h, amplifiers_pages.h, explain_pages.h,
+// status_page.h. docs/api.md is the manual, /api/v1/openapi.json the contract.
 //
-//   GET /api/v1/names?namespace=&search=&limit=&continue=
-//       {"generation", "names": [...], "continue"}: directory/listing.h says what a name holds. A
-//       page has `limit` entries (500; 1 to 5000); "continue" is there when more follow.
-//   GET /api/v1/names/NAMESPACE/NAME
-//       one name with its endpoints in full
-//   GET /api/v1/sidecars?node=&limit=&continue=
-//       {"sidecars": [{"node", "version", "peer", "connected", "types": [{"type", "status",
-//       ...}], "report"}], "continue"}; "report" where the sidecar sent one (sidecar_pages.h)
-//   GET /debug/clients?node=&limit=&continue=
-//       the same as {"clients": ...}, with up to 100 "names" of what each asked for of each type
-//
-// Answers about names carry an ETag, and If-None-Match is answered 304 until the directory changes.
-// Errors are {"error": "..."} with status 400 or 404. The loop's thread only.
+// Answers about names carry an ETag, the rest is not to be stored. What each replica has alone is
+// asked of all of them. Errors are {"error": "..."}. The loop's thread only.
 #pragma once
 
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
-#include <string_view>
-#include <vector>
 
-#include <nlohmann/json.hpp>
-
+#include "absl/time/time.h"
+#include "common/event_loop.h"
 #include "common/http/server.h"
 #include "directory/directory.h"
-#include "xds/serving/client_status.h"
+#include "xds/dashboard/all_replicas.h"
+#include "xds/dashboard/names_index.h"
+#include "xds/dashboard/names_pages.h"
+#include "xds/dashboard/report_walk.h"
+#include "xds/dashboard/sidecar_dns.h"
+#include "xds/dashboard/sidecar_pages.h"
+#include "xds/dashboard/status_page.h"
+#include "xds/serving/address_index.h"
 #include "xds/sidecars/reported_sidecar.h"
 
 namespace portolan::xds {
 
-// StateOf in the words of `istioctl proxy-status`: SYNCED, STALE, NOT SENT, NACKED.
-std::string_view SyncWord(const TypeStatus& status);
-
 class Api {
  public:
-  using SnapshotSource = std::function<std::shared_ptr<const Snapshot>()>;
-  // With so many of the names that each client asked for of each type.
-  using ClientSource = std::function<std::vector<ClientStatus>(size_t most_names)>;
-  static constexpr size_t kMostDebugNames = 100;
+  struct Options {
+    std::string cluster_domain = "cluster.local";
+    std::string version = {};
+    std::string replica = {};  // what this one is called where `replicas` is null
+    std::string source = {};
+    std::function<bool()> ready = {};         // null: always
+    SidecarPages::ClientSource clients = {};  // null: none are served
+    AskedSidecars* sidecars = nullptr;        // null: none reports
+    Replicas* replicas = nullptr;             // null: this one is alone
+    NamesPages::At at = {};                   // null: no history is kept
+    std::function<absl::Time()> history_since = {};
+  };
 
-  // Adds its routes to `server`. Must live as long as the server answers. The sources are called on
-  // the server's loop and must not block; a snapshot is never null. `sidecars` outlives it; null:
-  // none reports.
-  Api(http::Server& server, SnapshotSource snapshot, ClientSource clients,
-      std::string cluster_domain = "cluster.local", AskedSidecars* sidecars = nullptr);
+  // Adds its routes to `server`. Must live as long as the server answers; what `options` names
+  // outlives it. Functions must not block.
+  Api(EventLoop& loop, http::Server& server, Options options);
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
- private:
-  http::Response Names(const http::Request& request) const;
-  http::Response Name(const http::Request& request) const;
-  http::Response Sidecars(const http::Request& request) const;
-  http::Response Clients(const http::Request& request) const;
-  http::Response ClientPage(const http::Request& request, const char* list,
-                            size_t most_names) const;
-  nlohmann::json ClientJson(const ClientStatus& client) const;
-  std::string Etag(const Snapshot& snapshot) const;
+  // Each commit, in order, with the index that follows it.
+  void OnCommit(const Directory::Committed& committed, const AddressIndex& addresses);
+  // What sidecars are sent that ask for no other; nothing: they have the built-in one. One that is
+  // in error is logged, and records are shown as before: sidecars refuse it too.
+  void SetCorefile(const std::optional<std::string>& text);
 
-  const SnapshotSource snapshot_;
-  const ClientSource clients_;
-  const std::string cluster_domain_;
-  AskedSidecars* const sidecars_;
-  // Generations begin anew with each start of the program; entity tags must not.
-  const std::string instance_;
+  // For pages that other rooms add.
+  const AllReplicas& replicas() const { return replicas_; }
+
+ private:
+  const Options options_;
+  const AllReplicas replicas_;
+  SidecarDns dns_;
+  NamesIndex index_;
+  NamesPages names_;
+  SidecarPages sidecars_;
+  ReportWalks walks_;
 };
 
 }  // namespace portolan::xds

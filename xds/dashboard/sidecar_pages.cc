@@ -1,14 +1,20 @@
 #include "xds/dashboard/sidecar_pages.h"
 
-#include <optional>
-#include <string>
-#include <string_view>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <memory>
+#include <tuple>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/http/json.h"
 #include "common/status.h"
 #include "directory/listing.h"
-#include "xds/dashboard/report_json.h"
+#include "xds/dashboard/page.h"
+#include "xds/dashboard/sidecar_report.h"
 
 namespace portolan::xds {
 namespace {
@@ -41,23 +47,8 @@ http::Response NoSuchPage() {
       "and .../config_dump, and with POST .../logging?level=");
 }
 
-int StatusOf(absl::StatusCode code) {
-  switch (code) {
-    case absl::StatusCode::kNotFound:
-      return 404;
-    case absl::StatusCode::kResourceExhausted:
-      return 503;
-    case absl::StatusCode::kDeadlineExceeded:
-      return 504;
-    default:
-      return 502;
-  }
-}
-
 http::Response Answer(const absl::StatusOr<std::string>& answer) {
-  if (!answer.ok()) {
-    return http::JsonError(StatusOf(answer.status().code()), Message(answer.status()));
-  }
+  if (!answer.ok()) return ErrorOf(answer.status());
   if (!json::accept(*answer)) return http::JsonError(502, "what the sidecar answered is no JSON");
   http::Response response;
   response.content_type = "application/json";
@@ -88,83 +79,232 @@ std::optional<v1::Question> QuestionOf(const http::Request& request, std::string
   return question;
 }
 
-json FeedJson(const v1::FeedReport& feed) {
-  json types = json::array();
-  for (const v1::FeedTypeReport& type : feed.types()) {
-    json one = {{"typeUrl", type.type_url()},
-                {"synced", type.synced()},
-                {"held", type.held()},
-                {"nacks", type.nacks()}};
-    if (!type.last_nack().empty()) one["lastNack"] = type.last_nack();
-    types.push_back(std::move(one));
+// What the replica says that has it; else why one gave no answer, or that none has it.
+http::Response TheirAnswer(const std::string& node, const std::vector<ReplicaAnswer>& others) {
+  absl::Status fault = NotFound("the sidecar of {} is not connected", node);
+  for (const ReplicaAnswer& other : others) {
+    if (other.answer.ok()) return Fresh(*other.answer);
+    const absl::Status& status = other.answer.status();
+    if (status.code() == absl::StatusCode::kNotFound) continue;
+    fault = absl::Status(status.code(), fmt::format("{}: {}", other.name, Message(status)));
   }
-  json out = {{"inSync", feed.in_sync()}, {"source", feed.source()}, {"types", std::move(types)}};
-  if (feed.last_sync_unix_ms() != 0) {
-    out["lastSync"] = TimeJson(absl::FromUnixMillis(feed.last_sync_unix_ms()));
-  }
-  return out;
+  return ErrorOf(fault);
 }
 
-json DnsJson(const v1::DnsReport& dns) {
-  json responses = json::object();
-  for (const v1::RcodeReport& rcode : dns.responses()) responses[rcode.rcode()] = rcode.count();
-  json upstreams = json::array();
-  for (const v1::UpstreamReport& upstream : dns.upstreams()) {
-    upstreams.push_back({{"address", upstream.address()},
-                         {"answers", upstream.answers()},
-                         {"failures", upstream.failures()},
-                         {"failedProbes", upstream.failed_probes()}});
-  }
-  return {{"queries", dns.queries()},
-          {"responses", std::move(responses)},
-          {"cacheHits", dns.cache_hits()},
-          {"cacheMisses", dns.cache_misses()},
-          {"upstreams", std::move(upstreams)}};
+// Where a sidecar stands in the order of its page; a node that has just reconnected may be there
+// twice.
+struct Place {
+  int64_t lag_us = 0;  // sort=lag: negative, so that laggards come first; else 0
+  std::string key;     // "NODE PEER"
+
+  friend auto operator<=>(const Place&, const Place&) = default;
+};
+
+enum class Sort : uint8_t { kNode, kLag };
+
+struct ListQuery {
+  std::string node;    // empty: all
+  std::string search;  // part of the node
+  Sort sort = Sort::kNode;
+  size_t limit = kDefaultPageSize;
+  std::optional<Place> after;
+};
+
+std::string TextOf(const Place& place, Sort sort) {
+  return sort == Sort::kNode ? place.key : fmt::format("{} {}", -place.lag_us, place.key);
 }
 
-json ForwarderJson(const v1::ForwarderReport& forwarder) {
-  return {{"connections", forwarder.connections()}, {"failures", forwarder.failures()},
-          {"active", forwarder.active()},           {"bytesUp", forwarder.bytes_up()},
-          {"bytesDown", forwarder.bytes_down()},    {"udpFlows", forwarder.udp_flows()},
-          {"udpBytesUp", forwarder.udp_bytes_up()}, {"udpBytesDown", forwarder.udp_bytes_down()}};
+std::optional<Place> ParsePlace(std::string_view text, Sort sort) {
+  Place place;
+  if (sort == Sort::kLag) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), place.lag_us);
+    if (error != std::errc() || end == text.data() + text.size() || *end != ' ') {
+      return std::nullopt;
+    }
+    place.lag_us = -place.lag_us;
+    text.remove_prefix(static_cast<size_t>(end + 1 - text.data()));
+  }
+  place.key = std::string(text);
+  return place;
+}
+
+absl::StatusOr<ListQuery> ParseListQuery(const http::Request& request) {
+  ListQuery query;
+  query.node = Parameter(request, "node");
+  query.search = Parameter(request, "search");
+  const std::string sort = Parameter(request, "sort");
+  if (!sort.empty() && sort != "node" && sort != "lag") {
+    return InvalidArgument("sort: node or lag is needed");
+  }
+  if (sort == "lag") query.sort = Sort::kLag;
+  const auto limit = ParseCount(request, "limit", kMaxPageSize, kDefaultPageSize);
+  if (!limit.ok()) return limit.status();
+  query.limit = *limit;
+  if (const std::string from = Parameter(request, "continue"); !from.empty()) {
+    query.after = ParsePlace(from, query.sort);
+    if (!query.after) return InvalidArgument("continue: not what an earlier page gave");
+  }
+  return query;
+}
+
+Place PlaceOf(const ClientStatus& client, Sort sort) {
+  const int64_t lag = sort == Sort::kLag ? absl::ToInt64Microseconds(LagOf(client).p99) : 0;
+  return {-lag, client.node_id + " " + client.peer};
+}
+
+// Of a sidecar as JSON, which may be another replica's.
+Place PlaceOf(const json& sidecar, Sort sort) {
+  Place place{0, TextIn(sidecar, "node") + " " + TextIn(sidecar, "peer")};
+  const auto lag = sidecar.find("lag");
+  if (sort == Sort::kNode || lag == sidecar.end() || !lag->is_object()) return place;
+  const auto p99 = lag->find("p99Ms");
+  if (p99 == lag->end() || !p99->is_number()) return place;
+  place.lag_us = -std::llround(std::clamp(p99->get<double>(), 0.0, 1e9) * 1000);
+  return place;
+}
+
+struct ListPage {
+  std::vector<ClientStatus> clients;
+  bool more = false;
+};
+
+ListPage PageOf(std::vector<ClientStatus> clients, const ListQuery& query) {
+  std::vector<std::pair<Place, ClientStatus*>> found;
+  for (ClientStatus& client : clients) {
+    if (!query.node.empty() && client.node_id != query.node) continue;
+    if (client.node_id.find(query.search) == std::string::npos) continue;
+    Place place = PlaceOf(client, query.sort);
+    if (query.after && place <= *query.after) continue;
+    found.emplace_back(std::move(place), &client);
+  }
+  std::sort(found.begin(), found.end());
+  ListPage page;
+  page.more = found.size() > query.limit;
+  for (size_t i = 0; i < std::min(found.size(), query.limit); ++i) {
+    page.clients.push_back(std::move(*found[i].second));
+  }
+  return page;
+}
+
+// Of this replica's page and those of others, which are the first `limit` of each.
+json Merged(json ours, const std::vector<ReplicaAnswer>& others, const ListQuery& query) {
+  std::vector<std::pair<Place, json>> all;
+  for (json& one : ours["sidecars"]) {
+    Place place = PlaceOf(one, query.sort);
+    all.emplace_back(std::move(place), std::move(one));
+  }
+  bool more = ours.contains("continue");
+  for (json& theirs : ListsOf(others, "sidecars")) {
+    Place place = PlaceOf(theirs, query.sort);
+    all.emplace_back(std::move(place), std::move(theirs));
+  }
+  for (const ReplicaAnswer& other : others) {
+    more = more ||
+           (other.answer.ok() && other.answer->is_object() && other.answer->contains("continue"));
+  }
+  std::stable_sort(all.begin(), all.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  more = more || all.size() > query.limit;
+  json body = {{"sidecars", json::array()}};
+  for (size_t i = 0; i < std::min(all.size(), query.limit); ++i) {
+    body["sidecars"].push_back(std::move(all[i].second));
+    if (more) body["continue"] = TextOf(all[i].first, query.sort);
+  }
+  return body;
 }
 
 }  // namespace
 
-json ReportJson(const ReportedSidecar& sidecar) {
-  if (sidecar.report == nullptr) return nullptr;
-  const v1::SidecarReport& report = *sidecar.report;
-  json out = {{"received", TimeJson(sidecar.reported)},
-              {"started", TimeJson(sidecar.started)},
-              {"feed", FeedJson(report.feed())},
-              {"dns", DnsJson(report.dns())},
-              {"forwarder", ForwarderJson(report.forwarder())},
-              {"endpoints",
-               {{"held", report.endpoints().held()}, {"wanted", report.endpoints().wanted()}}}};
-  // A sidecar that is to report no names has no such part, an older one none of these.
-  if (report.has_names()) out["names"] = NamesJson(report.names());
-  if (report.has_flows()) out["flows"] = FlowsJson(report.flows());
-  if (report.has_amplification()) {
-    out["amplification"] = AmplificationJson(report.amplification());
+SidecarPages::SidecarPages(http::Server& server, ClientSource clients, AskedSidecars* sidecars,
+                           const AllReplicas& replicas)
+    : clients_(std::move(clients)), sidecars_(sidecars), replicas_(replicas) {
+  server.Get("/api/v1/sidecars", [this](const http::Request& request, http::Responder responder) {
+    AnswerSidecars(request, std::move(responder));
+  });
+  server.Get("/debug/clients", [this](const http::Request& request, http::Responder responder) {
+    AnswerClients(request, std::move(responder));
+  });
+  if (sidecars_ == nullptr) return;
+  for (const char* method : {"GET", "POST", "PUT"}) {
+    server.Route(method, std::string(kPath) + "*",
+                 [this](const http::Request& request, http::Responder responder) {
+                   AnswerQuestion(request, std::move(responder));
+                 });
   }
+}
+
+json SidecarPages::ClientJson(const ClientStatus& client) const {
+  json types = json::array();
+  for (const TypeStatus& type : client.types) types.push_back(TypeJson(type));
+  return {{"node", client.node_id},
+          {"version", client.version},
+          {"peer", client.peer},
+          {"connected", TimeJson(client.connected)},
+          {"types", std::move(types)}};
+}
+
+json SidecarPages::SidecarJson(const ClientStatus& client) const {
+  const absl::Time now = absl::Now();
+  const auto reported = sidecars_ == nullptr ? std::nullopt : sidecars_->Find(client.node_id);
+  json out = ClientJson(client);
+  if (reported && reported->report != nullptr) out["report"] = ReportJson(*reported);
+  out["rates"] = reported ? RatesJson(*reported, now) : json();
+  const Lag lag = LagOf(client);
+  out["lag"] = nullptr;
+  if (!lag.worst_type.empty()) {
+    const auto ms = [](absl::Duration time) {
+      return static_cast<double>(absl::ToInt64Microseconds(time)) / 1000;
+    };
+    out["lag"] = {{"p50Ms", ms(lag.p50)}, {"p99Ms", ms(lag.p99)}, {"worstType", lag.worst_type}};
+  }
+  const Health health = HealthOf(client, reported ? &*reported : nullptr, now);
+  out["health"] = health.word;
+  if (!health.why.empty()) out["healthWhy"] = health.why;
+  out["replica"] = replicas_.self();
   return out;
 }
 
-void AddSidecarPages(http::Server& server, AskedSidecars& sidecars) {
-  for (const char* method : {"GET", "POST", "PUT"}) {
-    server.Route(method, std::string(kPath) + "*",
-                 [&sidecars](const http::Request& request, http::Responder responder) {
-                   const auto target =
-                       ParseTarget(std::string_view(request.path).substr(kPath.size()));
-                   if (!target) return responder.Send(NoSuchPage());
-                   auto question = QuestionOf(request, target->what);
-                   if (!question) return responder.Send(NoSuchPage());
-                   sidecars.Ask(target->node_id, *std::move(question),
-                                [responder](const absl::StatusOr<std::string>& answer) mutable {
-                                  responder.Send(Answer(answer));
-                                });
-                 });
+void SidecarPages::AnswerSidecars(const http::Request& request, http::Responder responder) const {
+  const auto query = ParseListQuery(request);
+  if (!query.ok()) return responder.Send(ErrorOf(query.status()));
+  const ListPage page = PageOf(clients_(0), *query);
+  json ours = {{"sidecars", json::array()}};
+  for (const ClientStatus& client : page.clients) ours["sidecars"].push_back(SidecarJson(client));
+  if (page.more) ours["continue"] = true;  // Merged says from where
+  replicas_.Ask(request, [this, query = *query, ours = std::move(ours),
+                          responder](const auto& others) mutable {
+    json body = Merged(std::move(ours), others, query);
+    body["replicas"] = replicas_.List(others);
+    responder.Send(Fresh(body));
+  });
+}
+
+void SidecarPages::AnswerClients(const http::Request& request, http::Responder responder) const {
+  const auto query = ParseListQuery(request);
+  if (!query.ok()) return responder.Send(ErrorOf(query.status()));
+  const ListPage page = PageOf(clients_(kMostDebugNames), *query);
+  json body = {{"clients", json::array()}};
+  for (const ClientStatus& client : page.clients) body["clients"].push_back(ClientJson(client));
+  if (page.more) {
+    body["continue"] = TextOf(PlaceOf(page.clients.back(), query->sort), query->sort);
   }
+  responder.Send(Fresh(body));
+}
+
+void SidecarPages::AnswerQuestion(const http::Request& request, http::Responder responder) const {
+  const auto target = ParseTarget(std::string_view(request.path).substr(kPath.size()));
+  if (!target) return responder.Send(NoSuchPage());
+  auto question = QuestionOf(request, target->what);
+  if (!question) return responder.Send(NoSuchPage());
+  if (sidecars_->Find(target->node_id)) {
+    return sidecars_->Ask(target->node_id, *std::move(question),
+                          [responder](const absl::StatusOr<std::string>& answer) mutable {
+                            responder.Send(Answer(answer));
+                          });
+  }
+  replicas_.Ask(request, [node = target->node_id, responder](const auto& others) mutable {
+    responder.Send(TheirAnswer(node, others));
+  });
 }
 
 }  // namespace portolan::xds

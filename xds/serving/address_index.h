@@ -11,6 +11,7 @@
 
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,13 @@ class AddressIndex {
   // ones first, then by name, AddressOwner::kMostServices of them at most.
   std::vector<AddressService> FindServices(
       const IpAddress& ip, absl::FunctionRef<bool(const std::string& service_key)> wanted) const;
+
+  // "namespace/name" of all Services whose slices list the address, in no order; there may be none
+  // of that name any more.
+  std::span<const std::string> ServicesAt(const IpAddress& ip) const {
+    const std::vector<std::string>* keys = services_.Find(ip);
+    return keys == nullptr ? std::span<const std::string>() : std::span(*keys);
+  }
 
   // The index of the next snapshot. Adds to `changed`, in text, the addresses that have another
   // owner now, or one in another place, or (where in doubt) other Services.

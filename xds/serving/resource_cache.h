@@ -46,6 +46,9 @@ class ResourceSet {
   // Of the types that are made before they are asked for.
   size_t size(ResourceType type) const { return of(type).size(); }
 
+  // Who has which address.
+  const AddressIndex& addresses() const { return addresses_; }
+
   // What a wildcard covers, in no order: visit(const std::string& name, const ResourcePtr&); null
   // where it is made when it is asked for.
   template <typename F>

@@ -3,68 +3,145 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <vector>
 
-#include "absl/time/clock.h"
-#include "common/status.h"
-#include "tests/common/http/served.h"
-#include "xds/dashboard/api.h"
+#include "tests/xds/dashboard/fake_sidecars.h"
+#include "tests/xds/dashboard/served_api.h"
 
 namespace portolan::xds {
 namespace {
 
 using nlohmann::json;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-struct FakeSidecars : AskedSidecars {
-  void Ask(std::string_view node_id, v1::Question question, Done done) override {
-    asked_of = std::string(node_id);
-    asked = question;
-    done(answer);
-  }
-  std::optional<ReportedSidecar> Find(std::string_view node_id) const override {
-    if (node_id != "default/frontend-1") return std::nullopt;
-    return sidecar;
-  }
-  std::vector<ReportedSidecar> All() const override { return {sidecar}; }
-  AskedBy AskedFor(std::string_view, size_t) const override { return {}; }
-
-  ReportedSidecar sidecar;
-  absl::StatusOr<std::string> answer = "{\"a\": 1}";
-  std::string asked_of;
-  v1::Question asked;
-};
+std::vector<ClientStatus> TwoClients() {
+  const absl::Time then = absl::FromUnixSeconds(1'700'000'000);
+  ClientStatus b;
+  b.node_id = "default/frontend-2";
+  b.version = "portolan-proxy 0.1.0";
+  b.peer = "ipv4:10.42.0.8:1";
+  b.connected = then;
+  TypeStatus synced;
+  synced.type_url = "type.googleapis.com/portolan.v1.Service";
+  synced.wildcard = true;
+  synced.sent_generation = synced.acknowledged_generation = 7;
+  synced.last_sent = synced.last_acknowledged = then;
+  synced.propagation_p50 = absl::Milliseconds(2);
+  synced.propagation_p99 = absl::Microseconds(12500);
+  TypeStatus refused = synced;
+  refused.type_url = "type.googleapis.com/portolan.v1.ProxyConfig";
+  refused.acknowledged_generation = 6;
+  refused.propagation_p50 = refused.propagation_p99 = absl::ZeroDuration();
+  refused.nacks = 1;
+  refused.last_nack = "Corefile:3: no such directive";
+  b.types = {synced, refused};
+  ClientStatus a = b;
+  a.node_id = "default/frontend-1";
+  a.types = {};
+  return {b, a};
+}
 
 class SidecarPagesTest : public ::testing::Test {
  protected:
-  std::string Fetch(std::string_view method, std::string_view target) {
-    return http::Fetch(served.address(), method, target);
+  SidecarPagesTest() {
+    v1::SidecarReport report;
+    report.mutable_feed()->set_in_sync(true);
+    sidecars.Report("default/frontend-1", report);
   }
   std::string FetchWith(absl::Status status) {
     sidecars.answer = std::move(status);
-    return Fetch("GET", "/api/v1/sidecars/default/frontend-1/config_dump");
+    return api.Get("/api/v1/sidecars/default/frontend-1/config_dump");
+  }
+  std::vector<std::string> Nodes(const std::string& query) {
+    const json answer = api.GetJson("/api/v1/sidecars?" + query);
+    std::vector<std::string> nodes;
+    for (const json& sidecar : answer["sidecars"]) nodes.push_back(sidecar["node"]);
+    return nodes;
   }
 
   FakeSidecars sidecars;
-  std::unique_ptr<Api> api;
-  http::Served served{[this](http::Server& server) {
-    api = std::make_unique<Api>(
-        server, [] { return std::make_shared<const Snapshot>(); },
-        [](size_t) {
-          ClientStatus one{"default/frontend-1", "0.1.0", "p", absl::Now(), {}};
-          ClientStatus other = one;
-          other.node_id = "default/other";
-          return std::vector<ClientStatus>{one, other};
-        },
-        "cluster.local", &sidecars);
-  }};
+  FakeReplicas replicas;
+  std::vector<ClientStatus> clients = TwoClients();
+  size_t asked_names = 0;
+  ServedApi api{{.clients =
+                     [this](size_t most_names) {
+                       asked_names = most_names;
+                       return clients;
+                     },
+                 .sidecars = &sidecars,
+                 .replicas = &replicas}};
 };
 
+TEST_F(SidecarPagesTest, SidecarsSayHowFarTheyFollow) {
+  const json answer = api.GetJson("/api/v1/sidecars");
+  ASSERT_EQ(answer["sidecars"].size(), 2u);
+  EXPECT_EQ(answer["sidecars"][0]["node"], "default/frontend-1");
+  EXPECT_EQ(answer["sidecars"][0]["lag"], nullptr);
+  EXPECT_EQ(answer["sidecars"][0]["rates"], nullptr);
+  EXPECT_EQ(answer["sidecars"][0]["health"], "ok");
+  EXPECT_EQ(answer["sidecars"][1], json::parse(R"({
+    "node": "default/frontend-2", "version": "portolan-proxy 0.1.0", "peer": "ipv4:10.42.0.8:1",
+    "connected": "2023-11-14T22:13:20.000Z", "replica": "control-a", "rates": null,
+    "health": "nacked",
+    "healthWhy": "it refused the last ProxyConfig: Corefile:3: no such directive",
+    "lag": {"p50Ms": 2.0, "p99Ms": 12.5, "worstType": "Service"},
+    "types": [
+      {"type": "Service", "typeUrl": "type.googleapis.com/portolan.v1.Service", "status": "SYNCED",
+       "wildcard": true, "subscribedNames": 0, "sentGeneration": 7, "acknowledgedGeneration": 7,
+       "lastSent": "2023-11-14T22:13:20.000Z", "lastAcknowledged": "2023-11-14T22:13:20.000Z",
+       "lagMs": 0, "lastPropagationMs": 0.0, "propagationP50Ms": 2.0, "propagationP99Ms": 12.5,
+       "nacks": 0},
+      {"type": "ProxyConfig", "typeUrl": "type.googleapis.com/portolan.v1.ProxyConfig",
+       "status": "NACKED", "wildcard": true, "subscribedNames": 0, "sentGeneration": 7,
+       "acknowledgedGeneration": 6, "lastSent": "2023-11-14T22:13:20.000Z",
+       "lastAcknowledged": "2023-11-14T22:13:20.000Z", "lagMs": 0,
+       "lastPropagationMs": 0.0, "nacks": 1, "lastNack": "Corefile:3: no such directive"}]})"));
+  EXPECT_EQ(asked_names, 0u);
+}
+
+TEST_F(SidecarPagesTest, ComeInPagesAndLaggardsFirstWhereThatIsAsked) {
+  EXPECT_THAT(Nodes("limit=1"), ElementsAre("default/frontend-1"));
+  EXPECT_EQ(api.GetJson("/api/v1/sidecars?limit=1")["continue"],
+            "default/frontend-1 ipv4:10.42.0.8:1");
+  EXPECT_THAT(Nodes("continue=default%2Ffrontend-1+ipv4:10.42.0.8:1"),
+              ElementsAre("default/frontend-2"));
+  EXPECT_THAT(Nodes("search=end-2"), ElementsAre("default/frontend-2"));
+  EXPECT_THAT(Nodes("sort=lag"), ElementsAre("default/frontend-2", "default/frontend-1"));
+  EXPECT_EQ(api.GetJson("/api/v1/sidecars?sort=lag&limit=1")["continue"],
+            "12500 default/frontend-2 ipv4:10.42.0.8:1");
+  EXPECT_THAT(Nodes("sort=lag&continue=12500+default%2Ffrontend-2+ipv4:10.42.0.8:1"),
+              ElementsAre("default/frontend-1"));
+  for (const char* query : {"limit=0", "sort=age", "sort=lag&continue=x"}) {
+    EXPECT_THAT(api.Get(std::string("/api/v1/sidecars?") + query), StartsWith("HTTP/1.1 400 "))
+        << query;
+  }
+}
+
+TEST_F(SidecarPagesTest, ThoseOfOtherReplicasAreBetweenThem) {
+  replicas.answers = {{"control-b", json::parse(R"({"continue": "x", "sidecars": [
+      {"node": "default/frontend-15", "peer": "p", "lag": {"p99Ms": 5.0}}, 7]})")}};
+  EXPECT_THAT(Nodes(""),
+              ElementsAre("default/frontend-1", "default/frontend-15", "default/frontend-2"));
+  EXPECT_THAT(Nodes("sort=lag"),
+              ElementsAre("default/frontend-2", "default/frontend-15", "default/frontend-1"));
+  const json two = api.GetJson("/api/v1/sidecars?limit=2");
+  EXPECT_EQ(two["sidecars"].size(), 2u);
+  EXPECT_EQ(two["continue"], "default/frontend-15 p");
+}
+
+TEST_F(SidecarPagesTest, ClientsAreShownWithSomeOfTheNamesThatTheyAskedFor) {
+  clients[0].types[0].names = {"default/backend"};
+  const json answer = api.GetJson("/debug/clients?node=default%2Ffrontend-2");
+  EXPECT_EQ(asked_names, SidecarPages::kMostDebugNames);
+  ASSERT_EQ(answer["clients"].size(), 1u);
+  EXPECT_EQ(answer["clients"][0]["types"][0]["names"], json({"default/backend"}));
+}
+
 TEST_F(SidecarPagesTest, AQuestionGoesToTheSidecarAndItsAnswerComesBack) {
-  const std::string answer = Fetch(
-      "GET", "/api/v1/sidecars/default/frontend-1/explain?name=backend&type=SRV&clusterDns=true");
+  const std::string answer =
+      api.Get("/api/v1/sidecars/default/frontend-1/explain?name=backend&type=SRV&clusterDns=true");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(answer, HasSubstr("Content-Type: application/json"));
   EXPECT_EQ(json::parse(http::BodyOf(answer)), json::parse(R"({"a": 1})"));
@@ -72,6 +149,23 @@ TEST_F(SidecarPagesTest, AQuestionGoesToTheSidecarAndItsAnswerComesBack) {
   EXPECT_EQ(sidecars.asked.explain().name(), "backend");
   EXPECT_EQ(sidecars.asked.explain().type(), "SRV");
   EXPECT_TRUE(sidecars.asked.explain().with_cluster_dns());
+}
+
+TEST_F(SidecarPagesTest, OneThatIsConnectedToAnotherReplicaIsAskedThroughThat) {
+  replicas.answers = {{"control-b", NotFound("it is not connected")},
+                      {"control-c", json::parse(R"({"b": 2})")}};
+  EXPECT_EQ(api.GetJson("/api/v1/sidecars/default/far/config_dump"), json::parse(R"({"b": 2})"));
+  EXPECT_THAT(api.Fetch("POST", "/api/v1/sidecars/default/far/logging?level=debug"),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(replicas.asked, ElementsAre("GET /api/v1/sidecars/default/far/config_dump",
+                                          "POST /api/v1/sidecars/default/far/logging?level=debug"));
+  EXPECT_EQ(sidecars.asked_of, "");
+  replicas.answers[1].answer = absl::DeadlineExceededError("no answer within 1 s");
+  const std::string late = api.Get("/api/v1/sidecars/default/far/config_dump");
+  EXPECT_THAT(late, StartsWith("HTTP/1.1 504 "));
+  EXPECT_THAT(late, HasSubstr("control-c: no answer within 1 s"));
+  EXPECT_THAT(api.Get("/api/v1/sidecars/default/far/config_dump?scope=local"),
+              StartsWith("HTTP/1.1 404 "));
 }
 
 TEST_F(SidecarPagesTest, ADumpMayBeOfTheResourcesOfAType) {
@@ -82,14 +176,14 @@ TEST_F(SidecarPagesTest, ADumpMayBeOfTheResourcesOfAType) {
 
 TEST_F(SidecarPagesTest, WhatChangesSomethingTakesPostOrPut) {
   const char kTarget[] = "/api/v1/sidecars/default/frontend-1/logging?level=debug";
-  EXPECT_THAT(Fetch("GET", kTarget), StartsWith("HTTP/1.1 404 "));
+  EXPECT_THAT(api.Get(kTarget), StartsWith("HTTP/1.1 404 "));
   EXPECT_EQ(sidecars.asked_of, "");
   for (const char* method : {"POST", "PUT"}) {
     sidecars.asked.Clear();
-    EXPECT_THAT(Fetch(method, kTarget), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(api.Fetch(method, kTarget), StartsWith("HTTP/1.1 200 "));
     EXPECT_EQ(sidecars.asked.set_log_level().level(), "debug");
   }
-  EXPECT_THAT(Fetch("POST", "/api/v1/sidecars/default/frontend-1/config_dump"),
+  EXPECT_THAT(api.Fetch("POST", "/api/v1/sidecars/default/frontend-1/config_dump"),
               StartsWith("HTTP/1.1 404 "));
 }
 
@@ -104,7 +198,7 @@ TEST_F(SidecarPagesTest, WhyThereIsNoAnswerIsInTheStatus) {
 
 TEST_F(SidecarPagesTest, WhatIsNoJsonIsNotPassedOn) {
   sidecars.answer = "<script>";
-  const std::string answer = Fetch("GET", "/api/v1/sidecars/default/frontend-1/config_dump");
+  const std::string answer = api.Get("/api/v1/sidecars/default/frontend-1/config_dump");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 502 "));
   EXPECT_EQ(answer.find("<script>"), std::string::npos);
 }
@@ -113,38 +207,9 @@ TEST_F(SidecarPagesTest, OtherPathsAreNotFound) {
   for (const char* target :
        {"/api/v1/sidecars/", "/api/v1/sidecars/default", "/api/v1/sidecars/default/config_dump",
         "/api/v1/sidecars//frontend-1/config_dump", "/api/v1/sidecars/default/frontend-1/quit"}) {
-    EXPECT_THAT(Fetch("GET", target), StartsWith("HTTP/1.1 404 ")) << target;
+    EXPECT_THAT(api.Get(target), StartsWith("HTTP/1.1 404 ")) << target;
   }
   EXPECT_EQ(sidecars.asked_of, "");
-}
-
-TEST_F(SidecarPagesTest, SidecarsAreListedWithTheirLastReport) {
-  auto report = std::make_shared<v1::SidecarReport>();
-  report->mutable_feed()->set_in_sync(true);
-  report->mutable_feed()->set_source("control plane");
-  report->mutable_dns()->set_queries(7);
-  auto& rcode = *report->mutable_dns()->add_responses();
-  rcode.set_rcode("NXDOMAIN");
-  rcode.set_count(2);
-  report->mutable_dns()->add_upstreams()->set_address("10.43.0.10:53");
-  report->mutable_forwarder()->set_bytes_up(5);
-  report->mutable_endpoints()->set_held(3);
-  const absl::Time then = absl::FromUnixSeconds(1'700'000'000);
-  served.On([&](http::Server&) {
-    sidecars.sidecar = {"default/frontend-1", then, then, report};
-    return 0;
-  });
-  const json answer = json::parse(http::BodyOf(Fetch("GET", "/api/v1/sidecars")));
-  EXPECT_EQ(answer["sidecars"][0]["report"], json::parse(R"({
-    "received": "2023-11-14T22:13:20.000Z", "started": "2023-11-14T22:13:20.000Z",
-    "feed": {"inSync": true, "source": "control plane", "types": []},
-    "dns": {"queries": 7, "responses": {"NXDOMAIN": 2}, "cacheHits": 0, "cacheMisses": 0,
-            "upstreams": [{"address": "10.43.0.10:53", "answers": 0, "failures": 0,
-                           "failedProbes": 0}]},
-    "forwarder": {"connections": 0, "failures": 0, "active": 0, "bytesUp": 5, "bytesDown": 0,
-                  "udpFlows": 0, "udpBytesUp": 0, "udpBytesDown": 0},
-    "endpoints": {"held": 3, "wanted": 0}})"));
-  EXPECT_FALSE(answer["sidecars"][1].contains("report"));
 }
 
 }  // namespace

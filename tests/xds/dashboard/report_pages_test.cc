@@ -1,0 +1,214 @@
+// The pages that are made of reports alone: flows, amplifiers, and the status and explain pages.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/xds/dashboard/fake_sidecars.h"
+#include "tests/xds/dashboard/served_api.h"
+#include "xds/dashboard/amplifiers_pages.h"
+#include "xds/dashboard/explain_pages.h"
+#include "xds/dashboard/flows_pages.h"
+
+namespace portolan::xds {
+namespace {
+
+using nlohmann::json;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+void AddFlow(v1::SidecarReport& report, const char* service, const char* address,
+             uint64_t connections) {
+  v1::Flow& flow = *report.mutable_flows()->add_flows();
+  flow.set_service(service);
+  flow.set_address(address);
+  flow.set_connections(connections);
+  flow.set_bytes_up(100);
+  flow.set_last_seen_unix_s(1'700'000'000);
+}
+
+Pod MakePod(const char* name, const char* ip, const char* hash) {
+  Pod pod;
+  pod.name = {"default", name};
+  pod.ips = {*IpAddress::Parse(ip)};
+  pod.labels = {{"pod-template-hash", hash}};
+  return pod;
+}
+
+class ReportPagesTest : public ::testing::Test {
+ protected:
+  ReportPagesTest() {
+    api.Change([](Directory& directory) {
+      PutSmallCluster(directory);
+      directory.Put(MakePod("front-5d4-aaaaa", "10.42.1.1", "5d4"));
+      directory.Put(MakePod("front-5d4-bbbbb", "10.42.1.2", "5d4"));
+      directory.Put(MakePod("backend-7c9-ccccc", "10.42.1.3", "7c9"));
+    });
+  }
+  void ReportFlows() {
+    v1::SidecarReport report;
+    AddFlow(report, "default/backend", "", 10);
+    AddFlow(report, "", "10.42.1.3", 3);
+    AddFlow(report, "", "192.0.2.1", 1);
+    sidecars.Report("default/front-5d4-aaaaa", report);
+    sidecars.Report("default/front-5d4-bbbbb", report);
+    sidecars.Report("default/unknown", v1::SidecarReport());
+  }
+
+  FakeSidecars sidecars;
+  FakeReplicas replicas;
+  ServedApi api{
+      {.version = "0.1.0", .source = "files:/x", .sidecars = &sidecars, .replicas = &replicas}};
+};
+
+TEST_F(ReportPagesTest, FlowsAreMergedByWorkload) {
+  ReportFlows();
+  EXPECT_EQ(api.GetJson("/api/v1/flows"), json::parse(R"({
+    "nodes": [
+      {"id": "external/192.0.2.1", "kind": "external", "namespace": "", "name": "192.0.2.1",
+       "sidecars": 0},
+      {"id": "service/default/backend", "kind": "service", "namespace": "default",
+       "name": "backend", "sidecars": 0},
+      {"id": "workload/default/backend", "kind": "workload", "namespace": "default",
+       "name": "backend", "sidecars": 0},
+      {"id": "workload/default/front", "kind": "workload", "namespace": "default",
+       "name": "front", "sidecars": 2}],
+    "edges": [
+      {"from": "workload/default/front", "to": "service/default/backend", "connections": 20,
+       "failures": 0, "bytesUp": 200, "bytesDown": 0, "udpFlows": 0,
+       "lastSeen": "2023-11-14T22:13:20.000Z"},
+      {"from": "workload/default/front", "to": "workload/default/backend", "connections": 6,
+       "failures": 0, "bytesUp": 200, "bytesDown": 0, "udpFlows": 0,
+       "lastSeen": "2023-11-14T22:13:20.000Z"},
+      {"from": "workload/default/front", "to": "external/192.0.2.1", "connections": 2,
+       "failures": 0, "bytesUp": 200, "bytesDown": 0, "udpFlows": 0,
+       "lastSeen": "2023-11-14T22:13:20.000Z"}],
+    "more": 0, "replicas": [{"name": "control-a", "self": true}]})"));
+}
+
+TEST_F(ReportPagesTest, FlowsAreFilteredAndBounded) {
+  ReportFlows();
+  const json one = api.GetJson("/api/v1/flows?limit=1");
+  EXPECT_EQ(one["edges"].size(), 1u);
+  EXPECT_EQ(one["edges"][0]["connections"], 20);
+  EXPECT_EQ(one["nodes"].size(), 2u);
+  EXPECT_EQ(one["more"], 2);
+  EXPECT_EQ(api.GetJson("/api/v1/flows?search=192.0.2.1")["edges"].size(), 1u);
+  EXPECT_EQ(api.GetJson("/api/v1/flows?namespace=default")["edges"].size(), 3u);
+  EXPECT_EQ(api.GetJson("/api/v1/flows?namespace=web")["edges"].size(), 0u);
+  EXPECT_THAT(api.Get("/api/v1/flows?limit=2001"), StartsWith("HTTP/1.1 400 "));
+}
+
+TEST_F(ReportPagesTest, FlowsOfOtherReplicasAreAdded) {
+  ReportFlows();
+  replicas.answers = {{"control-b", json::parse(R"({"more": 4, "nodes": [
+      {"kind": "workload", "namespace": "default", "name": "front", "sidecars": 1},
+      {"kind": "service", "namespace": "default", "name": "backend"}, 3],
+    "edges": [{"from": "workload/default/front", "to": "service/default/backend",
+               "connections": 5, "bytesUp": "x", "lastSeen": "2024-01-01T00:00:00.000Z"},
+              {"from": "workload/default/front", "to": "never/told/of", "connections": 9}]})")}};
+  const json answer = api.GetJson("/api/v1/flows");
+  EXPECT_EQ(answer["edges"].size(), 3u);
+  EXPECT_EQ(answer["edges"][0]["connections"], 25);
+  EXPECT_EQ(answer["edges"][0]["lastSeen"], "2024-01-01T00:00:00.000Z");
+  EXPECT_EQ(answer["nodes"][3]["sidecars"], 3);
+  EXPECT_EQ(answer["more"], 4);
+}
+
+v1::SidecarReport Wasteful(uint64_t queries, uint64_t wasted) {
+  v1::SidecarReport report;
+  report.mutable_dns()->set_queries(queries);
+  auto& rcode = *report.mutable_dns()->add_responses();
+  rcode.set_rcode("NXDOMAIN");
+  rcode.set_count(wasted);
+  report.mutable_amplification()->set_search_list_queries(wasted);
+  report.mutable_amplification()->set_saved_by_trailing_dot(wasted);
+  v1::AskedName& name = *report.mutable_names()->add_names();
+  name.set_name("www.example.com");
+  name.set_queries(queries);
+  name.set_nxdomain(wasted);
+  name.set_search_list(wasted);
+  report.mutable_names()->add_names()->set_name("fine.example.com");
+  return report;
+}
+
+TEST_F(ReportPagesTest, ThoseThatWasteMostComeFirst) {
+  const auto before = Wasteful(10, 10);
+  sidecars.Report("default/front-5d4-aaaaa", Wasteful(1000, 500));
+  sidecars.Report("default/front-5d4-bbbbb", Wasteful(200, 110), &before);
+  sidecars.Report("default/clean", v1::SidecarReport());
+  const json answer = api.GetJson("/api/v1/amplifiers");
+  ASSERT_EQ(answer["amplifiers"].size(), 2u);
+  EXPECT_EQ(answer["amplifiers"][0], json::parse(R"({
+    "node": "default/front-5d4-bbbbb", "workload": "front", "queries": 200,
+    "searchListQueries": 110, "nxdomain": 110, "upstreamQueries": 0, "wastedPerSecond": 10.0,
+    "wastedRatio": 0.55, "savedByAutopath": 0, "savedByTrailingDot": 110,
+    "names": [{"name": "www.example.com", "queries": 200, "nxdomain": 110,
+               "advice": "write www.example.com. with its final dot, lower ndots, or turn on autopath in the Corefile"}]})"));
+  EXPECT_EQ(answer["amplifiers"][1]["wastedPerSecond"], nullptr);
+  EXPECT_EQ(api.GetJson("/api/v1/amplifiers?sort=nxdomain")["amplifiers"][0]["node"],
+            "default/front-5d4-aaaaa");
+  EXPECT_EQ(api.GetJson("/api/v1/amplifiers?limit=1")["amplifiers"].size(), 1u);
+  EXPECT_THAT(api.Get("/api/v1/amplifiers?sort=name"), StartsWith("HTTP/1.1 400 "));
+}
+
+TEST_F(ReportPagesTest, AmplifiersOfOtherReplicasAreBetweenThem) {
+  sidecars.Report("default/front-5d4-aaaaa", Wasteful(1000, 500));
+  replicas.answers = {{"control-b", json::parse(R"({"amplifiers": [
+      {"node": "x/fast", "wastedPerSecond": 1.5, "searchListQueries": 3},
+      {"node": "x/few", "wastedPerSecond": null, "searchListQueries": 3}]})")}};
+  const json answer = api.GetJson("/api/v1/amplifiers");
+  EXPECT_EQ(answer["amplifiers"][0]["node"], "x/fast");
+  EXPECT_EQ(answer["amplifiers"][1]["node"], "default/front-5d4-aaaaa");
+  EXPECT_EQ(answer["amplifiers"][2]["node"], "x/few");
+}
+
+TEST_F(ReportPagesTest, StatusSaysWhatTheControlPlaneHas) {
+  replicas.answers = {{"control-b", json::parse(R"({"sidecars": 3})")}};
+  json status = api.GetJson("/api/v1/status");
+  EXPECT_TRUE(status["now"].is_string());
+  status.erase("now");
+  EXPECT_EQ(status, json::parse(R"({
+    "program": "portolan-control", "version": "0.1.0", "replica": "control-a",
+    "source": "files:/x", "ready": true, "generation": 1, "clusterDomain": "cluster.local",
+    "services": 4, "endpoints": 2, "namespaces": 0, "sidecars": 3, "historySince": null,
+    "replicas": [{"name": "control-a", "self": true}, {"name": "control-b"}]})"));
+}
+
+TEST_F(ReportPagesTest, ExplainSetsTheSidecarBesideTheControlPlane) {
+  sidecars.Report("default/front-5d4-aaaaa", v1::SidecarReport());
+  sidecars.answer = R"({"name": "backend", "lookups": [
+      {"name": "backend.default.svc.cluster.local.", "rcode": "NXDOMAIN", "answers": []}]})";
+  const json answer =
+      api.GetJson("/api/v1/explain?pod=default/front-5d4-aaaaa&name=backend&clusterDns=true");
+  EXPECT_TRUE(sidecars.asked.explain().with_cluster_dns());
+  EXPECT_EQ(answer["pod"], "default/front-5d4-aaaaa");
+  EXPECT_EQ(answer["type"], "A");
+  EXPECT_EQ(answer["sidecar"]["lookups"][0]["rcode"], "NXDOMAIN");
+  EXPECT_EQ(answer["controlPlane"]["name"], "default/backend");
+  EXPECT_EQ(answer["controlPlane"]["rcode"], "NOERROR");
+  EXPECT_EQ(answer["controlPlane"]["records"], json::parse(R"([
+      {"name": "backend.default.svc.cluster.local.", "type": "A", "ttl": 30,
+       "data": "10.43.0.123"}])"));
+  ASSERT_GE(answer["differences"].size(), 1u);
+  EXPECT_EQ(answer["differences"][0]["between"], json({"controlPlane", "sidecar"}));
+}
+
+TEST_F(ReportPagesTest, ExplainOfASidecarThatCannotBeAskedSaysWhatTheControlPlaneHas) {
+  replicas.answers = {{"control-b", NotFound("it is not connected")},
+                      {"control-c", absl::DeadlineExceededError("no answer within 1 s")}};
+  const json answer = api.GetJson("/api/v1/explain?pod=web/away&name=backend.default&type=aaaa");
+  EXPECT_THAT(replicas.asked, ElementsAre(HasSubstr("GET /api/v1/sidecars/web/away/explain?name="
+                                                    "backend.default&type=AAAA")));
+  EXPECT_EQ(answer["sidecar"]["error"],
+            "the sidecar of web/away is not connected; control-c: no answer within 1 s");
+  EXPECT_EQ(answer["controlPlane"]["records"][0]["data"], "fd43::123");
+  EXPECT_EQ(answer["controlPlane"]["lookups"][0]["rcode"], "NXDOMAIN");
+  for (const char* query : {"name=x", "pod=x&name=x", "pod=a/b", "pod=a/b&name=x&type=AAAAA",
+                            "pod=a/b&name=x&clusterDns=maybe"}) {
+    EXPECT_THAT(api.Get(std::string("/api/v1/explain?") + query), StartsWith("HTTP/1.1 400 "))
+        << query;
+  }
+}
+
+}  // namespace
+}  // namespace portolan::xds

@@ -1,0 +1,99 @@
+#include "xds/dashboard/page.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <utility>
+
+#include "common/fnv1a.h"
+#include "common/http/json.h"
+#include "common/status.h"
+
+namespace portolan::xds {
+namespace {
+
+bool NoneMatchNames(const http::Request& request, std::string_view etag) {
+  std::string_view list = request.FindHeader("if-none-match").value_or("");
+  while (!list.empty()) {
+    const size_t comma = list.find(',');
+    std::string_view one = list.substr(0, comma);
+    list = comma == list.npos ? std::string_view() : list.substr(comma + 1);
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    // By weak comparison.
+    if (one.starts_with("W/")) one.remove_prefix(2);
+    if (one == "*" || one == etag) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+http::Response Tagged(const http::Request& request, std::string body) {
+  std::string etag = fmt::format("\"{:016x}\"", Fnv1a(body));
+  http::Response response;
+  response.content_type = "application/json";
+  if (NoneMatchNames(request, etag)) {
+    response.status = 304;
+  } else {
+    response.body = std::move(body);
+  }
+  response.headers = {{"ETag", std::move(etag)}, {"Cache-Control", "no-cache"}};
+  return response;
+}
+
+http::Response Fresh(const nlohmann::json& body) {
+  http::Response response = http::JsonResponse(200, body);
+  response.headers = {{"Cache-Control", "no-store"}};
+  return response;
+}
+
+http::Response ErrorOf(const absl::Status& status) {
+  const auto number = [&] {
+    switch (status.code()) {
+      case absl::StatusCode::kInvalidArgument:
+        return 400;
+      case absl::StatusCode::kPermissionDenied:
+        return 403;
+      case absl::StatusCode::kNotFound:
+        return 404;
+      case absl::StatusCode::kResourceExhausted:
+      case absl::StatusCode::kUnavailable:
+        return 503;
+      case absl::StatusCode::kDeadlineExceeded:
+        return 504;
+      default:
+        return 502;
+    }
+  };
+  return http::JsonError(number(), Message(status));
+}
+
+absl::StatusOr<size_t> ParseCount(const http::Request& request, std::string_view name, size_t most,
+                                  size_t by_default) {
+  const std::string text = Parameter(request, name);
+  if (text.empty()) return by_default;
+  size_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  if (error != std::errc() || end != text.data() + text.size() || count < 1 || count > most) {
+    return InvalidArgument("{}: a number from 1 to {} is needed", name, most);
+  }
+  return count;
+}
+
+std::optional<ObjectName> ParseObjectName(std::string_view text) {
+  const size_t slash = text.find('/');
+  if (slash == 0 || slash == text.npos || slash + 1 == text.size()) return std::nullopt;
+  if (text.find('/', slash + 1) != text.npos) return std::nullopt;
+  return ObjectName{std::string(text.substr(0, slash)), std::string(text.substr(slash + 1))};
+}
+
+std::string Parameter(const http::Request& request, std::string_view name) {
+  return std::string(request.FindQuery(name).value_or(""));
+}
+
+std::string Compact(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace portolan::xds
