@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
+#include "common/text.h"
 
 namespace portolan::http {
 namespace {
@@ -28,6 +29,35 @@ void SetFlag(int fd, int level, int option) {
   const int on = 1;
   setsockopt(fd, level, option, &on, sizeof on);
 }
+
+// Answers with more fields than the handler gives.
+class WithFields : public Responder::Carrier {
+ public:
+  WithFields(Responder to, const std::vector<Header>& fields)
+      : to_(std::move(to)), fields_(fields) {}
+
+  void Send(const Response& response) override { to_.Send(Completed(response)); }
+  Stream Begin(const Response& head, std::function<void()> on_gone) override {
+    return to_.Begin(Completed(head), std::move(on_gone));
+  }
+
+ private:
+  Response Completed(Response response) const {
+    const size_t given = response.headers.size();
+    for (const Header& field : fields_) {
+      const auto same = std::find_if(
+          response.headers.begin(), response.headers.begin() + static_cast<ptrdiff_t>(given),
+          [&](const Header& header) { return Lower(header.name) == Lower(field.name); });
+      if (same == response.headers.begin() + static_cast<ptrdiff_t>(given)) {
+        response.headers.push_back(field);
+      }
+    }
+    return response;
+  }
+
+  Responder to_;
+  const std::vector<Header> fields_;
+};
 
 }  // namespace
 
@@ -225,27 +255,36 @@ void Server::Route(std::string method, std::string path, Handler handler) {
   routes_.push_back({std::move(method), std::move(path), is_prefix, std::move(handler)});
 }
 
+// Those whose path is the request's.
+std::vector<const Server::RouteEntry*> Server::RoutesOf(const Request& request) const {
+  std::vector<const RouteEntry*> matching =
+      other_ == nullptr ? std::vector<const RouteEntry*>() : other_->RoutesOf(request);
+  for (const RouteEntry& route : routes_) {
+    const bool matches =
+        route.is_prefix ? request.path.starts_with(route.path) : request.path == route.path;
+    if (matches) matching.push_back(&route);
+  }
+  return matching;
+}
+
 const Server::RouteEntry* Server::FindRoute(const Request& request, std::string* allowed) const {
-  const auto matches = [&](const RouteEntry& route) {
-    return route.is_prefix ? request.path.starts_with(route.path) : request.path == route.path;
-  };
+  const std::vector<const RouteEntry*> matching = RoutesOf(request);
   // The most specific path first, then the method: a path's methods do not mix with its parent's.
   const RouteEntry* best = nullptr;
-  for (const RouteEntry& route : routes_) {
-    if (!matches(route)) continue;
-    if (best == nullptr || (!route.is_prefix && best->is_prefix) ||
-        (route.is_prefix == best->is_prefix && route.path.size() > best->path.size())) {
-      best = &route;
+  for (const RouteEntry* route : matching) {
+    if (best == nullptr || (!route->is_prefix && best->is_prefix) ||
+        (route->is_prefix == best->is_prefix && route->path.size() > best->path.size())) {
+      best = route;
     }
   }
   if (best == nullptr) return nullptr;
   std::string_view method = request.method;
   if (method == "HEAD") method = "GET";
-  for (const RouteEntry& route : routes_) {
-    if (route.path != best->path || route.is_prefix != best->is_prefix) continue;
-    if (route.method == method) return &route;
+  for (const RouteEntry* route : matching) {
+    if (route->path != best->path || route->is_prefix != best->is_prefix) continue;
+    if (route->method == method) return route;
     if (!allowed->empty()) allowed->append(", ");
-    allowed->append(route.method == "GET" ? "GET, HEAD" : route.method);
+    allowed->append(route->method == "GET" ? "GET, HEAD" : route->method);
   }
   return nullptr;
 }
@@ -259,12 +298,27 @@ bool Server::Believes(const Request& request) const {
 
 void Server::OnRequest(Request request, Responder responder) {
   counters_.requests.Add();
+  if (!options_.fields.empty()) {
+    responder = Responder(std::make_unique<WithFields>(std::move(responder), options_.fields));
+  }
   if (!Believes(request)) {
     counters_.foreign.Add();
     responder.Send(TextResponse(
         403, "only requests to this machine's own address or localhost are answered here"));
     return;
   }
+  if (options_.admit == nullptr) return Handle(request, std::move(responder));
+  const auto kept = std::make_shared<const Request>(std::move(request));
+  options_.admit(*kept, [weak = std::weak_ptr(self_), kept,
+                         responder](const std::optional<Response>& refusal) mutable {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    if (refusal) return responder.Send(*refusal);
+    (*self)->Handle(*kept, std::move(responder));
+  });
+}
+
+void Server::Handle(const Request& request, Responder responder) const {
   std::string allowed;
   if (const RouteEntry* route = FindRoute(request, &allowed)) {
     route->handler(request, std::move(responder));

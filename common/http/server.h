@@ -37,6 +37,10 @@ namespace portolan::http {
 
 using Handler = std::function<void(const Request&, Responder)>;
 
+// What a gate found: nothing, the request is handled; else that is the answer to it.
+using Admitted = std::function<void(std::optional<Response>)>;
+using Gate = std::function<void(const Request&, Admitted)>;
+
 // Which requests a listener believes.
 enum class Audience {
   kAnyone,
@@ -54,6 +58,11 @@ class Server : private Connection::Owner {
     Audience audience = Audience::kAnyone;
     // What it shows to its clients. Nothing: it speaks in the clear.
     std::optional<TlsIdentity> tls{};
+    // Asked before every handler, where given, and before it is said whether there is one. Calls
+    // its Admitted once, at once or later; the request is there until it returns.
+    Gate admit{};
+    // Of every answer, but where its handler gives a field of that name.
+    std::vector<Header> fields{};
     Limits limits{};
     Timeouts timeouts{};
     // Beyond it the connection that has been idle longest, or is still in its handshake, makes
@@ -77,6 +86,9 @@ class Server : private Connection::Owner {
   // `path` as Request::path has it. One that ends in "/*" stands for all paths that begin with what
   // is before the star; the longest match counts, an exact one before all.
   void Route(std::string method, std::string path, Handler handler);
+  // Handles what `other` does, by the same handlers, beside its own. `other` outlives it, and is on
+  // the same loop.
+  void RouteAs(const Server& other) { other_ = &other; }
 
   // In the order of Options::listen, with the port that port 0 became.
   const std::vector<SocketAddress>& addresses() const { return addresses_; }
@@ -134,6 +146,8 @@ class Server : private Connection::Owner {
   Connection* LongestSilent(bool (Connection::*of_these)() const) const;
   bool Believes(const Request& request) const;
   const RouteEntry* FindRoute(const Request& request, std::string* allowed) const;
+  std::vector<const RouteEntry*> RoutesOf(const Request& request) const;
+  void Handle(const Request& request, Responder responder) const;
 
   std::vector<std::shared_ptr<Connection>> Connections() const;
   void EndGrace();
@@ -152,6 +166,7 @@ class Server : private Connection::Owner {
   TlsContext tls_;
   std::vector<SocketAddress> addresses_;
   std::vector<RouteEntry> routes_;
+  const Server* other_ = nullptr;
   Counters counters_;
   std::vector<Listener> listeners_;
   EventLoop::Timer accept_again_;
@@ -165,6 +180,8 @@ class Server : private Connection::Owner {
   bool draining_ = false;
   std::function<void()> on_gone_;  // set once the grace is over
   EventLoop::Timer leave_;
+  // Gates that have yet to answer have a weak reference.
+  const std::shared_ptr<Server*> self_ = std::make_shared<Server*>(this);
 };
 
 }  // namespace portolan::http

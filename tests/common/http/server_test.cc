@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdio>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -252,6 +253,90 @@ TEST(HttpServer, AForeignPageCannotReachALoopbackListener) {
   EXPECT_EQ(with("localhost:15000", "Origin: http://localhost:15000\r\n"), "200");
   EXPECT_EQ(with("localhost:15000", "Origin: http://evil.example\r\n"), "403");
   EXPECT_EQ(with("localhost:15000", "Origin: null\r\n"), "403");
+}
+
+TEST(HttpServer, AGateIsAskedBeforeAnythingIsSaid) {
+  std::optional<Admitted> kept;
+  Server::Options options;
+  options.admit = [&](const Request& request, Admitted done) {
+    if (request.path == "/later") {
+      kept = std::move(done);
+    } else {
+      done(request.FindHeader("authorization") ? std::optional<Response>()
+                                               : TextResponse(401, "who are you?"));
+    }
+  };
+  Served served(
+      [](Server& server) {
+        SayOk(server);
+        server.Get("/later", Say("late"));
+      },
+      options);
+  EXPECT_THAT(Fetch(served.address(), "GET", "/"), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Fetch(served.address(), "GET", "/nothing"), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Fetch(served.address(), "GET", "/", "Authorization: x\r\n"), EndsWith("ok\n"));
+  EXPECT_THAT(Fetch(served.address(), "GET", "/nothing", "Authorization: x\r\n"),
+              StartsWith("HTTP/1.1 404 "));
+  Client client(served.address());
+  client.Send("GET /later HTTP/1.1\r\nHost: a\r\n\r\n");
+  ASSERT_TRUE(served.Until([&](Server&) { return kept.has_value(); }));
+  served.On([&](Server&) {
+    (*kept)(std::nullopt);
+    return 0;
+  });
+  EXPECT_THAT(client.Read("late\n"), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(HttpServer, AGateThatForgetsARequestLetsNobodyIn) {
+  Server::Options options;
+  options.admit = [](const Request&, const Admitted&) {};
+  Served served(SayOk, options);
+  EXPECT_THAT(Fetch(served.address(), "GET", "/"), StartsWith("HTTP/1.1 500 "));
+}
+
+TEST(HttpServer, FieldsOfEveryAnswerGiveWayToTheHandlers) {
+  Server::Options options;
+  options.fields = {{"Cache-Control", "no-store"}, {"Referrer-Policy", "no-referrer"}};
+  Served served(
+      [](Server& server) {
+        server.Get("/", [](const Request&, Responder responder) {
+          Response response = TextResponse(200, "ok");
+          response.headers = {{"cache-control", "no-cache"}};
+          responder.Send(response);
+        });
+        server.Get("/stream", [](const Request&, Responder responder) {
+          responder.Begin(TextResponse(200, "begun"), nullptr);
+        });
+      },
+      options);
+  EXPECT_THAT(Fetch(served.address(), "GET", "/"),
+              AllOf(HasSubstr("cache-control: no-cache\r\n"), Not(HasSubstr("no-store")),
+                    HasSubstr("Referrer-Policy: no-referrer\r\n")));
+  EXPECT_THAT(Fetch(served.address(), "GET", "/nothing"), HasSubstr("Cache-Control: no-store\r\n"));
+  EXPECT_THAT(Fetch(served.address(), "GET", "/stream"), HasSubstr("Cache-Control: no-store\r\n"));
+}
+
+TEST(HttpServer, OneServerHandlesWhatAnotherDoes) {
+  Served first([](Server& server) {
+    server.Get("/shared", Say("shared"));
+    server.Get("/*", Say("root"));
+  });
+  std::unique_ptr<Server> second;
+  const SocketAddress address = first.On([&](Server& server) {
+    second = *Server::Listen(first.loop(),
+                             {.name = "second", .listen = {*SocketAddress::Parse("127.0.0.1:0")}});
+    second->RouteAs(server);
+    second->Get("/own", Say("own"));
+    return second->addresses().front();
+  });
+  EXPECT_THAT(Fetch(address, "GET", "/shared"), EndsWith("shared\n"));
+  EXPECT_THAT(Fetch(address, "GET", "/own"), EndsWith("own\n"));
+  EXPECT_THAT(Fetch(address, "GET", "/else"), EndsWith("root\n"));
+  EXPECT_THAT(Fetch(first.address(), "GET", "/own"), EndsWith("root\n"));
+  first.On([&](Server&) {
+    second.reset();
+    return 0;
+  });
 }
 
 TEST(HttpServer, StopListeningKeepsWhatIsConnected) {
