@@ -86,6 +86,7 @@ absl::StatusOr<TokenClaims> ParseTokenClaims(std::string_view token) {
   claims.key_id = String(header, "kid");
   claims.signed_part = token.substr(0, second);
   claims.issuer = String(payload, "iss");
+  claims.subject = String(payload, "sub");
   claims.audiences = Audiences(payload);
   claims.expires = Date(payload, "exp");
   claims.not_before = Date(payload, "nbf");

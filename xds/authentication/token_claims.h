@@ -27,6 +27,7 @@ struct TokenClaims {
   std::string signature;
 
   std::string issuer;
+  std::string subject;  // "system:serviceaccount:NAMESPACE:NAME"
   std::vector<std::string> audiences;
   absl::Time expires = absl::InfinitePast();  // a token without: never valid
   absl::Time not_before = absl::InfinitePast();

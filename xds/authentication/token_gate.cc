@@ -1,7 +1,5 @@
 #include "xds/authentication/token_gate.h"
 
-#include <openssl/sha.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -9,29 +7,12 @@
 #include "common/log.h"
 #include "common/monotonic.h"
 #include "common/status.h"
-#include "common/text.h"
+#include "xds/authentication/bearer_token.h"
 
 namespace portolan::xds {
 namespace {
 
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
-
-// RFC 6750, 2.1. Nothing if there is no such token.
-std::optional<std::string_view> BearerToken(std::string_view authorization) {
-  constexpr std::string_view kScheme = "bearer ";
-  if (Lower(authorization.substr(0, kScheme.size())) != kScheme) return std::nullopt;
-  const std::string_view token = authorization.substr(kScheme.size());
-  if (token.empty()) return std::nullopt;
-  return token;
-}
-
-// Nobody who reads our memory finds tokens in it that were shown before.
-std::string HashOf(std::string_view token) {
-  std::string hash(SHA256_DIGEST_LENGTH, '\0');
-  SHA256(reinterpret_cast<const unsigned char*>(token.data()), token.size(),
-         reinterpret_cast<unsigned char*>(hash.data()));
-  return hash;
-}
 
 bool HasExpired(const absl::StatusOr<PodIdentity>& found) {
   return found.ok() && found->expires <= absl::Now();

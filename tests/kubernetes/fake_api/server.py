@@ -42,6 +42,9 @@ class Server:
         self.asked: set[tuple[str, str, str, str, str]] = set()
         self.tokens: dict[str, dict] = {}   # of TokenReviews: {"user": {...}, "audiences": [...]}
         self.reviews = 0
+        # Of SubjectAccessReviews of URL paths: by user, the verbs and paths that a ClusterRole gives, a path with a
+        # star at its end for all that begin so.
+        self.access: dict[str, list[list[str]]] = {}
         for table in store.tables.values():
             table.followers.append(lambda event, kind=table.kind: self._spread(kind, event))
 
@@ -70,6 +73,9 @@ class Server:
         if request.path == "/apis/authentication.k8s.io/v1/tokenreviews":
             self._note(request, "create", "tokenreviews.authentication.k8s.io")
             return await self._review(request, reply)
+        if request.path == "/apis/authorization.k8s.io/v1/subjectaccessreviews":
+            self._note(request, "create", "subjectaccessreviews.authorization.k8s.io")
+            return await self._access_review(request, reply)
         found = discovery(list(self.store.tables), request.path)
         if found is not None:
             return await reply.send(200, encode(found) + b"\n")
@@ -171,6 +177,20 @@ class Server:
         audiences = [one for one in wanted if known is not None and one in known["audiences"]]
         review["status"] = ({"authenticated": True, "user": known["user"], "audiences": audiences} if audiences else
                             {"user": {}, "error": "[invalid bearer token, token audiences do not match]"})
+        await reply.send(201, encode(review) + b"\n")
+
+    async def _access_review(self, request: Request, reply: Reply) -> None:
+        self.reviews += 1
+        refusal = self.faults.refusal(request.path, "create")
+        if refusal is not None:
+            return await reply.send(refusal.status, refusal.body.encode(), headers=refusal.headers)
+        review = request.json()
+        asked = review["spec"].get("nonResourceAttributes", {})
+        verb, path = asked.get("verb", ""), asked.get("path", "")
+        allowed = any(verb == given and (path == of or of.endswith("*") and path.startswith(of[:-1]))
+                      for given, of in self.access.get(review["spec"].get("user", ""), []))
+        review["status"] = ({"allowed": True, "reason": "RBAC: allowed by ClusterRoleBinding"} if allowed else
+                            {"allowed": False})
         await reply.send(201, encode(review) + b"\n")
 
     # --- Lists ---
@@ -314,7 +334,10 @@ class Server:
         if action == "faults":
             self.faults.set(value)
         elif action == "tokens":
-            self.tokens = value
+            self.tokens = value if request.body else self.tokens
+            answer = self.tokens
+        elif action == "access":
+            self.access = value
         elif action == "compact":
             self.store.compact()
         elif action == "rewind":
