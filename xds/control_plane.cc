@@ -31,11 +31,27 @@ constexpr char kDefaultCorefile[] = "default";
 constexpr size_t kFewestHandedOver = 10;
 constexpr absl::Duration kHandOverEvery = absl::Milliseconds(50);
 constexpr size_t kMostHandOvers = 400;
+// How long it stays unnoticed that one who listens to events may no more.
+constexpr absl::Duration kLongestListener = absl::Minutes(10);
 
 std::string Hostname() {
   char name[256] = {};
   gethostname(name, sizeof name - 1);
   return name;
+}
+
+// What each answer of the API tells browsers, beside what a page says of itself: it is data, of
+// now, for pages of this server alone.
+std::vector<http::Header> ApiFields() {
+  return {{"Cache-Control", "no-store"},
+          {"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+          {"Cross-Origin-Resource-Policy", "same-origin"},
+          {"Referrer-Policy", "no-referrer"}};
+}
+
+void SetIdentity(http::Server& server, const TlsIdentity& identity) {
+  const absl::Status status = server.SetIdentity(identity);
+  if (!status.ok()) log::error("the new certificate is not shown: {}", Message(status));
 }
 
 }  // namespace
@@ -50,7 +66,9 @@ absl::Status ControlPlane::Start() {
   if (absl::Status status = MakeSource(); !status.ok()) return status;
   if (absl::Status status = MakeGate(); !status.ok()) return status;
   if (absl::Status status = StartStatusPages(); !status.ok()) return status;
+  FindReplicas();
   if (absl::Status status = StartApi(); !status.ok()) return status;
+  if (absl::Status status = StartPeerApi(); !status.ok()) return status;
   if (absl::Status status = StartCorefile(); !status.ok()) return status;
   if (absl::Status status = StartCorefiles(); !status.ok()) return status;
   if (absl::Status status = source_->Start(); !status.ok()) return status;
@@ -100,6 +118,7 @@ absl::Status ControlPlane::MakeGate() {
 
 void ControlPlane::OnChange(absl::Time since) {
   const Directory::Committed committed = directory_.Commit();
+  events_->OnChanges(committed.snapshot->generation(), committed.changes);
   Publish(cache_.Update(committed, since));
   api_->OnCommit(committed, cache_.current()->addresses());
   // Within Start the source is not asked yet.
@@ -113,6 +132,8 @@ absl::Status ControlPlane::StartIdentity() {
   identity_ =
       std::make_unique<FollowedTlsIdentity>(loop_, settings_.tls, [this](const TlsIdentity& now) {
         if (server_ != nullptr) server_->SetIdentity(now);
+        if (!settings_.http_listen.ip.is_loopback()) SetIdentity(*api_server_, now);
+        if (peer_server_ != nullptr) SetIdentity(*peer_server_, now);
       });
   return identity_->Start();
 }
@@ -188,29 +209,83 @@ absl::Status ControlPlane::StartServer() {
   return absl::OkStatus();
 }
 
+void ControlPlane::FindReplicas() {
+  if (settings_.http_peers.host.empty()) {
+    replicas_ = std::make_unique<NoReplicas>(Hostname());
+    return;
+  }
+  const PeerTls tls{settings_.peer_ca, settings_.peer_server_name, settings_.peer_token};
+  auto peers = std::make_unique<Peers>(
+      loop_, Peers::Options{.self = Hostname(),
+                            .where = settings_.http_peers,
+                            .look_up = portolan::LookUp,
+                            .connect = [this, tls](const SocketAddress& address) {
+                              return ConnectToPeer(loop_, tls, address);
+                            }});
+  peers_ = peers.get();
+  replicas_ = std::move(peers);
+}
+
 absl::Status ControlPlane::StartApi() {
-  auto server = http::Server::Listen(
-      loop_,
-      {.name = "api", .listen = {settings_.http_listen}, .audience = http::Audience::kThisMachine});
+  http::Server::Options options{.name = "api", .listen = {settings_.http_listen}};
+  options.fields = ApiFields();
+  if (settings_.http_listen.ip.is_loopback()) {
+    options.audience = http::Audience::kThisMachine;
+  } else {
+    options.tls = identity_->current();
+  }
+  if (settings_.http_auth != "none") {
+    reader_access_ = std::make_unique<ReaderAccess>(*api_client_);
+    options.admit = [this](const http::Request& request, http::Admitted done) {
+      reader_access_->Admit(request, std::move(done));
+    };
+  }
+  auto server = http::Server::Listen(loop_, std::move(options));
   if (!server.ok()) return server.status();
   api_server_ = *std::move(server);
   const auto clients = [this](size_t most_names) {
     return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
   };
-  Api::Options options{.cluster_domain = settings_.cluster_domain,
-                       .version = PORTOLAN_VERSION,
-                       .replica = Hostname(),
-                       .source = settings_.source,
-                       .ready = [this] { return server_ != nullptr; },
-                       .clients = clients,
-                       .sidecars = &sidecars_};
-  api_ = std::make_unique<Api>(loop_, *api_server_, std::move(options));
+  Api::Options pages{.cluster_domain = settings_.cluster_domain,
+                     .version = PORTOLAN_VERSION,
+                     .replica = Hostname(),
+                     .source = settings_.source,
+                     .ready = [this] { return server_ != nullptr; },
+                     .clients = clients,
+                     .sidecars = &sidecars_,
+                     .replicas = replicas_.get()};
+  api_ = std::make_unique<Api>(loop_, *api_server_, std::move(pages));
   AddAssets(*api_server_);
   AddResourcePages(*api_server_, [this] { return cache_.current(); });
   api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
     responder.Send(http::JsonResponse(200, source_->Describe()));
   });
+  events_ = std::make_unique<Events>(
+      loop_, *api_server_,
+      Events::Options{
+          .version = PORTOLAN_VERSION,
+          .longest = reader_access_ == nullptr ? absl::InfiniteDuration() : kLongestListener});
+  sidecars_.SetOnReport([this](std::string_view node_id) { events_->OnReport(node_id); });
   log::info("API on {}", api_server_->addresses().front().ToString());
+  return absl::OkStatus();
+}
+
+absl::Status ControlPlane::StartPeerApi() {
+  if (settings_.peer_listen.empty()) return absl::OkStatus();
+  peer_access_ = std::make_unique<PeerAccess>(*api_client_, settings_.peer_token);
+  http::Server::Options options{.name = "peers", .listen = Usable(settings_.peer_listen)};
+  options.tls = identity_->current();
+  options.fields = ApiFields();
+  options.admit = [this](const http::Request& request, http::Admitted done) {
+    peer_access_->Admit(request, std::move(done));
+  };
+  auto server = http::Server::Listen(loop_, std::move(options));
+  if (!server.ok()) return server.status();
+  peer_server_ = *std::move(server);
+  peer_server_->RouteAs(*api_server_);
+  for (const SocketAddress& address : peer_server_->addresses()) {
+    log::info("API for the other replicas on {}", address.ToString());
+  }
   return absl::OkStatus();
 }
 
@@ -228,6 +303,11 @@ absl::Status ControlPlane::StartStatusPages() {
     if (identity_ != nullptr) identity_->AddMetrics(families);
     if (gate_ != nullptr) gate_->AddMetrics(families);
     api_server_->AddMetrics(families);
+    if (peer_server_ != nullptr) peer_server_->AddMetrics(families);
+    if (reader_access_ != nullptr) reader_access_->AddMetrics(families);
+    if (peer_access_ != nullptr) peer_access_->AddMetrics(families);
+    if (peers_ != nullptr) peers_->AddMetrics(families);
+    events_->AddMetrics(families);
     status_server_->AddMetrics(families);
     AddProcessMetrics(families);
   });

@@ -20,7 +20,11 @@
 #include "common/tls_files.h"
 #include "directory/directory.h"
 #include "xds/authentication/token_gate.h"
+#include "xds/dashboard/access.h"
 #include "xds/dashboard/api.h"
+#include "xds/dashboard/events.h"
+#include "xds/dashboard/peers.h"
+#include "xds/dashboard/replicas.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
 #include "xds/settings.h"
@@ -54,6 +58,8 @@ class ControlPlane {
   absl::Status StartCorefiles();
   absl::Status StartServer();
   absl::Status StartApi();
+  absl::Status StartPeerApi();
+  void FindReplicas();
   absl::Status StartStatusPages();
 
   void OnChange(absl::Time since);
@@ -81,7 +87,13 @@ class ControlPlane {
   std::unique_ptr<Server> server_;
   std::unique_ptr<FollowedTlsIdentity> identity_;
   MetricsPage metrics_;
+  std::unique_ptr<Replicas> replicas_;
+  Peers* peers_ = nullptr;  // replicas_, where there are others
+  std::unique_ptr<ReaderAccess> reader_access_;
+  std::unique_ptr<PeerAccess> peer_access_;
   std::unique_ptr<http::Server> api_server_;
+  std::unique_ptr<http::Server> peer_server_;
+  std::unique_ptr<Events> events_;
   std::unique_ptr<Api> api_;
   std::unique_ptr<http::Server> status_server_;
 };

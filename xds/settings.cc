@@ -100,6 +100,36 @@ std::string AuthFault(const Settings& settings) {
   return fmt::format("--xds-auth: '{}' is none of kubernetes, keys:FILE, none", settings.xds_auth);
 }
 
+std::string HttpFault(const Settings& settings) {
+  if (settings.http_auth != "none" && settings.http_auth != kKubernetes) {
+    return fmt::format("--http-auth: '{}' is none of none, kubernetes", settings.http_auth);
+  }
+  if (settings.http_auth == kKubernetes && !settings.from_kubernetes()) {
+    return "--http-auth kubernetes: --source files has no API server to ask";
+  }
+  if (settings.http_listen.ip.is_loopback()) return {};
+  const std::string what = "--http-listen " + settings.http_listen.ToString();
+  if (settings.http_auth != kKubernetes) {
+    return what + ": beyond loopback --http-auth kubernetes is needed";
+  }
+  return settings.xds_insecure
+             ? what + ": beyond loopback it is served over TLS; give --tls-cert and --tls-key"
+             : "";
+}
+
+std::string PeerFault(const Settings& settings) {
+  if (!settings.peer_listen.empty() && settings.xds_insecure) {
+    return "--peer-listen is served over TLS; give --tls-cert and --tls-key";
+  }
+  if (!settings.peer_listen.empty() && !settings.from_kubernetes()) {
+    return "--peer-listen: --source files has no API server to ask who the others are";
+  }
+  if (!settings.http_peers.host.empty() && settings.peer_ca.empty()) {
+    return "--http-peers: --peer-ca FILE has to say by which CA they are known";
+  }
+  return {};
+}
+
 std::string DomainFault(const Settings& settings) {
   if (IsSubdomain(settings.cluster_domain)) return {};
   return fmt::format("--cluster-domain: '{}' is no DNS name in lower case, as in cluster.local",
@@ -117,7 +147,8 @@ std::string CorefileFault(const Settings& settings) {
 
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
-  for (const auto fault_of : {SourceFault, TransportFault, AuthFault, DomainFault, CorefileFault}) {
+  for (const auto fault_of :
+       {SourceFault, TransportFault, AuthFault, HttpFault, PeerFault, DomainFault, CorefileFault}) {
     if (std::string fault = fault_of(settings); !fault.empty()) return fault;
   }
   return {};
@@ -155,6 +186,24 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_flag("--xds-insecure", out.xds_insecure,
                "serve xDS in plaintext, on loopback and unix sockets alone");
   AddFlag(app, "--http-listen", out.http_listen, "ADDR:PORT for the API; default 127.0.0.1:15080");
+  app.add_option("--http-auth", out.http_auth,
+                 "who may read the API: none, whoever reaches it; kubernetes, by TokenReview and "
+                 "SubjectAccessReview, which a --http-listen beyond loopback needs; it is then "
+                 "served over TLS")
+      ->capture_default_str();
+  AddFlag(app, "--http-peers", out.http_peers,
+          "HOST:PORT of the other replicas' --peer-listen, a headless Service; its answers then "
+          "cover all of them");
+  AddFlag(app, "--peer-listen", out.peer_listen,
+          "ADDR:PORT for the API over TLS, for the other replicas alone; may be given more than "
+          "once; off by default");
+  app.add_option("--peer-ca", out.peer_ca, "the CA that the other replicas are known by, PEM");
+  app.add_option("--peer-server-name", out.peer_server_name,
+                 "what their certificate is for; default the HOST of --http-peers");
+  app.add_option("--peer-token", out.peer_token,
+                 "token of our service account for the audience portolan-peers, shown to them; "
+                 "read again each time")
+      ->capture_default_str();
   AddFlag(app, "--status-listen", out.status_listen,
           "ADDR:PORT for /healthz, /ready and /metrics; default port 15014 on all addresses");
   app.add_option("--cluster-domain", out.cluster_domain,
@@ -172,6 +221,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   if (out.xds_auth.empty() && out.from_kubernetes() && !out.xds_insecure) {
     out.xds_auth = kKubernetes;
   }
+  if (out.peer_server_name.empty()) out.peer_server_name = out.http_peers.host;
   if (auto status = WrongUsage(Fault(out))) return status;
   log::SetFormat(out.log_format);
   return WrongUsage(Message(log::SetLevel(out.log_level)));

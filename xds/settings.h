@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "common/host_and_port.h"
 #include "common/ip.h"
 #include "common/tls_files.h"
 
@@ -22,6 +23,15 @@ struct Settings {
   // "keys:FILE"; "none": whoever connects is let in.
   std::string xds_auth;
   SocketAddress http_listen;
+  // Who may read the API: "none", whoever reaches it; "kubernetes", by TokenReview and
+  // SubjectAccessReview. Beyond loopback always the latter, and over TLS.
+  std::string http_auth = "none";
+  // The other replicas' API. No host: this one is alone.
+  HostAndPort http_peers;
+  std::vector<SocketAddress> peer_listen;  // for the other replicas; empty: off
+  std::string peer_ca;                     // the CA that they are known by, PEM
+  std::string peer_server_name;            // what their certificate is for
+  std::string peer_token = "/var/run/secrets/portolan/peers/token";
   std::vector<SocketAddress> status_listen;
   std::string cluster_domain = "cluster.local";
   // Of the sidecars: the path of the one named "default", and of a folder whose files are each the

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Optional, Sequence
+from typing import NamedTuple, Optional, Sequence
 
 import yaml
 
@@ -111,15 +111,25 @@ def start_injector(objects: Objects, programs: Programs, api: FakeApi, mounted: 
     return int(injector.log.read_text().split("webhook on 127.0.0.1:", 1)[1].split(",")[0])
 
 
-def start_control(objects: Objects, programs: Programs, api: FakeApi, tls: Path) -> int:
-    """Its port, once it serves sidecars."""
-    mounted = {"tls": tls, "corefiles": write_config_map(objects, "portolan-corefiles", tls.parent / "corefiles")}
+class Control(NamedTuple):
+    """Its ports."""
+    xds: int
+    api: int
+
+
+def start_control(objects: Objects, programs: Programs, api: FakeApi, tls: Path, *flags: str) -> Control:
+    """Once it serves sidecars."""
+    mounted = {"tls": tls, "corefiles": write_config_map(objects, "portolan-corefiles", tls.parent / "corefiles"),
+               "ca": tls, "peer-token": tls}
+    # Several of them listen on this machine.
     argv = [word.replace("--source=kubernetes", f"--source=kubernetes:{api.kubeconfig}")
-            for word in arguments(objects, "portolan-control", mounted)]
+            for word in arguments(objects, "portolan-control", mounted) if not word.startswith("--peer-listen")]
     control = programs.start("portolan-control", [*argv, "--xds-listen=127.0.0.1:0", "--status-listen=127.0.0.1:0",
-                                                  "--http-listen=127.0.0.1:0"])
+                                                  "--http-listen=127.0.0.1:0", "--peer-listen=127.0.0.1:0", *flags])
     control.wait_ready(lambda: "xDS on" in control.log.read_text(), "it serves", _PATIENCE)
-    return int(control.log.read_text().split("xDS on 127.0.0.1:", 1)[1].split(",")[0])
+    log = control.log.read_text()
+    return Control(int(log.split("xDS on 127.0.0.1:", 1)[1].split(",")[0]),
+                   int(log.split("API on 127.0.0.1:", 1)[1].split()[0]))
 
 
 def start_sidecar(programs: Programs, api: FakeApi, port: int, ca: Path, folder: Path, *flags: str) -> Daemon:

@@ -84,15 +84,43 @@ def test_ports_that_are_named_exist(objects, name):
 
 
 def test_volumes_come_from_what_is_installed_or_what_the_injector_makes(objects):
-    made = {f"Secret {NAMESPACE}/portolan-control-tls"}
+    made = {f"Secret {NAMESPACE}/portolan-control-tls", f"ConfigMap {NAMESPACE}/portolan-ca"}
     for name in _DEPLOYMENTS:
         pod = _pod(objects, name)
         assert {mount["name"] for mount in pod["containers"][0]["volumeMounts"]} == {
             volume["name"] for volume in pod["volumes"]}
         for volume in pod["volumes"]:
+            if "projected" in volume:  # by the kubelet
+                continue
             source = (f"Secret {NAMESPACE}/{volume['secret']['secretName']}" if "secret" in volume else
                       f"ConfigMap {NAMESPACE}/{volume['configMap']['name']}")
             assert source in set(objects) | made
+
+
+def test_replicas_find_each_other(objects):
+    pod = _pod(objects, "portolan-control")
+    [container] = pod["containers"]
+    flags = dict(word.split("=", 1) for word in container["args"])
+    host, port = flags["--http-peers"].rsplit(":", 1)
+    peers = objects[f"Service {NAMESPACE}/{host.removesuffix(f'.{NAMESPACE}.svc')}"]["spec"]
+    assert peers["clusterIP"] == "None"
+    assert {each["name"]: each["port"] for each in peers["ports"]}["peers"] == int(port)
+    assert flags["--peer-listen"].endswith(f":{port}")
+    assert f"Service {NAMESPACE}/{flags['--peer-server-name'].removesuffix(f'.{NAMESPACE}.svc')}" in objects
+    [token] = [volume["projected"]["sources"] for volume in pod["volumes"] if "projected" in volume]
+    assert token[0]["serviceAccountToken"]["audience"] == "portolan-peers"
+    # The default of --peer-token.
+    assert "/var/run/secrets/portolan/peers" in {mount["mountPath"] for mount in container["volumeMounts"]}
+    policy = objects[f"NetworkPolicy {NAMESPACE}/portolan-control"]["spec"]
+    for rules, end in ((policy["ingress"], "from"), (policy["egress"], "to")):
+        assert {"ports": [{"port": "peers"}], end: [{"podSelector": {
+            "matchLabels": {"app.kubernetes.io/name": "portolan-control"}}}]} in rules
+
+
+def test_nobody_may_read_the_dashboard_until_somebody_says_so(objects):
+    assert objects["ClusterRole /portolan-dashboard-reader"]["rules"] == [
+        {"nonResourceURLs": ["/portolan/api/v1/*"], "verbs": ["get"]}]
+    assert not [name for name, obj in objects.items() if obj.get("roleRef", {}).get("name") == "portolan-dashboard-reader"]
 
 
 def _fits(selector: dict, labels: dict) -> bool:

@@ -65,6 +65,6 @@ def test_a_sidecar_trusts_the_control_plane_by_what_the_injector_made(objects, p
     ca = tmp_path / "ca.crt"
     ca.write_text(api.ask("GET", "/api/v1/namespaces/shop/configmaps/portolan-ca")["data"]["ca.crt"])
     settings = yaml.safe_load(objects[f"ConfigMap {NAMESPACE}/portolan-injection"]["data"]["injection.yaml"])
-    sidecar = start_sidecar(programs, api, start_control(objects, programs, api, tls), ca, tmp_path / "pod",
+    sidecar = start_sidecar(programs, api, start_control(objects, programs, api, tls).xds, ca, tmp_path / "pod",
                             "--control-server-name", settings["control-server-name"])
     sidecar.wait_ready(lambda: "in sync" in sidecar.log.read_text(), "it is in sync", timeout=30)

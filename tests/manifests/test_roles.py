@@ -1,5 +1,6 @@
 """The roles hold what the programs ask for: nothing is refused, and nothing is theirs that they do not use."""
 
+import http.client
 from typing import Callable
 
 import pytest
@@ -51,11 +52,23 @@ def _asked(apis: list[FakeApi], program: str) -> set[Request]:
 
 
 def _start_control(objects, programs: Programs, api: FakeApi, folder) -> None:
-    """With a sidecar that comes in by its token."""
+    """With a sidecar that comes in by its token, and a reader by his."""
     folder.mkdir()
     ca = CertificateAuthority(folder / "ca")
     tls = Secret(folder / "tls", ca, "IP:127.0.0.1").certificate.parent
-    start_sidecar(programs, api, start_control(objects, programs, api, tls), ca.file, folder / "pod")
+    control = start_control(objects, programs, api, tls, "--http-auth=kubernetes")
+    start_sidecar(programs, api, control.xds, ca.file, folder / "pod")
+    api.ask("POST", "/fake/tokens", {**api.ask("GET", "/fake/tokens"), "readers": {
+        "audiences": ["https://kubernetes.default.svc"], "user": {"username": "reader"}}})
+    assert _names(control.api, "readers") == 403
+
+
+def _names(port: int, token: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/api/v1/names", headers={"Authorization": f"Bearer {token}"})
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def test_portolan_control_may_do_what_it_does(objects, programs, tmp_path):

@@ -115,6 +115,50 @@ TEST(ControlSettings, OverTlsClientsShowTokensUnlessItIsSaidThatTheyNeedNot) {
   EXPECT_EQ(Parse({"--xds-insecure", "--xds-auth", "none"}, plaintext), kExitUsage);
 }
 
+TEST(ControlSettings, BeyondLoopbackTheApiIsForWhoMayReadItAndOverTls) {
+  const auto parse = [](std::vector<const char*> more, const char* source = "kubernetes") {
+    Settings settings;
+    std::vector<const char*> all = {"--tls-cert", "c", "--tls-key", "k"};
+    if (std::string_view(source) != "kubernetes") all.insert(all.end(), {"--xds-auth", "none"});
+    all.insert(all.end(), more.begin(), more.end());
+    return Parse(all, settings, source);
+  };
+  EXPECT_EQ(parse({"--http-auth", "kubernetes"}), std::nullopt);
+  EXPECT_EQ(parse({"--http-listen", "[::]:15080", "--http-auth", "kubernetes"}), std::nullopt);
+  EXPECT_EQ(parse({"--http-listen", "[::]:15080"}), kExitUsage);
+  EXPECT_EQ(parse({"--http-listen", "0.0.0.0:1", "--http-auth", "none"}), kExitUsage);
+  EXPECT_EQ(parse({"--http-auth", "basic"}), kExitUsage);
+  EXPECT_EQ(parse({"--http-auth", "kubernetes"}, "files:/cluster"), kExitUsage);
+  Settings plain;
+  EXPECT_EQ(Parse({"--xds-insecure", "--http-listen", "0.0.0.0:1", "--http-auth", "kubernetes"},
+                  plain, "kubernetes"),
+            kExitUsage);
+}
+
+TEST(ControlSettings, OtherReplicasAreKnownByTheirCertificateAndThemselvesByTheirToken) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--tls-cert", "c", "--tls-key", "k", "--peer-listen", "[::]:15081",
+                   "--http-peers", "peers.ns.svc:15081", "--peer-ca", "ca.crt"},
+                  settings, "kubernetes"),
+            std::nullopt);
+  EXPECT_EQ(settings.http_peers, (HostAndPort{"peers.ns.svc", 15081}));
+  EXPECT_EQ(settings.peer_server_name, "peers.ns.svc");
+  EXPECT_THAT(Text(settings.peer_listen), ElementsAre("[::]:15081"));
+  const auto refused = [](std::vector<const char*> more, const char* source = "files:/cluster") {
+    Settings out;
+    more.insert(more.begin(), "--xds-insecure");
+    return Parse(more, out, source) == kExitUsage;
+  };
+  EXPECT_TRUE(refused({"--http-peers", "peers:15081"}));
+  EXPECT_TRUE(refused({"--http-peers", "peers", "--peer-ca", "c"}));
+  EXPECT_TRUE(refused({"--peer-listen", "127.0.0.1:1"}, "kubernetes"));
+  Settings files;
+  EXPECT_EQ(Parse({"--tls-cert", "c", "--tls-key", "k", "--xds-auth", "none", "--peer-listen",
+                   "127.0.0.1:1"},
+                  files),
+            kExitUsage);
+}
+
 TEST(ControlSettings, TheDefaultCorefileIsOneOfTwo) {
   const std::string folder = testing::TempDir() + "/portolan_corefiles";
   std::filesystem::create_directory(folder);
