@@ -25,13 +25,14 @@ class MostSeen {
   static constexpr size_t kWays = 4;
   static constexpr uint8_t kMaxWeight = 255;
 
-  // Where `key` is counted: by itself, or among the others. `hash` is one whose values nobody
-  // outside can choose. REQUIRES: key.size() <= kMaxKeyBytes.
+  // Where `key` is counted: by itself, or among the others. Keys are told apart by `hash` alone,
+  // all of whose 64 bits depend on all of the key: to compare them would take another line of
+  // memory for each that comes. REQUIRES: key.size() <= kMaxKeyBytes.
   Counts& See(std::span<const uint8_t> key, uint64_t hash) {
     Set& set = sets_[hash % kSets];
     Entry* const entries = &entries_[hash % kSets * kWays];
     for (size_t way = 0; way < kWays; ++way) {
-      if (set.hashes[way] != hash || !entries[way].Holds(key)) continue;
+      if (set.hashes[way] != hash || set.weights[way] == 0) continue;
       if (set.weights[way] < kMaxWeight) ++set.weights[way];
       return entries[way].counts;
     }
@@ -79,9 +80,6 @@ class MostSeen {
   };
   struct Entry {
     std::span<const uint8_t> key() const { return std::span(bytes).first(key_bytes); }
-    bool Holds(std::span<const uint8_t> other) const {
-      return std::equal(key().begin(), key().end(), other.begin(), other.end());
-    }
     void Begin(std::span<const uint8_t> new_key) {
       counts = {};
       std::copy(new_key.begin(), new_key.end(), bytes.begin());

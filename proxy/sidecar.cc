@@ -220,10 +220,10 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     options.forwarder.listen = (*worker)->forward_addresses();
     forwarders.push_back((*worker)->forwarder_counters());
     if (auto counters = (*worker)->udp_counters()) udp_forwarders.push_back(std::move(counters));
-    metrics_.AddSource([w = worker->get()](auto& families) { w->CollectMetrics(families); });
+    AddReported([w = worker->get()](auto& families) { w->CollectMetrics(families); });
     workers_.push_back(*std::move(worker));
   }
-  metrics_.AddSource(ForwarderMetrics(std::move(forwarders)));
+  AddReported(ForwarderMetrics(std::move(forwarders)));
   metrics_.AddSource([this](MetricFamilies& families) {
     service_metrics_->Collect(families, Monotonic());
     if (access_log_ == nullptr) return;
@@ -231,7 +231,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
                      "Of the access log, what could not be written to its file.", {},
                      static_cast<double>(access_log_->lost_bytes()));
   });
-  metrics_.AddSource(UdpMetrics(std::move(udp_forwarders)));
+  AddReported(UdpMetrics(std::move(udp_forwarders)));
   explainer_ = std::make_unique<Explainer>(loop_, explained_, kClusterDomain);
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
@@ -239,6 +239,10 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   }
   for (const auto& address : udp_listen) log::info("forwarder on UDP {}", address.ToString());
   return absl::OkStatus();
+}
+
+void Sidecar::AddReported(const MetricsPage::Source& source) {
+  for (MetricsPage* page : {&metrics_, &reported_}) page->AddSource(source);
 }
 
 void Sidecar::ConfigureDns() {
@@ -319,7 +323,7 @@ void Sidecar::GatherReport(std::function<void(v1::SidecarReport)> done) {
   AskWorkers<WorkerReport>(
       loop_, workers_, [](Worker& worker, auto take) { worker.Report(std::move(take)); },
       [this, done = std::move(done)](const std::vector<WorkerReport>& workers) {
-        v1::SidecarReport report = MakeReport(feed_->status(), metrics_.Collect());
+        v1::SidecarReport report = MakeReport(feed_->status(), reported_.Collect());
         worker_reports_.AddTo(report, workers, service_metrics_->flows(), *snapshot_,
                               admin_->cluster_domain());
         done(std::move(report));
@@ -351,7 +355,7 @@ absl::Status Sidecar::StartFeed() {
   options.endpoints_idle = settings_.endpoints_idle;
   FeedDelegate& delegate = *this;
   feed_ = std::make_unique<Feed>(loop_, std::move(options), delegate);
-  feed_->AddMetrics(metrics_);
+  for (MetricsPage* page : {&metrics_, &reported_}) feed_->AddMetrics(*page);
   feed_->Start();
   feed_->Keep({.addresses = place_.Wanted(), .services = kept_services_});
   return absl::OkStatus();

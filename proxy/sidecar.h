@@ -52,6 +52,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   absl::Status OpenWorkers(std::vector<UdpSockets> udp);
   absl::Status OpenPages();
   void StartReporter();
+  void AddReported(const MetricsPage::Source& source);
   void GatherReport(std::function<void(v1::SidecarReport)> done);
   absl::Status StartFeed();
 
@@ -99,6 +100,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   const Settings settings_;
   const std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   MetricsPage metrics_;
+  MetricsPage reported_;  // of that, what reports are made of: all of it takes a millisecond
 
   DnsConfig dns_config_;
   PodResolvers pod_resolvers_;
