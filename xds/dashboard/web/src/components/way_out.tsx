@@ -1,4 +1,5 @@
 // The way out of a name, step by step, as the sidecar told it: lookups, then connections.
+import type { ObjectReference } from "../api/types";
 import { count, milliseconds } from "../lib/format";
 import type { Connection, Explained, Lookup, Step as StepSaid } from "../lib/explained";
 import { Badge, type Tone } from "./common";
@@ -77,7 +78,7 @@ function Asked({ lookup }: { lookup: Lookup }) {
       {lookup.objects?.length ? (
         <p class="faint">
           {"Of "}
-          {lookup.objects.map((object) => `${object.kind} ${object.namespace}/${object.name} rv ${object.resourceVersion}`).join(", ")}
+          {lookup.objects.map(objectText).join(", ")}
         </p>
       ) : null}
       {lookup.service && (
@@ -88,6 +89,10 @@ function Asked({ lookup }: { lookup: Lookup }) {
       )}
     </li>
   );
+}
+
+function objectText({ kind, namespace, name, resourceVersion }: ObjectReference): string {
+  return `${kind} ${namespace}/${name}` + (resourceVersion ? ` (resourceVersion ${resourceVersion})` : "");
 }
 
 function Step({ step }: { step: StepSaid }) {

@@ -48,15 +48,15 @@ export function AmplifiersPage() {
               <th>Pod</th>
               <th>Workload</th>
               <th class="end">Queries</th>
-              <th class="end">By search list</th>
+              <th class="end" title="with an end from the search list">Searched</th>
               <th class="end">NXDOMAIN</th>
               <th class="end">Upstream</th>
               <th class="end">Wasted/s</th>
               <th class="end">Wasted</th>
-              <th class="end" title="queries that autopath in the Corefile would have saved">
+              <th class="end" title="queries that autopath in the Corefile would save">
                 Autopath saves
               </th>
-              <th class="end" title="queries that a final dot in the application's settings would have saved">
+              <th class="end" title="queries that a final dot in the application's settings would save">
                 Final dot saves
               </th>
             </tr>
@@ -90,7 +90,7 @@ function Lines({ of }: { of: Amplifier }) {
           </button>{" "}
           <a href={link(["sidecars", ...of.node.split("/")])}>{of.node}</a>
         </td>
-        <td>{of.workload}</td>
+        <td class="line">{of.workload}</td>
         <td class="end">{count(of.queries)}</td>
         <td class="end">{count(of.searchListQueries)}</td>
         <td class="end">{count(of.nxdomain)}</td>

@@ -4,11 +4,12 @@ import { useAnswer } from "../api/use_answer";
 import type { DnsRecord, Explanation, SidecarsPage } from "../api/types";
 import { Pending, Replicas } from "../components/common";
 import { Lookups, WayOut } from "../components/way_out";
-import { readExplained, words } from "../lib/explained";
+import { readExplained } from "../lib/explained";
 import { count } from "../lib/format";
 import { change, link, route } from "../lib/route";
 import { useStore } from "../lib/store";
 
+const SIDES: Record<string, string> = { controlPlane: "control plane", clusterDns: "cluster DNS" };
 const TYPES = ["A", "AAAA", "SRV", "PTR", "CNAME", "TXT", "MX", "HTTPS"];
 
 export function ExplainPage() {
@@ -115,7 +116,7 @@ function Result({ of }: { of: Explanation }) {
           <ul>
             {differences.map((difference, index) => (
               <li key={index}>
-                {difference.between.map(words).join(" and ")}: {difference.what}. <i>{difference.likely}</i>
+                {difference.between.map((side) => SIDES[side] ?? side).join(" and ")}: {difference.what}. <i>{difference.likely}</i>
               </li>
             ))}
           </ul>

@@ -70,7 +70,7 @@ function portsOf(name: Name) {
 }
 
 function endpointsOf(name: Name) {
-  if (!name.endpoints) return <span class="faint">–</span>;
+  if (!name.endpoints || name.type === "ExternalName") return <span class="faint">–</span>;
   const { ready, serving, terminating } = name.endpoints;
   return (
     <span title={`${ready} ready, ${serving} serving, ${terminating} terminating`}>

@@ -48,10 +48,10 @@ function Connected({ sidecar }: { sidecar: Sidecar }) {
           ["Connected", <Age at={sidecar.connected} />],
           ["Replica", sidecar.replica ?? "–"],
           ["Lag", `p50 ${milliseconds(sidecar.lag?.p50Ms)}, p99 ${milliseconds(sidecar.lag?.p99Ms)}`],
-          ["Queries", `${rate(sidecar.rates?.queriesPerSecond)}/s`],
-          ["NXDOMAIN", `${rate(sidecar.rates?.nxdomainPerSecond)}/s`],
+          ["Queries", perSecond(sidecar.rates?.queriesPerSecond)],
+          ["NXDOMAIN", perSecond(sidecar.rates?.nxdomainPerSecond)],
           ["Cache hits", percent(sidecar.rates?.cacheHitRatio)],
-          ["Connections", `${rate(sidecar.rates?.connectionsPerSecond)}/s`],
+          ["Connections", perSecond(sidecar.rates?.connectionsPerSecond)],
         ]}
       />
       <h2>What it was sent</h2>
@@ -60,6 +60,10 @@ function Connected({ sidecar }: { sidecar: Sidecar }) {
       <Ask node={sidecar.node} />
     </>
   );
+}
+
+function perSecond(n: number | undefined): string {
+  return n === undefined ? "–" : `${rate(n)}/s`;
 }
 
 function Types({ types }: { types: SidecarType[] }) {
@@ -116,7 +120,7 @@ function Report({ report }: { report: SidecarReport }) {
           ["Cache", `${count(dns.cacheHits)} hits, ${count(dns.cacheMisses)} misses`],
           ["Connections", `${count(forwarder.connections)}, ${count(forwarder.failures)} failed, ${count(forwarder.active)} open`],
           ["Bytes", `${bytes(forwarder.bytesUp)} up, ${bytes(forwarder.bytesDown)} down`],
-          ["Endpoints held", `of ${count(endpoints.held)} Services, ${count(endpoints.wanted)} wanted`],
+          ["Endpoints held", `of ${plural(endpoints.held, "Service")}, ${count(endpoints.wanted)} wanted`],
         ]}
       />
       {dns.upstreams.length > 0 && (

@@ -70,7 +70,7 @@ const COLUMNS: Column<Sidecar>[] = [
       </span>
     ),
   },
-  { key: "queries", head: "Queries/s", width: "4.5rem", end: true, cell: (s) => rate(s.rates?.queriesPerSecond) },
+  { key: "queries", head: "Queries/s", width: "4.25rem", end: true, cell: (s) => rate(s.rates?.queriesPerSecond) },
   {
     key: "nxdomain",
     head: "NX/s",
@@ -80,7 +80,7 @@ const COLUMNS: Column<Sidecar>[] = [
     cell: (s) => rate(s.rates?.nxdomainPerSecond),
   },
   { key: "cache", head: "Cache hits", width: "4.5rem", end: true, cell: (s) => percent(s.rates?.cacheHitRatio) },
-  { key: "upstreams", head: "Upstreams", width: "4.5rem", end: true, cell: upstreamsOf },
+  { key: "upstreams", head: "Upstreams", width: "5.25rem", end: true, cell: upstreamsOf },
   { key: "reported", head: "Reported", width: "5.5rem", end: true, cell: (s) => <Age at={s.report?.received} /> },
   {
     key: "version",
