@@ -25,7 +25,7 @@ _SCREENSHOTS = os.environ.get("PORTOLAN_SCREENSHOTS", "")
 _FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
           "--disable-background-networking", "--disable-component-update", "--disable-sync",
           "--disable-dev-shm-usage"]
-_WIDTH, _HEIGHT = 1280, 800
+_WIDTH, _HEIGHT = 1280, 720
 # What a browser says of an answer that is an error: the page shows it in words of its own.
 _EXPECTED = "Failed to load resource"
 # When the first row of a table was on the screen: the frame after it was put there, so at the latest.
@@ -95,7 +95,7 @@ class Browser:
         return self.run("return document.querySelector(arguments[0])?.innerText ?? ''", css)
 
     def texts(self, css: str) -> list[str]:
-        return self.run("return [...document.querySelectorAll(arguments[0])].map((e) => e.innerText)", css)
+        return self.run("return [...document.querySelectorAll(arguments[0])].map((e) => e.textContent)", css)
 
     def rows(self, table: str = "Names") -> list[list[str]]:
         """The cells of the rows that are seen."""

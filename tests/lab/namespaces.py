@@ -118,7 +118,7 @@ def _own_etc() -> None:
     subprocess.run(["cp", "-a", "/etc", str(copy)], check=True, timeout=60)
     for name in ("resolv.conf", "hosts", "nsswitch.conf", "hostname"):
         (copy / name).unlink(missing_ok=True)
-        (copy / name).write_text("")
+        (copy / name).write_text("127.0.0.1 localhost\n" if name == "hosts" else "")
     _mount("--bind", str(copy), "/etc")
 
 
