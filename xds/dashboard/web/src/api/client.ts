@@ -51,7 +51,8 @@ export async function request(path: string, query: Query, init: RequestInit): Pr
   }
   if (answer.ok) return answer;
   const message = await errorOf(answer);
-  if (answer.status === 401) tokenNeeded.set(token ? message : "");
+  // 403 with a token: it is good, but not for this. Another one may be.
+  if (answer.status === 401 || (answer.status === 403 && token)) tokenNeeded.set(token ? message : "");
   throw new ApiError(answer.status, message);
 }
 
