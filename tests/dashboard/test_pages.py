@@ -5,7 +5,11 @@ import time
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from lab.tools import sanitized
+
 from .worlds import POD, slice_of
+
+_WITHIN = 1 if not sanitized() else 10
 
 _PAGES = {
     "names": ("#/names", "shop/backend"),
@@ -91,7 +95,7 @@ def test_a_change_is_on_the_page_within_a_second(browser, small):
     took = time.monotonic() - began
     assert "10.42.1.4" not in browser.text(".table[aria-label=Endpoints]")
     assert "2 ready, 2 serving" in browser.text(".facts")
-    assert took < 1, took
+    assert took < _WITHIN, took
 
 
 def test_a_list_asks_again_only_for_what_is_seen(browser, small):

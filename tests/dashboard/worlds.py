@@ -6,7 +6,7 @@ import socket
 import urllib.request
 from pathlib import Path
 
-from lab.tools import PYTHON, TREE, Daemon, portolan
+from lab.tools import PYTHON, TREE, Daemon, portolan, sanitized
 
 POD = "shop/frontend-6b8d5c9f7d-x2x4k"
 
@@ -34,7 +34,7 @@ class Control:
 
     def start(self) -> None:
         self.daemon = Daemon("portolan-control", self._argv, self._folder / "control.log")
-        self.daemon.wait_ready(self.reads_all, "everything was read", timeout=60)
+        self.daemon.wait_ready(self.reads_all, "everything was read", timeout=60 if not sanitized() else 300)
 
     def get(self, path: str):
         with urllib.request.urlopen(f"{self.base}/api/v1/{path}", timeout=10) as answer:
