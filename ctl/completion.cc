@@ -1,12 +1,14 @@
 #include "ctl/completion.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
 
+#include "common/flags.h"
 #include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
@@ -222,8 +224,9 @@ Run AddComplete(CLI::App& command) {
   command.group("");  // not in --help
   CLI::App* app = command.get_parent();
   return [words, app](Session& session) {
-    alarm(kPatienceSeconds);  // ends the program: a shell that waits is worse than one that offers
-                              // nothing
+    // A shell that waits is worse than one that offers nothing.
+    signal(SIGALRM, [](int) { _exit(kExitFailed); });
+    alarm(kPatienceSeconds);
     TakeFlags(*app, *words);
     std::string text;
     for (const std::string& one : Complete(
