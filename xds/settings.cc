@@ -16,6 +16,9 @@ constexpr std::string_view kKubernetes = "kubernetes";
 constexpr std::string_view kIssuerKeys = "keys";
 constexpr std::string_view kUnix = "unix:";
 constexpr char kXdsListen[] = "--xds-listen";
+constexpr absl::Duration kLeastHistoryAge = absl::Minutes(1);
+constexpr uint64_t kLeastHistorySize = 16'000'000;
+constexpr uint64_t kMostHistorySize = 1'000'000'000'000;
 
 SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 
@@ -145,10 +148,20 @@ std::string CorefileFault(const Settings& settings) {
                      settings.corefile, file);
 }
 
+std::string HistoryFault(const Settings& settings) {
+  if (settings.history_age < kLeastHistoryAge) {
+    return fmt::format("--history-age: at least {}", absl::FormatDuration(kLeastHistoryAge));
+  }
+  if (settings.history_size < kLeastHistorySize || settings.history_size > kMostHistorySize) {
+    return "--history-size: from 16MB to 1TB";
+  }
+  return {};
+}
+
 // What CLI11 cannot say of a single flag. Empty if all is well.
 std::string Fault(const Settings& settings) {
-  for (const auto fault_of :
-       {SourceFault, TransportFault, AuthFault, HttpFault, PeerFault, DomainFault, CorefileFault}) {
+  for (const auto fault_of : {SourceFault, TransportFault, AuthFault, HttpFault, PeerFault,
+                              DomainFault, CorefileFault, HistoryFault}) {
     if (std::string fault = fault_of(settings); !fault.empty()) return fault;
   }
   return {};
@@ -213,6 +226,12 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   app.add_option("--corefiles", out.corefiles,
                  "folder of Corefiles, each for the sidecars that ask for its name; `default` is "
                  "for those that ask for none; followed when they change");
+  app.add_option("--history-db", out.history_db,
+                 "file that keeps what each name led to, and when; in memory by default");
+  AddFlag(app, "--history-age", out.history_age, "how long that is kept; default 24h");
+  app.add_option("--history-size", out.history_size,
+                 "how large it may be, in bytes or as 64MB or 1GiB; default 256MB")
+      ->transform(CLI::AsSizeValue(true));
   AddLogFlags(app, out.log_level, out.log_format);
   if (auto status = ParseFlags(app, argc, argv)) return status;
   if (out.xds_listen.empty() && out.xds_sockets.empty()) {

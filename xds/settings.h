@@ -2,10 +2,12 @@
 // --config.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "common/host_and_port.h"
 #include "common/ip.h"
 #include "common/tls_files.h"
@@ -38,6 +40,9 @@ struct Settings {
   // one of that name. Without one of the name that it asks for a sidecar uses its own.
   std::string corefile;
   std::string corefiles;
+  std::string history_db;  // empty: in memory
+  absl::Duration history_age = absl::Hours(24);
+  uint64_t history_size = 256'000'000;  // bytes
   std::string log_level = "info";
   std::string log_format = "text";
 

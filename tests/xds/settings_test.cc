@@ -159,6 +159,29 @@ TEST(ControlSettings, OtherReplicasAreKnownByTheirCertificateAndThemselvesByThei
             kExitUsage);
 }
 
+TEST(ControlSettings, TheHistoryIsBoundedInAgeAndSize) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--xds-insecure"}, settings), std::nullopt);
+  EXPECT_EQ(settings.history_db, "");
+  EXPECT_EQ(settings.history_age, absl::Hours(24));
+  EXPECT_EQ(settings.history_size, 256'000'000);
+  EXPECT_EQ(Parse({"--xds-insecure", "--history-db", "/h.db", "--history-age", "1h30m",
+                   "--history-size", "1GiB"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.history_db, "/h.db");
+  EXPECT_EQ(settings.history_age, absl::Minutes(90));
+  EXPECT_EQ(settings.history_size, 1u << 30);
+  for (const auto& [flag, value] : {std::pair{"--history-age", "30s"},
+                                    {"--history-age", "long"},
+                                    {"--history-size", "1MB"},
+                                    {"--history-size", "-1"},
+                                    {"--history-size", "64 fish"}}) {
+    Settings refused;
+    EXPECT_EQ(Parse({"--xds-insecure", flag, value}, refused), kExitUsage) << flag << value;
+  }
+}
+
 TEST(ControlSettings, TheDefaultCorefileIsOneOfTwo) {
   const std::string folder = testing::TempDir() + "/portolan_corefiles";
   std::filesystem::create_directory(folder);
