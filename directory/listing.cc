@@ -4,8 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
-#include <map>
+#include <functional>
 
+#include "absl/container/flat_hash_map.h"
 #include "common/text.h"
 
 namespace portolan {
@@ -65,6 +66,14 @@ json EndpointCountsJson(const Snapshot& snapshot, const std::string& service_key
       {"ready", counts.ready}, {"serving", counts.serving}, {"terminating", counts.terminating}};
 }
 
+// Of endpoints that count once: a pod, or where there is none the bytes of an address. Views into
+// the endpoint.
+NameView CountedAs(const Endpoint& endpoint) {
+  if (!endpoint.pod.name.empty()) return {endpoint.pod.ns, endpoint.pod.name};
+  const auto bytes = endpoint.addresses.front().bytes();
+  return {{}, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}};
+}
+
 bool Matches(const Service& service, const std::string& search, std::string_view cluster_domain) {
   if (search.empty()) return true;
   if (DnsName(service.name, cluster_domain).find(search) != std::string::npos) return true;
@@ -115,12 +124,11 @@ EndpointCounts CountEndpoints(const SliceSet* slices) {
     bool serving = false;
     bool terminating = false;
   };
-  std::map<std::string, Seen> seen;
+  absl::flat_hash_map<NameView, Seen, ServiceHash, std::equal_to<>> seen;
   for (const auto& [name, slice] : *slices) {
     for (const Endpoint& endpoint : slice->endpoints) {
       if (endpoint.addresses.empty()) continue;
-      Seen& it = seen[endpoint.pod.name.empty() ? endpoint.addresses.front().ToString()
-                                                : endpoint.pod.ToString()];
+      Seen& it = seen[CountedAs(endpoint)];
       it.ready = it.ready || endpoint.conditions.ready;
       it.serving = it.serving || endpoint.conditions.serving;
       it.terminating = it.terminating || endpoint.conditions.terminating;
