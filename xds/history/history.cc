@@ -60,7 +60,8 @@ absl::StatusOr<HistoryPage> ListPage(Store& store, const HistoryQuery& query) {
 
 absl::StatusOr<Past> PastOf(Store& store, const ObjectName& name, absl::Time time) {
   auto past = store.At(name, absl::ToUnixMillis(time));
-  if (!past.ok()) return past.status();
+  if (absl::IsNotFound(past.status())) return past.status();
+  if (!past.ok()) return absl::UnavailableError(past.status().message());
   if (past->state.empty()) {
     return NotFound("there was no Service {} at {}", name.ToString(),
                     absl::FormatTime(absl::RFC3339_full, time, absl::UTCTimeZone()));

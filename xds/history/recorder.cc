@@ -120,7 +120,7 @@ Recorder::Outcome Recorder::Write(const RecordedCommit& commit) {
   if (status.ok()) status = WriteSome(commit);
   if (!status.ok()) {
     Failed(status);
-    return stats_.failing ? Outcome::kLater : Outcome::kMore;
+    return Outcome::kLater;
   }
   if (stats_.failing.exchange(false)) log::info("history: {} is written again", options_.file);
   if (next_ < keys_.size()) return Outcome::kMore;
@@ -166,6 +166,10 @@ absl::StatusOr<std::vector<Entry>> Recorder::EntriesOf(const ObjectName& name,
     return Compare(name, StateIn(*written_, name.ToString()), after, since);
   }
   auto latest = store_->Latest(name);
+  if (absl::IsInvalidArgument(latest.status())) {
+    log::error("history: of {}: {}; it is begun anew", name.ToString(), Message(latest.status()));
+    latest = NameState();
+  }
   if (!latest.ok()) return latest.status();
   if (!latest->empty()) {
     const auto before = SnapshotOf(*std::move(latest));

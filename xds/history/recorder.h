@@ -22,7 +22,7 @@
 namespace portolan::xds {
 
 struct HistoryOptions {
-  std::string file;  // empty: in memory
+  std::string file = {};  // empty: in memory
   absl::Duration max_age = absl::Hours(24);
   int64_t max_bytes = 256 << 20;
   absl::Duration retry_after = absl::Seconds(5);  // where it cannot be written
@@ -62,7 +62,7 @@ class Recorder {
   enum class Outcome {
     kDone,   // all of the commit is written
     kMore,   // call again
-    kLater,  // the file cannot be written; call again in a while, with the same or a later commit
+    kLater,  // the file cannot be written, or was set aside; call again in a while
   };
   // Writes a part of `commit` that does not keep those waiting who ask. The first commit is
   // compared with what the file says last of every name.

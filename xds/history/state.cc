@@ -22,8 +22,8 @@ constexpr size_t kMaxStateBytes = 64u << 20;
 
 template <typename... Args>
 absl::Status Damaged(fmt::format_string<Args...> format, Args&&... args) {
-  return absl::DataLossError("the kept history is damaged: " +
-                             fmt::format(format, std::forward<Args>(args)...));
+  return InvalidArgument("the kept history is damaged: {}",
+                         fmt::format(format, std::forward<Args>(args)...));
 }
 
 std::string Compress(const std::string& bytes) {

@@ -1,8 +1,8 @@
 // What a name is at a moment, as the history keeps it: whole, in a key frame, or as what each entry
 // changed.
 //
-// A file's bytes are not trusted: whatever is read is checked, with errors of code DataLoss; fuzzed
-// in tests/fuzz/history_rows. Pure functions; any thread.
+// A file's bytes are not trusted: whatever is read is checked, with errors of code InvalidArgument;
+// fuzzed in tests/fuzz/history_rows. Pure functions; any thread.
 #pragma once
 
 #include <map>

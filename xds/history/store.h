@@ -9,7 +9,8 @@
 // is answered for every moment since since().
 //
 // One thread at a time, which may wait for the disk. Errors as in sqlite.h; after DataLoss the file
-// is of no more use.
+// is of no more use. InvalidArgument: a row is damaged, and with it the history of one name until
+// its next frame.
 #pragma once
 
 #include <cstdint>

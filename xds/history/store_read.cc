@@ -69,7 +69,7 @@ class ListSql {
 absl::StatusOr<Entry> ReadEntry(ObjectName name, const Statement::Rows& row) {
   Entry entry;
   const auto cause = CauseOf(row.Int(2));
-  if (!cause) return absl::DataLossError("the kept history is damaged: an unknown cause");
+  if (!cause) return InvalidArgument("the kept history is damaged: an unknown cause");
   entry.position = {row.Int(1),
                     std::string(row.Text(5)),
                     std::move(name),
@@ -105,7 +105,7 @@ absl::StatusOr<EntryPage> Store::List(const HistoryQuery& query) {
     auto entry = ReadEntry({std::string(rows.Text(kNumberOfEntryColumns)),
                             std::string(rows.Text(kNumberOfEntryColumns + 1))},
                            rows);
-    if (!entry.ok()) return entry.status();
+    if (!entry.ok()) continue;  // of a damaged row nothing can be shown
     page.entries.push_back(*std::move(entry));
   }
   if (!rows.status().ok()) return rows.status();

@@ -82,6 +82,8 @@ absl::Status Store::Settle(const Doomed& last) {
   }
   if (!framed) {
     auto past = StateAt(name, last.name_id, last.unix_ms, last.id);
+    // A damaged row goes as the others do; until its next frame the name cannot be told.
+    if (absl::IsInvalidArgument(past.status())) past = PastState();
     if (!past.ok()) return past.status();
     if (!past->state.empty()) {
       const auto snapshot = SnapshotOf(std::move(past->state));

@@ -58,7 +58,7 @@ void Run(std::string_view input) {
   const std::string_view first = Take(input);
   auto state = framed ? DecodeState(kName, Framed(first)) : DecodeState(kName, first);
   if (!state.ok()) {
-    Require(absl::IsDataLoss(state.status()));
+    Require(absl::IsInvalidArgument(state.status()));
     state = NameState();
   }
   while (input.size() > 2) {
@@ -67,7 +67,7 @@ void Run(std::string_view input) {
     input.remove_prefix(2);
     auto delta = DecodeDelta(Take(input));
     if (!delta.ok()) {
-      Require(absl::IsDataLoss(delta.status()));
+      Require(absl::IsInvalidArgument(delta.status()));
       continue;
     }
     Entry entry;
@@ -80,7 +80,7 @@ void Run(std::string_view input) {
     entry.delta = *std::move(delta);
     Require(PositionOf(EntryJson(entry)).has_value());
     const absl::Status status = Apply(entry, *state);
-    if (!status.ok()) return Require(absl::IsDataLoss(status));
+    if (!status.ok()) return Require(absl::IsInvalidArgument(status));
   }
   ShowAndKeep(*std::move(state));
 }

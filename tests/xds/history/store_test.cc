@@ -379,6 +379,27 @@ TEST(HistoryStore, AFileOfTheNameOfAUriIsAFile) {
   std::filesystem::current_path(before);
 }
 
+TEST(HistoryStore, ADamagedRowIsOfOneNameUntilItHasGone) {
+  const std::string file = FreshFile("row");
+  {
+    const auto store = Open(file);
+    Churn churn(*store);
+    for (int i = 0; i < 20; ++i) churn.Step();
+    Churn other(*store, {"default", "other"});
+    for (int i = 0; i < 20; ++i) other.Step();
+  }
+  ASSERT_TRUE(Database::Open(file)
+                  ->Run("UPDATE frames SET state = x'00'; UPDATE entries SET delta = x'ff'"
+                        " WHERE name = (SELECT id FROM names WHERE name = 'backend')")
+                  .ok());
+  const int64_t now = Ms(kNoon + absl::Hours(1));
+  const auto store = *Store::Open(file, now);
+  EXPECT_TRUE(absl::IsInvalidArgument(store->Latest(kName).status()));
+  EXPECT_THAT(store->List({})->entries, ::testing::Not(IsEmpty()));
+  EXPECT_FALSE(*store->Trim(kForever, kLarge, 1000));
+  EXPECT_TRUE(store->Latest(kName).ok());
+}
+
 TEST(HistoryStore, GapsAreKeptAndOneThatGoesOnIsOne) {
   const auto store = Open();
   ASSERT_TRUE(store->Write(Gap{1000, 2000, 3, Gap::Reason::kOverload}).ok());
