@@ -65,6 +65,7 @@ absl::Status ControlPlane::Start() {
   if (absl::Status status = StartIdentity(); !status.ok()) return status;
   if (absl::Status status = MakeSource(); !status.ok()) return status;
   if (absl::Status status = MakeGate(); !status.ok()) return status;
+  if (absl::Status status = StartHistory(); !status.ok()) return status;
   if (absl::Status status = StartStatusPages(); !status.ok()) return status;
   FindReplicas();
   if (absl::Status status = StartApi(); !status.ok()) return status;
@@ -120,6 +121,7 @@ void ControlPlane::OnChange(absl::Time since) {
   const Directory::Committed committed = directory_.Commit();
   events_->OnChanges(committed.snapshot->generation(), committed.changes);
   Publish(cache_.Update(committed, since));
+  history_->Record(committed, since);
   api_->OnCommit(committed, cache_.current()->addresses());
   // Within Start the source is not asked yet.
   if (server_ != nullptr || !started_ || !source_->missing().empty()) return;
@@ -226,6 +228,15 @@ void ControlPlane::FindReplicas() {
   replicas_ = std::move(peers);
 }
 
+absl::Status ControlPlane::StartHistory() {
+  auto history = History::Open(loop_, {.file = settings_.history_db,
+                                       .max_age = settings_.history_age,
+                                       .max_bytes = static_cast<int64_t>(settings_.history_size)});
+  if (!history.ok()) return history.status();
+  history_ = *std::move(history);
+  return absl::OkStatus();
+}
+
 absl::Status ControlPlane::StartApi() {
   http::Server::Options options{.name = "api", .listen = {settings_.http_listen}};
   options.fields = ApiFields();
@@ -253,8 +264,13 @@ absl::Status ControlPlane::StartApi() {
                      .ready = [this] { return server_ != nullptr; },
                      .clients = clients,
                      .sidecars = &sidecars_,
-                     .replicas = replicas_.get()};
+                     .replicas = replicas_.get(),
+                     .at = [this](const ObjectName& name, absl::Time time,
+                                  auto done) { history_pages_->At(name, time, std::move(done)); },
+                     .history_since = [this] { return history_->since(); }};
   api_ = std::make_unique<Api>(loop_, *api_server_, std::move(pages));
+  history_pages_ = std::make_unique<HistoryPages>(*api_server_, *history_, api_->replicas(),
+                                                  settings_.cluster_domain);
   AddAssets(*api_server_);
   AddResourcePages(*api_server_, [this] { return cache_.current(); });
   api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
@@ -300,6 +316,7 @@ absl::Status ControlPlane::StartStatusPages() {
     if (api_client_ != nullptr) api_client_->AddMetrics(families);
     if (server_ != nullptr) server_->AddMetrics(families);
     sidecars_.AddMetrics(families);
+    history_->AddMetrics(families);
     if (identity_ != nullptr) identity_->AddMetrics(families);
     if (gate_ != nullptr) gate_->AddMetrics(families);
     api_server_->AddMetrics(families);

@@ -23,8 +23,10 @@
 #include "xds/dashboard/access.h"
 #include "xds/dashboard/api.h"
 #include "xds/dashboard/events.h"
+#include "xds/dashboard/history_pages.h"
 #include "xds/dashboard/peers.h"
 #include "xds/dashboard/replicas.h"
+#include "xds/history/history.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
 #include "xds/settings.h"
@@ -57,6 +59,7 @@ class ControlPlane {
   absl::Status StartCorefile();
   absl::Status StartCorefiles();
   absl::Status StartServer();
+  absl::Status StartHistory();
   absl::Status StartApi();
   absl::Status StartPeerApi();
   void FindReplicas();
@@ -95,6 +98,8 @@ class ControlPlane {
   std::unique_ptr<http::Server> peer_server_;
   std::unique_ptr<Events> events_;
   std::unique_ptr<Api> api_;
+  std::unique_ptr<History> history_;
+  std::unique_ptr<HistoryPages> history_pages_;
   std::unique_ptr<http::Server> status_server_;
 };
 

@@ -59,7 +59,8 @@ def _hold(running, target: str, method: str = "GET", status: int = 200) -> dict:
     f"{_SIDECAR}/config_dump", f"{_SIDECAR}/explain?name=s0&type=A", "/api/v1/flows", "/api/v1/flows?limit=3",
     "/api/v1/amplifiers", "/api/v1/amplifiers?sort=nxdomain&limit=3", "/api/v1/openapi.json",
     f"/api/v1/explain?pod={NODE}&name=s0", f"/api/v1/explain?pod={NODE}&name=no.such.name.&type=AAAA",
-    "/api/v1/explain?pod=no/pod&name=s0"])
+    "/api/v1/explain?pod=no/pod&name=s0", "/api/v1/history", "/api/v1/history?limit=3&cause=first-seen&scope=local",
+    "/api/v1/history?namespace=ns0&name=s0&since=2026-01-01T00:00:00Z&until=2100-01-01T00:00:00Z"])
 def test_answers_are_as_the_document_says(running, target):
     running.dig([("no-such-name.ns0.svc.cluster.local.", "A"), ("s0", "A")])
     _hold(running, target)
@@ -71,10 +72,22 @@ def test_every_kind_of_name_is_as_the_document_says(running):
         assert detail["dnsName"] + "." == service.dns
 
 
+def test_what_a_name_was_at_its_last_entry_is_what_it_is(running):
+    for service in running.services[:48]:
+        of_it = f"namespace={service.namespace}&name={service.name}"
+        entry = _hold(running, f"/api/v1/history?{of_it}")["entries"][0]
+        name = f"/api/v1/names/{service.namespace}/{service.name}"
+        then, now = _hold(running, f"{name}?at={entry['time']}"), running.get(name)
+        assert then["entry"] == entry
+        for key in ("type", "clusterIPs", "externalName", "ports", "endpoints", "labels", "endpointSlices"):
+            assert then.get(key) == now.get(key), f"{service.name}: {key}"
+
+
 def test_errors_are_as_the_document_says(running):
     _hold(running, "/api/v1/names?limit=0", status=400)
     _hold(running, "/api/v1/names/no/such", status=404)
     _hold(running, "/api/v1/names/no/such?at=2026-01-01T00:00:00Z", status=404)
+    _hold(running, "/api/v1/history?cause=boredom", status=400)
     _hold(running, "/api/v1/sidecars?sort=x", status=400)
     _hold(running, "/api/v1/sidecars/no/such/config_dump", status=404)
     _hold(running, f"{_SIDECAR}/explain?name=s0&type=AAAAA", status=502)

@@ -1,0 +1,92 @@
+#include "xds/dashboard/history_merge.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "directory/listing.h"
+#include "xds/dashboard/all_replicas.h"
+
+namespace portolan::xds {
+namespace {
+
+using nlohmann::json;
+
+// Of an answer of another replica; nothing where it is no list.
+const json& ListIn(const json& object, const char* key) {
+  static const json kNone = json::array();
+  const auto found = object.find(key);
+  return found != object.end() && found->is_array() ? *found : kNone;
+}
+
+}  // namespace
+
+HistoryMerge::HistoryMerge(std::string self, HistoryPage own,
+                           const std::vector<ReplicaAnswer>& others, size_t limit)
+    : limit_(limit), since_(own.since) {
+  for (json& entry : own.entries) {
+    auto position = PositionOf(entry);
+    if (!position) continue;
+    changes_.insert(position->Change());
+    own_.push_back({*std::move(position), std::move(entry)});
+  }
+  if (own.more && !own_.empty()) EndsAt(own_.back().position);
+  for (json& gap : own.gaps) {
+    gap["replica"] = self;
+    gaps_.push_back(std::move(gap));
+  }
+  for (const ReplicaAnswer& other : others) TakeOther(other);
+}
+
+void HistoryMerge::EndsAt(const std::optional<Position>& position) {
+  if (position && (!end_ || *position > *end_)) end_ = position;
+}
+
+void HistoryMerge::TakeOther(const ReplicaAnswer& other) {
+  if (!other.answer.ok() || !other.answer->is_object()) return;
+  const json& answer = *other.answer;
+  size_t taken = 0;
+  for (const json& entry : ListIn(answer, "entries")) {
+    if (++taken > limit_) break;
+    auto position = PositionOf(entry);
+    if (!position || !changes_.insert(position->Change()).second) continue;
+    foreign_.push_back({*std::move(position), entry});
+  }
+  EndsAt(Position::FromToken(TextIn(answer, "continue")));
+  absl::Time since;
+  std::string error;
+  if (absl::ParseTime(absl::RFC3339_full, TextIn(answer, "since"), &since, &error)) {
+    since_ = std::min(since_, since);
+  }
+  for (const json& gap : ListIn(answer, "gaps")) {
+    if (!gap.is_object()) continue;
+    gaps_.push_back(gap);
+    gaps_.back()["replica"] = other.name;
+  }
+}
+
+std::vector<Position> HistoryMerge::foreign() const {
+  std::vector<Position> positions;
+  for (const Placed& placed : foreign_) positions.push_back(placed.position);
+  return positions;
+}
+
+json HistoryMerge::Finish(const std::vector<bool>& held) {
+  std::vector<Placed> all = std::move(own_);
+  for (size_t i = 0; i < foreign_.size(); ++i) {
+    if (i >= held.size() || !held[i]) all.push_back(std::move(foreign_[i]));
+  }
+  std::erase_if(all, [this](const Placed& placed) { return end_ && placed.position < *end_; });
+  std::sort(all.begin(), all.end(),
+            [](const Placed& a, const Placed& b) { return a.position > b.position; });
+  if (all.size() > limit_) {
+    all.resize(limit_);
+    end_ = all.back().position;
+  }
+  json entries = json::array();
+  for (Placed& placed : all) entries.push_back(std::move(placed.entry));
+  json out = {{"entries", std::move(entries)}, {"since", TimeJson(since_)}, {"gaps", gaps_}};
+  if (end_) out["continue"] = end_->ToToken();
+  return out;
+}
+
+}  // namespace portolan::xds
