@@ -1,7 +1,6 @@
 #include "xds/history/compare.h"
 
 #include <algorithm>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>

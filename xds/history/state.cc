@@ -3,6 +3,8 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <utility>
 #include <variant>
 #include <vector>
