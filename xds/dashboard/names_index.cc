@@ -22,12 +22,6 @@ constexpr absl::Duration kLookAgainEvery = absl::Seconds(5);
 // The clock is read after as many names.
 constexpr int kBetweenLooks = 8;
 
-ObjectName NameOf(std::string_view key) {
-  const size_t slash = std::min(key.find('/'), key.size());
-  return {std::string(key.substr(0, slash)),
-          std::string(key.substr(std::min(slash + 1, key.size())))};
-}
-
 bool SameVersion(const Origin& a, const Origin& b) {
   return !a.resource_version.empty() && a.resource_version == b.resource_version;
 }

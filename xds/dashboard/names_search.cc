@@ -7,12 +7,6 @@
 namespace portolan::xds {
 namespace {
 
-ObjectName NameOf(std::string_view key) {
-  const size_t slash = std::min(key.find('/'), key.size());
-  return {std::string(key.substr(0, slash)),
-          std::string(key.substr(std::min(slash + 1, key.size())))};
-}
-
 absl::btree_set<ObjectName> NamesAt(const IpAddress& address, const Snapshot& snapshot,
                                     const AddressIndex& addresses) {
   absl::btree_set<ObjectName> found;
@@ -28,6 +22,12 @@ absl::btree_set<ObjectName> NamesAt(const IpAddress& address, const Snapshot& sn
 }
 
 }  // namespace
+
+ObjectName NameOf(std::string_view key) {
+  const size_t slash = std::min(key.find('/'), key.size());
+  return {std::string(key.substr(0, slash)),
+          std::string(key.substr(std::min(slash + 1, key.size())))};
+}
 
 bool HasLabel(const LabelMap& labels, std::string_view wanted) {
   const size_t equals = wanted.find('=');
