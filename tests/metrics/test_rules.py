@@ -138,6 +138,11 @@ _CASES = {
         [_is("portolan_sidecars_reporting", _CONTROL, "1"), _IS_SIDECAR, _is("portolan_feed_connected", _OTHER, "1")], {},
         [[_is("portolan_sidecars_reporting", _CONTROL, "1"), _IS_SIDECAR,
           _is("portolan_feed_connected", _OTHER, "0")]]),
+    "PortolanHistoryLost": Case(
+        [("portolan_history_lost_total{%s}" % _CONTROL, "0x20 40x40"),
+         _grows("portolan_history_write_failures_total", _CONTROL, 0)], _OF_CONTROL,
+        [[_grows("portolan_history_entries_total", _CONTROL, 90), ("portolan_history_lost_total{%s}" % _CONTROL, _STOPPED),
+          _grows("portolan_history_write_failures_total", _CONTROL, 0)]]),
     "PortolanInjectorDown": Case([], {}, [[_is("portolan_injector_ca_configmaps_missing", _INJECTOR, "0")]]),
     "PortolanInjectorNotTrusted": Case(
         [_is("portolan_injector_certificate_trusted", _INJECTOR, "0")], {**_OF_INJECTOR, "instance": "injector-1:9443"},
