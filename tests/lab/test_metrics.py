@@ -107,10 +107,11 @@ def _metrics_of(address: str) -> dict:
 
 
 def test_the_page_says_what_a_control_plane_serves(cluster, pod, documented):
-    """By its folder of manifests over TLS, and by an API server."""
+    """By its folder of manifests over TLS; and by an API server, with readers and replicas that are known."""
     argv = [portolan("portolan-control"), "--source", f"kubernetes:{cluster.injector.api.kubeconfig}",
             "--xds-insecure", "--xds-listen", "127.0.0.1:15030", "--http-listen", "127.0.0.1:15082",
-            "--status-listen", _REPLICA_STATUS]
+            "--status-listen", _REPLICA_STATUS, "--http-auth", "kubernetes", "--http-peers", "localhost:15081",
+            "--peer-ca", str(cluster.control.ca.file)]
     other = Daemon("portolan-control", argv, RUN / "metrics-control.log")
     try:
         other.wait_ready(lambda: run(["curl", "-sf", f"http://{_REPLICA_STATUS}/ready"], check=False).returncode == 0,
