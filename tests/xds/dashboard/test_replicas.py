@@ -66,14 +66,14 @@ class Cluster:
         self.daemons.append(Daemon(name, argv, self.folder / f"{name}.log", environment))
         return self.daemons[-1]
 
-    def replica(self, name: str, *flags: str) -> "Replica":
+    def replica(self, name: str, *flags: str, server_name: str = SERVER_NAME) -> "Replica":
         inside = f"hostname {name} && mount --bind {self.hosts} /etc/hosts && exec \"$@\""
         argv = ["unshare", "--uts", "--mount", "sh", "-c", inside, "sh", portolan("portolan-control"),
                 "--source", f"kubernetes:{self.kubeconfig}", "--xds-listen", "127.0.0.1:0",
                 "--tls-cert", str(self.tls.certificate), "--tls-key", str(self.tls.key),
                 "--status-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
                 "--peer-listen", f"{ADDRESSES[name]}:{PEER_PORT}", "--http-peers", f"peers:{PEER_PORT}",
-                "--peer-ca", str(self.ca.file), "--peer-server-name", SERVER_NAME, "--peer-token", str(self.token),
+                "--peer-ca", str(self.ca.file), "--peer-server-name", server_name, "--peer-token", str(self.token),
                 *flags]
         daemon = self._start(name, argv)
         daemon.wait_ready(lambda: "xDS on" in daemon.log.read_text(), "it serves", _PATIENCE)
@@ -164,7 +164,7 @@ def test_nobody_but_a_replica_gets_an_answer_on_the_replicas_port(cluster):
 
 
 def test_another_ca_or_name_is_not_believed(cluster):
-    one = cluster.replica("control-a", "--peer-server-name", "somebody.else.svc")
+    one = cluster.replica("control-a", server_name="somebody.else.svc")
     cluster.replica("control-b")
     wait_until(lambda: any("certificate is for another name" in each.get("error", "") for each in one.replicas()),
                "it says why")
