@@ -16,7 +16,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from lab.certificates import CertificateAuthority, Secret  # noqa: E402
 from lab.tokens import TokenIssuer  # noqa: E402
-from lab.tools import PYTHON, TREE, Daemon, portolan, wait_until  # noqa: E402
+from lab.tools import PYTHON, TREE, Daemon, portolan, run, wait_until  # noqa: E402
 
 NAMESPACE = "portolan-system"
 SERVER_NAME = f"portolan-control.{NAMESPACE}.svc"
@@ -66,12 +66,13 @@ class Cluster:
         self.daemons.append(Daemon(name, argv, self.folder / f"{name}.log", environment))
         return self.daemons[-1]
 
-    def replica(self, name: str, *flags: str, server_name: str = SERVER_NAME) -> "Replica":
+    def replica(self, name: str, *flags: str, server_name: str = SERVER_NAME,
+                http_ip: str = "127.0.0.1") -> "Replica":
         inside = f"hostname {name} && mount --bind {self.hosts} /etc/hosts && exec \"$@\""
         argv = ["unshare", "--uts", "--mount", "sh", "-c", inside, "sh", portolan("portolan-control"),
                 "--source", f"kubernetes:{self.kubeconfig}", "--xds-listen", "127.0.0.1:0",
                 "--tls-cert", str(self.tls.certificate), "--tls-key", str(self.tls.key),
-                "--status-listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0",
+                "--status-listen", "127.0.0.1:0", "--http-listen", f"{http_ip}:0",
                 "--peer-listen", f"{ADDRESSES[name]}:{PEER_PORT}", "--http-peers", f"peers:{PEER_PORT}",
                 "--peer-ca", str(self.ca.file), "--peer-server-name", server_name, "--peer-token", str(self.token),
                 *flags]
@@ -93,7 +94,7 @@ def _user(namespace: str, audience: str) -> dict:
 class Replica:
     def __init__(self, name: str, daemon: Daemon):
         self.name, self.daemon = name, daemon
-        self.port = int(daemon.log.read_text().split("API on 127.0.0.1:", 1)[1].split()[0])
+        self.port = int(daemon.log.read_text().split("API on ", 1)[1].split()[0].rsplit(":", 1)[1])
 
     def get(self, path: str) -> tuple[int, dict]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
@@ -168,6 +169,28 @@ def test_another_ca_or_name_is_not_believed(cluster):
     cluster.replica("control-b")
     wait_until(lambda: any("certificate is for another name" in each.get("error", "") for each in one.replicas()),
                "it says why")
+
+
+def test_beyond_loopback_it_is_served_over_tls_with_the_certificate_of_now(cluster):
+    one = cluster.replica("control-a", "--http-auth", "kubernetes", http_ip="0.0.0.0")
+
+    def curl(*words: str) -> str:
+        return run(["curl", "-sS", "-m", "5", "--noproxy", "*", "--cacert", str(cluster.ca.file), *words],
+                   check=False).stdout
+
+    url = f"https://127.0.0.1:{one.port}/api/v1"
+    header = ("-H", f"Authorization: Bearer {_READER}")
+    assert curl("-o", "/dev/null", "-w", "%{http_version} %{http_code}", f"{url}/names") == "2 401"
+    assert curl("-o", "/dev/null", "-w", "%{http_version} %{http_code}", *header, f"{url}/names") == "2 200"
+    events = run(["curl", "-sSN", "-m", "1", "--http2", "--noproxy", "*", "--cacert", str(cluster.ca.file), *header,
+                  f"{url}/events"], check=False)
+    assert events.stdout.startswith("event: hello\ndata: {")
+    assert "HTTPS" in curl(f"http://127.0.0.1:{one.port}/")
+    cluster.ca = CertificateAuthority(cluster.ca.folder)
+    assert curl("-w", "%{http_code}", "-o", "/dev/null", *header, f"{url}/names") == "000"
+    cluster.tls.renew(cluster.ca)
+    wait_until(lambda: curl("-o", "/dev/null", "-w", "%{http_code}", *header, f"{url}/names") == "200",
+               "the new certificate is shown")
 
 
 def test_readers_show_their_token_and_listeners_hear_of_changes(cluster):
