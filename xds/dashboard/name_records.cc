@@ -198,9 +198,10 @@ class Asking {
     const SidecarDns::Reply reply = Ask(name, type);
     const std::string_view word = type == rr::kA ? "A" : "AAAA";
     if (!reply.answers.empty() && reply.answers.back().type == word) return;
-    out_.missing.push_back({name, std::string(word),
-                            reply.rcode == "NOERROR" ? "NODATA" : reply.rcode,
-                            WhyMissing(service, type, reply)});
+    std::string answer = reply.rcode;
+    if (answer == "NOERROR") answer = reply.answers.empty() ? "NODATA" : "CNAME";
+    out_.missing.push_back(
+        {name, std::string(word), std::move(answer), WhyMissing(service, type, reply)});
   }
 
   NameRecords Take() && { return std::move(out_); }

@@ -24,7 +24,8 @@ struct NameRecords {
   struct Missing {
     std::string name;
     std::string type;
-    std::string answer;  // "NXDOMAIN", "NODATA", else the reply's rcode
+    // "NXDOMAIN", "NODATA", "CNAME" where an alias leads to another server, else the reply's rcode.
+    std::string answer;
     std::string why;
   };
 
