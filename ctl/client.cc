@@ -73,7 +73,7 @@ std::string_view AccessHint(long status, bool has_token) {
     return "\nShow who you are: --token FILE, or a token in PORTOLAN_TOKEN (kubectl create token)";
   }
   if (status == 401) return "\nIs the token of this cluster, and not expired? kubectl create token";
-  if (status == 403) return "\nWho may read this API stands in docs/portolanctl.md";
+  if (status == 403) return "\nWho may read this API is said in docs/dashboard-access.md";
   return "";
 }
 

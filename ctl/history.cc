@@ -72,6 +72,21 @@ std::string ObjectOf(const json& entry) {
                      TextOf(object, "name"), version.empty() ? "" : " @", version);
 }
 
+// Where changes are not known.
+std::string GapsText(const json& answer, const Look& look, absl::TimeZone zone) {
+  std::string out;
+  for (const json& gap : ListOf(answer, "gaps")) {
+    const std::string changes = TextOf(gap, "changes");
+    const std::string line =
+        fmt::format("From {} to {} {} not kept: {}", LocalTime(TextOf(gap, "from"), zone),
+                    LocalTime(TextOf(gap, "to"), zone),
+                    changes.empty() || changes == "0" ? "changes were" : changes + " changes were",
+                    TextOf(gap, "reason"));
+    out += Styled(line, Tone::kWarning, look) + "\n";
+  }
+  return out;
+}
+
 // What it was then: as endpoints and records show what is now.
 std::string ThenText(const json& answer, const Look& look, absl::TimeZone zone) {
   const json& entry = FieldOf(answer, "entry");
@@ -148,6 +163,7 @@ std::string HistoryTable(const json& answer, const Look& look, absl::TimeZone zo
   }
   const std::string since = LocalTime(TextOf(answer, "since"), zone);
   std::string out = table.empty() ? "Nothing changed in that time.\n" : table.ToString(look);
+  out += GapsText(answer, look, zone);
   if (FieldOf(answer, "continue").is_string()) out += "There is more: --limit, or --until\n";
   if (!since.empty()) out += fmt::format("The kept history begins at {}.\n", since);
   return out + ReplicaNotes(answer, look);

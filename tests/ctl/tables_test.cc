@@ -179,10 +179,14 @@ TEST(History, IsATableOfWhatChanged) {
                 "resourceVersion": "17"},
      "added": ["10.42.0.12"], "removed": [], "changed": [{"address": "10.42.0.13", "from": "ready",
      "to": "terminating"}], "more": 3}],
+    "gaps": [{"from": "2023-11-14T21:00:00.000Z", "to": "2023-11-14T21:05:00.000Z", "changes": 3,
+              "reason": "overload"}],
     "continue": "x", "since": "2023-11-14T20:00:00.000Z"})");
   EXPECT_EQ(HistoryTable(answer, {}, absl::UTCTimeZone()),
             "TIME                      NAME              CAUSE       READY   WHAT\n"
             "2023-11-14 22:13:20.500   default/backend   pod-ready   2       b-2 is ready\n"
+            "From 2023-11-14 21:00:00.000 to 2023-11-14 21:05:00.000 3 changes were not kept: "
+            "overload\n"
             "There is more: --limit, or --until\n"
             "The kept history begins at 2023-11-14 20:00:00.000.\n");
   EXPECT_THAT(HistoryTable(answer, {.wide = true}, absl::UTCTimeZone()),
