@@ -97,7 +97,10 @@ std::string ThenText(const json& answer, const Look& look, absl::TimeZone zone) 
     out += Printable(fmt::format(", since {}: {}", LocalTime(TextOf(entry, "time"), zone),
                                  TextOf(entry, "summary")));
   }
-  return out + "\n" + EndpointsText(answer, look, at) + "\n" + RecordsText(answer, {});
+  out += "\n" + EndpointsText(answer, look, at);
+  // The history keeps what records are made of, not the records.
+  if (FieldOf(answer, "records").is_array()) out += "\n" + RecordsText(answer, {});
+  return out;
 }
 
 int ShowThen(Session& session, const Flags& flags, absl::Time at) {
