@@ -169,7 +169,7 @@ TEST_F(SidecarPagesTest, OneThatIsConnectedToAnotherReplicaIsAskedThroughThat) {
 }
 
 TEST_F(SidecarPagesTest, ADumpMayBeOfTheResourcesOfAType) {
-  Fetch("GET", "/api/v1/sidecars/default/frontend-1/config_dump?type=Service&continue=a/b");
+  api.Get("/api/v1/sidecars/default/frontend-1/config_dump?type=Service&continue=a/b");
   EXPECT_EQ(sidecars.asked.config_dump().type(), "Service");
   EXPECT_EQ(sidecars.asked.config_dump().after(), "a/b");
 }
