@@ -51,8 +51,9 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
     balancer_ = std::make_unique<Balancer>(balancing, tcp_counters_, 1);
     tally_ = std::make_unique<ServiceTally>(balancing.metrics);
     metrics_ = balancing.metrics;
-    forwarder_ = std::make_unique<UdpForwarder>(loop_, std::move(sockets->front()), options,
-                                                ForwarderParts{*balancer_, *tally_, passed_through_, access_log_});
+    forwarder_ = std::make_unique<UdpForwarder>(
+        loop_, std::move(sockets->front()), options,
+        ForwarderParts{*balancer_, *tally_, passed_through_, access_log_});
     counters_ = forwarder_->counters();
     spdlog::default_logger();  // made before there is a second thread, as main does
     thread_ = std::thread([this] {

@@ -286,9 +286,8 @@ TEST_F(KubernetesSourceTest, WhatItDoesCanBeSeen) {
               ::testing::IsSupersetOf(
                   {"portolan_source_events_total", "portolan_source_failures_total",
                    "portolan_source_lists_total", "portolan_source_relists_total",
-                   "portolan_source_objects", "portolan_source_connected",
-                   "portolan_source_absent", "portolan_source_complete",
-                   "portolan_source_last_event_timestamp_seconds"}));
+                   "portolan_source_objects", "portolan_source_connected", "portolan_source_absent",
+                   "portolan_source_complete", "portolan_source_last_event_timestamp_seconds"}));
   const auto described = source_->Describe();
   EXPECT_EQ(described["complete"], true);
   EXPECT_EQ(described["resources"][1]["resource"], "services");
