@@ -127,13 +127,14 @@ std::vector<NameWarning> WarningsOf(const Service& service, const WarningInput& 
 
 std::string StaleEndpoint(const Snapshot& snapshot, const SliceSet* slices) {
   if (slices == nullptr || snapshot.pod_count() == 0) return {};
-  for (const auto& [name, slice] : *slices) {
-    for (const Endpoint& endpoint : slice->endpoints) {
+  for (const auto& named : *slices) {
+    const EndpointSlice& slice = *named.second;
+    for (const Endpoint& endpoint : slice.endpoints) {
       if (endpoint.pod.name.empty() || endpoint.addresses.empty()) continue;
       const std::string pod_name = endpoint.pod.ToString();
       const Pod* pod = snapshot.FindPod(pod_name);
       const auto says = [&](std::string_view what) {
-        return fmt::format("the slice {} lists {}, which {}", slice->name.ToString(), pod_name,
+        return fmt::format("the slice {} lists {}, which {}", slice.name.ToString(), pod_name,
                            what);
       };
       if (pod == nullptr) return says("is gone");
