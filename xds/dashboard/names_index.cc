@@ -79,8 +79,7 @@ bool SamePod(const Pod* a, const Pod* b) {
 }  // namespace
 
 NamesIndex::NamesIndex(EventLoop& loop, std::string cluster_domain, SidecarDns& dns)
-    : loop_(loop),
-      cluster_domain_(std::move(cluster_domain)),
+    : cluster_domain_(std::move(cluster_domain)),
       dns_(dns),
       go_on_(loop.AddTimer([this] { Work(); })),
       look_again_(loop.AddTimer([this] { MarkSuspects(); })) {}

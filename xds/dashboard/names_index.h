@@ -119,7 +119,6 @@ class NamesIndex {
   void SetAlias(Entry& entry, std::string alias_of);
   std::vector<NameWarning> JudgeWarnings(Entry& entry, const Service& service);
 
-  EventLoop& loop_;
   const std::string cluster_domain_;
   SidecarDns& dns_;
   std::shared_ptr<const Snapshot> snapshot_ = std::make_shared<const Snapshot>();
