@@ -11,6 +11,7 @@
 #include "dns/plugins/arguments.h"
 #include "dns/plugins/kubernetes_soa.h"
 #include "dns/wire/reply.h"
+#include "dns/wire/reverse_name.h"
 
 namespace portolan::dns {
 namespace {
@@ -25,18 +26,6 @@ constexpr std::string_view kWildcard("\1*", 2);  // the first label of "*.exampl
 
 std::string_view View(std::span<const uint8_t> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// The name under in-addr.arpa or ip6.arpa, in wire form.
-std::string ReverseName(const IpAddress& address) {
-  std::string text;
-  const auto bytes = address.bytes();
-  for (size_t i = bytes.size(); i > 0; --i) {
-    const unsigned byte = bytes[i - 1];
-    text += address.is_v4() ? fmt::format("{}.", byte)
-                            : fmt::format("{:x}.{:x}.", byte & 15, byte >> 4);
-  }
-  return wire::NameToWire(text + (address.is_v4() ? "in-addr.arpa." : "ip6.arpa.")).value();
 }
 
 // An address that is there already stays where it is.
@@ -120,7 +109,7 @@ void HostsTable::Add(const IpAddress& address, const std::string& name, HostsPla
   if (name.starts_with(kWildcard)) {
     has_wildcards_ = true;
   } else {
-    by_reverse_[ReverseName(address)].push_back(name);
+    by_reverse_[wire::NameToWire(wire::ReverseName(address)).value()].push_back(name);
   }
 }
 

@@ -11,14 +11,12 @@
 //   GET  /config_dump       x           JSON; ?type=Service&continue=: not the dump, but which
 //                                       resources of a type are held (xds/api/resource_page.h)
 //   GET  /names             x           ?namespace= &search= &limit=; JSON as the API's
-//   GET  /endpoints         x           as /names, with the slices of each. Where endpoints are had
-//   on
-//                                       demand both say for each Service whether they are held,
-//                                       asked for and awaited, or not held
+//   GET  /endpoints         x           as /names, with the slices of each. Where endpoints are
+//                                       had on demand both say for each Service whether they are
+//                                       held, asked for and awaited, or not held
 //   GET  /connections       x           JSON, collected from the workers
-//   GET  /explain           x           ?name= &type= &clusterDns=true; JSON: what becomes of a
-//   name
-//                                       (proxy/explain/explainer.h)
+//   GET  /explain           x           ?name= &type= &clusterDns=true; JSON: what becomes of
+//                                       a name (proxy/explain/explainer.h)
 //   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
 //   POST /quitquitquit      x

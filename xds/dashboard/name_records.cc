@@ -16,27 +16,16 @@
 #include "dns/plugins/kubernetes_names.h"
 #include "dns/wire/name.h"
 #include "dns/wire/query.h"
+#include "dns/wire/reverse_name.h"
+#include "xds/dashboard/name_warnings.h"
 
 namespace portolan::xds {
 namespace {
 
 namespace rr = dns::wire::type;
 
-// As many aliases as the kubernetes plugin follows.
-constexpr size_t kMostAliases = 8;
 // Of one Service; a name in three that are tried is one that is answered.
 constexpr size_t kMostQuestions = 3 * NameRecords::kMost;
-
-std::string ReverseName(const IpAddress& address) {
-  std::string text;
-  const auto bytes = address.bytes();
-  for (size_t i = bytes.size(); i > 0; --i) {
-    const unsigned byte = bytes[i - 1];
-    text += address.is_v4() ? fmt::format("{}.", byte)
-                            : fmt::format("{:x}.{:x}.", byte & 15, byte >> 4);
-  }
-  return text + (address.is_v4() ? "in-addr.arpa." : "ip6.arpa.");
-}
 
 // Nothing: `name` is below neither in-addr.arpa nor ip6.arpa, or not a whole address.
 std::optional<IpAddress> AddressOfReverse(const std::string& name) {
@@ -304,10 +293,10 @@ NameRecords RecordsOf(SidecarDns& dns, const Snapshot& snapshot, const AddressIn
   for (const std::string& port : NamedPorts(service, slices)) {
     asking.Ask(fmt::format("{}.{}", port, name), rr::kSrv);
   }
-  for (const IpAddress& ip : service.cluster_ips) asking.Ask(ReverseName(ip), rr::kPtr);
+  for (const IpAddress& ip : service.cluster_ips) asking.Ask(dns::wire::ReverseName(ip), rr::kPtr);
   if (has_endpoints && service.headless) AskEndpoints(asking, name, slices);
   std::set<IpAddress> sorted(endpoints.begin(), endpoints.end());
-  for (const IpAddress& ip : sorted) asking.Ask(ReverseName(ip), rr::kPtr);
+  for (const IpAddress& ip : sorted) asking.Ask(dns::wire::ReverseName(ip), rr::kPtr);
   return std::move(asking).Take();
 }
 

@@ -17,9 +17,6 @@ constexpr std::array<std::string_view, kWarningCodes> kWords = {
     "name-shadowed",    "target-port-missing", "external-name-to-nowhere",
     "duplicate-address"};
 
-// As many aliases as the kubernetes plugin follows.
-constexpr size_t kMostAliases = 8;
-
 std::string_view Word(Protocol protocol) {
   if (protocol == Protocol::kUdp) return "UDP";
   return protocol == Protocol::kTcp ? "TCP" : "SCTP";

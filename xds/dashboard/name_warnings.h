@@ -36,6 +36,9 @@ enum class WarningCode : uint8_t {
 };
 inline constexpr size_t kWarningCodes = 7;
 
+// As many aliases (ExternalName) as the kubernetes plugin follows.
+inline constexpr size_t kMostAliases = 8;
+
 std::string_view WarningWord(WarningCode code);
 std::optional<WarningCode> FindWarning(std::string_view word);
 // For errors: "no-endpoints, none-ready, ..."

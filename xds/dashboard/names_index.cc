@@ -146,15 +146,20 @@ void NamesIndex::Mark(const ObjectName& name) {
   marked_.push_back(name);
 }
 
-// And what is an alias of those in turn; what is marked already ends a circle.
+// And what is an alias of those in turn, as far as aliases are followed.
 void NamesIndex::MarkAliasesOf(const std::string& key) {
-  const auto found = aliases_.find(key);
-  if (found == aliases_.end()) return;
-  for (const ObjectName& name : found->second) {
-    const auto entry = entries_.find(name);
-    if (entry == entries_.end() || entry->second->marked) continue;
-    Mark(name);
-    MarkAliasesOf(name.ToString());
+  std::vector<std::string> targets = {key};
+  for (size_t i = 0; i < kMostAliases && !targets.empty(); ++i) {
+    std::vector<std::string> aliases;
+    for (const std::string& target : targets) {
+      const auto found = aliases_.find(target);
+      if (found == aliases_.end()) continue;
+      for (const ObjectName& name : found->second) {
+        Mark(name);
+        aliases.push_back(name.ToString());
+      }
+    }
+    targets = std::move(aliases);
   }
 }
 

@@ -98,6 +98,27 @@ TEST_F(NamesIndexTest, AnAliasIsJudgedAnewWhenWhatItLeadsToComesOrGoes) {
   EXPECT_THAT(Codes("second"), ElementsAre("external-name-to-nowhere"));
 }
 
+TEST_F(NamesIndexTest, AChainOfAliasesIsJudgedAsFarAsItIsFollowed) {
+  constexpr int kAliases = 20'000;
+  const auto name = [](int i) { return "alias" + std::to_string(i); };
+  PutAlias(name(0).c_str(), "real.web.svc.cluster.local");
+  for (int i = 1; i < kAliases; ++i) {
+    PutAlias(name(i).c_str(), (name(i - 1) + ".web.svc.cluster.local").c_str());
+  }
+  Commit();
+  bool is_current = false;
+  index.WhenCurrent([&] {
+    is_current = true;
+    loop.Stop();
+  });
+  if (!is_current) loop.Run();
+  PutService("real", {"10.43.0.1"});
+  Commit();
+  EXPECT_THAT(Codes("alias0"), IsEmpty());
+  EXPECT_THAT(Codes("alias7"), IsEmpty());
+  EXPECT_THAT(Codes("alias8"), ElementsAre("external-name-to-nowhere"));
+}
+
 TEST_F(NamesIndexTest, ACorefileThatShadowsANameIsAWarning) {
   PutService("shown", {"10.43.0.1"});
   PutService("hidden", {"10.43.0.2"});
