@@ -62,7 +62,12 @@ class Browser:
 
     def quit(self) -> None:
         self.driver.quit()
+        wait_until(self._profile_is_gone, "Chromium's profile is gone", 10)
+
+    def _profile_is_gone(self) -> bool:
+        """Chromium goes on writing into it for a moment."""
         self._profile.cleanup()
+        return not Path(self._profile.name).exists()
 
     def _command(self, name: str, parameters: Optional[dict] = None) -> dict:
         return self.driver.execute_cdp_cmd(name, parameters or {})
