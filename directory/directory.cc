@@ -48,6 +48,9 @@ const ServiceCidr* Snapshot::FindServiceCidr(std::string_view name) const {
 const NetworkPolicy* Snapshot::FindNetworkPolicy(std::string_view key) const {
   return Get(policies_, key);
 }
+const DnsEgressPolicy* Snapshot::FindDnsEgressPolicy(std::string_view key) const {
+  return Get(dns_policies_, key);
+}
 
 const Service* Snapshot::FindServiceByAddress(const IpAddress& ip) const {
   const Service* const* found = service_addresses_.Find(ip);
@@ -70,6 +73,7 @@ struct Directory::Edits {
         nodes(from.nodes_),
         service_cidrs(from.service_cidrs_),
         policies(from.policies_),
+        dns_policies(from.dns_policies_),
         addresses(from.service_addresses_),
         owners(from.owners_) {}
 
@@ -82,6 +86,7 @@ struct Directory::Edits {
   Snapshot::ByName<Node>::Edit nodes;
   Snapshot::ByName<ServiceCidr>::Edit service_cidrs;
   Snapshot::ByName<NetworkPolicy>::Edit policies;
+  Snapshot::ByName<DnsEgressPolicy>::Edit dns_policies;
   decltype(Snapshot::service_addresses_)::Edit addresses;
   decltype(Snapshot::owners_)::Edit owners;
 };
@@ -288,6 +293,17 @@ void Directory::RemoveNetworkPolicy(const ObjectName& name) {
   if (edits().policies.Erase(key)) pending_.network_policies.insert(std::move(key));
 }
 
+void Directory::Put(DnsEgressPolicy policy) {
+  auto shared = std::make_shared<const DnsEgressPolicy>(std::move(policy));
+  std::string key = shared->Key();
+  pending_.dns_egress_policies.insert(key);
+  edits().dns_policies.Set(std::move(key), std::move(shared));
+}
+
+void Directory::RemoveDnsEgressPolicy(std::string_view key) {
+  if (edits().dns_policies.Erase(key)) pending_.dns_egress_policies.emplace(key);
+}
+
 void Directory::Put(AddressOwner owner) {
   pending_.addresses.insert(owner.ip);
   const IpAddress ip = owner.ip;
@@ -316,6 +332,7 @@ Directory::Committed Directory::Commit() {
   next->nodes_ = std::move(edited.nodes).Finish();
   next->service_cidrs_ = std::move(edited.service_cidrs).Finish();
   next->policies_ = std::move(edited.policies).Finish();
+  next->dns_policies_ = std::move(edited.dns_policies).Finish();
   next->service_addresses_ = std::move(edited.addresses).Finish();
   next->owners_ = std::move(edited.owners).Finish();
   edits_.reset();

@@ -1,6 +1,5 @@
 // The directory: every namespace, Service, ServiceImport, EndpointSlice and Pod that is known, and
-// in a control plane Nodes, Service ranges and NetworkPolicies, as a sequence of immutable
-// snapshots.
+// in a control plane Nodes, Service ranges and policies, as a sequence of immutable snapshots.
 //
 // One thread owns a Directory and writes to it: a source (control plane) or the feed (sidecar).
 // Changes collect until Commit, which gives the next Snapshot and the list of what is different in
@@ -20,6 +19,7 @@
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/address_map.h"
+#include "directory/dns_egress_policy.h"
 #include "directory/model.h"
 #include "directory/network_policy.h"
 
@@ -74,6 +74,7 @@ class Snapshot {
   const Node* FindNode(std::string_view name) const;
   const ServiceCidr* FindServiceCidr(std::string_view name) const;
   const NetworkPolicy* FindNetworkPolicy(std::string_view key) const;
+  const DnsEgressPolicy* FindDnsEgressPolicy(std::string_view key) const;  // DnsEgressPolicy::Key
   // The Service that has `ip` as cluster, external or load-balancer address; null if none.
   const Service* FindServiceByAddress(const IpAddress& ip) const;
   // Null: not held, which says nothing about who has the address.
@@ -130,6 +131,10 @@ class Snapshot {
     policies_.ForEach([&](const std::string&, const auto& policy) { visit(*policy); });
   }
   template <typename F>
+  void ForEachDnsEgressPolicy(F&& visit) const {
+    dns_policies_.ForEach([&](const std::string&, const auto& policy) { visit(*policy); });
+  }
+  template <typename F>
   void ForEachAddress(F&& visit) const {
     owners_.ForEach([&](const IpAddress&, const auto& owner) { visit(*owner); });
   }
@@ -154,6 +159,7 @@ class Snapshot {
   ByName<Node> nodes_;
   ByName<ServiceCidr> service_cidrs_;
   ByName<NetworkPolicy> policies_;
+  ByName<DnsEgressPolicy> dns_policies_;
   AddressMap<const Service*> service_addresses_;  // of services_
   SharedMap<IpAddress, std::shared_ptr<const AddressOwner>> owners_;
 };
@@ -171,12 +177,13 @@ struct DirectoryChanges {
   absl::btree_set<std::string> nodes;
   absl::btree_set<std::string> service_cidrs;
   absl::btree_set<std::string> network_policies;
+  absl::btree_set<std::string> dns_egress_policies;
   absl::btree_set<IpAddress> addresses;
 
   bool empty() const {
     return namespaces.empty() && services.empty() && endpoints.empty() && service_imports.empty() &&
            imported_endpoints.empty() && pods.empty() && nodes.empty() && service_cidrs.empty() &&
-           network_policies.empty() && addresses.empty();
+           network_policies.empty() && dns_egress_policies.empty() && addresses.empty();
   }
 };
 
@@ -196,6 +203,7 @@ class Directory {
   void Put(Node node);
   void Put(ServiceCidr range);
   void Put(NetworkPolicy policy);
+  void Put(DnsEgressPolicy policy);
   void Put(AddressOwner owner);
   // Removing what is not there changes nothing.
   void RemoveNamespace(std::string_view name);
@@ -207,6 +215,7 @@ class Directory {
   void RemoveNode(std::string_view name);
   void RemoveServiceCidr(std::string_view name);
   void RemoveNetworkPolicy(const ObjectName& name);
+  void RemoveDnsEgressPolicy(std::string_view key);
   void RemoveAddress(const IpAddress& ip);
   // With Slices::kOfThoseAskedFor: it is known that the Service has none, and it is not known any
   // more what it has.

@@ -154,6 +154,14 @@ struct Namespace {
   LabelMap annotations = {};  // only those below portolan.dev/; none in a sidecar
 };
 
+// Of a container, so far as it has a name.
+struct ContainerPort {
+  std::string name;
+  Protocol protocol = Protocol::kTcp;
+  uint16_t port = 0;
+  friend bool operator==(const ContainerPort&, const ContainerPort&) = default;
+};
+
 struct Pod {
   ObjectName name;
   std::vector<IpAddress> ips;
@@ -163,6 +171,9 @@ struct Pod {
   bool host_network = false;
   // status.phase is Succeeded or Failed: its addresses may be another pod's by now.
   bool finished = false;
+  // Of its containers and of its init containers that keep running (restartPolicy: Always), in
+  // their order.
+  Rare<std::vector<ContainerPort>> named_ports = {};
   absl::Time created = absl::InfinitePast();  // metadata.creationTimestamp
   Origin origin;
 };

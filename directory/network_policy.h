@@ -70,6 +70,9 @@ struct NetworkPolicy {
   bool for_egress = false;
   std::vector<NetworkPolicyRule> ingress;
   std::vector<NetworkPolicyRule> egress;
+  // Annotation portolan.dev/audit: "true". It neither allows nor denies; what it would deny is
+  // counted.
+  bool audit = false;
   Origin origin;
 };
 

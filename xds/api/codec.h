@@ -29,6 +29,10 @@ inline constexpr std::string_view kEndpointsType = "type.googleapis.com/portolan
 inline constexpr std::string_view kServiceImportType =
     "type.googleapis.com/portolan.v1.ServiceImport";
 inline constexpr std::string_view kAddressType = "type.googleapis.com/portolan.v1.Address";
+inline constexpr std::string_view kPeerSetType = "type.googleapis.com/portolan.v1.PeerSet";
+inline constexpr std::string_view kPolicyRulesType = "type.googleapis.com/portolan.v1.PolicyRules";
+inline constexpr std::string_view kEgressPolicyType =
+    "type.googleapis.com/portolan.v1.EgressPolicy";
 inline constexpr std::string_view kProxyConfigType = "type.googleapis.com/portolan.v1.ProxyConfig";
 
 // The two shapes of an Endpoints resource's name. Views into the text it was read from.

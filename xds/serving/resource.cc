@@ -55,6 +55,12 @@ std::string_view TypeUrl(ResourceType type) {
       return api::kServiceImportType;
     case ResourceType::kAddress:
       return api::kAddressType;
+    case ResourceType::kPeerSet:
+      return api::kPeerSetType;
+    case ResourceType::kPolicyRules:
+      return api::kPolicyRulesType;
+    case ResourceType::kEgressPolicy:
+      return api::kEgressPolicyType;
     case ResourceType::kCluster:
       return "type.googleapis.com/envoy.config.cluster.v3.Cluster";
     case ResourceType::kLoadAssignment:
@@ -97,6 +103,9 @@ grpc::Slice StateField(const Resource& resource) {
 bool InWildcard(ResourceType type, std::string_view name) {
   switch (type) {
     case ResourceType::kAddress:
+    case ResourceType::kPeerSet:
+    case ResourceType::kPolicyRules:
+    case ResourceType::kEgressPolicy:
       return false;
     case ResourceType::kListener:
       return SocketAddress::Parse(name).ok();

@@ -29,20 +29,23 @@ enum class ResourceType : uint8_t {
   kEndpoints,
   kServiceImport,
   kAddress,
+  kPeerSet,
+  kPolicyRules,
+  kEgressPolicy,
   // Envoy's standard types.
   kCluster,
   kLoadAssignment,
   kListener,
   kRoute
 };
-inline constexpr size_t kResourceTypes = 10;
+inline constexpr size_t kResourceTypes = 13;
 
 std::string_view TypeUrl(ResourceType type);
 std::optional<ResourceType> ResourceTypeOf(std::string_view type_url);
 
 inline bool IsEnvoyType(ResourceType type) { return type >= ResourceType::kCluster; }
-// Whether a wildcard subscription covers that name: not an address, nor what only those can use who
-// ask for it (xds/serving/envoy_names.h).
+// Whether a wildcard subscription covers that name: not an address, nor what policies are made of,
+// nor what only those can use who ask for it (xds/serving/envoy_names.h).
 bool InWildcard(ResourceType type, std::string_view name);
 
 // Names of each type that were added, replaced or removed, sorted.
