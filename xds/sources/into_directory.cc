@@ -28,6 +28,9 @@ void Remove(Directory& directory, const ObjectId& id) {
       return directory.RemoveServiceCidr(id.name.name);
     case ObjectKind::kNetworkPolicy:
       return directory.RemoveNetworkPolicy(id.name);
+    case ObjectKind::kDnsEgressPolicy:
+      return directory.RemoveDnsEgressPolicy(
+          DnsEgressPolicy{.kind = DnsEgressPolicy::Kind::kDnsEgressPolicy, .name = id.name}.Key());
   }
 }
 

@@ -30,16 +30,6 @@ LabelRequirement ReadRequirement(const Field& item) {
   return requirement;
 }
 
-ObjectSelector ReadSelector(const Field& field) {
-  ObjectSelector selector;
-  const Field labels = field["matchLabels"];
-  const Field expressions = field["matchExpressions"];
-  selector.match_labels = ReadLabels(labels);
-  expressions.ForEachItem(
-      [&](const Field& item) { selector.match_expressions.push_back(ReadRequirement(item)); });
-  return selector;
-}
-
 IpBlock ReadIpBlock(const Field& field) {
   const Field cidr = field["cidr"];
   const Field except = field["except"];
@@ -83,12 +73,7 @@ NetworkPolicyPort ReadPolicyPort(const Field& item) {
   } else {
     result.name = text;
   }
-  if (end.present()) {
-    result.end_port = ReadPort(end);
-    if (result.port == 0 || result.end_port < result.port) {
-      end.Fail("is not the end of a range that begins with port");
-    }
-  }
+  result.end_port = ReadEndPort(end, result.port);
   return result;
 }
 
@@ -107,10 +92,31 @@ std::vector<NetworkPolicyRule> ReadRules(const Field& rules, std::string_view pe
 
 }  // namespace
 
+ObjectSelector ReadSelector(const Field& field) {
+  ObjectSelector selector;
+  const Field labels = field["matchLabels"];
+  const Field expressions = field["matchExpressions"];
+  selector.match_labels = ReadLabels(labels);
+  expressions.ForEachItem(
+      [&](const Field& item) { selector.match_expressions.push_back(ReadRequirement(item)); });
+  return selector;
+}
+
+uint16_t ReadEndPort(const Field& end, uint16_t port) {
+  if (!end.present()) return 0;
+  const uint16_t last = ReadPort(end);
+  if (port == 0 || last < port) end.Fail("is not the end of a range that begins with port");
+  return last;
+}
+
 NetworkPolicy ReadNetworkPolicy(const Field& object, const Origin& origin) {
   NetworkPolicy policy;
   policy.name = NameOf(object);
   policy.origin = origin;
+  const Field metadata = object["metadata"];
+  const Field annotations = metadata["annotations"];
+  const Field audit = annotations["portolan.dev/audit"];
+  policy.audit = ReadWord<bool>(audit, {{"false", false}, {"true", true}});
   const Field spec = object["spec"];
   const Field pods = spec["podSelector"];
   const Field ingress = spec["ingress"];

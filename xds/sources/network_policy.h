@@ -10,4 +10,9 @@ namespace portolan::xds {
 // Errors go to the Field's FieldErrors, and the value is then not to be used.
 NetworkPolicy ReadNetworkPolicy(const Field& object, const Origin& origin);
 
+// A LabelSelector (meta/v1); absent: everything.
+ObjectSelector ReadSelector(const Field& field);
+// What ends a range that begins with `port`, where there is one; 0 where not.
+uint16_t ReadEndPort(const Field& end, uint16_t port);
+
 }  // namespace portolan::xds

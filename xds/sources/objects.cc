@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "xds/sources/dns_egress_policy.h"
 #include "xds/sources/names.h"
 #include "xds/sources/network_policy.h"
 #include "xds/sources/read_fields.h"
@@ -212,6 +213,29 @@ Endpoint ReadEndpoint(const Field& item, const EndpointSlice& slice) {
   return endpoint;
 }
 
+void ReadContainerPorts(const Field& container, std::vector<ContainerPort>& ports) {
+  const Field list = container["ports"];
+  list.ForEachItem([&](const Field& item) {
+    const Field name = item["name"];
+    const Field protocol = item["protocol"];
+    const Field port = item["containerPort"];
+    if (!name.present()) return;
+    ports.push_back({name.String(), ReadProtocol(protocol), ReadPort(port)});
+  });
+}
+
+std::vector<ContainerPort> ReadNamedPorts(const Field& spec) {
+  std::vector<ContainerPort> ports;
+  const Field containers = spec["containers"];
+  const Field before = spec["initContainers"];
+  containers.ForEachItem([&](const Field& container) { ReadContainerPorts(container, ports); });
+  before.ForEachItem([&](const Field& container) {
+    const Field policy = container["restartPolicy"];
+    if (policy.String() == "Always") ReadContainerPorts(container, ports);
+  });
+  return ports;
+}
+
 }  // namespace
 
 std::string_view KindName(ObjectKind kind) {
@@ -233,6 +257,8 @@ std::string_view KindName(ObjectKind kind) {
       return "ServiceCIDR";
     case ObjectKind::kNetworkPolicy:
       return "NetworkPolicy";
+    case ObjectKind::kDnsEgressPolicy:
+      return "DNSEgressPolicy";
   }
   return "";
 }
@@ -260,6 +286,9 @@ ObjectId IdOf(const Object& object) {
     ObjectId operator()(const NetworkPolicy& o) const {
       return {ObjectKind::kNetworkPolicy, o.name};
     }
+    ObjectId operator()(const DnsEgressPolicy& o) const {
+      return {ObjectKind::kDnsEgressPolicy, o.name};
+    }
   };
   return std::visit(Visitor{}, object);
 }
@@ -278,6 +307,9 @@ KnownKind KindOf(std::string_view api_version, std::string_view kind) {
   }
   if (api_version == "networking.k8s.io/v1" && kind == "NetworkPolicy") {
     return KnownKind::kNetworkPolicy;
+  }
+  if (api_version == "portolan.dev/v1alpha1" && kind == "DNSEgressPolicy") {
+    return KnownKind::kDnsEgressPolicy;
   }
   if (api_version != "v1") return KnownKind::kUnknown;
   if (kind == "Namespace") return KnownKind::kNamespace;
@@ -443,6 +475,7 @@ Pod ReadPod(const Field& object, const Origin& origin) {
     if (address.present()) pod.ips.push_back(ReadIp(address));
   });
   if (pod.ips.empty() && ip.present() && !ip.String().empty()) pod.ips.push_back(ReadIp(ip));
+  pod.named_ports = ReadNamedPorts(spec);
   return pod;
 }
 
@@ -497,6 +530,8 @@ std::vector<Object> ReadObjects(const Field& object, KnownKind kind, const Origi
       return {ReadServiceCidr(object, origin)};
     case KnownKind::kNetworkPolicy:
       return {ReadNetworkPolicy(object, origin)};
+    case KnownKind::kDnsEgressPolicy:
+      return {ReadDnsEgressPolicy(object, origin)};
     case KnownKind::kUnknown:
       break;
   }

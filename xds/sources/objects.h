@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/document/value.h"
+#include "directory/dns_egress_policy.h"
 #include "directory/model.h"
 #include "directory/network_policy.h"
 
@@ -27,13 +28,14 @@ enum class ObjectKind : uint8_t {
   kPod,
   kNode,
   kServiceCidr,
-  kNetworkPolicy
+  kNetworkPolicy,
+  kDnsEgressPolicy
 };
 
 std::string_view KindName(ObjectKind kind);
 
 using Object = std::variant<Namespace, Service, EndpointSlice, ServiceImport, Pod, Node,
-                            ServiceCidr, NetworkPolicy>;
+                            ServiceCidr, NetworkPolicy, DnsEgressPolicy>;
 
 // Which object this is; what lies in no namespace has an empty ns.
 struct ObjectId {
@@ -62,7 +64,8 @@ enum class KnownKind : uint8_t {
   kPod,
   kNode,
   kServiceCidr,
-  kNetworkPolicy
+  kNetworkPolicy,
+  kDnsEgressPolicy
 };
 KnownKind KindOf(std::string_view api_version, std::string_view kind);
 

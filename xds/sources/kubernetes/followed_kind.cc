@@ -36,6 +36,8 @@ std::vector<ObjectKind> KindsOf(KnownKind kind) {
       return {ObjectKind::kServiceCidr};
     case KnownKind::kNetworkPolicy:
       return {ObjectKind::kNetworkPolicy};
+    case KnownKind::kDnsEgressPolicy:
+      return {ObjectKind::kDnsEgressPolicy};
     case KnownKind::kUnknown:
       break;
   }

@@ -27,6 +27,8 @@ const std::vector<FollowedResource>& Followed() {
       {{"networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", true}, KnownKind::kServiceCidr},
       {{"multicluster.x-k8s.io", "v1alpha1", "serviceimports", "ServiceImport", true},
        KnownKind::kServiceImport},
+      {{"portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", true},
+       KnownKind::kDnsEgressPolicy},
   };
   return kFollowed;
 }

@@ -10,6 +10,7 @@ const std::vector<WantedField>& ObjectFields() {
        {{"name"},
         {"namespace"},
         {"resourceVersion"},
+        {"generation"},
         {"creationTimestamp"},
         {"deletionTimestamp"},
         {"labels"},
@@ -33,6 +34,9 @@ const std::vector<WantedField>& ObjectFields() {
         // Pod
         {"nodeName"},
         {"hostNetwork"},
+        {"containers", {{"ports", {{"name"}, {"protocol"}, {"containerPort"}}}}},
+        {"initContainers",
+         {{"restartPolicy"}, {"ports", {{"name"}, {"protocol"}, {"containerPort"}}}}},
         // Node
         {"podCIDR"},
         {"podCIDRs"},
@@ -42,7 +46,11 @@ const std::vector<WantedField>& ObjectFields() {
         {"podSelector"},
         {"policyTypes"},
         {"ingress"},
-        {"egress"}}},
+        {"egress"},
+        // DNSEgressPolicy
+        {"defaultDeny"},
+        {"audit"},
+        {"rules"}}},
       {"status",
        {{"loadBalancer"},
         {"phase"},
