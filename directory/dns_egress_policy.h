@@ -38,16 +38,16 @@ struct DnsEgressPolicy {
   enum class Kind : uint8_t { kDnsEgressPolicy, kClusterNetworkPolicy, kAdminNetworkPolicy };
 
   Kind kind = Kind::kDnsEgressPolicy;
-  ObjectName name;            // of the cluster-wide kinds without namespace
-  ObjectSelector pods;        // of the same namespace, or of `namespaces`
-  ObjectSelector namespaces;  // of the cluster-wide kinds alone
+  ObjectName name;                 // of the cluster-wide kinds without namespace
+  ObjectSelector pods = {};        // of the same namespace, or of `namespaces`
+  ObjectSelector namespaces = {};  // of the cluster-wide kinds alone
   // What no rule of any policy allows is denied, and names that none allows are not resolved. Never
   // of the cluster-wide kinds: their other rules are not ours to enforce.
   bool default_deny = false;
   bool audit = false;  // nothing is allowed or denied by it, but what it would deny is counted
-  std::vector<DnsEgressRule> rules;
+  std::vector<DnsEgressRule> rules = {};
   int64_t api_generation = 0;  // metadata.generation, for the conditions that are written back
-  Origin origin;
+  Origin origin = {};
 
   // "DNSEgressPolicy/default/apis", "ClusterNetworkPolicy/apis": its key in a Snapshot.
   std::string Key() const;
