@@ -1,0 +1,43 @@
+// Makes EgressRules of policies and peer sets, and the next ones of what changed in them.
+//
+// Main thread. What is told is collected and takes effect at the next Commit. A policy that changed
+// compiles all policies anew, which is milliseconds at 10,000 rules; a peer that changed costs
+// microseconds at 1,000 sets of 5,000, as versions share what is the same in both.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "proxy/policy/egress_rules.h"
+#include "proxy/policy/policy_input.h"
+
+namespace portolan::proxy {
+
+class PolicyCompiler {
+ public:
+  PolicyCompiler();
+  ~PolicyCompiler();
+
+  // All policies of the pod, in the place of those before. Which rule allows, where several do, is
+  // the first in this order. `always_allowed`: what no policy forbids, beside loopback: the pod's
+  // own addresses and those of its node. A name that is none (dns/wire/name.h) matches nothing.
+  void SetPolicies(std::vector<PolicyInput> policies, std::vector<IpAddress> always_allowed);
+
+  // All members of a set, in the place of those before. Sets that no policy refers to may be told,
+  // and a set that was never told has no members.
+  void SetPeers(const std::string& set, Peers peers);
+  // Members that are there already and removed ones that are none are no error.
+  void ChangePeers(const std::string& set, const Peers& added, const Peers& removed);
+  void ForgetPeers(const std::string& set);
+
+  // Of all that was told. The same object as before where nothing changed.
+  std::shared_ptr<const EgressRules> Commit();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace portolan::proxy
