@@ -1,164 +1,112 @@
 #include "proxy/policy/egress_rules.h"
 
 #include <algorithm>
-#include <array>
+#include <utility>
 
-#include "common/status.h"
-#include "directory/listing.h"
-#include "dns/wire/name.h"
-#include "proxy/policy/compiled.h"
+#include "proxy/policy/nearest.h"
 
 namespace portolan::proxy {
 namespace {
 
-bool PortMatches(const RuleInput& rule, uint16_t port, Protocol protocol, uint16_t peer_port) {
-  if (protocol == Protocol::kSctp || (peer_port != 0 && port != peer_port)) return false;
-  if (rule.ports.empty()) return true;
-  return std::any_of(rule.ports.begin(), rule.ports.end(), [&](const PortInput& p) {
-    return p.protocol == protocol &&
-           (p.port == 0 || port == p.port || (port > p.port && port <= p.end_port));
-  });
-}
-
-bool BlockHas(const IpBlock& block, const IpAddress& ip) {
-  return block.cidr.Contains(ip) && std::none_of(block.except.begin(), block.except.end(),
-                                                 [&](const Cidr& e) { return e.Contains(ip); });
-}
-
-bool NameMatches(const NamePattern& pattern, std::span<const uint8_t> wire_name) {
-  const auto wire = dns::wire::NameToWire(pattern.name.empty() ? "." : pattern.name);
-  if (!wire.ok() || wire_name.size() > dns::wire::kMaxNameBytes) return false;
-  std::array<uint8_t, dns::wire::kMaxNameBytes> lower;
-  std::copy(wire_name.begin(), wire_name.end(), lower.begin());
-  dns::wire::LowerName(std::span(lower).first(wire_name.size()));
-  const std::string_view name(reinterpret_cast<const char*>(lower.data()), wire_name.size());
-  if (!pattern.below) return name == *wire;
-  for (size_t at = 0; at < name.size() && lower[at] != 0;) {
-    at += lower[at] + 1u;
-    if (at < name.size() && name.substr(at) == *wire) return true;
-  }
-  return false;
+// What follows from the first rule that matches, of enforced policies and of those in audit.
+template <typename Match>
+EgressRules::Verdict Decide(const PolicyTable::Isolating& enforced,
+                            const PolicyTable::Isolating& audit, Match&& match) {
+  const bool isolates = !enforced.policies.empty();
+  if (!isolates && audit.policies.empty()) return {};
+  const uint32_t rule = match(Side::kEnforced);
+  if (isolates) return {.allowed = rule != kNoRule, .rule = rule};
+  return {.audited = rule == kNoRule && match(Side::kAudit) == kNoRule};
 }
 
 }  // namespace
 
-EgressRules::EgressRules(std::shared_ptr<const Compiled> compiled)
-    : compiled_(std::move(compiled)) {}
+EgressRules::EgressRules(std::shared_ptr<const PolicyTable> policies, PeerMap peers,
+                         size_t memberships)
+    : policies_(std::move(policies)),
+      peers_(std::move(peers)),
+      size_{policies_->policies().size(), policies_->rules().size(), memberships} {}
 
-bool EgressRules::isolates() const { return !compiled_->isolating.empty(); }
-bool EgressRules::isolates_names() const { return !compiled_->isolating_names.empty(); }
-bool EgressRules::has_names() const { return compiled_->has_names; }
-bool EgressRules::allows_dns() const { return compiled_->allows_dns; }
-const std::vector<std::string>& EgressRules::isolating() const { return compiled_->isolating; }
-const std::vector<std::string>& EgressRules::auditing() const { return compiled_->auditing; }
+bool EgressRules::isolates() const { return !isolating().empty(); }
+bool EgressRules::isolates_names() const { return !isolating_names().empty(); }
+
+bool EgressRules::has_names() const {
+  return policies_->has_names(Side::kEnforced) || policies_->has_names(Side::kAudit);
+}
+
+bool EgressRules::allows_dns() const { return policies_->has_names(Side::kEnforced); }
+
+const std::vector<std::string>& EgressRules::isolating() const {
+  return policies_->isolating(Side::kEnforced).policies;
+}
+
+const std::vector<std::string>& EgressRules::auditing() const {
+  return policies_->isolating(Side::kAudit).policies;
+}
+
 const std::vector<std::string>& EgressRules::isolating_names() const {
-  return compiled_->isolating_names;
+  return policies_->isolating_names(Side::kEnforced).policies;
 }
+
 const std::vector<std::string>& EgressRules::auditing_names() const {
-  return compiled_->auditing_names;
+  return policies_->isolating_names(Side::kAudit).policies;
 }
-std::string_view EgressRules::isolating_text() const { return compiled_->isolating_text; }
+
+std::string_view EgressRules::isolating_text() const {
+  return policies_->isolating(Side::kEnforced).text;
+}
+
 std::string_view EgressRules::isolating_names_text() const {
-  return compiled_->isolating_names_text;
-}
-const EgressRules::Size& EgressRules::size() const { return compiled_->size; }
-EgressRules::RuleName EgressRules::rule_name(uint32_t rule) const {
-  return compiled_->rule_names[rule];
+  return policies_->isolating_names(Side::kEnforced).text;
 }
 
-namespace {
+const EgressRules::Size& EgressRules::size() const { return size_; }
 
-// The first rule of policies in audit, or of the others, that `matches`.
-template <typename F>
-uint32_t First(const std::vector<PolicyInput>& policies, bool audit, F&& matches) {
-  uint32_t id = 0;
-  for (const PolicyInput& policy : policies) {
-    for (const RuleInput& rule : policy.rules) {
-      if (policy.audit == audit && matches(rule)) return id;
-      ++id;
-    }
-  }
-  return EgressRules::kNone;
+uint32_t EgressRules::Match(const SocketAddress& to, Protocol protocol, Side side) const {
+  const uint32_t by_block = policies_->blocks().Find(to.ip, side, protocol, to.port);
+  const auto* peer = peers_.Find(to.ip);
+  if (peer == nullptr) return by_block;
+  return std::min(by_block, (*peer)->ports.Find(side, protocol, to.port));
 }
-
-template <typename F>
-EgressRules::Verdict Decide(const std::vector<PolicyInput>& policies, bool isolates, bool audits,
-                            F&& matches) {
-  if (!isolates && !audits) return {};
-  const uint32_t rule = First(policies, false, matches);
-  if (isolates) return {.allowed = rule != EgressRules::kNone, .rule = rule};
-  return {.audited =
-              rule == EgressRules::kNone && First(policies, true, matches) == EgressRules::kNone};
-}
-
-}  // namespace
 
 EgressRules::Verdict EgressRules::Judge(const SocketAddress& to, Protocol protocol) const {
-  if (to.ip.is_loopback() || compiled_->always_allowed.contains(to.ip)) return {};
-  const auto matches = [&](const RuleInput& rule) {
-    const bool address =
-        rule.any_peer || std::any_of(rule.blocks.begin(), rule.blocks.end(),
-                                     [&](const IpBlock& block) { return BlockHas(block, to.ip); });
-    if (address && PortMatches(rule, to.port, protocol, 0)) return true;
-    for (const std::string& set : rule.peer_sets) {
-      const auto found = compiled_->sets.find(set);
-      if (found == compiled_->sets.end()) continue;
-      for (const Peer& peer : found->second) {
-        if (peer.ip == to.ip && PortMatches(rule, to.port, protocol, peer.port)) return true;
-      }
-    }
-    return false;
-  };
-  return Decide(compiled_->policies, isolates(), !auditing().empty(), matches);
+  if (policies_->AlwaysAllowed(to.ip)) return {};
+  return Decide(policies_->isolating(Side::kEnforced), policies_->isolating(Side::kAudit),
+                [&](Side side) { return Match(to, protocol, side); });
 }
 
 EgressRules::Verdict EgressRules::JudgeName(std::span<const uint8_t> wire_name) const {
-  return Decide(
-      compiled_->policies, isolates_names(), !auditing_names().empty(), [&](const RuleInput& rule) {
-        return std::any_of(rule.names.begin(), rule.names.end(),
-                           [&](const auto& name) { return NameMatches(name, wire_name); });
-      });
+  return Decide(policies_->isolating_names(Side::kEnforced),
+                policies_->isolating_names(Side::kAudit),
+                [&](Side side) { return policies_->names().Find(wire_name, side); });
 }
 
 EgressRules::Verdict EgressRules::JudgeLearned(std::span<const uint8_t> wire_name, uint16_t port,
                                                Protocol protocol) const {
-  const auto matches = [&](const RuleInput& rule) {
-    return std::any_of(rule.names.begin(), rule.names.end(),
-                       [&](const auto& name) { return NameMatches(name, wire_name); }) &&
-           PortMatches(rule, port, protocol, 0);
+  const auto find = [&](Side side) {
+    return policies_->names().Find(wire_name, side, protocol, port);
   };
-  const uint32_t rule = First(compiled_->policies, false, matches);
+  const uint32_t rule = find(Side::kEnforced);
   if (rule != kNone) return {.allowed = true, .rule = rule};
-  return {.allowed = false, .rule = First(compiled_->policies, true, matches)};
+  return {.allowed = false, .rule = find(Side::kAudit)};
 }
 
 bool EgressRules::IsNamed(std::span<const uint8_t> wire_name) const {
-  for (const PolicyInput& policy : compiled_->policies) {
-    for (const RuleInput& rule : policy.rules) {
-      for (const NamePattern& name : rule.names) {
-        if (NameMatches(name, wire_name)) return true;
-      }
-    }
-  }
-  return false;
+  return policies_->names().Has(wire_name);
+}
+
+EgressRules::RuleName EgressRules::rule_name(uint32_t rule) const {
+  const NumberedRule& numbered = policies_->rules()[rule];
+  return {numbered.policy->name, numbered.input->index};
 }
 
 std::string EgressRules::Nearest(const SocketAddress& to, Protocol protocol) const {
-  for (const PolicyInput& policy : compiled_->policies) {
-    for (const RuleInput& rule : policy.rules) {
-      const bool has = rule.any_peer ||
-                       std::any_of(rule.blocks.begin(), rule.blocks.end(),
-                                   [&](const IpBlock& block) { return BlockHas(block, to.ip); });
-      if (has && !rule.ports.empty()) {
-        return fmt::format("rule {} of {} allows {} at {} {}, not {} {}", rule.index, policy.name,
-                           to.ip.ToString(), ProtocolWord(rule.ports[0].protocol),
-                           rule.ports[0].port, ProtocolWord(protocol), to.port);
-      }
-    }
-  }
-  return {};
+  const auto* peer = peers_.Find(to.ip);
+  return NearestRule(*policies_, peer == nullptr ? nullptr : &(*peer)->ports, to, protocol);
 }
 
-std::string EgressRules::NearestName(std::span<const uint8_t>) const { return {}; }
+std::string EgressRules::NearestName(std::span<const uint8_t> wire_name) const {
+  return NearestNamedRule(*policies_, wire_name);
+}
 
 }  // namespace portolan::proxy

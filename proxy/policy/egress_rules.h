@@ -21,12 +21,15 @@
 
 #include "common/ip.h"
 #include "directory/model.h"
+#include "proxy/policy/peer_table.h"
+#include "proxy/policy/policy_table.h"
+#include "proxy/policy/port_table.h"
 
 namespace portolan::proxy {
 
 class EgressRules {
  public:
-  static constexpr uint32_t kNone = UINT32_MAX;
+  static constexpr uint32_t kNone = kNoRule;
 
   struct Verdict {
     bool allowed = true;
@@ -89,11 +92,14 @@ class EgressRules {
   std::string NearestName(std::span<const uint8_t> wire_name) const;
 
   // By PolicyCompiler alone.
-  struct Compiled;
-  explicit EgressRules(std::shared_ptr<const Compiled> compiled);
+  EgressRules(std::shared_ptr<const PolicyTable> policies, PeerMap peers, size_t memberships);
 
  private:
-  std::shared_ptr<const Compiled> compiled_;
+  uint32_t Match(const SocketAddress& to, Protocol protocol, Side side) const;
+
+  std::shared_ptr<const PolicyTable> policies_;
+  PeerMap peers_;
+  Size size_;
 };
 
 }  // namespace portolan::proxy

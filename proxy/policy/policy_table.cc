@@ -1,0 +1,66 @@
+#include "proxy/policy/policy_table.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+#include "proxy/policy/egress_rules.h"
+
+namespace portolan::proxy {
+namespace {
+
+std::string Joined(const std::vector<std::string>& names) {
+  constexpr std::string_view kBetween = ", ", kMore = "...";
+  std::string text;
+  for (const std::string& name : names) {
+    if (!text.empty()) text += kBetween;
+    const size_t rest = &name == &names.back() ? 0 : kBetween.size() + kMore.size();
+    if (text.size() + name.size() + rest > EgressRules::kTextBytes) {
+      // A name that is too long by itself is cut.
+      if (text.empty()) text = name.substr(0, EgressRules::kTextBytes - kMore.size());
+      return text.append(kMore);
+    }
+    text += name;
+  }
+  return text;
+}
+
+}  // namespace
+
+PolicyTable::PolicyTable(std::vector<PolicyInput> policies, std::vector<IpAddress> always_allowed,
+                         std::shared_ptr<AllowedPortsMaker::Room> room)
+    : policies_(std::move(policies)), always_allowed_(std::move(always_allowed)) {
+  std::sort(always_allowed_.begin(), always_allowed_.end());
+  for (const PolicyInput& policy : policies_) {
+    const size_t side = static_cast<size_t>(policy.audit ? Side::kAudit : Side::kEnforced);
+    if (policy.isolates) isolating_[side].policies.push_back(policy.name);
+    if (policy.isolates_names) isolating_names_[side].policies.push_back(policy.name);
+    for (const RuleInput& rule : policy.rules) {
+      const auto number = static_cast<uint32_t>(rules_.size());
+      rules_.push_back({&policy, &rule});
+      has_names_[side] |= !rule.names.empty();
+      for (const std::string& set : rule.peer_sets) {
+        RuleNumbers& rules = rules_of_set_[set];
+        if (rules.empty() || rules.back() != number) rules.push_back(number);
+      }
+    }
+  }
+  for (auto* of_sides : {&isolating_, &isolating_names_}) {
+    for (Isolating& isolating : *of_sides) isolating.text = Joined(isolating.policies);
+  }
+  AllowedPortsMaker maker(rules_, std::move(room));
+  SharedAllowedPorts ports(maker);
+  blocks_ = BlockTable(rules_, ports);
+  names_ = NamePatterns(rules_, ports);
+}
+
+bool PolicyTable::AlwaysAllowed(const IpAddress& ip) const {
+  return ip.is_loopback() || std::binary_search(always_allowed_.begin(), always_allowed_.end(), ip);
+}
+
+const RuleNumbers* PolicyTable::RulesOf(const std::string& set) const {
+  const auto found = rules_of_set_.find(set);
+  return found == rules_of_set_.end() ? nullptr : &found->second;
+}
+
+}  // namespace portolan::proxy
