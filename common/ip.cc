@@ -131,15 +131,19 @@ absl::StatusOr<Cidr> Cidr::Parse(std::string_view text) {
     if (!parsed.ok()) return InvalidArgument("'{}': prefix: {}", text, Message(parsed.status()));
     bits = *parsed;
   }
+  return Around(*ip, bits);
+}
+
+Cidr Cidr::Around(const IpAddress& address, int prefix_bits) {
   uint8_t masked[16] = {};
-  const auto bytes = ip->bytes();
+  const auto bytes = address.bytes();
   for (size_t i = 0; i < bytes.size(); ++i) {
-    const int left = std::clamp(bits - static_cast<int>(i) * 8, 0, 8);
+    const int left = std::clamp(prefix_bits - static_cast<int>(i) * 8, 0, 8);
     masked[i] = bytes[i] & static_cast<uint8_t>(0xff00 >> left);
   }
-  return Cidr{ip->is_v4() ? IpAddress::V4(std::span<uint8_t, 4>(masked, 4))
-                          : IpAddress::V6(std::span<uint8_t, 16>(masked)),
-              static_cast<uint8_t>(bits)};
+  return Cidr{address.is_v4() ? IpAddress::V4(std::span<uint8_t, 4>(masked, 4))
+                              : IpAddress::V6(std::span<uint8_t, 16>(masked)),
+              static_cast<uint8_t>(prefix_bits)};
 }
 
 bool Cidr::Contains(const IpAddress& address) const {

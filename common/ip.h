@@ -89,6 +89,8 @@ struct Cidr {
   // "10.43.0.0/16", "fd00::/64"; a bare address is a block of one. Host bits that are set are
   // cleared.
   static absl::StatusOr<Cidr> Parse(std::string_view text);
+  // The block of so many bits that `address` lies in. REQUIRES: no more bits than its family has.
+  static Cidr Around(const IpAddress& address, int prefix_bits);
 
   bool Contains(const IpAddress& address) const;
   std::string ToString() const;

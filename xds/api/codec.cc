@@ -1,74 +1,23 @@
 #include "xds/api/codec.h"
 
 #include <algorithm>
-#include <span>
 #include <utility>
 
 #include "common/status.h"
+#include "xds/api/checked_fields.h"
 
 namespace portolan::api {
 namespace {
 
-// Of a DNS label and of a Kubernetes object's name. A piece of a slice has "#N" behind its name.
-constexpr size_t kMaxLabel = 63;
-constexpr size_t kMaxName = 253;
 // As the API has it: EndpointHints.forZones.
 constexpr int kMaxZoneHints = 8;
+// A piece of a slice has "#N" behind its name.
 constexpr size_t kMaxSliceName = kMaxName + 8;
-constexpr uint32_t kMaxPort = 65535;
 
 // Metadata's key and fields: see portolan/v1/directory.proto.
 constexpr char kOriginKey[] = "portolan.dev/origin";
 constexpr char kArrived[] = "arrived_unix_ns";
 constexpr char kTriggered[] = "triggered_unix_ns";
-
-enum class Presence { kRequired, kOptional };
-
-absl::Status CheckText(std::string_view field, std::string_view text, size_t max,
-                       Presence presence) {
-  if (text.empty() && presence == Presence::kRequired) return InvalidArgument("{}: empty", field);
-  if (text.size() > max) return InvalidArgument("{}: longer than {} bytes", field, max);
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == '/' || c == 0x7f) {
-      return InvalidArgument("{}: a character that no name has", field);
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<IpAddress> ParseAddress(std::string_view field, size_t index,
-                                       std::string_view bytes) {
-  const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
-  if (bytes.size() == 4) return IpAddress::V4(std::span<const uint8_t, 4>(data, 4));
-  if (bytes.size() == 16) return IpAddress::V6(std::span<const uint8_t, 16>(data, 16));
-  return InvalidArgument("{}[{}]: {} bytes are no IP address", field, index, bytes.size());
-}
-
-template <typename Repeated>
-absl::StatusOr<std::vector<IpAddress>> ParseAddresses(std::string_view field,
-                                                      const Repeated& values) {
-  std::vector<IpAddress> addresses;
-  addresses.reserve(static_cast<size_t>(values.size()));
-  for (const std::string& bytes : values) {
-    auto address = ParseAddress(field, addresses.size(), bytes);
-    if (!address.ok()) return address.status();
-    addresses.push_back(*address);
-  }
-  return addresses;
-}
-
-absl::StatusOr<Protocol> ParseProtocol(v1::Protocol protocol) {
-  switch (protocol) {
-    case v1::TCP:
-      return Protocol::kTcp;
-    case v1::UDP:
-      return Protocol::kUdp;
-    case v1::SCTP:
-      return Protocol::kSctp;
-    default:
-      return InvalidArgument("protocol: {} is unknown", static_cast<int>(protocol));
-  }
-}
 
 template <typename Port, typename Repeated>
 absl::StatusOr<std::vector<Port>> ParsePorts(const Repeated& values, uint32_t lowest) {
@@ -244,9 +193,11 @@ absl::Status ConvertZone(const v1::EndpointSlice& slice, uint32_t place, std::st
 
 absl::StatusOr<Endpoint> Convert(const v1::EndpointSlice& slice, const v1::Endpoint& proto,
                                  IpFamily family, size_t index) {
-  auto address = ParseAddress("address", 0, proto.address());
-  absl::Status status = address.status();
-  if (status.ok() && address->family() != family) {
+  auto address = ParseAddress(proto.address());
+  absl::Status status;
+  if (!address.ok()) {
+    status = InvalidArgument("address: {}", Message(address.status()));
+  } else if (address->family() != family) {
     status = InvalidArgument("address: not of the slice's family");
   }
   status.Update(CheckText("hostname", proto.hostname(), kMaxLabel, Presence::kOptional));
@@ -409,17 +360,6 @@ absl::StatusOr<DirectoryResource> Convert(std::string_view name, const v1::Endpo
 }
 
 template <typename Message>
-absl::StatusOr<Message> Unpack(const envoy::service::discovery::v3::Resource& resource) {
-  Message message;
-  if (!resource.resource().UnpackTo(&message)) {
-    return InvalidArgument("resource: '{}' cannot be read as {}",
-                           std::string_view(resource.resource().type_url()).substr(0, kMaxName),
-                           message.GetTypeName());
-  }
-  return message;
-}
-
-template <typename Message>
 absl::StatusOr<DirectoryResource> UnpackAndConvert(
     const envoy::service::discovery::v3::Resource& resource) {
   auto message = Unpack<Message>(resource);
@@ -435,12 +375,6 @@ absl::StatusOr<DirectoryResource> ParseUnnamed(
   if (type_url == kServiceImportType) return UnpackAndConvert<v1::ServiceImport>(resource);
   if (type_url == kAddressType) return UnpackAndConvert<v1::Address>(resource);
   return InvalidArgument("type '{}' is not of the directory", type_url);
-}
-
-// The error with the resource in front, which is what an operator looks for.
-absl::Status Named(std::string_view type_url, std::string_view name, const absl::Status& error) {
-  return InvalidArgument("{} '{}': {}", type_url.substr(type_url.rfind('/') + 1),
-                         name.substr(0, 2 * kMaxName), Message(error));
 }
 
 }  // namespace

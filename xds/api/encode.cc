@@ -4,25 +4,13 @@
 #include <span>
 #include <string>
 
+#include "xds/api/checked_fields.h"
 #include "xds/api/codec.h"
 
 namespace portolan::api {
 namespace {
 
-v1::Protocol ToProto(Protocol protocol) {
-  switch (protocol) {
-    case Protocol::kTcp:
-      return v1::TCP;
-    case Protocol::kUdp:
-      return v1::UDP;
-    case Protocol::kSctp:
-      return v1::SCTP;
-  }
-  return v1::TCP;
-}
-
-// Ports of a Service and of a slice have the same fields; zero means "all" in a slice only.
-v1::ServiceType ToProto(ServiceType type) {
+v1::ServiceType TypeToProto(ServiceType type) {
   switch (type) {
     case ServiceType::kClusterIp:
       return v1::CLUSTER_IP;
@@ -38,12 +26,10 @@ v1::ServiceType ToProto(ServiceType type) {
 
 void AddAddresses(std::span<const IpAddress> from,
                   google::protobuf::RepeatedPtrField<std::string>* to) {
-  for (const IpAddress& address : from) {
-    to->Add()->assign(reinterpret_cast<const char*>(address.bytes().data()),
-                      address.bytes().size());
-  }
+  for (const IpAddress& address : from) SetBytes(address, *to->Add());
 }
 
+// Ports of a Service and of a slice have the same fields; zero means "all" in a slice only.
 template <typename Ports, typename Proto>
 void AddPorts(const Ports& ports, Proto& to) {
   for (const auto& port : ports) {
@@ -138,7 +124,7 @@ v1::Service ToProto(const Service& service) {
   v1::Service proto;
   proto.set_namespace_(service.name.ns);
   proto.set_name(service.name.name);
-  proto.set_type(ToProto(service.type));
+  proto.set_type(TypeToProto(service.type));
   proto.set_headless(service.headless);
   AddAddresses(service.cluster_ips, proto.mutable_cluster_ips());
   AddAddresses(service.extras->external_ips, proto.mutable_external_ips());
