@@ -1,0 +1,247 @@
+#include "proxy/policy/learned_addresses.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "dns/wire/name.h"
+
+namespace portolan::proxy {
+namespace {
+
+constexpr uint32_t kAnyName = LearnedNames::kNone;
+
+// Never less than before.
+void Raise(std::atomic<int64_t>& value, int64_t least) {
+  int64_t before = value.load(std::memory_order_relaxed);
+  while (before < least && !value.compare_exchange_weak(before, least, std::memory_order_relaxed)) {
+  }
+}
+
+uint32_t MostOf(const LearnedAddresses::Limits& limits) {
+  constexpr size_t kMost = FixedIndex::kMostThings - LearnedAddresses::kAtWork;
+  return static_cast<uint32_t>(std::min(limits.addresses, kMost)) + LearnedAddresses::kAtWork;
+}
+
+}  // namespace
+
+LearnedAddresses::LearnedAddresses(const Limits& limits)
+    : limits_(limits),
+      names_(MostOf(limits)),
+      by_ip_(MostOf(limits)),
+      free_(MostOf(limits)),
+      slots_(MostOf(limits)) {}
+
+uint64_t LearnedAddresses::Pin(Slot& slot) {
+  uint64_t state = slot.state.load(std::memory_order_relaxed);
+  do {
+    if (!IsThere(state)) return 0;
+  } while (!slot.state.compare_exchange_weak(state, state + kPin, std::memory_order_acq_rel,
+                                             std::memory_order_relaxed));
+  return state + kPin;
+}
+
+void LearnedAddresses::Add(Bytes wire_name, const IpAddress& ip, absl::Duration ttl,
+                           absl::Duration now) {
+  const int64_t at = Nanoseconds(now);
+  switch (Insert(wire_name, ip, Nanoseconds(now + ttl + limits_.grace), at, at)) {
+    case Outcome::kAdded:
+      return Count(counters_.added);
+    case Outcome::kRenewed:
+      return Count(counters_.renewed);
+    case Outcome::kNameFull:
+      return Count(counters_.name_full);
+    case Outcome::kFull:
+      return Count(counters_.full);
+  }
+}
+
+LearnedAddresses::Outcome LearnedAddresses::Insert(Bytes wire_name, const IpAddress& ip,
+                                                   int64_t expires, int64_t used, int64_t now) {
+  const uint32_t name = names_.Hold(wire_name);
+  if (name == LearnedNames::kNone) return Outcome::kFull;
+  const Outcome outcome = InsertNamed(name, ip, expires, used, now);
+  // An entry that was added holds it.
+  if (outcome != Outcome::kAdded) names_.Release(name);
+  return outcome;
+}
+
+LearnedAddresses::Outcome LearnedAddresses::InsertNamed(uint32_t name, const IpAddress& ip,
+                                                        int64_t expires, int64_t used,
+                                                        int64_t now) {
+  const auto renew = [&](uint32_t number) {
+    return Renew(slots_[number], name, ip, expires, used);
+  };
+  if (by_ip_.Visit(HashOf(ip), renew)) return Outcome::kRenewed;
+  std::atomic<uint32_t>& of_name = names_.addresses(name);
+  if (!Reserve(of_name, limits_.per_name, name, now)) return Outcome::kNameFull;
+  if (Reserve(used_, limits_.addresses, kAnyName, now)) {
+    if (Put(name, ip, expires, used)) return Outcome::kAdded;
+    used_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  of_name.fetch_sub(1, std::memory_order_relaxed);
+  return Outcome::kFull;
+}
+
+bool LearnedAddresses::Renew(Slot& slot, uint32_t name, const IpAddress& ip, int64_t expires,
+                             int64_t used) {
+  if (slot.name.load(std::memory_order_relaxed) != name || Pin(slot) == 0) return false;
+  const bool same = slot.name.load(std::memory_order_relaxed) == name && slot.ip == ip;
+  if (same) {
+    Raise(slot.expires, expires);
+    Raise(slot.last_used, used);
+    Count(touches_);
+  }
+  Unpin(slot);
+  return same;
+}
+
+// False without a number for it, of which there are more than may be reserved.
+bool LearnedAddresses::Put(uint32_t name, const IpAddress& ip, int64_t expires, int64_t used) {
+  const uint32_t number = free_.Take();
+  if (number == FreeNumbers::kNone) return false;
+  Slot& slot = slots_[number];
+  slot.ip = ip;
+  slot.name.store(name, std::memory_order_relaxed);
+  slot.expires.store(expires, std::memory_order_relaxed);
+  slot.last_used.store(used, std::memory_order_relaxed);
+  slot.place = FixedIndex::kNowhere;
+  // There, and pinned: nobody takes it away before it has its place.
+  slot.state.fetch_add(kGeneration + kPin, std::memory_order_release);
+  const uint32_t place = by_ip_.Put(HashOf(ip), number, [&](uint32_t other) {
+    return Renew(slots_[other], name, ip, expires, used);
+  });
+  slot.place = place;
+  // Another worker was faster: this one is nowhere, and goes with what has expired.
+  if (place == FixedIndex::kNowhere) slot.expires.store(0, std::memory_order_relaxed);
+  Unpin(slot);
+  Count(additions_);
+  return true;
+}
+
+bool LearnedAddresses::Reserve(std::atomic<uint32_t>& used, size_t most, uint32_t name,
+                               int64_t now) {
+  uint32_t count = used.load(std::memory_order_relaxed);
+  while (true) {
+    if (count < most) {
+      if (used.compare_exchange_weak(count, count + 1, std::memory_order_relaxed)) return true;
+    } else {
+      if (!MakeRoom(name, now)) return false;
+      count = used.load(std::memory_order_relaxed);
+    }
+  }
+}
+
+// Takes away what has expired or else is the longest unused. Somebody may take the one that was
+// found meanwhile, or begin to use it: then it is looked for once more.
+bool LearnedAddresses::MakeRoom(uint32_t name, int64_t now) {
+  while (true) {
+    uint32_t found = FreeNumbers::kNone;
+    uint64_t state = 0;
+    int64_t oldest = std::numeric_limits<int64_t>::max();
+    for (uint32_t i = 0; i < free_.touched(); ++i) {
+      const Slot& slot = slots_[i];
+      const uint64_t seen = slot.state.load(std::memory_order_acquire);
+      if (!IsThere(seen) || !IsIdle(seen)) continue;
+      if (name != kAnyName && slot.name.load(std::memory_order_relaxed) != name) continue;
+      const bool good = now < slot.expires.load(std::memory_order_relaxed);
+      const int64_t last_used = good ? slot.last_used.load(std::memory_order_relaxed) : -1;
+      if (last_used >= oldest) continue;
+      found = i;
+      state = seen;
+      oldest = last_used;
+    }
+    if (found == FreeNumbers::kNone) return false;
+    if (TakeAway(found, state)) {
+      Count(oldest < 0 ? counters_.expired : counters_.evicted);
+      return true;
+    }
+  }
+}
+
+bool LearnedAddresses::TakeAway(uint32_t number, uint64_t state) {
+  Slot& slot = slots_[number];
+  if (!slot.state.compare_exchange_strong(state, state + kGeneration, std::memory_order_acq_rel,
+                                          std::memory_order_relaxed)) {
+    return false;
+  }
+  if (slot.place != FixedIndex::kNowhere) by_ip_.Remove(slot.place);
+  const uint32_t name = slot.name.load(std::memory_order_relaxed);
+  names_.addresses(name).fetch_sub(1, std::memory_order_relaxed);
+  names_.Release(name);
+  free_.Give(number);
+  used_.fetch_sub(1, std::memory_order_relaxed);
+  return true;
+}
+
+void LearnedAddresses::Release(Admission admission, absl::Duration now) {
+  Slot& slot = SlotOf(admission);
+  Raise(slot.last_used, Nanoseconds(now));
+  const uint64_t before = slot.state.fetch_sub(kLive, std::memory_order_acq_rel);
+  if (LiveOf(before) == 1) Count(touches_);
+}
+
+std::span<const uint8_t> LearnedAddresses::NameOf(Admission admission) const {
+  return names_.bytes(SlotOf(admission).name.load(std::memory_order_relaxed));
+}
+
+std::vector<LearnedAddresses::Entry> LearnedAddresses::List(absl::Duration now) const {
+  std::vector<Entry> entries;
+  entries.reserve(size());
+  for (uint32_t i = 0; i < free_.touched(); ++i) {
+    Slot& slot = slots_[i];
+    const uint64_t state = Pin(slot);
+    if (state == 0) continue;
+    if (IsGood(slot, state, Nanoseconds(now))) {
+      Entry& entry = entries.emplace_back();
+      const uint32_t name = slot.name.load(std::memory_order_relaxed);
+      entry.name = dns::wire::NameToText(names_.bytes(name));
+      entry.ip = slot.ip;
+      entry.expires = absl::Nanoseconds(slot.expires.load(std::memory_order_relaxed));
+      entry.last_used = absl::Nanoseconds(slot.last_used.load(std::memory_order_relaxed));
+      entry.live = LiveOf(state);
+    }
+    Unpin(slot);
+  }
+  return entries;
+}
+
+void LearnedAddresses::Restore(const std::vector<Entry>& entries, absl::Duration now) {
+  for (const Entry& entry : entries) {
+    dns::wire::NameBuffer name;
+    if (entry.expires <= now || !dns::wire::ReadText(entry.name, name)) continue;
+    dns::wire::LowerName(std::span(name.bytes).first(name.size));
+    Insert(name.view(), entry.ip, Nanoseconds(entry.expires), Nanoseconds(entry.last_used),
+           Nanoseconds(now));
+  }
+}
+
+void LearnedAddresses::Expire(absl::Duration now) {
+  const int64_t at = Nanoseconds(now);
+  for (uint32_t i = 0; i < free_.touched(); ++i) {
+    const Slot& slot = slots_[i];
+    const uint64_t state = slot.state.load(std::memory_order_acquire);
+    if (!IsThere(state) || !IsIdle(state)) continue;
+    if (at < slot.expires.load(std::memory_order_relaxed)) continue;
+    if (TakeAway(i, state)) Count(counters_.expired);
+  }
+}
+
+void LearnedAddresses::CollectMetrics(MetricFamilies& families) const {
+  SetGaugeSample(families, "portolan_policy_learned_addresses",
+                 "Addresses that names with a rule by name led to, and that may be reached by it.",
+                 {}, static_cast<double>(size()));
+  const auto add = [&](std::string_view outcome, const std::atomic<uint64_t>& counter) {
+    AddCounterSample(families, "portolan_policy_learned_total",
+                     "What became of addresses in answers to names with a rule by name.",
+                     {{"outcome", outcome}},
+                     static_cast<double>(counter.load(std::memory_order_relaxed)));
+  };
+  add("new", counters_.added);
+  add("renewed", counters_.renewed);
+  add("evicted", counters_.evicted);
+  add("name_full", counters_.name_full);
+  add("full", counters_.full);
+  add("expired", counters_.expired);
+}
+
+}  // namespace portolan::proxy
