@@ -109,6 +109,22 @@ def test_a_list_asks_again_only_for_what_is_seen(browser, small):
     assert 1 <= len(asked) <= 2, asked
 
 
+def test_a_list_that_cannot_be_read_is_not_asked_for_again_and_again(browser):
+    browser.wait_text("shop/backend")
+    browser.run("""const real = fetch;
+        window.asked = 0;
+        window.fetch = (url, init) => {
+          if (!new URL(url).pathname.endsWith("/names")) return real(url, init);
+          window.asked++;
+          return Promise.resolve(new Response('{"error": "too busy"}', {status: 503}));
+        };""")
+    browser.search("cart")
+    browser.wait_text("too busy", "[role=alert]")
+    time.sleep(1)
+    # Once or twice for each letter.
+    assert browser.run("return window.asked") <= 8
+
+
 def test_warnings_are_words(browser):
     browser.open("#/names?warning=no-endpoints")
     browser.wait(lambda: [row[0] for row in browser.rows()] == ["data/orphan"], "the one without endpoints")

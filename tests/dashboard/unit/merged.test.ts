@@ -28,19 +28,19 @@ test("what is asked for during a run is one more run, not many", async () => {
 test("runs begin no sooner than the time after each other", async () => {
   const waits: number[] = [];
   const { setTimeout: timers } = globalThis;
-  const { now } = Date;
+  const { now } = performance;
   globalThis.setTimeout = ((_run: () => void, wait: number) => waits.push(wait)) as unknown as typeof setTimeout;
-  Date.now = () => 100_000;
+  performance.now = () => 100_000;
   try {
     const merged = new Merged(async () => undefined, 1000);
     merged.now();
     await settled();
-    Date.now = () => 100_300;
+    performance.now = () => 100_300;
     merged.ask();
     assert.deepEqual(waits, [700]);
   } finally {
     globalThis.setTimeout = timers;
-    Date.now = now;
+    performance.now = now;
   }
 });
 
@@ -140,6 +140,36 @@ test("a failure is told, and what was there stays", async () => {
   rows.invalidate();
   await idle();
   assert.equal(rows.error, undefined);
+});
+
+test("a change while an answer is on its way is not lost", async () => {
+  const { state, load } = served(100);
+  const rows = new PagedRows<string>(
+    async (offset, limit) => {
+      const answer = await load(offset, limit);
+      if (state.asked.length === 1) {
+        state.round = 1;
+        rows.invalidate();
+      }
+      return answer;
+    },
+    () => undefined,
+    0,
+  );
+  rows.look(0, 30);
+  await idle();
+  assert.equal(rows.at(3), "3 of round 1");
+  assert.equal(rows.at(99), "99 of round 1");
+});
+
+test("a server that fails is left alone, however often its rows are looked at", async () => {
+  const { state, load } = served(100);
+  state.fails = true;
+  // A table that says at every draw what it looks at, as one does while it is scrolled.
+  const rows: PagedRows<string> = new PagedRows<string>(load, () => setTimeout(() => rows.look(0, 30)), 100);
+  await new Promise((resolve) => setTimeout(resolve, 250));
+  rows.close();
+  assert.ok(state.asked.length <= 4, `asked ${state.asked.length} times`);
 });
 
 test("an empty list is known to be empty", async () => {

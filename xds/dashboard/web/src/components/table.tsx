@@ -16,6 +16,7 @@ export interface Column<T> {
   cell(row: T, index: number): ComponentChildren;
 }
 
+// The same object for as long as it is the same list: at each new one the table says what it looks at.
 export interface Rows<T> {
   total: number;
   at(index: number): T | undefined; // undefined: not here yet

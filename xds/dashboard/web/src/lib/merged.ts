@@ -1,5 +1,6 @@
 // A task that is asked for more often than it need run: one run at a time, none sooner than `everyMs`
-// after the one before began, and what is asked for meanwhile is one more run.
+// after the one before began, and what is asked for meanwhile is one more run. A clock that is set back
+// makes none wait longer.
 export class Merged {
   private began = -Infinity;
   private busy = false;
@@ -15,7 +16,7 @@ export class Merged {
   ask(): void {
     this.asked = true;
     if (this.busy || this.timer !== undefined || this.stopped) return;
-    const wait = Math.max(0, this.began + this.everyMs - Date.now());
+    const wait = Math.max(0, this.began + this.everyMs - performance.now());
     this.timer = setTimeout(() => void this.run(), wait);
   }
 
@@ -36,7 +37,7 @@ export class Merged {
     this.timer = undefined;
     this.asked = false;
     this.busy = true;
-    this.began = Date.now();
+    this.began = performance.now();
     await this.task();
     this.busy = false;
     if (this.asked) this.ask();

@@ -3,6 +3,7 @@
 //
 // A row that may be out of date stays until it is looked at, and is shown until its new state came.
 import { Merged } from "./merged";
+import type { Rows } from "../components/table";
 
 export interface Loaded<T> {
   total: number;
@@ -22,13 +23,14 @@ interface Page<T> {
   stale: boolean;
 }
 
-export class PagedRows<T> {
+export class PagedRows<T> implements Rows<T> {
   total = 0;
   known = false; // the first answer came
   error: Error | undefined;
   private readonly pages = new Map<number, Page<T>>();
   private first = 0;
   private last = 0;
+  private changes = 0; // that we were told of
   private readonly merged: Merged;
   private closed = false;
 
@@ -49,7 +51,10 @@ export class PagedRows<T> {
   look(first: number, last: number): void {
     this.first = first;
     this.last = last;
-    if (this.missing().length) this.merged.now();
+    if (!this.missing().length) return;
+    // A server that fails is not asked as fast as one scrolls.
+    if (this.error) this.merged.ask();
+    else this.merged.now();
   }
 
   // The rows that are looked at, those that there are.
@@ -62,6 +67,7 @@ export class PagedRows<T> {
 
   // All may have changed. What is looked at is asked for anew.
   invalidate(): void {
+    this.changes++;
     for (const page of this.pages.values()) page.stale = true;
     this.merged.ask();
   }
@@ -83,10 +89,12 @@ export class PagedRows<T> {
   }
 
   private async fill(): Promise<void> {
+    const changes = this.changes;
     let wanted = this.missing();
     if (!this.known && !wanted.length) wanted = [0];
     while (wanted.length && !this.closed) {
       if (!(await this.fetch(wanted[0]!, Math.min(wanted.length, MOST_PAGES_AT_ONCE)))) return;
+      if (changes !== this.changes) return; // the next run was asked for
       wanted = this.missing();
       if (!wanted.length) wanted = this.unread();
     }
@@ -110,17 +118,20 @@ export class PagedRows<T> {
   }
 
   private async fetch(page: number, pages: number): Promise<boolean> {
+    const changes = this.changes;
     try {
       const { total, rows } = await this.load(page * PAGE, pages * PAGE);
       if (this.closed) return false;
       this.error = undefined;
+      // What changed while it was on its way may or may not be in it.
+      const stale = changes !== this.changes;
       // One more or one less: the rows behind it have moved.
       if (this.known && total !== this.total) for (const kept of this.pages.values()) kept.stale = true;
       this.known = true;
       this.total = total;
       for (let n = 0; n < pages; n++) {
         const part = rows.slice(n * PAGE, (n + 1) * PAGE);
-        if (part.length || n === 0) this.keep(page + n, { rows: part, stale: false });
+        if (part.length || n === 0) this.keep(page + n, { rows: part, stale });
         else this.pages.delete(page + n);
       }
     } catch (error) {

@@ -151,7 +151,7 @@ export function NamesPage() {
       <Table
         label="Names"
         columns={COLUMNS}
-        rows={{ total: rows.total, at: (i) => rows.at(i), look: (a, b) => rows.look(a, b) }}
+        rows={rows}
         rowKey={keyOf}
         open={(name) => go(["names", name.namespace, name.name])}
         sort={sort}
