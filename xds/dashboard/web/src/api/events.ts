@@ -28,6 +28,8 @@ const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 10_000;
 // The server says something every 15 s.
 const SILENCE_MS = 40_000;
+// Nobody tells of what ends without a word: a sidecar that goes, a rate that is nought after a while.
+const UNTOLD_MS = 10_000;
 
 export function startEvents(): void {
   const stream = new Stream();
@@ -39,6 +41,9 @@ export function startEvents(): void {
   addEventListener("pagehide", () => stream.close());
   addEventListener("online", look);
   onToken(() => stream.open());
+  setInterval(() => {
+    if (live.get().state === "live") for (const listener of [...listeners]) listener.onSidecars?.(null);
+  }, UNTOLD_MS);
   look();
 }
 
@@ -46,7 +51,7 @@ class Stream {
   private wait = FIRST_WAIT_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private reading: AbortController | undefined;
-  private wasLive = false; // there was one before: what happened since is unknown
+  private missed = false; // there was none for a while: what happened meanwhile is unknown
 
   // Now, if there is none.
   open(): void {
@@ -59,6 +64,7 @@ class Stream {
     clearTimeout(this.timer);
     this.reading?.abort();
     this.reading = undefined;
+    this.missed = true;
     live.set({ state: "connecting" });
   }
 
@@ -74,6 +80,7 @@ class Stream {
     reading.abort();
     if (this.reading !== reading) return; // closed
     this.reading = undefined;
+    this.missed = true;
     const delay = this.wait * (0.5 + Math.random() / 2);
     this.wait = Math.min(this.wait * 2, LONGEST_WAIT_MS);
     live.set({ state: "waiting", retryAt: Date.now() + delay });
@@ -83,8 +90,8 @@ class Stream {
   private onHello(): void {
     this.wait = FIRST_WAIT_MS;
     live.set({ state: "live" });
-    if (this.wasLive) everything();
-    this.wasLive = true;
+    if (this.missed) everything();
+    this.missed = false;
   }
 }
 
