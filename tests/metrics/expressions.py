@@ -65,11 +65,12 @@ def check_syntax(groups: list, folder: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def shows_something(expressions: list[str], documented: dict[str, page.Metric], folder: Path) -> str:
-    """By `promtool test rules`, with every metric of theirs served by two pods, all its labels and their values:
-    nothing if each expression then has a result, else what promtool says."""
+def shows_something(expressions: list[str], documented: dict[str, page.Metric], folder: Path,
+                    absent: frozenset = frozenset()) -> str:
+    """By `promtool test rules`, with every metric of theirs but the absent served by two pods, all its labels and
+    their values: nothing if each expression then has a result, else what promtool says."""
     wanted = {name for expression in expressions for name in names(expression)}
-    metrics = {_base(name, documented) for name in wanted}
+    metrics = {_base(name, documented) for name in wanted} - absent
     values = {match[2] for expression in expressions for match in _MATCHER.findall(expression) if match[1] == "="}
     series = [{"series": one, "values": _VALUES[documented[name].kind]}
               for name in sorted(metrics) for one in _series(documented[name], sorted(values))]

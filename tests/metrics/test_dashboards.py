@@ -103,6 +103,15 @@ class TestDashboard:
         assert expressions.shows_something(shown, documented, tmp_path) == ""
 
 
+def test_a_certificate_that_is_not_the_injector_s_own_is_shown_too(documented, tmp_path):
+    """With --tls-cert it serves nothing of those that --self-signed makes."""
+    panels = {panel["title"]: panel for panel in _panels(_read(_FOLDER / "injector.json"))}
+    shown = [_filled_in(panels[title]["targets"][0]["expr"]) for title in ("First to expire", "Until they expire")]
+    own = frozenset(("portolan_injector_certificate_expiry_timestamp_seconds",))
+    assert expressions.shows_something(shown, documented, tmp_path, absent=own) == ""
+    assert panels["Trusted"]["fieldConfig"]["defaults"]["noValue"]
+
+
 @pytest.mark.parametrize("expression, fault", [
     ("sum(rate(portolan_no_such_total[5m]))", "no metric portolan_no_such_total"),
     ("sum(coredns_dns_requests_total)", "coredns_dns_requests_total is a counter outside of rate() and increase()"),

@@ -228,6 +228,19 @@ def test_it_fires_and_not_before_its_time(groups, alert, tmp_path):
         assert _promtool(groups, tmp_path, alert, case.fires, case.early, []) == ""
 
 
+def test_a_dns_server_that_is_down_is_told_of_though_another_one_is_asked_in_its_place(groups, tmp_path):
+    """It fails a few questions, and gets nothing but probes from then on."""
+    server = 'to="10.0.0.1:53"'
+    asked = [(f"portolan_upstream_server_failures_total{{{_POD},{server}}}", "0x5 3x55"),
+             (f"coredns_forward_requests_total{{{_POD},{server}}}", "0+100x5 503x55"), _IS_SIDECAR]
+    probes = f'coredns_proxy_healthcheck_failures_total{{%s,proxy_name="forward",{server}}}'
+    fail = [(probes % _POD, "0x5 0+30x55")]
+    for series, fires in ((asked + fail, [{"to": "10.0.0.1:53"}]),
+                          # It was back after a moment; and the probes are CoreDNS's own.
+                          ([*asked, (probes % _POD, "0x5 3x55"), (probes % _CORE_DNS, "0+30x60")], [])):
+        assert _promtool(groups, tmp_path, "PortolanUpstreamDown", series, 30, fires) == ""
+
+
 @pytest.mark.parametrize("alert", _CASES)
 def test_it_is_silent_in_quiet_times(groups, alert, tmp_path):
     for quiet in _CASES[alert].quiet:
