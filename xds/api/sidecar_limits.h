@@ -9,6 +9,7 @@
 namespace portolan::api {
 
 inline constexpr size_t kMaxAnswerBytes = 1 << 20;
+inline constexpr size_t kMaxAnswerDepth = 64;  // arrays and objects within each other
 inline constexpr size_t kMaxReportBytes = 64 << 10;
 // An answer with what is around it.
 inline constexpr size_t kMaxSidecarMessageBytes = kMaxAnswerBytes + (1 << 10);

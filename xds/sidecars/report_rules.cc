@@ -25,6 +25,26 @@ bool IsName(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
 }
 
+// Brackets that are open at once outside of strings, at most.
+size_t DepthOf(std::string_view json) {
+  size_t open = 0;
+  size_t most = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < json.size(); ++i) {
+    const char c = json[i];
+    if (in_string && c == '\\') {
+      ++i;
+    } else if (c == '"') {
+      in_string = !in_string;
+    } else if (!in_string && (c == '[' || c == '{')) {
+      most = std::max(most, ++open);
+    } else if (!in_string && (c == ']' || c == '}') && open > 0) {
+      --open;
+    }
+  }
+  return most;
+}
+
 }  // namespace
 
 absl::Status CheckReport(const v1::SidecarReport& report) {
@@ -38,6 +58,17 @@ absl::Status CheckReport(const v1::SidecarReport& report) {
     if (!IsName(flow.service()) || !IsName(flow.address())) {
       return InvalidArgument("a flow to what is no text");
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAnswer(std::string_view json) {
+  if (json.size() > api::kMaxAnswerBytes) {
+    return absl::ResourceExhaustedError("an answer is larger than 1 MB");
+  }
+  // Whoever copies or writes a JSON value does so by recursion.
+  if (DepthOf(json) > api::kMaxAnswerDepth) {
+    return InvalidArgument("an answer nests deeper than {} brackets", api::kMaxAnswerDepth);
   }
   return absl::OkStatus();
 }

@@ -156,9 +156,7 @@ absl::Status SidecarStream::TakeAnswer(const v1::Answer& answer) {
   const bool asked =
       state_.With([&](State& state) { return state.unanswered.erase(answer.id()) > 0; });
   if (!asked) return InvalidArgument("an answer to nothing that was asked: id {}", answer.id());
-  if (answer.json().size() > api::kMaxAnswerBytes) {
-    return absl::ResourceExhaustedError("an answer is larger than 1 MB");
-  }
+  if (absl::Status status = CheckAnswer(answer.json()); !status.ok()) return status;
   sidecars_.OnAnswer(answer);
   return absl::OkStatus();
 }

@@ -1,7 +1,12 @@
-// Any bytes as what a sidecar reports: refused, or of a size and shape that can be shown and kept.
+// Any bytes as what a sidecar reports, and as what it answers: refused, or of a size and shape that
+// can be shown and kept.
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
 
 #include "portolan/v1/sidecars.pb.h"
 #include "xds/api/sidecar_limits.h"
@@ -39,10 +44,25 @@ void TakeReport(const v1::SidecarReport& report) {
   }
 }
 
+size_t DepthOf(const nlohmann::json& value) {
+  size_t deepest = 0;
+  for (const auto& inner : value) {
+    if (inner.is_structured()) deepest = std::max(deepest, DepthOf(inner));
+  }
+  return value.is_structured() ? deepest + 1 : 0;
+}
+
+void TakeAnswer(std::string_view text) {
+  if (!CheckAnswer(text).ok()) return;
+  const auto answer = nlohmann::json::parse(text, nullptr, false);
+  Require(answer.is_discarded() || DepthOf(answer) <= api::kMaxAnswerDepth);
+}
+
 }  // namespace
 }  // namespace portolan::xds
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  portolan::xds::TakeAnswer({reinterpret_cast<const char*>(data), size});
   portolan::v1::SidecarReport report;
   if (!report.ParseFromArray(data, static_cast<int>(size))) return 0;
   report.DiscardUnknownFields();

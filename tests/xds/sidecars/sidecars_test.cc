@@ -15,6 +15,7 @@
 #include "tests/common/run_on_loop.h"
 #include "xds/api/grpc_process.h"
 #include "xds/api/sidecar_limits.h"
+#include "xds/sidecars/report_rules.h"
 
 namespace portolan::xds {
 namespace {
@@ -255,6 +256,31 @@ TEST_F(SidecarsTest, ARefusalIsPassedOn) {
   const auto got = answer.get();
   EXPECT_TRUE(absl::IsFailedPrecondition(got.status()));
   EXPECT_EQ(Message(got.status()), "not today");
+}
+
+TEST_F(SidecarsTest, AnAnswerOfHalfAMillionBracketsEndsTheStreamAndReachesNobody) {
+  const auto peer = Greet();
+  auto answer = Ask();
+  const std::string deep = std::string(500'000, '[') + std::string(500'000, ']');
+  peer->Say(JsonAnswer(peer->NextQuestion().id(), deep));
+  const grpc::Status ended = peer->End();
+  EXPECT_EQ(ended.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(ended.error_message(), HasSubstr("nests deeper"));
+  EXPECT_TRUE(absl::IsNotFound(answer.get().status()));
+}
+
+TEST(CheckAnswer, CountsBracketsThatAreOpenAtOnceOutsideOfStrings) {
+  const auto nested = [](size_t depth) {
+    return std::string(depth, '[') + std::string(depth, ']');
+  };
+  EXPECT_TRUE(CheckAnswer(nested(api::kMaxAnswerDepth)).ok());
+  EXPECT_FALSE(CheckAnswer(nested(api::kMaxAnswerDepth + 1)).ok());
+  std::string wide = "[";
+  for (int i = 0; i < 1000; ++i) wide += R"({"a": [1]},)";
+  EXPECT_TRUE(CheckAnswer(wide + "{}]").ok());
+  const std::string brackets(1000, '{');
+  EXPECT_TRUE(CheckAnswer("\"" + brackets + R"(\"[\\")").ok());
+  EXPECT_FALSE(CheckAnswer(R"("\\")" + brackets).ok());
 }
 
 TEST_F(SidecarsTest, WhoIsNotConnectedIsNotFound) {
