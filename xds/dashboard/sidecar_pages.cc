@@ -247,7 +247,7 @@ json SidecarPages::SidecarJson(const ClientStatus& client) const {
   const absl::Time now = absl::Now();
   const auto reported = sidecars_ == nullptr ? std::nullopt : sidecars_->Find(client.node_id);
   json out = ClientJson(client);
-  if (reported && reported->report != nullptr) out["report"] = ReportJson(*reported);
+  if (reported && reported->report != nullptr) out["report"] = ReportJson(*reported, now);
   out["rates"] = reported ? RatesJson(*reported, now) : json();
   const Lag lag = LagOf(client);
   out["lag"] = nullptr;

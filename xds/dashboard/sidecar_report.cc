@@ -40,12 +40,32 @@ json FeedJson(const v1::FeedReport& feed) {
   return out;
 }
 
-json DnsJson(const v1::DnsReport& dns) {
+bool IsOld(const ReportedSidecar& sidecar, absl::Time now) {
+  return now - sidecar.reported > 2 * api::kReportEvery;
+}
+
+// `upstream`, of the last report, failed since the one before it and answered nothing. Its totals
+// alone do not say so: they never fall.
+bool IsDown(const v1::UpstreamReport& upstream, const ReportedSidecar& sidecar, absl::Time now) {
+  if (sidecar.previous == nullptr || IsOld(sidecar, now)) return false;
+  const auto& before = sidecar.previous->dns().upstreams();
+  const auto was = std::find_if(before.begin(), before.end(), [&](const auto& one) {
+    return one.address() == upstream.address();
+  });
+  if (was == before.end()) return false;
+  const uint64_t failed = Since(was->failures(), upstream.failures()) +
+                          Since(was->failed_probes(), upstream.failed_probes());
+  return failed > 0 && upstream.answers() == was->answers();
+}
+
+json DnsJson(const ReportedSidecar& sidecar, absl::Time now) {
+  const v1::DnsReport& dns = sidecar.report->dns();
   json responses = json::object();
   for (const v1::RcodeReport& rcode : dns.responses()) responses[rcode.rcode()] = rcode.count();
   json upstreams = json::array();
   for (const v1::UpstreamReport& upstream : dns.upstreams()) {
     upstreams.push_back({{"address", upstream.address()},
+                         {"down", IsDown(upstream, sidecar, now)},
                          {"answers", upstream.answers()},
                          {"failures", upstream.failures()},
                          {"failedProbes", upstream.failed_probes()}});
@@ -62,21 +82,6 @@ json ForwarderJson(const v1::ForwarderReport& forwarder) {
           {"active", forwarder.active()},           {"bytesUp", forwarder.bytes_up()},
           {"bytesDown", forwarder.bytes_down()},    {"udpFlows", forwarder.udp_flows()},
           {"udpBytesUp", forwarder.udp_bytes_up()}, {"udpBytesDown", forwarder.udp_bytes_down()}};
-}
-
-// The server that failed between the last two reports and answered nothing; null: none.
-const v1::UpstreamReport* DownUpstream(const ReportedSidecar& sidecar) {
-  if (sidecar.report == nullptr || sidecar.previous == nullptr) return nullptr;
-  for (const v1::UpstreamReport& now : sidecar.report->dns().upstreams()) {
-    const auto& before = sidecar.previous->dns().upstreams();
-    const auto was = std::find_if(before.begin(), before.end(),
-                                  [&](const auto& one) { return one.address() == now.address(); });
-    if (was == before.end()) continue;
-    const uint64_t failed =
-        Since(was->failures(), now.failures()) + Since(was->failed_probes(), now.failed_probes());
-    if (failed > 0 && now.answers() == was->answers()) return &now;
-  }
-  return nullptr;
 }
 
 }  // namespace
@@ -117,13 +122,13 @@ json TypeJson(const TypeStatus& status) {
   return out;
 }
 
-json ReportJson(const ReportedSidecar& sidecar) {
+json ReportJson(const ReportedSidecar& sidecar, absl::Time now) {
   if (sidecar.report == nullptr) return nullptr;
   const v1::SidecarReport& report = *sidecar.report;
   json out = {{"received", TimeJson(sidecar.reported)},
               {"started", TimeJson(sidecar.started)},
               {"feed", FeedJson(report.feed())},
-              {"dns", DnsJson(report.dns())},
+              {"dns", DnsJson(sidecar, now)},
               {"forwarder", ForwarderJson(report.forwarder())},
               {"endpoints",
                {{"held", report.endpoints().held()}, {"wanted", report.endpoints().wanted()}}}};
@@ -137,7 +142,7 @@ json ReportJson(const ReportedSidecar& sidecar) {
 }
 
 double RateOf(const ReportedSidecar& sidecar, absl::Time now, uint64_t before, uint64_t total) {
-  if (now - sidecar.reported > 2 * api::kReportEvery) return 0;
+  if (IsOld(sidecar, now)) return 0;
   const absl::Duration between = std::clamp(sidecar.reported - sidecar.previous_reported,
                                             absl::Milliseconds(100), api::kReportEvery);
   return static_cast<double>(Since(before, total)) / absl::ToDoubleSeconds(between);
@@ -194,8 +199,9 @@ Health HealthOf(const ClientStatus& client, const ReportedSidecar* reported, abs
   if (!reported->report->feed().in_sync() && now - client.connected >= kReportingGrace) {
     return {"stale", "it says that its feed is not in sync"};
   }
-  if (const v1::UpstreamReport* down = DownUpstream(*reported)) {
-    return {"upstream-down", fmt::format("its DNS server {} does not answer", down->address())};
+  for (const v1::UpstreamReport& upstream : reported->report->dns().upstreams()) {
+    if (!IsDown(upstream, *reported, now)) continue;
+    return {"upstream-down", fmt::format("its DNS server {} does not answer", upstream.address())};
   }
   return {"ok", {}};
 }

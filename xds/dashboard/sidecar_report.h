@@ -19,7 +19,7 @@ std::string_view SyncWord(const TypeStatus& status);
 nlohmann::json TypeJson(const TypeStatus& status);
 
 // A report as the field "report" of /api/v1/sidecars has it.
-nlohmann::json ReportJson(const ReportedSidecar& sidecar);
+nlohmann::json ReportJson(const ReportedSidecar& sidecar, absl::Time now);
 
 // How much `total` of the last report is more than `before` of the one before it, by the second:
 // ReportedSidecar says over what time. What counts from its start again has counted so much since.
@@ -43,10 +43,10 @@ Lag LagOf(const ClientStatus& client);
 // "ok", or the first of these that holds:
 //   nacked          it refused a resource
 //   stale           a change has not been acknowledged for kStaleLag, or it says it is not in sync
-//   upstream-down   a DNS server failed it between its last two reports and answered nothing
+//   upstream-down   a DNS server failed it between its last two reports and answered nothing,
+//                   and the last one is new: one that fails is probed, and that is reported
 //   not-reporting   kReportingGrace after it connected there is no report: no sidecar of ours, or
-//   an
-//                   older one
+//                   an older one
 struct Health {
   std::string_view word;
   std::string why;  // a sentence; empty where it is ok

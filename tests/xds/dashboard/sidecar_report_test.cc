@@ -56,12 +56,12 @@ TEST(SidecarReport, IsShownInFull) {
   ReportedSidecar sidecar;
   sidecar.started = sidecar.reported = kThen;
   sidecar.report = std::make_shared<v1::SidecarReport>(report);
-  EXPECT_EQ(ReportJson(sidecar), json::parse(R"({
+  EXPECT_EQ(ReportJson(sidecar, kThen), json::parse(R"({
     "received": "2023-11-14T22:13:20.000Z", "started": "2023-11-14T22:13:20.000Z",
     "feed": {"inSync": true, "source": "control plane", "types": []},
     "dns": {"queries": 7, "responses": {"NXDOMAIN": 2}, "cacheHits": 0, "cacheMisses": 0,
-            "upstreams": [{"address": "10.43.0.10:53", "answers": 0, "failures": 0,
-                           "failedProbes": 0}]},
+            "upstreams": [{"address": "10.43.0.10:53", "down": false, "answers": 0,
+                           "failures": 0, "failedProbes": 0}]},
     "forwarder": {"connections": 0, "failures": 0, "active": 0, "bytesUp": 5, "bytesDown": 0,
                   "udpFlows": 0, "udpBytesUp": 0, "udpBytesDown": 0},
     "endpoints": {"held": 3, "wanted": 0}})"));
@@ -156,6 +156,13 @@ TEST_F(HealthTest, IsUpstreamDownWhereAServerFailedAndAnsweredNothing) {
   const ReportedSidecar down = TwoReports(before, after);
   EXPECT_EQ(WordOf(&down), "upstream-down");
   EXPECT_THAT(HealthOf(client, &down, kThen).why, HasSubstr("10.43.0.10:53"));
+  const auto is_down = [](const ReportedSidecar& sidecar, absl::Time now) {
+    return ReportJson(sidecar, now)["dns"]["upstreams"][0]["down"].get<bool>();
+  };
+  EXPECT_TRUE(is_down(down, kThen));
+  EXPECT_FALSE(is_down(down, kThen + absl::Minutes(1))) << "it fails no more probes";
+  EXPECT_EQ(HealthOf(client, &down, kThen + absl::Minutes(1)).word, "ok");
+  EXPECT_FALSE(is_down(TwoReports(after, after), kThen)) << "what failed once is no failure now";
   upstream.set_answers(11);
   const ReportedSidecar slow = TwoReports(before, after);
   EXPECT_EQ(WordOf(&slow), "ok");

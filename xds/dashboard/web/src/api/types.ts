@@ -176,7 +176,7 @@ export interface SidecarReport {
     responses: Record<string, number>;
     cacheHits: number;
     cacheMisses: number;
-    upstreams: { address: string; answers: number; failures: number; failedProbes: number }[];
+    upstreams: { address: string; down: boolean; answers: number; failures: number; failedProbes: number }[];
   };
   forwarder: {
     connections: number;

@@ -35,5 +35,11 @@ export function nacksOf(sidecar: Sidecar): string {
 }
 
 export function upstreamsDown(sidecar: Sidecar): number {
-  return (sidecar.report?.dns.upstreams ?? []).filter((upstream) => upstream.failedProbes > 0).length;
+  return (sidecar.report?.dns.upstreams ?? []).filter((upstream) => upstream.down).length;
+}
+
+// One that has just connected anew may be there twice, of two replicas too.
+export function newestOf(streams: Sidecar[]): Sidecar | undefined {
+  const since = (sidecar: Sidecar) => (sidecar.connected ? Date.parse(sidecar.connected) : 0);
+  return [...streams].sort((a, b) => since(b) - since(a))[0];
 }

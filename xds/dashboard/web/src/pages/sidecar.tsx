@@ -6,14 +6,14 @@ import type { Sidecar, SidecarReport, SidecarsPage, SidecarType } from "../api/t
 import { Age, Badge, Facts, Pending, Replicas } from "../components/common";
 import { bytes, count, milliseconds, percent, plural, rate } from "../lib/format";
 import { link, route } from "../lib/route";
-import { healthOf, syncTone } from "../lib/sidecar";
+import { healthOf, newestOf, syncTone } from "../lib/sidecar";
 import { useStore } from "../lib/store";
 
 export function SidecarPage() {
   const { path } = useStore(route);
   const node = `${path[1]}/${path[2]}`;
   const answer = useAnswer<SidecarsPage>("sidecars", { node }, { onSidecar: node, onName: "*", everyMs: 1000 });
-  const sidecar = answer.data?.sidecars[0];
+  const sidecar = newestOf(answer.data?.sidecars ?? []);
   return (
     <>
       <div class="title">
@@ -141,7 +141,7 @@ function Report({ report }: { report: SidecarReport }) {
                   <code>{upstream.address}</code>
                 </td>
                 <td>
-                  {upstream.failedProbes ? <Badge tone="bad">down</Badge> : <Badge tone="good">up</Badge>}
+                  <Badge tone={upstream.down ? "bad" : "good"}>{upstream.down ? "down" : "up"}</Badge>
                 </td>
                 <td class="end">{count(upstream.answers)}</td>
                 <td class="end">{count(upstream.failures)}</td>
