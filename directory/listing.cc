@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_split.h"
 #include "common/text.h"
 
 namespace portolan {
@@ -114,6 +115,20 @@ json TimeJson(absl::Time time) {
 
 std::string DnsName(const ObjectName& service, std::string_view cluster_domain) {
   return fmt::format("{}.{}.svc.{}", service.name, service.ns, cluster_domain);
+}
+
+std::vector<std::string> LabelsBelowSvc(std::string_view name, std::string_view cluster_domain) {
+  if (name.ends_with('.')) name.remove_suffix(1);
+  const std::string lower = Lower(name);
+  const std::string suffix = fmt::format(".svc.{}", cluster_domain);
+  if (!lower.ends_with(suffix)) return {};
+  return absl::StrSplit(absl::string_view(lower).substr(0, lower.size() - suffix.size()), '.');
+}
+
+std::string ServiceKeyOf(std::string_view name, std::string_view cluster_domain) {
+  const std::vector<std::string> labels = LabelsBelowSvc(name, cluster_domain);
+  if (labels.size() < 2) return {};
+  return fmt::format("{}/{}", labels.back(), labels[labels.size() - 2]);
 }
 
 EndpointCounts CountEndpoints(const SliceSet* slices) {

@@ -54,6 +54,14 @@ ServicePage ListServices(const Snapshot& snapshot, const ServiceQuery& query,
 // "backend.default.svc.cluster.local"
 std::string DnsName(const ObjectName& service, std::string_view cluster_domain);
 
+// The labels of a name in front of "svc.CLUSTER_DOMAIN", in lower case: {"0", "backend", "default"}
+// of "0.backend.default.svc.cluster.local", with or without a final dot. Nothing for other names.
+std::vector<std::string> LabelsBelowSvc(std::string_view name, std::string_view cluster_domain);
+
+// "default/backend" of that name, be there such a Service or not; empty where there is no label for
+// one.
+std::string ServiceKeyOf(std::string_view name, std::string_view cluster_domain);
+
 // A line of a listing: {"namespace", "name", "dnsName", "type", "headless", "clusterIPs",
 // "externalName", "ports", "endpoints": {"ready", "serving", "terminating"}}.
 nlohmann::json ServiceJson(const Snapshot& snapshot, const Service& service,

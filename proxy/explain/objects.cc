@@ -11,7 +11,6 @@
 #include "common/text.h"
 #include "directory/listing.h"
 #include "proxy/explain/question.h"
-#include "proxy/reporting/service_of_name.h"
 
 namespace portolan::proxy {
 namespace {
@@ -35,21 +34,6 @@ std::string ServiceOf(const json& lookup, std::string_view cluster_domain) {
     if (step.contains("service")) return step["service"].get<std::string>();
   }
   return ServiceKeyOf(lookup["name"].get<std::string>(), cluster_domain);
-}
-
-// Labels in front of ".svc.cluster.local.", from the left; nothing for other names.
-std::vector<std::string> LabelsBelowSvc(std::string_view name, std::string_view cluster_domain) {
-  const std::string suffix = fmt::format(".svc.{}.", cluster_domain);
-  const std::string lower = Lower(name);
-  std::vector<std::string> labels;
-  if (!lower.ends_with(suffix)) return labels;
-  std::string_view rest = std::string_view(lower).substr(0, lower.size() - suffix.size());
-  while (true) {
-    const size_t dot = rest.find('.');
-    labels.emplace_back(rest.substr(0, dot));
-    if (dot == rest.npos) return labels;
-    rest.remove_prefix(dot + 1);
-  }
 }
 
 struct Explanation {

@@ -7,8 +7,8 @@
 #include "absl/time/clock.h"
 #include "common/monotonic.h"
 #include "common/string_map.h"
+#include "directory/listing.h"
 #include "proxy/reporting/busiest.h"
-#include "proxy/reporting/service_of_name.h"
 #include "xds/api/sidecar_limits.h"
 
 namespace portolan::proxy {

@@ -77,6 +77,14 @@ TEST(Listing, EndpointsThatAreNotHeldAreNullAndNotNone) {
   EXPECT_EQ(ServiceDetailJson(*none, service, kZone)["endpointSlices"], nlohmann::json::array());
 }
 
+TEST(ServiceKeyOf, IsTheServiceThatANameIsBelow) {
+  EXPECT_EQ(ServiceKeyOf("a.web.svc.cluster.local", "cluster.local"), "web/a");
+  EXPECT_EQ(ServiceKeyOf("_x._tcp.A.Web.svc.cluster.local.", "cluster.local"), "web/a");
+  EXPECT_EQ(ServiceKeyOf("web.svc.cluster.local", "cluster.local"), "");
+  EXPECT_EQ(ServiceKeyOf("a.web.svc.example.org", "cluster.local"), "");
+  EXPECT_EQ(ServiceKeyOf("", "cluster.local"), "");
+}
+
 TEST(Listing, DetailShowsEachSlice) {
   const auto snapshot = SmallCluster();
   const auto json = ServiceDetailJson(*snapshot, *snapshot->FindService("default/backend"), kZone);

@@ -14,6 +14,7 @@
 #include "common/http/json.h"
 #include "common/nearest.h"
 #include "common/status.h"
+#include "directory/listing.h"
 #include "dns/wire/mnemonics.h"
 #include "xds/dashboard/compare.h"
 #include "xds/dashboard/name_records.h"

@@ -10,7 +10,6 @@
 
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
-#include "common/text.h"
 #include "directory/listing.h"
 #include "dns/plugins/endpoint_records.h"
 #include "dns/plugins/kubernetes_names.h"
@@ -239,18 +238,6 @@ void AskEndpoints(Asking& asking, const std::string& name, const SliceSet* slice
 }
 
 }  // namespace
-
-std::string ServiceKeyOf(std::string_view name, std::string_view cluster_domain) {
-  if (name.ends_with('.')) name.remove_suffix(1);
-  const std::string lower = Lower(name);
-  const std::string suffix = fmt::format(".svc.{}", cluster_domain);
-  if (!lower.ends_with(suffix)) return {};
-  const std::string_view labels = std::string_view(lower).substr(0, lower.size() - suffix.size());
-  const size_t dot = labels.rfind('.');
-  if (dot == labels.npos) return {};
-  const std::string_view left = labels.substr(0, dot);
-  return fmt::format("{}/{}", labels.substr(dot + 1), left.substr(left.rfind('.') + 1));
-}
 
 void HoldNames(SidecarDns& dns, const Snapshot& snapshot, const AddressIndex& addresses,
                const std::vector<std::string>& names, std::string_view cluster_domain) {

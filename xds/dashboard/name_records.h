@@ -43,8 +43,4 @@ NameRecords RecordsOf(SidecarDns& dns, const Snapshot& snapshot, const AddressIn
 void HoldNames(SidecarDns& dns, const Snapshot& snapshot, const AddressIndex& addresses,
                const std::vector<std::string>& names, std::string_view cluster_domain);
 
-// "default/backend" of "0.backend.default.svc.cluster.local", with or without a final dot; empty
-// for a name that is not below svc.CLUSTER_DOMAIN, or not of a Service.
-std::string ServiceKeyOf(std::string_view name, std::string_view cluster_domain);
-
 }  // namespace portolan::xds

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "directory/listing.h"
 #include "dns/plugins/kubernetes_names.h"
 #include "dns/wire/name.h"
 #include "xds/dashboard/name_records.h"

@@ -218,13 +218,5 @@ TEST_F(NameRecordsTest, ACorefileInErrorLeavesTheOneBefore) {
   EXPECT_THAT(Lines(Of("a")), Contains("a.web.svc.cluster.local. 30 A 10.43.0.1"));
 }
 
-TEST(ServiceKeyOf, IsTheServiceThatANameIsOf) {
-  EXPECT_EQ(ServiceKeyOf("a.web.svc.cluster.local", "cluster.local"), "web/a");
-  EXPECT_EQ(ServiceKeyOf("_x._tcp.A.Web.svc.cluster.local.", "cluster.local"), "web/a");
-  EXPECT_EQ(ServiceKeyOf("web.svc.cluster.local", "cluster.local"), "");
-  EXPECT_EQ(ServiceKeyOf("a.web.svc.example.org", "cluster.local"), "");
-  EXPECT_EQ(ServiceKeyOf("", "cluster.local"), "");
-}
-
 }  // namespace
 }  // namespace portolan::xds
