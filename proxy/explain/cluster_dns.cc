@@ -55,10 +55,11 @@ ClusterDnsLookups::ClusterDnsLookups(EventLoop& loop, std::vector<SocketAddress>
       done_(std::move(done)),
       next_server_(loop.AddTimer([this] { AskNextServer(); })),
       patience_(loop.AddTimer([this] { Finish(); })) {
-  std::random_device random;
+  // One after the other from a random one: no two are the same.
+  auto id = static_cast<uint16_t>(std::random_device()());
   for (std::string& name : names) {
     Lookup& lookup = lookups_.emplace_back();
-    lookup.id = static_cast<uint16_t>(random());
+    lookup.id = id++;
     lookup.query = MakeQuery(name, type, lookup.id);
     lookup.name = std::move(name);
     if (lookup.query.empty()) {

@@ -80,6 +80,10 @@ OutcomeWords WordsOf(Match match) {
   return {"forwarded", "joined to an eligible endpoint"};
 }
 
+bool IsForwarded(Protocol protocol, bool udp) {
+  return protocol == Protocol::kTcp || (protocol == Protocol::kUdp && udp);
+}
+
 // The one place where a policy's verdict belongs.
 json PolicyVerdict() { return {{"verdict", "allowed"}, {"says", "no policy applies"}}; }
 
@@ -245,7 +249,9 @@ std::vector<ExplainedConnection> ConnectionsTo(const std::vector<IpAddress>& add
 
 json ConnectionJson(const ExplainedConnection& connection, const Workers& workers,
                     const ConnectionSurroundings& around) {
-  const OutcomeWords words = WordsOf(connection.match);
+  const bool forwarded = IsForwarded(connection.protocol, around.udp);
+  const OutcomeWords words =
+      forwarded ? WordsOf(connection.match) : OutcomeWords{"not_captured", "kube-proxy carries it"};
   json out = {{"address", connection.dialled.ip.ToString()},
               {"protocol", ProtocolWord(connection.protocol)},
               {"captured", CapturedWord(connection.protocol, around.udp)},
@@ -256,6 +262,7 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
   out["service"] = connection.service;
   out["port"] = connection.dialled.port;
   out["portName"] = connection.port_name;
+  if (!forwarded) return out;
   const std::map<SocketAddress, Known> known = Sum(workers);
   if (connection.route != nullptr) out["choice"] = ChoiceJson(*connection.route, known);
   const std::vector<Eligibility> all = EndpointsOf(connection, around);

@@ -49,7 +49,8 @@ struct ConnectionSurroundings {
 // "policy": {"verdict", "says"}, "choice"?: {"how", "says", "affinity"?: {"seconds", "kept"},
 // "maxConnections"?, "open"}, "endpoints"?: [{"address", "pod", "node", "zone", "eligible", "why"?,
 // "open", "failures"?, "ejectedFor"?, "next"}], "more"?}. "outcome" is a word of
-// portolan_forwarder_connections_total; "next" is "chosen" where the next connection surely goes
+// portolan_forwarder_connections_total, or "not_captured": it does not come to the sidecar, which
+// chooses no endpoint. "next" is "chosen" where the next connection surely goes
 // there, "one of", or "no".
 nlohmann::json ConnectionJson(const ExplainedConnection& connection,
                               const std::vector<std::vector<Balancer::EndpointState>>& workers,

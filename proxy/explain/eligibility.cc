@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_join.h"
 
 namespace portolan::proxy {
@@ -50,16 +51,17 @@ std::string WhyNot(const Endpoint& endpoint, bool any_ready, TrafficPolicy polic
 
 std::vector<Eligibility> ExplainEligibility(const std::vector<RouteEndpoint>& all,
                                             TrafficPolicy policy, const Place& here) {
-  const std::vector<RouteEndpoint> eligible = EligibleEndpoints(all, policy, here);
+  absl::flat_hash_set<SocketAddress> eligible;
+  for (const RouteEndpoint& one : EligibleEndpoints(all, policy, here))
+    eligible.insert(one.address);
   const bool any_ready = std::any_of(all.begin(), all.end(), [](const RouteEndpoint& one) {
     return one.endpoint->conditions.ready;
   });
   std::vector<Eligibility> explained;
   for (const RouteEndpoint& one : all) {
-    const bool is_eligible =
-        std::any_of(eligible.begin(), eligible.end(),
-                    [&](const RouteEndpoint& other) { return other.address == one.address; });
-    explained.push_back({one, is_eligible ? "" : WhyNot(*one.endpoint, any_ready, policy, here)});
+    explained.push_back({one, eligible.contains(one.address)
+                                  ? ""
+                                  : WhyNot(*one.endpoint, any_ready, policy, here)});
   }
   return explained;
 }

@@ -175,6 +175,9 @@ void AddObjects(const Snapshot& snapshot, std::string_view cluster_domain, json&
 void AddWhy(const Snapshot& snapshot, const NameSurroundings& around, std::string_view type,
             json& lookup) {
   if (!lookup.contains("rcode") || HasAnswer(lookup)) return;
+  const std::string plugin = lookup.value("plugin", "");
+  const bool passed_on = plugin == "forward" || plugin == "cache";
+  if (!passed_on && plugin != "kubernetes") return;
   const std::string name = Lower(lookup["name"].get<std::string>());
   if (!name.ends_with(fmt::format(".{}.", around.cluster_domain))) return;
   const std::vector<std::string> labels = LabelsBelowSvc(name, around.cluster_domain);
@@ -187,7 +190,7 @@ void AddWhy(const Snapshot& snapshot, const NameSurroundings& around, std::strin
         "1-2-3-4.NAMESPACE.pod.{}",
         around.cluster_domain, around.cluster_domain, around.cluster_domain);
   }
-  if (!around.in_sync) {
+  if (passed_on && !around.in_sync) {
     explained.why +=
         "; the feed is not in sync, so the cluster DNS was asked and its answer counts";
   }

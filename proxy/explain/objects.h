@@ -26,7 +26,8 @@ inline constexpr size_t kMostObjects = 50;
 void AddObjects(const Snapshot& snapshot, std::string_view cluster_domain, nlohmann::json& lookup);
 
 // Why a lookup below the cluster's domain has no records: "why", a sentence, and "similar": names
-// that were perhaps meant. Nothing for others.
+// that were perhaps meant. Nothing for others, and nothing where another link than `kubernetes`
+// made the reply (`acl`, `template`), unless it was passed on.
 void AddWhy(const Snapshot& snapshot, const NameSurroundings& around, std::string_view type,
             nlohmann::json& lookup);
 

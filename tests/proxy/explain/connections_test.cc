@@ -129,6 +129,20 @@ TEST_F(ConnectionsTest, WhatIsNoServicesPassesThrough) {
   EXPECT_THAT(connection["captured"].get<std::string>(), HasSubstr("portolan-init"));
 }
 
+TEST_F(ConnectionsTest, WhatIsLeftToKubeProxyIsNotSaidToBeForwarded) {
+  Service both = *directory_.snapshot()->FindService("default/backend");
+  for (const Protocol protocol : {Protocol::kUdp, Protocol::kSctp}) {
+    both.ports = {{"http", protocol, 80}};
+    directory_.Put(both);
+    Commit();
+    const json connection = Explain("10.43.0.123", {});
+    EXPECT_EQ(connection["outcome"], "not_captured");
+    EXPECT_EQ(connection["says"], "kube-proxy carries it");
+    EXPECT_THAT(connection["captured"].get<std::string>(), HasSubstr("no: "));
+    EXPECT_FALSE(connection.contains("endpoints"));
+  }
+}
+
 TEST(AddressesIn, TakesAddressRecordsOnceEach) {
   std::vector<std::string> texts;
   for (const IpAddress& one : AddressesIn(json::parse(

@@ -21,8 +21,10 @@ class ObjectsTest : public ::testing::Test {
     directory_.Commit();
   }
 
-  json Why(const std::string& name, const std::string& type = "A", bool in_sync = true) {
-    json lookup = {{"name", name}, {"rcode", "NXDOMAIN"}, {"answers", json::array()}};
+  json Why(const std::string& name, const std::string& type = "A", bool in_sync = true,
+           const std::string& plugin = "kubernetes") {
+    json lookup = {
+        {"name", name}, {"plugin", plugin}, {"rcode", "NXDOMAIN"}, {"answers", json::array()}};
     AddWhy(*directory_.snapshot(), {"cluster.local", "default", in_sync}, type, lookup);
     return lookup;
   }
@@ -98,8 +100,22 @@ TEST_F(ObjectsTest, OtherPlacesOfTheSearchListAreExplained) {
 }
 
 TEST_F(ObjectsTest, AFeedThatIsNotInSyncIsSaid) {
-  EXPECT_THAT(Why("x.default.svc.cluster.local.", "A", false)["why"].get<std::string>(),
+  EXPECT_THAT(Why("x.default.svc.cluster.local.", "A", false, "forward")["why"].get<std::string>(),
               EndsWith("the cluster DNS was asked and its answer counts"));
+  EXPECT_EQ(Why("x.default.svc.cluster.local.", "A", false)["why"],
+            Words("x.default.svc.cluster.local."))
+      << "it was answered all the same";
+}
+
+TEST_F(ObjectsTest, WhatAnotherLinkSaysIsNotExplainedByTheDirectory) {
+  for (const char* plugin : {"acl", "template", "hosts", ""}) {
+    json refused = {{"name", "backend.default.svc.cluster.local."},
+                    {"plugin", plugin},
+                    {"rcode", "REFUSED"},
+                    {"answers", json::array()}};
+    AddWhy(*directory_.snapshot(), {"cluster.local", "default", true}, "A", refused);
+    EXPECT_FALSE(refused.contains("why")) << plugin;
+  }
 }
 
 TEST_F(ObjectsTest, WhatHasAnAnswerOrIsNotTheClustersIsNotExplained) {

@@ -113,6 +113,8 @@ function Step({ step }: { step: StepSaid }) {
   );
 }
 
+const OUTCOME_TONES: Record<string, Tone> = { forwarded: "good", passed_through: "good", not_captured: "quiet" };
+
 function Connecting({ connection }: { connection: Connection }) {
   const { endpoints, policy, choice } = connection;
   const port = connection.port === undefined ? "" : `:${connection.port}`;
@@ -124,7 +126,7 @@ function Connecting({ connection }: { connection: Connection }) {
           {port}
         </code>{" "}
         {connection.protocol} {connection.service && <>of {connection.service} </>}
-        <Badge tone={connection.outcome === "forwarded" || connection.outcome === "passed_through" ? "good" : "bad"}>
+        <Badge tone={OUTCOME_TONES[connection.outcome ?? ""] ?? "bad"}>
           {connection.outcome}
         </Badge>
         {connection.says}
