@@ -15,7 +15,8 @@
 
 namespace portolan::proxy {
 
-// Lists are cut at what the control plane takes.
+// Upstreams beyond what the control plane takes are left out; of feed types and rcodes there are
+// never as many.
 v1::SidecarReport MakeReport(const FeedStatus& feed, const MetricFamilies& families);
 
 // The parts that the workers count for it.

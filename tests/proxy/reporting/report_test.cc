@@ -87,6 +87,18 @@ TEST(Report, StaysTheSameWhileNothingHappens) {
   EXPECT_EQ(before.SerializeAsString(), MakeReport(feed, TwoWorkers()).SerializeAsString());
 }
 
+TEST(Report, TellsTheLastSyncToTheSecondSoThatItStaysTheSame) {
+  const absl::Duration since_epoch = absl::Now() - absl::UnixEpoch() - Monotonic();
+  // Half a second from where it would be told as another one.
+  FeedStatus feed;
+  feed.last_sync = absl::Floor(Monotonic() + since_epoch - absl::Minutes(5), absl::Seconds(1)) +
+                   absl::Milliseconds(500) - since_epoch;
+  const v1::SidecarReport before = MakeReport(feed, {});
+  EXPECT_NE(before.feed().last_sync_unix_ms(), 0);
+  EXPECT_EQ(before.feed().last_sync_unix_ms() % 1000, 0);
+  EXPECT_EQ(before.SerializeAsString(), MakeReport(feed, {}).SerializeAsString());
+}
+
 TEST(Report, NamesNoMoreUpstreamsThanMayBe) {
   MetricFamilies families;
   for (int i = 0; i < 1000; ++i) {
