@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { age, ageOf, fromInput, localTime, serverNow, setServerTime, toInput, utcTime } from "../../../xds/dashboard/web/src/lib/time";
+import { age, ageOf, localTime, serverNow, setServerTime, toInput, toIso, utcTime } from "../../../xds/dashboard/web/src/lib/time";
 
 test("ages are told in the largest unit that says enough", () => {
   assert.equal(age(999), "now");
@@ -25,8 +25,10 @@ test("what has no time has no age", () => {
 
 test("the clock's input keeps the moment to the second", () => {
   const iso = "2026-11-23T03:45:48.000Z";
-  assert.equal(fromInput(toInput(iso)), iso);
-  assert.equal(fromInput("never"), null);
+  assert.equal(toIso(toInput(iso)), iso);
+  assert.equal(toIso("never"), null);
+  assert.equal(toIso(""), null);
+  assert.equal(toIso("2026-11-23T05:45:48+02:00"), iso, "as times are compared");
 });
 
 test("times are local, and UTC on hover", () => {

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { HistoryEntry } from "../api/types";
 import { useStore } from "../lib/store";
-import { age, fromInput, localTime, serverNow, tick, toInput, utcTime } from "../lib/time";
+import { ageOf, localTime, serverNow, tick, toInput, toIso, utcTime } from "../lib/time";
 
 export interface ClockProps {
   at: string | null;
@@ -20,6 +20,7 @@ const STEPS: [string, number][] = [
   ["+1 min", 60_000],
 ];
 const PAUSE_MS = 150; // while the slider moves
+const SECOND = 1000;
 
 export function Clock({ at, since, entries, choose }: ClockProps) {
   useStore(tick);
@@ -27,14 +28,21 @@ export function Clock({ at, since, entries, choose }: ClockProps) {
   const begin = since ? Date.parse(since) : now;
   const [moving, setMoving] = useState<number | null>(null);
   const timer = useRef(0);
-  useEffect(() => setMoving(null), [at]);
+  useEffect(() => {
+    setMoving(null);
+    return () => clearTimeout(timer.current);
+  }, [at]);
 
   const shown = moving ?? (at ? Date.parse(at) : now);
-  const set = (time: number) => choose(time >= serverNow() ? null : new Date(Math.max(begin, time)).toISOString());
+  // The second that has begun is now: the slider's right end is up to a second before it.
+  const set = (time: number) => choose(now - time < SECOND ? null : new Date(Math.max(begin, time)).toISOString());
   const slide = (time: number) => {
     setMoving(time);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => set(time), PAUSE_MS);
+    timer.current = setTimeout(() => {
+      set(time);
+      setMoving(null);
+    }, PAUSE_MS);
   };
   // The change before and the one after what is shown; newest first.
   const earlier = entries.find((entry) => Date.parse(entry.time) < shown);
@@ -60,7 +68,7 @@ export function Clock({ at, since, entries, choose }: ClockProps) {
             title={utcTime(iso)}
             min={toInput(new Date(begin).toISOString())}
             onChange={(event) => {
-              const time = fromInput(event.currentTarget.value);
+              const time = toIso(event.currentTarget.value);
               if (time) set(Date.parse(time));
             }}
           />
@@ -88,17 +96,20 @@ export function Clock({ at, since, entries, choose }: ClockProps) {
           aria-valuetext={localTime(iso)}
           min={begin}
           max={now}
-          step={1000}
+          step={SECOND}
           value={shown}
           disabled={!since}
           onInput={(event) => slide(Number(event.currentTarget.value))}
         />
         <span class="faint">now</span>
       </div>
+      <p class="spoken" role="status">
+        {at !== null && `As it was at ${localTime(at, true)}`}
+      </p>
       {at !== null && (
-        <p class="notice quiet" role="status">
-          As it was at <b title={utcTime(iso)}>{localTime(iso, true)}</b>, {age(now - shown)} ago. Nothing here changes
-          until you are back <button type="button" onClick={() => choose(null)}>live</button>
+        <p class="notice quiet">
+          As it was at <b title={utcTime(iso)}>{localTime(iso, true)}</b>, {ageOf(iso)}. Nothing here changes until you
+          are back <button type="button" onClick={() => choose(null)}>live</button>
         </p>
       )}
     </section>

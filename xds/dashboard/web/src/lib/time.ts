@@ -65,7 +65,8 @@ export function toInput(iso: string): string {
   return `${localDay(date)}T${localClock(date)}`;
 }
 
-export function fromInput(text: string): string | null {
+// As the API writes it; null: it is no time. Without a zone it is local.
+export function toIso(text: string): string | null {
   const date = new Date(text);
   return Number.isNaN(date.getTime()) ? null : date.toISOString();
 }

@@ -17,13 +17,14 @@ import { Timeline } from "../components/timeline";
 import { count, plural } from "../lib/format";
 import { change, link, route } from "../lib/route";
 import { useStore } from "../lib/store";
+import { toIso } from "../lib/time";
 
 export function NamePage() {
   const { path, query } = useStore(route);
   const namespace = path[1]!;
   const name = path[2]!;
   const key = `${namespace}/${name}`;
-  const at = query["at"] ?? null;
+  const at = toIso(query["at"] ?? "");
   const detail = useAnswer<NameDetail>(
     `names/${encodeURIComponent(namespace)}/${encodeURIComponent(name)}`,
     { at: at ?? undefined },
