@@ -134,6 +134,19 @@ class Browser:
     def focused(self) -> str:
         return self.run("const e = document.activeElement; return e.id || e.getAttribute('aria-label') || e.innerText")
 
+    # --- The server ---
+
+    def answer(self, path: str, body: dict, status: int = 200) -> None:
+        """What the page asks of this path of the API gets this answer from now on; window.asked counts."""
+        self.run("""const [path, body, status] = arguments;
+            const real = window.fetch;
+            window.asked = 0;
+            window.fetch = (url, init) => {
+              if (new URL(url).pathname !== `/api/v1/${path}`) return real(url, init);
+              window.asked++;
+              return Promise.resolve(new Response(JSON.stringify(body), {status}));
+            };""", path, body, status)
+
     # --- Judging ---
 
     def errors(self) -> list[str]:

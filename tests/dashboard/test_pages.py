@@ -7,7 +7,7 @@ from selenium.webdriver.common.keys import Keys
 
 from lab.tools import sanitized
 
-from .worlds import POD, slice_of
+from .worlds import POD, service, slice_of
 
 _WITHIN = 1 if not sanitized() else 10
 
@@ -28,6 +28,25 @@ def test_a_page_opens_by_its_address_and_axe_finds_nothing_serious(browser, page
     browser.open(route)
     browser.wait_text(words)
     assert browser.texts("main [role=alert]") == []
+    assert browser.axe() == []
+    browser.prefer("dark")
+    assert browser.axe() == [], "in dark colours"
+
+
+def test_the_graph_of_flows_is_drawn_and_axe_finds_nothing_serious(browser):
+    ends = {"workload/shop/frontend": "workload", "service/shop/backend": "service", "external/192.0.2.7": "external"}
+    edges = [("workload/shop/frontend", "service/shop/backend", 0), ("workload/shop/frontend", "external/192.0.2.7", 3),
+             ("workload/shop/frontend", "workload/shop/frontend", 0)]
+    browser.answer("flows", {
+        "nodes": [{"id": end, "kind": kind, "name": end.split("/")[-1],
+                   **({} if kind == "external" else {"namespace": "shop"})} for end, kind in ends.items()],
+        "edges": [{"from": source, "to": to, "connections": 10, "failures": failures, "bytesUp": 100, "bytesDown": 2000,
+                   "udpFlows": 0, "lastSeen": "2026-11-23T03:45:48.123Z"} for source, to, failures in edges],
+        "replicas": []})
+    browser.go("#/flows")
+    browser.wait_text("3 pairs", ".title")
+    assert len(browser.texts(".graph path")) == 3, "one of them from a workload to itself"
+    assert "shop/backend" in browser.texts(".graph a text")
     assert browser.axe() == []
     browser.prefer("dark")
     assert browser.axe() == [], "in dark colours"
@@ -76,6 +95,36 @@ def test_by_keyboard_alone_from_the_search_to_a_name_and_back(browser):
     browser.wait(lambda: len(browser.rows()) == 5, "the search as it was")
 
 
+def test_enter_opens_the_row_that_was_chosen_wherever_it_is_now(browser, small):
+    def change_and_wait(name: str, *first: str) -> None:
+        number = ("backend", "cart", "checkout", "frontend", "search").index(name)
+        small.apply(slice_of("shop", name, [f"10.42.{number}.{last}" for last in (2, 3, 4)], [f"10.42.{number}.77"]))
+        browser.wait(lambda: [row[0] for row in browser.rows()][:len(first)] == [*first], f"{first} are first")
+
+    browser.open("#/names?sort=changed")
+    browser.wait_text("live", ".live")
+    change_and_wait("cart", "shop/cart")
+    change_and_wait("frontend", "shop/frontend", "shop/cart")
+    browser.run("document.querySelector('[role=grid]').focus()")
+    browser.press(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    assert browser.text(".row.selected").startswith("shop/cart")
+    change_and_wait("search", "shop/search", "shop/frontend", "shop/cart")
+    browser.press(Keys.ENTER)
+    browser.wait_text("cart.shop.svc.cluster.local")
+
+
+def test_a_namespace_is_typed_while_the_page_changes(browser, small):
+    browser.wait_text("shop/backend")
+    browser.wait_text("live", ".live")
+    browser.click(".filters input")
+    browser.press("sh")
+    small.apply(slice_of("shop", "backend", ["10.42.0.2", "10.42.0.3"]))
+    browser.wait(lambda: any(row[4].startswith("2 ") for row in browser.rows()), "the page was drawn anew")
+    browser.press("op", Keys.ENTER)
+    browser.wait(lambda: len(browser.rows()) == 5, "the five of shop")
+    assert "namespace=shop" in browser.run("return location.hash")
+
+
 def test_lists_are_ordered_by_their_headings(browser, small):
     browser.wait_text("shop/backend")
     assert browser.run("return document.querySelector('[role=columnheader]').ariaSort") == "ascending"
@@ -111,13 +160,7 @@ def test_a_list_asks_again_only_for_what_is_seen(browser, small):
 
 def test_a_list_that_cannot_be_read_is_not_asked_for_again_and_again(browser):
     browser.wait_text("shop/backend")
-    browser.run("""const real = fetch;
-        window.asked = 0;
-        window.fetch = (url, init) => {
-          if (!new URL(url).pathname.endsWith("/names")) return real(url, init);
-          window.asked++;
-          return Promise.resolve(new Response('{"error": "too busy"}', {status: 503}));
-        };""")
+    browser.answer("names", {"error": "too busy"}, 503)
     browser.search("cart")
     browser.wait_text("too busy", "[role=alert]")
     time.sleep(1)
@@ -163,6 +206,56 @@ def test_what_a_name_led_to_before_a_change(browser, small):
     browser.wait(lambda: [row[0] for row in browser.rows("Endpoints")] == ["10.42.2.8"], "now again")
 
 
+def test_the_right_end_of_the_clock_s_slider_is_now(browser):
+    slide = """const slider = document.querySelector(".slider");
+        slider.value = arguments[0] ? slider.max : slider.min;
+        slider.dispatchEvent(new Event("input", {bubbles: true}));"""
+    at = lambda: "at=" in browser.run("return location.hash")  # noqa: E731
+    browser.open("#/names/shop/backend")
+    browser.wait(lambda: browser.run("return document.querySelector('.slider')?.disabled === false"), "a history")
+    browser.run(slide, False)
+    browser.wait(at, "the beginning is shown")
+    browser.run(slide, True)
+    browser.wait(lambda: not at(), "it is live again")
+
+
+def test_a_moment_that_is_none_is_now(browser):
+    browser.open("#/names/shop/backend?at=never")
+    browser.wait_text("backend.shop.svc.cluster.local.")
+
+
+def test_what_is_deleted_is_not_shown_any_more(browser, small):
+    small.apply(service("shop", "passing", "10.96.0.77"))
+    small.apply(slice_of("shop", "passing", ["10.42.77.2"]))
+    browser.open("#/names/shop/passing")
+    browser.wait_text("10.42.77.2", ".table[aria-label=Endpoints]")
+    small.delete("EndpointSlice", "shop", "passing-x7k2p")
+    small.delete("Service", "shop", "passing")
+    browser.wait_text("no Service passing", "[role=alert]")
+    assert browser.texts(".table[aria-label=Endpoints]") == []
+
+
+def test_a_token_is_asked_for_in_front_of_everything_and_may_be_left(browser):
+    browser.wait_text("shop/backend")
+    browser.run("""const real = window.fetch;
+        window.fetch = (url, init) => init.headers.Authorization === "Bearer good" ? real(url, init)
+          : Promise.resolve(new Response('{"error": "no token"}', {status: 401}));""")
+    is_modal = lambda: browser.run("return document.querySelector('dialog').matches(':modal')")  # noqa: E731
+    browser.go("#/names?search=cart")
+    browser.wait(is_modal, "the form")
+    assert browser.focused() == "token"
+    browser.press(Keys.ESCAPE)
+    browser.wait(lambda: not is_modal(), "it is left")
+    browser.click("[role=alert] button")  # Try again
+    browser.wait_text("no token", "[role=alert]")
+    assert not is_modal(), "it does not come back by itself"
+    browser.go("#/names?search=check")
+    browser.wait(is_modal, "the form on another page")
+    browser.press("good", Keys.ENTER)
+    browser.wait(lambda: [row[0] for row in browser.rows()] == ["shop/checkout"], "the name")
+    assert not is_modal()
+
+
 def test_explain_tells_the_way_out(browser):
     browser.open("#/explain")
     browser.wait_text("Explain")
@@ -173,6 +266,7 @@ def test_explain_tells_the_way_out(browser):
     browser.wait_text("backend.shop.svc.cluster.local.", ".way")
     assert "10.96.0.10" in browser.text(".way")
     assert "name=backend" in browser.run("return location.hash")
+    assert browser.run("return document.activeElement.name") == "name", "where the next one is typed"
 
 
 def test_a_sidecar_shows_its_configuration_and_takes_a_log_level(browser):

@@ -96,10 +96,16 @@ class Small:
 
     def apply(self, obj: dict) -> None:
         metadata = obj["metadata"]
-        name = f"{obj['kind']}-{metadata.get('namespace', '')}-{metadata['name']}.yaml".lower()
+        file = self._file(obj["kind"], metadata.get("namespace", ""), metadata["name"])
         # JSON is YAML. Renamed into the folder, so that it is read whole.
-        (self._beside / name).write_text(json.dumps(obj))
-        (self._beside / name).rename(self._manifests / name)
+        (self._beside / file.name).write_text(json.dumps(obj))
+        (self._beside / file.name).rename(file)
+
+    def delete(self, kind: str, namespace: str, name: str) -> None:
+        self._file(kind, namespace, name).unlink()
+
+    def _file(self, kind: str, namespace: str, name: str) -> Path:
+        return self._manifests / f"{kind}-{namespace}-{name}.yaml".lower()
 
     def __enter__(self):
         return self

@@ -32,6 +32,13 @@ test("lines that need not cross do not", () => {
   );
 });
 
+test("what a workload says to itself is drawn from its left place to its right one", () => {
+  const { left, right, at, edges } = layOut([node("a")], [edge("a", "a")]);
+  assert.equal(edges.length, 1);
+  assert.deepEqual([left.length, right.length], [1, 1]);
+  assert.ok(at.get("left a") && at.get("right a"));
+});
+
 test("an end that is not in the answer draws nothing", () => {
   const { edges, left } = layOut([node("a")], [edge("a", "gone")]);
   assert.equal(edges.length, 0);

@@ -2,7 +2,7 @@
 //
 // Where it asks for a token (--http-auth kubernetes) the page asks the operator. The token is held in
 // memory alone: a reload asks again, and nothing on this machine's disk can be read for it.
-import type { Query } from "../lib/route";
+import { route, type Query } from "../lib/route";
 import { store } from "../lib/store";
 
 export class ApiError extends Error {
@@ -18,6 +18,7 @@ export class ApiError extends Error {
 export const tokenNeeded = store<string | null>(null);
 
 let token = "";
+let left = false; // the form was, and what is refused says so in its own place, until one goes elsewhere
 const waiting = new Set<() => void>();
 
 // Lets all requests that were refused for want of a token try again.
@@ -26,6 +27,12 @@ export function setToken(text: string): void {
   tokenNeeded.set(null);
   for (const again of [...waiting]) again();
 }
+
+export function leaveToken(): void {
+  left = true;
+  tokenNeeded.set(null);
+}
+route.watch(() => (left = false));
 
 // Called after a new token was given; for what keeps a request open.
 export function onToken(again: () => void): () => void {
@@ -51,8 +58,10 @@ export async function request(path: string, query: Query, init: RequestInit): Pr
   }
   if (answer.ok) return answer;
   const message = await errorOf(answer);
-  // 403 with a token: it is good, but not for this. Another one may be.
-  if (answer.status === 401 || (answer.status === 403 && token)) tokenNeeded.set(token ? message : "");
+  // 403 with a token: it is good, but not for this. Another one may be; who may look and not touch is told so
+  // where he did it.
+  const mayNotSee = answer.status === 403 && token && init.method !== "POST";
+  if ((answer.status === 401 || mayNotSee) && !left) tokenNeeded.set(token ? message : "");
   throw new ApiError(answer.status, message);
 }
 
@@ -73,8 +82,4 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
 
 export async function post<T>(path: string, query: Query = {}): Promise<T> {
   return (await request(path, query, { method: "POST" })).json() as Promise<T>;
-}
-
-export function isAbort(error: unknown): boolean {
-  return error instanceof DOMException && error.name === "AbortError";
 }

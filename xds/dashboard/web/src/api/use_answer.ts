@@ -1,14 +1,13 @@
 // One answer of the API, kept up to date while it is shown.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get, onToken } from "./client";
+import { ApiError, get, onToken } from "./client";
 import { listen } from "./events";
 import { Merged } from "../lib/merged";
 import type { Query } from "../lib/route";
 
 export interface Answer<T> {
-  data?: T; // the last one; it stays while the next is on its way, and when that fails
+  data?: T; // the last one; it stays while the next is on its way, and when that fails, unless it is gone
   error?: Error;
-  loading: boolean;
   again(): void;
 }
 
@@ -25,13 +24,12 @@ interface State<T> {
   key: string;
   data?: T;
   error?: Error;
-  loading: boolean;
 }
 
 // `path` null: nothing is asked.
 export function useAnswer<T>(path: string | null, query: Query = {}, refresh: Refresh = {}): Answer<T> {
   const key = path === null ? "" : path + JSON.stringify(query);
-  const [state, setState] = useState<State<T>>({ key, loading: true });
+  const [state, setState] = useState<State<T>>({ key });
   const asking = useRef<Merged>();
 
   useEffect(() => {
@@ -40,10 +38,11 @@ export function useAnswer<T>(path: string | null, query: Query = {}, refresh: Re
     const load = async () => {
       try {
         const data = await get<T>(path, query, gone.signal);
-        if (!gone.signal.aborted) setState({ key, data, loading: false });
+        if (!gone.signal.aborted) setState({ key, data });
       } catch (error) {
         if (gone.signal.aborted) return;
-        setState((s) => ({ key, data: s.key === key ? s.data : undefined, error: error as Error, loading: false }));
+        const isGone = error instanceof ApiError && error.status === 404;
+        setState((s) => ({ key, data: s.key === key && !isGone ? s.data : undefined, error: error as Error }));
       }
     };
     const merged = new Merged(load, refresh.everyMs ?? OFTEN_MS);
@@ -66,5 +65,5 @@ export function useAnswer<T>(path: string | null, query: Query = {}, refresh: Re
 
   const again = () => asking.current?.now();
   // What belongs to another question is not shown as the answer to this one.
-  return state.key === key ? { ...state, again } : { loading: path !== null, again };
+  return state.key === key ? { ...state, again } : { again };
 }

@@ -42,9 +42,10 @@ export function HeatMap({ sidecars }: { sidecars: Sidecar[] }) {
           </li>
         ))}
       </ul>
-      {measured.length > MOST_CELLS && (
-        <p class="faint">The {MOST_CELLS} that are furthest behind of {measured.length}. Milliseconds where no unit is given.</p>
-      )}
+      <p class="faint">
+        {measured.length > MOST_CELLS && `The ${MOST_CELLS} that are furthest behind of ${measured.length}. `}
+        Milliseconds where no unit is given.
+      </p>
     </section>
   );
 }

@@ -42,6 +42,19 @@ export function rowsOf<T>(list: T[]): Rows<T> {
   return { total: list.length, at: (index) => list[index] };
 }
 
+interface Chosen {
+  index: number; // where it was when it was seen last; -1: none is
+  key?: string; // none: its row was not there yet
+}
+
+// Where the chosen row is now: lists move below the hands of who chooses. -1: not where it was, nor
+// among those that are seen.
+export function placeOf(chosen: Chosen, keyAt: (index: number) => string | undefined, first: number, last: number): number {
+  if (chosen.key === undefined || keyAt(chosen.index) === chosen.key) return chosen.index;
+  for (let index = first; index <= last; index++) if (keyAt(index) === chosen.key) return index;
+  return -1;
+}
+
 let tables = 0;
 
 export function Table<T>(props: TableProps<T>) {
@@ -50,7 +63,7 @@ export function Table<T>(props: TableProps<T>) {
   const [id] = useState(() => `table-${++tables}`);
   const [top, setTop] = useState(0);
   const [height, setHeight] = useState(600);
-  const [selected, setSelected] = useState(-1);
+  const [chosen, setChosen] = useState<Chosen>({ index: -1 });
 
   useLayoutEffect(() => {
     const measure = () => frame.current && setHeight(frame.current.clientHeight);
@@ -67,9 +80,19 @@ export function Table<T>(props: TableProps<T>) {
   const last = Math.min(rows.total - 1, Math.floor((at + space) / ROW));
   useEffect(() => rows.look?.(first, Math.max(first, last)), [rows, first, last]);
 
+  const keyAt = (index: number) => {
+    const row = rows.at(index);
+    return row === undefined ? undefined : rowKey(row);
+  };
+  const selected = placeOf(chosen, keyAt, first, last);
+  // It was chosen before it was there, or it has moved; unless another one was chosen meanwhile.
+  useEffect(() => {
+    if (selected >= 0) setChosen((now) => (now === chosen ? { index: selected, key: keyAt(selected) } : now));
+  }, [selected, selected >= 0 && keyAt(selected)]);
+
   const select = (index: number) => {
     const next = Math.max(0, Math.min(rows.total - 1, index));
-    setSelected(next);
+    setChosen({ index: next, key: keyAt(next) });
     const box = frame.current!;
     if (next * ROW < box.scrollTop) box.scrollTop = next * ROW;
     else if ((next + 1) * ROW > box.scrollTop + space) box.scrollTop = (next + 1) * ROW - space;
@@ -77,11 +100,12 @@ export function Table<T>(props: TableProps<T>) {
   const onKeyDown = (event: JSX.TargetedKeyboardEvent<HTMLDivElement>) => {
     if (event.target !== event.currentTarget || event.ctrlKey || event.metaKey || event.altKey) return;
     const page = Math.max(1, Math.floor(space / ROW) - 1);
+    const from = selected >= 0 ? selected : first - 1;
     const moves: Record<string, number> = {
-      ArrowDown: selected + 1,
-      ArrowUp: selected - 1,
-      PageDown: selected + page,
-      PageUp: selected - page,
+      ArrowDown: from + 1,
+      ArrowUp: from - 1,
+      PageDown: from + page,
+      PageUp: from - page,
       Home: 0,
       End: rows.total - 1,
     };
@@ -109,7 +133,7 @@ export function Table<T>(props: TableProps<T>) {
         style={{ gridTemplateColumns: tracks }}
         onClick={(event) => {
           if ((event.target as HTMLElement).closest("a,button") || getSelection()?.toString()) return;
-          setSelected(index);
+          setChosen({ index, key: keyAt(index) });
           if (row !== undefined) props.open?.(row);
         }}
       >

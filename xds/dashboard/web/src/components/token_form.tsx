@@ -1,21 +1,19 @@
-// Asks for the token that the API wants (--http-auth kubernetes).
+// Asks for the token that the API wants (--http-auth kubernetes). Escape leaves it for this page.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { setToken, tokenNeeded } from "../api/client";
+import { leaveToken, setToken, tokenNeeded } from "../api/client";
 import { useStore } from "../lib/store";
 
 export function TokenForm() {
   const refused = useStore(tokenNeeded);
   const [text, setText] = useState("");
-  const input = useRef<HTMLInputElement>(null);
-  useEffect(() => input.current?.focus(), [refused === null]);
-  if (refused === null) return null;
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    if (refused === null) dialog.current!.close();
+    else if (!dialog.current!.open) dialog.current!.showModal();
+  }, [refused === null]);
   return (
-    <div class="veil">
+    <dialog ref={dialog} class="token" aria-labelledby="token-title" onCancel={leaveToken}>
       <form
-        class="token"
-        role="dialog"
-        aria-modal="true"
-        aria-labelledby="token-title"
         onSubmit={(event) => {
           event.preventDefault();
           setToken(text);
@@ -39,13 +37,12 @@ export function TokenForm() {
           autocomplete="off"
           spellcheck={false}
           value={text}
-          ref={input}
           onInput={(event) => setText(event.currentTarget.value)}
         />
         <button type="submit" class="main" disabled={!text.trim()}>
           Show it
         </button>
       </form>
-    </div>
+    </dialog>
   );
 }

@@ -39,15 +39,12 @@ export interface ExplainedEndpoint {
   eligible?: boolean;
   why?: string;
   open?: number;
-  failures?: number;
-  ejectedFor?: number;
   next?: string;
 }
 
 export interface Connection {
   address: string;
   port?: number;
-  portName?: string;
   protocol: string;
   service?: string;
   captured?: string;

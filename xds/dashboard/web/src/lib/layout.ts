@@ -20,7 +20,7 @@ const ROUNDS = 6;
 
 export function layOut(nodes: FlowNode[], edges: FlowEdge[]): Drawing {
   const byId = new Map(nodes.map((node) => [node.id, node]));
-  const kept = edges.filter((edge) => byId.has(edge.from) && byId.has(edge.to) && edge.from !== edge.to);
+  const kept = edges.filter((edge) => byId.has(edge.from) && byId.has(edge.to));
   const ends = new Map<string, string[]>();
   const join = (a: string, b: string) => ends.set(a, [...(ends.get(a) ?? []), b]);
   // Who calls is to the left, even if it is called as well: then it stands on both sides.

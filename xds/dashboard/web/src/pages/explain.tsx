@@ -22,7 +22,7 @@ export function ExplainPage() {
         <h1>Explain</h1>
         <p>What becomes of a name that a pod looks up, and of the connection it makes then</p>
       </div>
-      <Form key={`${pod} ${name}`} again={answer.again} />
+      <Form again={answer.again} />
       {pod && name && (
         <>
           <Replicas replicas={answer.data?.replicas} />
@@ -34,29 +34,38 @@ export function ExplainPage() {
   );
 }
 
+interface Given {
+  pod: string;
+  name: string;
+  type: string;
+  clusterDns: boolean;
+}
+
 function Form({ again }: { again(): void }) {
   const { query } = useStore(route);
-  const [pod, setPod] = useState(query["pod"] ?? "");
-  const [asked, setAsked] = useState("");
+  const { pod = "", name = "", type = "A", clusterDns } = query;
+  const asked: Given = { pod, name, type, clusterDns: clusterDns === "true" };
+  const [given, setGiven] = useState(asked);
+  // Where one goes by a link the form follows.
+  useEffect(() => setGiven(asked), [pod, name, type, clusterDns]);
+  const give = (part: Partial<Given>) => setGiven({ ...given, ...part });
+  const [search, setSearch] = useState("");
   useEffect(() => {
-    const timer = setTimeout(() => setAsked(pod), 150);
+    const timer = setTimeout(() => setSearch(given.pod), 150);
     return () => clearTimeout(timer);
-  }, [pod]);
-  const pods = useAnswer<SidecarsPage>("sidecars", { search: asked, sort: "node", limit: "20" });
-  const name = query["name"] ?? "";
+  }, [given.pod]);
+  const pods = useAnswer<SidecarsPage>("sidecars", { search, sort: "node", limit: "20" });
   return (
     <form
       class="form"
       onSubmit={(event) => {
         event.preventDefault();
-        const given = new FormData(event.currentTarget);
-        const text = (key: string) => String(given.get(key) ?? "").trim();
         const before = JSON.stringify(route.get().query);
         change({
-          pod: text("pod"),
-          name: text("name"),
-          type: text("type") === "A" ? undefined : text("type"),
-          clusterDns: given.get("clusterDns") ? "true" : undefined,
+          pod: given.pod.trim(),
+          name: given.name.trim(),
+          type: given.type === "A" ? undefined : given.type,
+          clusterDns: given.clusterDns ? "true" : undefined,
         });
         if (JSON.stringify(route.get().query) === before) again();
       }}
@@ -71,8 +80,8 @@ function Form({ again }: { again(): void }) {
           pattern="[^\/]+\/[^\/]+"
           spellcheck={false}
           autocomplete="off"
-          value={pod}
-          onInput={(event) => setPod(event.currentTarget.value)}
+          value={given.pod}
+          onInput={(event) => give({ pod: event.currentTarget.value })}
         />
       </label>
       <datalist id="pods">
@@ -80,21 +89,32 @@ function Form({ again }: { again(): void }) {
       </datalist>
       <label class="field">
         Name, as the application gives it
-        <input type="text" name="name" required spellcheck={false} autocomplete="off" defaultValue={name} />
+        <input
+          type="text"
+          name="name"
+          required
+          spellcheck={false}
+          autocomplete="off"
+          value={given.name}
+          onInput={(event) => give({ name: event.currentTarget.value })}
+        />
       </label>
       <label class="field">
         Type
-        <select name="type">
-          {TYPES.map((type) => (
-            <option key={type} selected={type === (query["type"] ?? "A")}>
-              {type}
-            </option>
+        <select name="type" value={given.type} onChange={(event) => give({ type: event.currentTarget.value })}>
+          {TYPES.map((word) => (
+            <option key={word}>{word}</option>
           ))}
         </select>
       </label>
       <label>
-        <input type="checkbox" name="clusterDns" defaultChecked={query["clusterDns"] === "true"} /> Ask the cluster DNS
-        too
+        <input
+          type="checkbox"
+          name="clusterDns"
+          checked={given.clusterDns}
+          onChange={(event) => give({ clusterDns: event.currentTarget.checked })}
+        />{" "}
+        Ask the cluster DNS too
       </label>
       <button type="submit" class="main">
         Explain

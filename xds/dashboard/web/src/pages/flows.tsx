@@ -4,6 +4,7 @@ import { useAnswer } from "../api/use_answer";
 import type { FlowEdge, FlowsPage as Answer } from "../api/types";
 import { Age, Pending, Replicas } from "../components/common";
 import { Graph } from "../components/graph";
+import { NamespaceFilter } from "../components/namespace_filter";
 import { rowsOf, Table, type Column } from "../components/table";
 import { bytes, count, plural } from "../lib/format";
 import { change, link, route } from "../lib/route";
@@ -60,17 +61,7 @@ export function FlowsPage() {
               </button>
             ))}
           </span>
-          <label>
-            Namespace{" "}
-            <input
-              type="text"
-              size={14}
-              spellcheck={false}
-              placeholder="all"
-              value={namespace ?? ""}
-              onChange={(event) => change({ namespace: event.currentTarget.value.trim() })}
-            />
-          </label>
+          <NamespaceFilter namespace={namespace} />
           <label>
             The busiest{" "}
             <select value={limit} onChange={(event) => change({ limit: event.currentTarget.value })}>

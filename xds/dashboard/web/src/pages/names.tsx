@@ -4,6 +4,7 @@ import { get, onToken } from "../api/client";
 import { listen } from "../api/events";
 import type { Name, NamesPage as Answer, Replica } from "../api/types";
 import { Age, Badge, Replicas, Warnings } from "../components/common";
+import { NamespaceFilter } from "../components/namespace_filter";
 import { Table, type Column } from "../components/table";
 import { count, plural } from "../lib/format";
 import { Merged } from "../lib/merged";
@@ -166,17 +167,7 @@ export function NamesPage() {
 function Filters({ namespace, warning, label }: { namespace?: string; warning?: string; label?: string }) {
   return (
     <div class="filters">
-      <label>
-        Namespace{" "}
-        <input
-          type="text"
-          size={14}
-          spellcheck={false}
-          value={namespace ?? ""}
-          placeholder="all"
-          onChange={(event) => change({ namespace: event.currentTarget.value.trim() })}
-        />
-      </label>
+      <NamespaceFilter namespace={namespace} />
       <label>
         Warning{" "}
         <select value={warning ?? ""} onChange={(event) => change({ warning: event.currentTarget.value })}>
