@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Sequence
 
 from . import endpoints, images, manifests, network, sanitizers
 from .cluster_dns import ClusterDns
@@ -95,6 +95,14 @@ class Cluster:
         namespace["metadata"].setdefault("labels", {})[key] = value
         self.apply(namespace)
 
+    def add_namespace(self, name: str, labels: dict) -> None:
+        """As `kubectl create namespace`, opted in. With the ConfigMap that the API server's controller puts there."""
+        key, value = OPTED_IN.split("=")
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {key: value, **labels}}}
+        self.manifests.objects.append(namespace)
+        self.apply(namespace)
+        self.injector.add_namespace(namespace)
+
     def delete(self, obj: dict) -> float:
         self._services.pop(manifests.key(obj), None)
         return self.api.delete(obj)
@@ -117,8 +125,9 @@ class Cluster:
         spec = {"containers": [{"name": "tools", "image": "lab/tools"}], **({"nodeName": node} if node else {})}
         return self.start_pod({"metadata": {"name": name}, "spec": spec}, shape)
 
-    def start_pod(self, template: dict, shape: Shape, listed: bool = True) -> Pod:
-        """Admission, sandbox, containers in the order of the spec, then Ready and listed."""
+    def start_pod(self, template: dict, shape: Shape, listed: bool = True, beside: Sequence[str] = ()) -> Pod:
+        """Admission, sandbox, containers in the order of the spec, then Ready and listed. `beside` is a command
+        that runs in the sandbox from its beginning."""
         number, self._count = self._count, self._count + 1
         obj = self._admitted(template, shape)
         metadata, spec = obj["metadata"], obj["spec"]
@@ -134,6 +143,8 @@ class Cluster:
         pod.set_ready(False)
         self.pods[pod.name] = pod
         self.api.apply(pod.obj)
+        if beside:
+            sandbox.start("beside", beside)
         if shape.own_resolver:
             self._own_resolver(pod)
         self._start_containers(pod)

@@ -4,6 +4,7 @@ It resolves a small internet of its own. It also holds a few cluster names, with
 addresses that no Service has, so that an answer tells who gave it.
 """
 
+import signal
 from pathlib import Path
 
 from .network import CLUSTER_DNS4, CLUSTER_DNS6, NODE_LOCAL_DNS, OUTSIDE4, OUTSIDE6
@@ -71,8 +72,8 @@ remote-control:
   control-interface: {self._control}
   control-use-cert: no
 """)
-        daemon = Daemon("unbound", ["unbound", "-d", "-c", str(self._config)], folder / "log")
-        daemon.wait_ready(lambda: self._ask("status").returncode == 0, "its control socket answers")
+        self._daemon = Daemon("unbound", ["unbound", "-d", "-c", str(self._config)], folder / "log")
+        self._daemon.wait_ready(lambda: self._ask("status").returncode == 0, "its control socket answers")
 
     def queries(self) -> int:
         """Queries received since the start, over UDP and TCP, without the probes of `loop`."""
@@ -82,9 +83,21 @@ remote-control:
             raise LookupError("unbound reports no total.num.queries")
         return int(counts["total.num.queries"]) - int(counts.get("num.query.type.HINFO", 0))
 
+    def set(self, name: str, *records: str) -> None:
+        """From now on `name` has these records alone, "TTL TYPE DATA"; none: it does not exist."""
+        self._ask("local_data_remove", name)
+        for record in records:
+            ttl, kind, data = record.split(None, 2)
+            if self._ask("local_data", f"{name} {ttl} IN {kind} {data}").returncode != 0:
+                raise LookupError(f"unbound does not take {name} {record}")
+
+    def stop_answering(self, stopped: bool) -> None:
+        """Stopped, as a program that hangs: nothing is answered, nothing refused."""
+        self._daemon.signal(signal.SIGSTOP if stopped else signal.SIGCONT)
+
     def log(self) -> str:
         """One line for each query, for a test that wants to know which name was asked."""
         return (self._folder / "log").read_text(errors="replace")
 
-    def _ask(self, command: str):
-        return run(["unbound-control", "-c", str(self._config), command], check=False)
+    def _ask(self, *command: str):
+        return run(["unbound-control", "-c", str(self._config), *command], check=False)

@@ -31,6 +31,7 @@ class Injector(Admission):
         template = folder / "injection.yaml"
         template.write_text(yaml.safe_dump(_TEMPLATE))
         super().__init__(yaml.safe_load(_WEBHOOK.read_text()), _ADDRESS, ca.file)
+        self._pods_ca = pods_ca
         self.api = KubernetesApi(folder / "api", _API_PORT)
         for obj in _objects(namespaces, nodes, pods_ca):
             self.api.apply(obj)
@@ -41,6 +42,14 @@ class Injector(Admission):
         self.daemon = Daemon("portolan-injector", argv, folder / "portolan-injector.log")
         ready = ["curl", "-sfk", "-o", "/dev/null", "https://{}:{}/ready".format(*_ADDRESS)]
         self.daemon.wait_ready(lambda: run(ready, check=False).returncode == 0, "it is ready")
+
+    def add_namespace(self, namespace: dict) -> None:
+        self.api.apply(namespace)
+        self.api.apply(_root_ca(namespace["metadata"]["name"], self._pods_ca))
+
+
+def _root_ca(namespace: str, ca: CertificateAuthority) -> dict:
+    return _object("v1", "ConfigMap", "kube-root-ca.crt", namespace, data={"ca.crt": ca.file.read_text()})
 
 
 def _objects(namespaces: list, nodes: tuple, pods_ca: CertificateAuthority) -> list[dict]:
@@ -57,8 +66,7 @@ def _objects(namespaces: list, nodes: tuple, pods_ca: CertificateAuthority) -> l
         *_slices("kube-system", "kube-dns", ("dns", "UDP", 53), network.CLUSTER_DNS4, network.CLUSTER_DNS6),
         *_slices(_NAMESPACE, "portolan-control-peers", ("xds", "TCP", XDS_PORT), network.POD_GATEWAY4,
                  network.POD_GATEWAY6),
-        *(_object("v1", "ConfigMap", "kube-root-ca.crt", name, data={"ca.crt": pods_ca.file.read_text()})
-          for name in names)]
+        *(_root_ca(name, pods_ca) for name in names)]
 
 
 def _object(api_version: str, kind: str, name: str, namespace: str = "", **content) -> dict:

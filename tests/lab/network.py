@@ -15,6 +15,8 @@ SERVICE_CIDRS = ("10.43.0.0/16", "fd00:43::/112")
 CLUSTER_DNS4, CLUSTER_DNS6, NODE_LOCAL_DNS = "10.43.0.10", "fd00:43::10", "169.254.20.10"
 # Documentation addresses: a host that belongs to no cluster.
 OUTSIDE4, OUTSIDE6 = "198.51.100.7", "2001:db8:1::7"
+# The same host's.
+MORE_OUTSIDE4 = ("198.51.100.8", "198.51.100.9")
 BRIDGE = "cni0"
 
 
@@ -108,6 +110,8 @@ def _outside_host() -> None:
     _ip("link set lo up", "outside")
     _ip(f"addr add {OUTSIDE4}/24 dev eth0", "outside")
     _ip(f"-6 addr add {OUTSIDE6}/64 dev eth0 nodad", "outside")
+    for address in MORE_OUTSIDE4:
+        _ip(f"addr add {address}/24 dev eth0", "outside")
     _ip("link set eth0 up", "outside")
     _ip("route add default via 198.51.100.1", "outside")
     _ip("-6 route add default via 2001:db8:1::1", "outside")
