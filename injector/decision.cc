@@ -103,6 +103,28 @@ bool ReadAnnotations(const Pod& pod, Decision& decision) {
                  fmt::format("annotations {}...: {}", kAnnotationPrefix, conflict));
 }
 
+// What takes something out of the capture again, where the namespace demands all of it.
+bool MeetsDemand(const Pod& pod, std::string_view name_space, const ClusterFacts& facts,
+                 Decision& decision) {
+  if (!facts.demands_all || !facts.demands_all(name_space)) return true;
+  for (const char* name : {"capture", "udp", "exclude-cidrs", "exclude-ports", "exclude-uids"}) {
+    const std::string annotation = fmt::format("{}{}", kAnnotationPrefix, name);
+    const std::string* value = pod.Annotation(annotation);
+    if (value == nullptr || *value == "all" || *value == "tproxy") continue;
+    return Against(decision, Outcome::kDeniedAnnotation,
+                   fmt::format("annotation {}: {} takes something out of the capture, and "
+                               "namespace {} demands {}capture: all of its pods",
+                               annotation, Quoted(*value), name_space, kAnnotationPrefix));
+  }
+  PodSettings& settings = decision.settings;
+  settings.capture = "all";
+  settings.udp = "tproxy";
+  settings.exclude_cidrs.clear();
+  settings.exclude_ports.clear();
+  settings.exclude_uids.clear();
+  return true;
+}
+
 bool IsOurs(const Container& container) {
   return container.list == "initContainers" &&
          (container.name == kInit || container.name == kProxy);
@@ -193,7 +215,8 @@ Decision Decide(const Pod& pod, std::string_view name_space, const Template& com
   [[maybe_unused]] const bool injected =
       NamespaceAllows(name_space, own_namespace, decision) && PodAllows(pod, decision) &&
       CanBeCaptured(pod, facts, decision) && ReadAnnotations(pod, decision) &&
-      NamesAreFree(pod, decision) && UsersAreOthers(pod, decision) && PortsAreFree(pod, decision);
+      MeetsDemand(pod, name_space, facts, decision) && NamesAreFree(pod, decision) &&
+      UsersAreOthers(pod, decision) && PortsAreFree(pod, decision);
   return decision;
 }
 

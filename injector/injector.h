@@ -45,6 +45,9 @@ struct ClusterFacts {
   // The first port of a Service, for portolan.dev/service-env; empty, or nothing: not known.
   std::function<std::optional<uint16_t>(std::string_view name_space, std::string_view name)>
       service_port;
+  // Whether the namespace's annotation portolan.dev/capture demands `all` of its pods. Nothing:
+  // none is known to.
+  std::function<bool(std::string_view name_space)> demands_all;
   // Of our own container, and so of all programs; empty: not known.
   std::string image;
 };

@@ -82,7 +82,8 @@ constexpr PodSettingRow kRows[] = {
      [](View v, S& s) {
        return ReadWord(v, {"resolvers", "all"}, s.dns_capture);
      }},
-    {"udp", "`off`, `tproxy`", "off", "forward UDP too; the sidecar then needs NET_RAW",
+    {"udp", "`off`, `tproxy`", "",
+     "forward UDP too; the sidecar then needs NET_RAW. `off`, or with `capture: all` `tproxy`",
      [](View v, S& s) {
        return ReadWord(v, {"off", "tproxy"}, s.udp);
      }},
@@ -111,6 +112,24 @@ constexpr PodSettingRow kRows[] = {
      [](View v, S& s) {
        return ReadWord(v, {"true", "false"}, s.report_names);
      }},
+    {"on-no-policy", "`open`, `closed`", "open",
+     "what the pod may reach before its egress policies were ever known",
+     [](View v, S& s) {
+       return ReadWord(v, {"open", "closed"}, s.on_no_policy);
+     }},
+    {"denied-names", "`refused`, `nxdomain`", "refused",
+     "the answer to names that no egress policy allows",
+     [](View v, S& s) {
+       return ReadWord(v, {"refused", "nxdomain"}, s.denied_names);
+     }},
+    {"learned-grace", "duration", "60s",
+     "how long beyond its TTL an address of an allowed name may be reached",
+     [](View v, S& s) { return ReadDuration(v, s.learned_grace); }},
+    {"end-denied-connections", "`true`, `false`", "false",
+     "a policy that denies what is connected over TCP ends it",
+     [](View v, S& s) {
+       return ReadWord(v, {"true", "false"}, s.end_denied_connections);
+     }},
     {"service-env", "`SERVICE`, `SERVICE.NAMESPACE`, either with `:PORT`; blank or comma between",
      "", "`SERVICE_SERVICE_HOST`, the DNS name, and `SERVICE_SERVICE_PORT` in every container",
      [](View v, S& s) { return ReadServiceEnv(v, s.service_env); }},
@@ -129,6 +148,17 @@ bool Above(const std::string& request, const std::string& limit) {
 }
 
 }  // namespace
+
+std::string UdpCapture(const PodSettings& settings) {
+  if (!settings.udp.empty()) return settings.udp;
+  return settings.capture == "all" ? "tproxy" : "off";
+}
+
+bool CapturesAll(const PodSettings& settings) {
+  return settings.capture == "all" && UdpCapture(settings) == "tproxy" &&
+         settings.exclude_cidrs.empty() && settings.exclude_ports.empty() &&
+         settings.exclude_uids.empty();
+}
 
 std::span<const PodSettingRow> PodSettingRows() { return kRows; }
 

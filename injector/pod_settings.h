@@ -41,7 +41,7 @@ struct PodSettings {
   int concurrency = 2;
   std::string capture = "cluster";
   std::string dns_capture = "resolvers";
-  std::string udp = "off";
+  std::string udp;  // empty: as `capture` has it, see UdpCapture
   std::vector<Cidr> include_cidrs;
   std::vector<Cidr> exclude_cidrs;
   std::vector<uint16_t> include_ports;
@@ -51,12 +51,21 @@ struct PodSettings {
   std::string corefile = "default";  // the ProxyConfig that the sidecar asks for
   std::string drain_time = "5s";
   std::string report_names = "true";
+  std::string on_no_policy = "open";
+  std::string denied_names = "refused";
+  std::string learned_grace = "60s";
+  std::string end_denied_connections = "false";
   uint16_t admin_port = 15000;
   uint16_t forward_port = 15001;
   uint16_t dns_port = 15053;
   uint16_t status_port = 15020;
   std::vector<ServiceEnv> service_env;
 };
+
+// "off" or "tproxy". Who has all captured means UDP too, unless it says otherwise.
+std::string UdpCapture(const PodSettings& settings);
+// Whether all that the pod sends over TCP and UDP passes its sidecar, as a firewall wants it.
+bool CapturesAll(const PodSettings& settings);
 
 struct PodSettingRow {
   std::string_view name;

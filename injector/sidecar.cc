@@ -70,7 +70,7 @@ Args InitArgs(const Sidecar& sidecar) {
       "apply",
       "--capture=" + settings.capture,
       "--dns-capture=" + settings.dns_capture,
-      "--udp=" + settings.udp,
+      "--udp=" + UdpCapture(settings),
   };
   AddAll(args, "--service-cidr", Said(sidecar.common.service_cidrs, sidecar.facts.service_cidrs));
   AddAll(args, "--pod-cidr", Said(sidecar.common.pod_cidrs, sidecar.facts.pod_cidrs));
@@ -101,6 +101,18 @@ void AddMovedPorts(Args& args, const PodSettings& settings) {
   AddListen(args, "--status-listen", "0.0.0.0", "[::]", settings.status_port, usual.status_port);
 }
 
+void AddPolicy(Args& args, const PodSettings& settings) {
+  const PodSettings usual;
+  if (CapturesAll(settings)) args.push_back("--captured=all");
+  const auto add = [&](std::string_view flag, const std::string& value, const std::string& is) {
+    if (value != is) args.push_back(fmt::format("{}={}", flag, value));
+  };
+  add("--on-no-policy", settings.on_no_policy, usual.on_no_policy);
+  add("--denied-names", settings.denied_names, usual.denied_names);
+  add("--learned-grace", settings.learned_grace, usual.learned_grace);
+  add("--end-denied-connections", settings.end_denied_connections, usual.end_denied_connections);
+}
+
 Args ProxyArgs(const Sidecar& sidecar) {
   const PodSettings& settings = sidecar.settings;
   const Template& common = sidecar.common;
@@ -122,13 +134,14 @@ Args ProxyArgs(const Sidecar& sidecar) {
   }
   args.push_back("--proxy-config=" + settings.corefile);
   args.push_back("--endpoints=" + settings.endpoints);
-  args.push_back("--udp=" + settings.udp);
+  args.push_back("--udp=" + UdpCapture(settings));
   args.push_back(fmt::format("--concurrency={}", settings.concurrency));
   args.push_back("--drain-time=" + settings.drain_time);
   if (!sidecar.app_ports.empty()) {
     args.push_back(fmt::format("--app-ports={}", fmt::join(sidecar.app_ports, ",")));
   }
   if (settings.report_names == "false") args.push_back("--report-names=false");
+  AddPolicy(args, settings);
   AddMovedPorts(args, settings);
   AddLog(args, settings);
   return args;
@@ -183,7 +196,7 @@ Json InitContainer(const Sidecar& sidecar) {
 }
 
 Json ProxyContainer(const Sidecar& sidecar) {
-  const bool udp = sidecar.settings.udp == "tproxy";
+  const bool udp = UdpCapture(sidecar.settings) == "tproxy";
   Json container = Common(sidecar, kProxy, ProxyArgs(sidecar));
   container["restartPolicy"] = "Always";
   container["env"] = {

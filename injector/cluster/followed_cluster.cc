@@ -47,6 +47,14 @@ ApiResource Services() {
           .fields = {{"metadata", kMetadata}, {"spec", {{"ports", {{"port"}}}}}}};
 }
 
+ApiResource Namespaces() {
+  return {.group = "",
+          .version = "v1",
+          .plural = "namespaces",
+          .kind = "Namespace",
+          .fields = {{"metadata", kMetadata}}};
+}
+
 ApiResource SlicesOf(const std::string& name_space, const std::string& service) {
   return {.group = "discovery.k8s.io",
           .version = "v1",
@@ -56,6 +64,13 @@ ApiResource SlicesOf(const std::string& name_space, const std::string& service) 
           .selector = "labelSelector=kubernetes.io/service-name=" + service,
           .fields = {
               {"metadata", kMetadata}, {"ports"}, {"endpoints", {{"addresses"}, {"conditions"}}}}};
+}
+
+bool DemandsAll(const Field& object) {
+  const Field metadata = object["metadata"];
+  const Field annotations = metadata["annotations"];
+  const Field capture = annotations["portolan.dev/capture"];
+  return capture.String() == "all";
 }
 
 void AddRange(std::vector<Cidr>& ranges, const Field& field) {
@@ -183,6 +198,7 @@ FollowedCluster::FollowedCluster(EventLoop& loop, ApiClient& client, Options opt
           [](const Field& slice) { return ReadyAddresses(slice, "dns", "UDP"); },
           [this] { Changed(); }),
       services_(loop, client, Services(), FirstPort, [] {}),
+      namespaces_(loop, client, Namespaces(), DemandsAll, [] {}),
       version_call_(client),
       pod_call_(client),
       pod_fault_(options_.pod.empty() ? "" : "not answered yet"),
@@ -195,6 +211,10 @@ FollowedCluster::FollowedCluster(EventLoop& loop, ApiClient& client, Options opt
     if (port == nullptr || *port == 0) return std::nullopt;
     return *port;
   };
+  facts_.demands_all = [this](std::string_view name_space) {
+    const bool* demands = namespaces_.Find(name_space);
+    return demands != nullptr && *demands;
+  };
 }
 
 void FollowedCluster::Start() {
@@ -203,6 +223,7 @@ void FollowedCluster::Start() {
   control_.Start();
   dns_.Start();
   services_.Start();
+  namespaces_.Start();
   AskVersion();
   if (!options_.pod.empty()) AskOwnPod();
 }
@@ -262,7 +283,8 @@ std::vector<std::pair<const Reflector*, bool>> FollowedCluster::needed() const {
   return {{&service_cidrs_.reflector(), service_cidrs_.known()},
           {&nodes_.reflector(), nodes_.known()},
           {&control_.reflector(), control_.known()},
-          {&dns_.reflector(), dns_.known()}};
+          {&dns_.reflector(), dns_.known()},
+          {&namespaces_.reflector(), namespaces_.known()}};
 }
 
 std::vector<std::string> FollowedCluster::missing() const {
@@ -293,6 +315,7 @@ void FollowedCluster::AddMetrics(MetricFamilies& families) const {
   add(control_.reflector(), control_.size());
   add(dns_.reflector(), dns_.size());
   add(services_.reflector(), services_.size());
+  add(namespaces_.reflector(), namespaces_.size());
 }
 
 }  // namespace portolan::injector

@@ -1,11 +1,12 @@
 // What the injector knows of the cluster, read at the start and followed from then on, so that no
 // review waits for it: the API server's version, the Service ranges, the nodes' pod ranges, where
-// the control plane and the cluster's DNS are, the ports of Services, our own image.
+// the control plane and the cluster's DNS are, the ports of Services, what namespaces demand, our
+// own image.
 //
 // Objects are followed by watches, of which only the fields that count are kept; of 5,000 nodes the
 // API server sends some 20 events a second. An API server that is away changes nothing. The role
-// has to allow: list and watch of servicecidrs, nodes, services, and of endpointslices in our own
-// namespace and kube-system; get of our own pod.
+// has to allow: list and watch of servicecidrs, nodes, services, namespaces, and of endpointslices
+// in our own namespace and kube-system; get of our own pod.
 //
 // On the loop's thread.
 #pragma once
@@ -52,6 +53,7 @@ class FollowedCluster {
   using Ranges = FollowedObjects<std::vector<Cidr>>;
   using Addresses = FollowedObjects<std::vector<SocketAddress>>;
   using Ports = FollowedObjects<uint16_t>;
+  using Demands = FollowedObjects<bool>;
 
   void Changed();
   void Gather();
@@ -68,6 +70,7 @@ class FollowedCluster {
   Addresses control_;
   Addresses dns_;
   Ports services_;
+  Demands namespaces_;  // whether they demand that all is captured
   ApiCall version_call_, pod_call_;
   std::string version_fault_ = "not answered yet";
   std::string pod_fault_;  // empty: our image is known, or there is none to know

@@ -105,6 +105,51 @@ TEST(Injection, UdpGivesTheSidecarOneCapabilityAndBothTheSameWord) {
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--udp"), "tproxy");
 }
 
+TEST(Injection, WhoHasAllCapturedHasUdpCapturedTooUnlessItSaysOtherwise) {
+  const Json pod = AnswerPod(PodWith("capture", "all")).patched;
+  EXPECT_EQ(ArgumentOf(InitOf(pod), "--udp"), "tproxy");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--udp"), "tproxy");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--captured"), "all");
+  Json without = PodWith("capture", "all");
+  without["metadata"]["annotations"]["portolan.dev/udp"] = "off";
+  EXPECT_EQ(ArgumentOf(InitOf(AnswerPod(without).patched), "--udp"), "off");
+}
+
+TEST(Injection, ASidecarIsToldThatItSeesAllOnlyWhereNothingIsLeftOut) {
+  EXPECT_EQ(ArgumentOf(ProxyOf(AnswerPod(SmallPod()).patched), "--captured"), "(absent)");
+  for (const auto& [setting, value] :
+       {std::pair("udp", "off"), std::pair("exclude-cidrs", "192.0.2.0/24"),
+        std::pair("exclude-ports", "9000"), std::pair("exclude-uids", "1000")}) {
+    Json pod = PodWith("capture", "all");
+    pod["metadata"]["annotations"][std::string("portolan.dev/") + setting] = value;
+    EXPECT_EQ(ArgumentOf(ProxyOf(AnswerPod(pod).patched), "--captured"), "(absent)") << setting;
+  }
+}
+
+TEST(Injection, ANamespaceMayDemandThatAllIsCaptured) {
+  ClusterFacts facts = SmallCluster();
+  facts.demands_all = [](std::string_view) { return true; };
+  const Json pod = AnswerPod(SmallPod(), facts).patched;
+  EXPECT_EQ(ArgumentOf(InitOf(pod), "--capture"), "all");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--captured"), "all");
+  for (const auto& [setting, value] : {std::pair("capture", "cluster"), std::pair("udp", "off"),
+                                       std::pair("exclude-cidrs", "192.0.2.0/24")}) {
+    const Answered answered = AnswerPod(PodWith(setting, value), facts);
+    EXPECT_EQ(answered.reviewed.outcome, Outcome::kDeniedAnnotation) << setting;
+    EXPECT_THAT(answered.reviewed.detail, HasSubstr(std::string("portolan.dev/") + setting));
+  }
+  EXPECT_EQ(AnswerPod(PodWith("capture", "all"), facts).reviewed.outcome, Outcome::kInjected);
+}
+
+TEST(Injection, SettingsOfTheFirewallReachTheSidecar) {
+  for (const auto& [setting, value] :
+       {std::pair("on-no-policy", "closed"), std::pair("denied-names", "nxdomain"),
+        std::pair("learned-grace", "5m"), std::pair("end-denied-connections", "true")}) {
+    const Json pod = AnswerPod(PodWith(setting, value)).patched;
+    EXPECT_EQ(ArgumentOf(ProxyOf(pod), std::string("--") + setting), value);
+  }
+}
+
 TEST(Injection, APodMayReportNoNames) {
   EXPECT_EQ(ArgumentOf(ProxyOf(AnswerPod(SmallPod()).patched), "--report-names"), "(absent)");
   const Json discreet = AnswerPod(PodWith("report-names", "false")).patched;

@@ -24,6 +24,7 @@ constexpr char kNodes[] = "/api/v1/nodes";
 constexpr char kControl[] = "/apis/discovery.k8s.io/v1/namespaces/portolan-system/endpointslices";
 constexpr char kDns[] = "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices";
 constexpr char kServices[] = "/api/v1/services";
+constexpr char kNamespaces[] = "/api/v1/namespaces";
 
 std::string Added(const std::string& object) {
   return R"({"type":"ADDED","object":)" + object + "}\n";
@@ -69,6 +70,8 @@ class Cluster : public ::testing::Test {
                        R"([{"name":"dns-tcp","port":53,"protocol":"TCP"},)"
                        R"({"name":"dns","port":53,"protocol":"UDP"}])",
                        R"([{"addresses":["10.42.0.5"],"conditions":{}}])"));
+    Answer(kNamespaces,
+           Added(R"({"metadata":{"name":"vault","annotations":{"portolan.dev/capture":"all"}}})"));
     Answer(kServices, Added(R"({"metadata":{"name":"web","namespace":"shop"},)"
                             R"("spec":{"ports":[{"port":8080},{"port":9090}]}})"));
     test::RunFor(loop_, absl::Milliseconds(5));
@@ -97,6 +100,8 @@ TEST_F(Cluster, AllThatPodsNeedIsRead) {
   EXPECT_THAT(Text(facts.dns_endpoints), ElementsAre("10.42.0.5:53"));
   EXPECT_EQ(facts.service_port("shop", "web"), 8080);
   EXPECT_EQ(facts.service_port("shop", "other"), std::nullopt);
+  EXPECT_TRUE(facts.demands_all("vault"));
+  EXPECT_FALSE(facts.demands_all("shop"));
   EXPECT_GT(changes_, 0);
 }
 
