@@ -27,6 +27,12 @@ history_size=7 hard_rss_limit_mb=4096")
 endif()
 
 # portolan_test(NAME SOURCES ... LINK ...): a GoogleTest binary, labelled "unit".
+# Of one test program, in seconds. A sanitizer makes it some ten times slower.
+set(PORTOLAN_TEST_TIMEOUT 120)
+if(NOT PORTOLAN_SANITIZER STREQUAL "")
+  set(PORTOLAN_TEST_TIMEOUT 600)
+endif()
+
 function(portolan_test name)
   if(NOT PORTOLAN_TESTS)
     return()
@@ -39,7 +45,7 @@ function(portolan_test name)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests)
   set_tests_properties(${name} PROPERTIES
-    LABELS unit TIMEOUT 120 ENVIRONMENT "${PORTOLAN_TEST_ENVIRONMENT}")
+    LABELS unit TIMEOUT ${PORTOLAN_TEST_TIMEOUT} ENVIRONMENT "${PORTOLAN_TEST_ENVIRONMENT}")
 endfunction()
 
 # portolan_fuzz(NAME CORPUS DIR SOURCES ... LINK ...): a libFuzzer target in build/fuzz. ctest replays

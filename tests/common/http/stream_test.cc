@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -203,7 +204,7 @@ TEST(StreamClients, CurlAndNghttpReadThem) {
   const test::Identity identity = test::MakeIdentity("server", nullptr, "IP:127.0.0.1");
   for (const bool tls : {false, true}) {
     std::optional<ThreePieces> pieces;
-    EventLoop* loop = nullptr;
+    std::atomic<EventLoop*> loop = nullptr;
     Server::Options options;
     if (tls) options.tls = test::Unchecked(identity);
     Served served(

@@ -138,7 +138,7 @@ TEST_F(Cluster, OfManyControlPlanePodsEachIsSomebodysFirst) {
 
 TEST_F(Cluster, WhatIsMissingIsSaid) {
   Start("injector-1");
-  EXPECT_THAT(cluster_->missing(), SizeIs(6));
+  EXPECT_THAT(cluster_->missing(), SizeIs(7));
   api_.For(kNodes).Answer(403, R"({"kind":"Status","code":403,"message":"no, you"})");
   EXPECT_THAT(cluster_->missing(), ::testing::Contains(HasSubstr("the role lacks watch on nodes")));
 }
