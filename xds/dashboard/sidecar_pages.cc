@@ -63,15 +63,16 @@ std::optional<v1::Question> QuestionOf(const http::Request& request, std::string
     return std::string(request.FindQuery(name).value_or(""));
   };
   v1::Question question;
-  const bool is_get = request.method == "GET";
-  if (is_get && what == "explain") {
+  // A HEAD comes to the handlers of GET, and like that it changes nothing.
+  const bool reads = request.method == "GET" || request.method == "HEAD";
+  if (reads && what == "explain") {
     question.mutable_explain()->set_name(parameter("name"));
     question.mutable_explain()->set_type(parameter("type"));
     question.mutable_explain()->set_with_cluster_dns(parameter("clusterDns") == "true");
-  } else if (is_get && what == "config_dump") {
+  } else if (reads && what == "config_dump") {
     question.mutable_config_dump()->set_type(parameter("type"));
     question.mutable_config_dump()->set_after(parameter("continue"));
-  } else if (!is_get && what == "logging") {
+  } else if (!reads && what == "logging") {
     question.mutable_set_log_level()->set_level(parameter("level"));
   } else {
     return std::nullopt;

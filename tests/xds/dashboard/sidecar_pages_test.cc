@@ -187,6 +187,17 @@ TEST_F(SidecarPagesTest, WhatChangesSomethingTakesPostOrPut) {
               StartsWith("HTTP/1.1 404 "));
 }
 
+TEST_F(SidecarPagesTest, AHeadIsAGetAndChangesNothing) {
+  EXPECT_THAT(api.Fetch("HEAD", "/api/v1/sidecars/default/frontend-1/logging?level=debug"),
+              StartsWith("HTTP/1.1 404 "));
+  EXPECT_EQ(sidecars.asked_of, "");
+  EXPECT_THAT(api.Fetch("HEAD", "/api/v1/sidecars/default/frontend-1/explain?name=backend"),
+              StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(sidecars.asked.explain().name(), "backend");
+  api.Fetch("HEAD", "/api/v1/sidecars/default/far/explain?name=backend");
+  EXPECT_THAT(replicas.asked, ElementsAre("GET /api/v1/sidecars/default/far/explain?name=backend"));
+}
+
 TEST_F(SidecarPagesTest, WhyThereIsNoAnswerIsInTheStatus) {
   EXPECT_THAT(FetchWith(NotFound("it is not connected")), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(FetchWith(FailedPrecondition("no")), StartsWith("HTTP/1.1 502 "));
