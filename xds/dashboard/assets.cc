@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include "xds/dashboard/entity_tag.h"
+
 namespace portolan::xds {
 namespace {
 
@@ -21,7 +23,7 @@ http::Response Answer(const Asset& asset, const http::Request& request) {
       {"Cross-Origin-Opener-Policy", "same-origin"},
       {"Cross-Origin-Embedder-Policy", "require-corp"},
       {"Cross-Origin-Resource-Policy", "same-origin"}};
-  if (request.FindHeader("if-none-match") == asset.etag) {
+  if (NoneMatchNames(request, asset.etag)) {
     response.status = 304;
     return response;
   }

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -21,6 +21,8 @@ using nlohmann::json;
 constexpr char kControlPlane[] = "controlPlane";
 constexpr char kSidecar[] = "sidecar";
 constexpr char kClusterDns[] = "clusterDns";
+
+constexpr size_t kMostAgeBytes = 32;
 
 // Of anything; null if it is not there.
 const json& Field(const json& from, const char* key) {
@@ -88,6 +90,7 @@ Lookup ReadLookup(const json& said, const char* records) {
   lookup.rcode = Text(said, "rcode");
   lookup.error = Text(said, "error");
   for (const json& answer : List(said, records)) {
+    if (lookup.records.size() == kMostRecords) break;
     std::string record = RecordOf(answer);
     if (!record.empty()) lookup.records.insert(std::move(record));
   }
@@ -98,6 +101,7 @@ Lookup ReadLookup(const json& said, const char* records) {
 Side ReadSide(const char* word, const char* subject, const json& said) {
   Side side{word, subject, {}};
   for (const json& lookup : List(said, "lookups")) {
+    if (side.lookups.size() == kMostLookups) break;
     side.lookups.push_back(ReadLookup(lookup, "answers"));
   }
   if (!Field(said, "lookups").is_array() && !Text(said, "rcode").empty()) {
@@ -112,8 +116,9 @@ bool IsTrue(const json& flag) { return flag.is_boolean() && flag.get<bool>(); }
 std::string FeedFault(const json& sidecar) {
   const json& feed = Field(sidecar, "feed");
   if (!feed.is_object() || IsTrue(Field(feed, "inSync"))) return {};
+  // As often as there are differences.
   return fmt::format("the sidecar's feed is not in sync (age {}): it goes on with what it had",
-                     Text(feed, "age"));
+                     Text(feed, "age").substr(0, kMostAgeBytes));
 }
 
 // The line of the configuration that answers in front of the cluster's names.
@@ -263,31 +268,33 @@ class Comparison {
   }
 
   void CompareObjects() {
+    std::map<std::string, const json*> theirs;
+    for (const json& object : List(control_json_, "objects")) {
+      if (!Text(object, "resourceVersion").empty()) theirs.emplace(NameOf(object), &object);
+    }
     for (const Lookup& lookup : sidecar_.lookups) {
+      size_t looked_at = 0;
       for (const json& mine : List(lookup.said, "objects")) {
-        for (const json& theirs : List(control_json_, "objects")) {
-          if (IsOlder(mine, theirs)) AddStale(lookup, mine, theirs);
+        if (++looked_at > kMostObjects) break;
+        const auto same = theirs.find(NameOf(mine));
+        if (same == theirs.end() || Text(mine, "resourceVersion").empty()) continue;
+        if (Text(mine, "resourceVersion") != Text(*same->second, "resourceVersion")) {
+          AddStale(lookup, mine, *same->second);
         }
       }
     }
   }
 
-  // The same object in another version.
-  static bool IsOlder(const json& mine, const json& theirs) {
-    for (const char* key : {"kind", "namespace", "name"}) {
-      if (Text(mine, key).empty() || Text(mine, key) != Text(theirs, key)) return false;
-    }
-    const std::string version = Text(mine, "resourceVersion");
-    return !version.empty() && !Text(theirs, "resourceVersion").empty() &&
-           version != Text(theirs, "resourceVersion");
+  static std::string NameOf(const json& object) {
+    return fmt::format("{} {}/{}", Text(object, "kind"), Text(object, "namespace"),
+                       Text(object, "name"));
   }
 
   void AddStale(const Lookup& lookup, const json& mine, const json& theirs) {
     const std::string fault = FeedFault(sidecar_json_);
     Add(control_, sidecar_, lookup.name, "stale",
-        fmt::format("the sidecar has {} {}/{} as of resourceVersion {}, the control plane {}",
-                    Text(mine, "kind"), Text(mine, "namespace"), Text(mine, "name"),
-                    Text(mine, "resourceVersion"), Text(theirs, "resourceVersion")),
+        fmt::format("the sidecar has {} as of resourceVersion {}, the control plane {}",
+                    NameOf(mine), Text(mine, "resourceVersion"), Text(theirs, "resourceVersion")),
         fault.empty() ? "the change is on its way, or left what sidecars are told as it was"
                       : fault);
   }

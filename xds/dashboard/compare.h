@@ -2,12 +2,21 @@
 // what the likely cause is. What GET /api/v1/explain and `portolanctl explain` show.
 //
 // Pure; any thread. What a sidecar sent is untrusted: anything of another shape than expected
-// counts as not said.
+// counts as not said, as does whatever is beyond what an honest one says.
 #pragma once
+
+#include <cstddef>
 
 #include <nlohmann/json.hpp>
 
 namespace portolan::xds {
+
+// Names that a resolver asks for in turn; a search list has six domains as a rule.
+inline constexpr size_t kMostLookups = 32;
+// Of one lookup: a DNS message of 64 KiB has room for fewer.
+inline constexpr size_t kMostRecords = 4096;
+// That one lookup is said to come from: the Service and its slices, of 100 endpoints each.
+inline constexpr size_t kMostObjects = 200;
 
 // `explanation` has
 //   "sidecar"       what the sidecar's /explain says (proxy/explain/explainer.h); its "clusterDns"

@@ -8,21 +8,29 @@
 #include "common/fnv1a.h"
 #include "common/http/json.h"
 #include "common/status.h"
+#include "xds/dashboard/entity_tag.h"
+#include "xds/history/entry.h"
 
 namespace portolan::xds {
 namespace {
 
-bool NoneMatchNames(const http::Request& request, std::string_view etag) {
-  std::string_view list = request.FindHeader("if-none-match").value_or("");
-  while (!list.empty()) {
-    const size_t comma = list.find(',');
-    std::string_view one = list.substr(0, comma);
-    list = comma == list.npos ? std::string_view() : list.substr(comma + 1);
-    while (one.starts_with(' ')) one.remove_prefix(1);
-    while (one.ends_with(' ')) one.remove_suffix(1);
-    // By weak comparison.
-    if (one.starts_with("W/")) one.remove_prefix(2);
-    if (one == "*" || one == etag) return true;
+// Of JSON; of anything else the parser finds out. (Its callback tells the level as well, but with
+// one nlohmann::json goes through all of an array again at the end of each object in it.)
+bool IsTooDeep(std::string_view text) {
+  int level = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      in_string = c != '"';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '[' || c == '{') {
+      if (++level > kMostUntrustedLevels) return true;
+    } else if (c == ']' || c == '}') {
+      --level;
+    }
   }
   return false;
 }
@@ -97,3 +105,8 @@ std::string Compact(const nlohmann::json& value) {
 }
 
 }  // namespace portolan::xds
+nlohmann::json ParseUntrusted(std::string_view text) {
+  if (IsTooDeep(text)) return nlohmann::json::value_t::discarded;
+  return nlohmann::json::parse(text, nullptr, false);
+}
+

@@ -39,3 +39,8 @@ std::string Parameter(const http::Request& request, std::string_view name);
 std::string Compact(const nlohmann::json& value);
 
 }  // namespace portolan::xds
+// What a sidecar or another replica sent, or a discarded value: it is no JSON, or deeper than
+// kMostUntrustedLevels. To copy, compare or write a value takes stack for each of its levels.
+inline constexpr int kMostUntrustedLevels = 64;
+nlohmann::json ParseUntrusted(std::string_view text);
+

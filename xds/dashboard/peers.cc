@@ -13,6 +13,7 @@
 #include "common/tls_files.h"
 #include "common/token_file.h"
 
+#include "xds/dashboard/page.h"
 namespace portolan::xds {
 namespace {
 
@@ -99,7 +100,7 @@ class Peers::Call : public ApiClient::Listener {
     if (body_.size() > kMaxAnswerBytes) {
       return Unavailable(fmt::format("its answer is larger than {} MB", kMaxAnswerBytes >> 20));
     }
-    json body = json::parse(body_, nullptr, false);
+    json body = ParseUntrusted(body_);
     if (status_ != 200) return ErrorOf(status_, body);
     if (!body.is_object()) return Unavailable("what it answers is no JSON object");
     return body;

@@ -49,7 +49,9 @@ http::Response NoSuchPage() {
 
 http::Response Answer(const absl::StatusOr<std::string>& answer) {
   if (!answer.ok()) return ErrorOf(answer.status());
-  if (!json::accept(*answer)) return http::JsonError(502, "what the sidecar answered is no JSON");
+  if (ParseUntrusted(*answer).is_discarded()) {
+    return http::JsonError(502, "what the sidecar answered is no JSON, or is nested too deeply");
+  }
   http::Response response;
   response.content_type = "application/json";
   response.headers = {{"Cache-Control", "no-store"}};

@@ -1,8 +1,10 @@
 #include "xds/dashboard/compare.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 
 namespace portolan::xds {
@@ -150,6 +152,34 @@ TEST_F(CompareTest, TheControlPlaneMaySpeakOfOneNameAlone) {
 
 TEST_F(CompareTest, WhatOneSideHasNothingToSayOfIsNoDifference) {
   control_ = nullptr;
+  sidecar_.erase("clusterDns");
+  EXPECT_THAT(Differences(), SizeIs(0));
+}
+
+TEST_F(CompareTest, MoreThanAnHonestSidecarSaysIsNotLookedAt) {
+  json& mine = sidecar_lookup();
+  mine["rcode"] = "NXDOMAIN";
+  mine["objects"][0]["resourceVersion"] = "41";
+  const json object = mine["objects"][0];
+  for (size_t i = 0; i < 2 * kMostObjects; ++i) mine["objects"].push_back(object);
+  const json lookup = mine;
+  for (size_t i = 0; i < 2 * kMostLookups; ++i) sidecar_["lookups"].push_back(lookup);
+  sidecar_["feed"] = {{"inSync", false}, {"age", std::string(100'000, '9')}};
+  sidecar_.erase("clusterDns");
+  const json all = Differences();
+  EXPECT_THAT(all, SizeIs(kMostLookups * (kMostObjects + 1)));
+  EXPECT_LT(all.dump().size(), 5'000'000u);
+}
+
+// A message of 64 KiB, in the order that each server gave it.
+TEST_F(CompareTest, AsManyRecordsAsAnAnswerHoldsAreCompared) {
+  json ours = json::array();
+  for (int i = 0; i < 4000; ++i) {
+    ours.push_back(fmt::format("{} 30 IN A 10.42.{}.{}", kName, i / 256, i % 256));
+  }
+  control_["lookups"][0]["answers"] = ours;
+  std::reverse(ours.begin(), ours.end());
+  sidecar_lookup()["answers"] = ours;
   sidecar_.erase("clusterDns");
   EXPECT_THAT(Differences(), SizeIs(0));
 }

@@ -153,6 +153,8 @@ TEST_F(PeersTest, WhatIsOfNoUseIsAnErrorInWords) {
   EXPECT_EQ(with(503, R"({"error":"away"})"), "control-b: UNAVAILABLE: answers 503: away");
   EXPECT_EQ(with(200, "[]"), "control-b: UNAVAILABLE: what it answers is no JSON object");
   EXPECT_EQ(with(200, "{"), "control-b: UNAVAILABLE: what it answers is no JSON object");
+  EXPECT_EQ(with(200, "{\"a\":" + std::string(400'000, '[') + std::string(400'000, ']') + "}"),
+            "control-b: UNAVAILABLE: what it answers is no JSON object");
   EXPECT_EQ(with(200, std::string(Peers::kMaxAnswerBytes + 1, ' ')),
             "control-b: UNAVAILABLE: its answer is larger than 8 MB");
   servers_[kTwo].last().End(absl::DeadlineExceededError("x"));

@@ -225,3 +225,11 @@ TEST_F(SidecarPagesTest, OtherPathsAreNotFound) {
 
 }  // namespace
 }  // namespace portolan::xds
+TEST_F(SidecarPagesTest, NorIsWhatIsNestedWithoutEnd) {
+  sidecars.answer = std::string(400'000, '[') + std::string(400'000, ']');
+  EXPECT_THAT(api.Get("/api/v1/sidecars/default/frontend-1/config_dump"),
+              StartsWith("HTTP/1.1 502 "));
+  EXPECT_THAT(api.GetJson("/api/v1/explain?pod=default/frontend-1&name=x")["sidecar"]["error"],
+              HasSubstr("nested too deeply"));
+}
+
