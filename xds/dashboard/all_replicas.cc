@@ -26,12 +26,12 @@ std::string Escape(std::string_view text) {
 
 }  // namespace
 
-void AllReplicas::Ask(const http::Request& request, Done done) const {
+void AllReplicas::Ask(const http::Request& request, absl::Duration patience, Done done) const {
   if (replicas_ == nullptr || request.FindQuery("scope") == "local") return done({});
-  if (request.method == "POST" || request.method == "PUT") {
-    return replicas_->Post(TargetOf(request), std::move(done));
+  if (request.method == "POST") {
+    return replicas_->Post(TargetOf(request), patience, std::move(done));
   }
-  replicas_->Ask(TargetOf(request), std::move(done));
+  replicas_->Ask(TargetOf(request), patience, std::move(done));
 }
 
 std::string TargetOf(const http::Request& request) {

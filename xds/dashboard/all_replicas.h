@@ -26,8 +26,11 @@ class AllReplicas {
       : replicas_(replicas), self_(replicas == nullptr ? std::move(self) : replicas->self()) {}
 
   // The other replicas' answers to `request`; none with scope=local. `done` is called once, before
-  // it returns or later on the loop.
-  void Ask(const http::Request& request, Done done) const;
+  // it returns or later on the loop, within `patience`.
+  void Ask(const http::Request& request, Done done) const {
+    Ask(request, Replicas::kPatience, std::move(done));
+  }
+  void Ask(const http::Request& request, absl::Duration patience, Done done) const;
 
   const std::string& self() const { return self_; }
   nlohmann::json List(const std::vector<ReplicaAnswer>& others) const {

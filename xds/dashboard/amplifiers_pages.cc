@@ -168,11 +168,12 @@ void AddAmplifiersPage(http::Server& server, ReportWalks& walks, const NamesInde
         },
         [found, sort, now, limit = *limit, request, responder, &index, &replicas] {
           const auto ours = std::make_shared<json>(Ours(*found, *index.snapshot(), limit, now));
-          replicas.Ask(
-              request, [ours, sort, limit, responder, &replicas](const auto& others) mutable {
-                responder.Send(Fresh({{"amplifiers", Merged(std::move(*ours), others, sort, limit)},
-                                      {"replicas", replicas.List(others)}}));
-              });
+          replicas.Ask(request, [ours, sort, limit, request, responder,
+                                 &replicas](const auto& others) mutable {
+            json body = {{"amplifiers", Merged(std::move(*ours), others, sort, limit)},
+                         {"replicas", replicas.List(others)}};
+            responder.Send(Fresh(request, body));
+          });
         });
     if (!started) responder.Send(http::JsonError(503, "too many ask at once; ask again"));
   });

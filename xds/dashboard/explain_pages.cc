@@ -153,18 +153,19 @@ void AskSidecar(const ExplainSources& sources, const http::Request& request, con
                   {"type", asked.type},
                   {"clusterDns", asked.cluster_dns ? "true" : "false"}};
   if (request.FindQuery("scope") == "local") theirs.query.emplace_back("scope", "local");
-  sources.replicas.Ask(theirs, [node, done](std::vector<ReplicaAnswer> others) {
-    std::string why = fmt::format("the sidecar of {} is not connected", node);
-    for (ReplicaAnswer& other : others) {
-      if (other.answer.ok()) {
-        json said = *other.answer;
-        return done(std::move(said), std::move(others));
-      }
-      if (other.answer.status().code() == absl::StatusCode::kNotFound) continue;
-      why += fmt::format("; {}: {}", other.name, Message(other.answer.status()));
-    }
-    done({{"error", why}}, std::move(others));
-  });
+  sources.replicas.Ask(
+      theirs, Replicas::kSidecarPatience, [node, done](std::vector<ReplicaAnswer> others) {
+        std::string why = fmt::format("the sidecar of {} is not connected", node);
+        for (ReplicaAnswer& other : others) {
+          if (other.answer.ok()) {
+            json said = *other.answer;
+            return done(std::move(said), std::move(others));
+          }
+          if (other.answer.status().code() == absl::StatusCode::kNotFound) continue;
+          why += fmt::format("; {}: {}", other.name, Message(other.answer.status()));
+        }
+        done({{"error", why}}, std::move(others));
+      });
 }
 
 }  // namespace
@@ -173,21 +174,21 @@ void AddExplainPage(http::Server& server, ExplainSources sources) {
   server.Get("/api/v1/explain", [sources](const http::Request& request, http::Responder responder) {
     const auto asked = ParseAsked(request);
     if (!asked.ok()) return responder.Send(ErrorOf(asked.status()));
-    AskSidecar(
-        sources, request, *asked,
-        [sources, asked = *asked, responder](json said, std::vector<ReplicaAnswer> others) mutable {
-          std::vector<std::string> names = NamesLookedUp(said);
-          if (names.empty()) names = UsualNames(asked, sources.index.cluster_domain());
-          json body = {{"pod", asked.pod.ToString()},
-                       {"name", asked.name},
-                       {"type", asked.type},
-                       {"controlPlane", ControlPlaneJson(sources, asked, names)}};
-          if (said.contains("clusterDns")) body["clusterDns"] = said["clusterDns"];
-          body["sidecar"] = std::move(said);
-          body["differences"] = Compare(body);
-          body["replicas"] = sources.replicas.List(others);
-          responder.Send(Fresh(body));
-        });
+    AskSidecar(sources, request, *asked,
+               [sources, request, asked = *asked, responder](
+                   json said, std::vector<ReplicaAnswer> others) mutable {
+                 std::vector<std::string> names = NamesLookedUp(said);
+                 if (names.empty()) names = UsualNames(asked, sources.index.cluster_domain());
+                 json body = {{"pod", asked.pod.ToString()},
+                              {"name", asked.name},
+                              {"type", asked.type},
+                              {"controlPlane", ControlPlaneJson(sources, asked, names)}};
+                 if (said.contains("clusterDns")) body["clusterDns"] = said["clusterDns"];
+                 body["sidecar"] = std::move(said);
+                 body["differences"] = Compare(body);
+                 body["replicas"] = sources.replicas.List(others);
+                 responder.Send(Fresh(request, body));
+               });
   });
 }
 

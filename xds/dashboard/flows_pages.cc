@@ -179,14 +179,15 @@ void AddFlowsPage(http::Server& server, ReportWalks& walks, const NamesIndex& in
     const bool started = walks.Start(
         [graph](const ReportedSidecar& sidecar) { graph->Add(sidecar); },
         [graph, filter, request, responder, &replicas] {
-          replicas.Ask(request, [graph, filter, responder, &replicas](const auto& others) mutable {
-            for (const ReplicaAnswer& other : others) {
-              if (other.answer.ok()) graph->Add(*other.answer);
-            }
-            json body = graph->ToJson(filter);
-            body["replicas"] = replicas.List(others);
-            responder.Send(Fresh(body));
-          });
+          replicas.Ask(request,
+                       [graph, filter, request, responder, &replicas](const auto& others) mutable {
+                         for (const ReplicaAnswer& other : others) {
+                           if (other.answer.ok()) graph->Add(*other.answer);
+                         }
+                         json body = graph->ToJson(filter);
+                         body["replicas"] = replicas.List(others);
+                         responder.Send(Fresh(request, body));
+                       });
         });
     if (!started) responder.Send(http::JsonError(503, "too many ask at once; ask again"));
   });

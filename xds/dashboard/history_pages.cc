@@ -70,6 +70,7 @@ struct HistoryPages::Question {
 
 HistoryPages::HistoryPages(http::Server& server, History& history, const AllReplicas& replicas,
                            std::string cluster_domain)
+  http::Request request;
     : history_(history), replicas_(replicas), cluster_domain_(std::move(cluster_domain)) {
   server.Get("/api/v1/history", [this](const http::Request& request, http::Responder responder) {
     Answer(request, std::move(responder));
@@ -79,7 +80,8 @@ HistoryPages::HistoryPages(http::Server& server, History& history, const AllRepl
 void HistoryPages::Answer(const http::Request& request, http::Responder responder) const {
   auto query = ParseQuery(request);
   if (!query.ok()) return responder.Send(http::JsonError(400, Message(query.status())));
-  auto question = std::make_shared<Question>(Question{std::move(responder), query->limit, {}, {}});
+  auto question =
+      std::make_shared<Question>(Question{request, std::move(responder), query->limit, {}, {}});
   history_.List(*std::move(query), [this, question](absl::StatusOr<HistoryPage> page) {
     if (!page.ok()) return question->responder.Send(NoAnswer(page.status()));
     question->own = *std::move(page);
@@ -99,7 +101,7 @@ void HistoryPages::Merge(const std::shared_ptr<Question>& question) const {
     if (!held.ok()) return question->responder.Send(NoAnswer(held.status()));
     json body = merge->Finish(*held);
     body["replicas"] = replicas_.List(*question->others);
-    question->responder.Send(Fresh(body));
+    question->responder.Send(Fresh(question->request, body));
   };
   std::vector<Position> foreign = merge->foreign();
   if (foreign.empty()) return finish(std::vector<bool>());

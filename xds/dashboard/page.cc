@@ -50,9 +50,12 @@ http::Response Tagged(const http::Request& request, std::string body) {
   return response;
 }
 
-http::Response Fresh(const nlohmann::json& body) {
-  http::Response response = http::JsonResponse(200, body);
+http::Response Fresh(const http::Request& request, const nlohmann::json& body) {
+  http::Response response;
+  response.content_type = "application/json";
   response.headers = {{"Cache-Control", "no-store"}};
+  response.body = request.FindQuery("scope") == "local" ? Compact(body) : http::DumpJson(body);
+  response.body.push_back('\n');
   return response;
 }
 

@@ -18,8 +18,8 @@ namespace portolan::xds {
 
 // 200 with a tag that is its content's, or 304 where the client has that already (RFC 9110 13.1.2).
 http::Response Tagged(const http::Request& request, std::string body);
-// 200 with Cache-Control: no-store.
-http::Response Fresh(const nlohmann::json& body);
+// 200 with Cache-Control: no-store; for another replica, which asks with scope=local, in one line.
+http::Response Fresh(const http::Request& request, const nlohmann::json& body);
 
 // {"error"} with the status that the code stands for: 400, 403, 404, 502, 503, 504.
 http::Response ErrorOf(const absl::Status& status);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <thread>
+#include <tuple>
 #include <utility>
 
 #include "common/kubernetes/access.h"
@@ -12,8 +13,8 @@
 #include "common/status.h"
 #include "common/tls_files.h"
 #include "common/token_file.h"
-
 #include "xds/dashboard/page.h"
+
 namespace portolan::xds {
 namespace {
 
@@ -31,9 +32,9 @@ std::string Local(std::string target) {
 
 absl::Status Unavailable(const std::string& why) { return absl::UnavailableError(why); }
 
-absl::Status NoAnswer() {
+absl::Status NoAnswer(absl::Duration patience) {
   return absl::DeadlineExceededError(
-      fmt::format("no answer within {} s", absl::ToInt64Seconds(Replicas::kPatience)));
+      fmt::format("no answer within {} s", absl::ToDoubleSeconds(patience)));
 }
 
 // The words of {"error": "..."}, or the status alone.
@@ -42,6 +43,8 @@ absl::Status ErrorOf(int status, const json& body) {
   const bool told = body.is_object() && found != body.end() && found->is_string();
   const std::string words = told ? found->get<std::string>() : "no such page: an older version?";
   if (status == 404) return absl::NotFoundError(words);
+  if (status == 502 && told) return absl::FailedPreconditionError(words);
+  if (status == 504 && told) return absl::DeadlineExceededError(words);
   return Unavailable(fmt::format("answers {}{}", status, told ? ": " + words : ""));
 }
 
@@ -77,9 +80,11 @@ class PeerAccessSource : public AccessSource {
 // One request to one peer.
 class Peers::Call : public ApiClient::Listener {
  public:
-  using Done = std::function<void(const absl::StatusOr<json>&)>;
+  using Done = std::function<void(absl::StatusOr<json>)>;
 
-  Call(ApiClient& client, ApiRequest request, Done done) : done_(std::move(done)) {
+  // `patience` is what it is said to have been given.
+  Call(ApiClient& client, ApiRequest request, absl::Duration patience, Done done)
+      : done_(std::move(done)), patience_(patience) {
     exchange_ = client.Start(std::move(request), *this);
   }
 
@@ -90,12 +95,12 @@ class Peers::Call : public ApiClient::Listener {
     body_.append(bytes.substr(0, kMaxAnswerBytes + 1 - body_.size()));
   }
   void OnEnd(const absl::Status& status) override {
-    const absl::StatusOr<json> result = Result(status);
+    absl::StatusOr<json> result = Result(status);
     const Done done = std::move(done_);
-    done(result);
+    done(std::move(result));
   }
   absl::StatusOr<json> Result(const absl::Status& status) const {
-    if (absl::IsDeadlineExceeded(status)) return NoAnswer();
+    if (absl::IsDeadlineExceeded(status)) return NoAnswer(patience_);
     if (!status.ok()) return absl::UnavailableError(status.message());
     if (body_.size() > kMaxAnswerBytes) {
       return Unavailable(fmt::format("its answer is larger than {} MB", kMaxAnswerBytes >> 20));
@@ -107,28 +112,32 @@ class Peers::Call : public ApiClient::Listener {
   }
 
   Done done_;
+  const absl::Duration patience_;
   int status_ = 0;
   std::string body_;
   std::unique_ptr<ApiClient::Exchange> exchange_;
 };
 
-// One question to all peers.
+// One question to all peers. A replica with two addresses (of IPv4 and IPv6) is asked at one; at
+// the other where it cannot be asked there.
 class Peers::Question {
  public:
-  Question(Peers& owner, uint64_t id, std::string method, std::string target, Done done)
+  Question(Peers& owner, uint64_t id, What what, Done done)
       : owner_(owner),
         id_(id),
-        method_(std::move(method)),
-        target_(Local(std::move(target))),
+        what_(std::move(what)),
         done_(std::move(done)),
         began_(Monotonic()),
         end_(owner.loop_.AddTimer([this] { owner_.OnAnswered(id_); })) {
-    end_.Start(kPatience);
+    end_.Start(what_.patience);
   }
 
   // REQUIRES: at least one. Never ends within.
   void Start(const std::vector<PeerPtr>& peers) {
     for (const PeerPtr& peer : peers) asked_.push_back({.peer = peer});
+    std::stable_sort(asked_.begin(), asked_.end(), [](const Asked& a, const Asked& b) {
+      return a.peer->failed_last < b.peer->failed_last;
+    });
     for (Asked& each : asked_) {
       if (each.peer->name.empty()) {
         AskName(each);
@@ -142,40 +151,70 @@ class Peers::Question {
   void End() {
     std::vector<ReplicaAnswer> answers;
     for (Asked& each : asked_) {
-      if (each.peer->name == owner_.self()) continue;
+      if (each.peer->name == owner_.self() || each.step == Step::kSpare) continue;
+      if (!each.answer) each.answer = NoAnswer(what_.patience);
+      Count(*each.peer, each.answer->status());
       const bool named = !each.peer->name.empty();
-      absl::StatusOr<json> answer = each.answer ? *std::move(each.answer) : NoAnswer();
-      const bool of_use = answer.ok() || absl::IsNotFound(answer.status());
-      (of_use ? owner_.answers_ : owner_.failures_).Add();
-      if (!of_use) owner_.LookUpSoon();
       answers.push_back(
-          {named ? each.peer->name : each.peer->address.ToString(), std::move(answer)});
+          {named ? each.peer->name : each.peer->address.ToString(), *std::move(each.answer)});
     }
-    std::sort(answers.begin(), answers.end(),
-              [](const auto& a, const auto& b) { return a.name < b.name; });
+    KeepOneOfEach(answers);
     const Done done = std::move(done_);
     asked_.clear();
     done(std::move(answers));
   }
 
  private:
+  enum class Step : uint8_t {
+    kName,  // which replica it is
+    kAsked,
+    kSpare,  // not asked, as its replica is at another address
+  };
   struct Asked {
     PeerPtr peer;
     std::unique_ptr<Call> call = nullptr;
     std::optional<absl::StatusOr<json>> answer = {};
+    Step step = Step::kName;
+
+    // With what was asked, not only which replica it is.
+    bool MayAnswer() const {
+      return step == Step::kAsked && (!answer || !absl::IsUnavailable(answer->status()));
+    }
   };
+
+  // By name; of two of one replica, what it said rather than that it could not be asked.
+  static void KeepOneOfEach(std::vector<ReplicaAnswer>& answers) {
+    const auto place = [](const ReplicaAnswer& each) {
+      return std::tuple<std::string_view, bool>(each.name,
+                                                absl::IsUnavailable(each.answer.status()));
+    };
+    std::stable_sort(answers.begin(), answers.end(),
+                     [&place](const auto& a, const auto& b) { return place(a) < place(b); });
+    const auto end = std::unique(answers.begin(), answers.end(),
+                                 [](const auto& a, const auto& b) { return a.name == b.name; });
+    answers.erase(end, answers.end());
+  }
+
+  void Count(Peer& peer, const absl::Status& status) {
+    // What it says of a sidecar is an answer of its own.
+    const bool answered =
+        status.ok() || absl::IsNotFound(status) || absl::IsFailedPrecondition(status);
+    peer.failed_last = !answered;
+    (answered ? owner_.answers_ : owner_.failures_).Add();
+    if (!answered) owner_.LookUpSoon();
+  }
 
   ApiRequest Request(std::string method, std::string target) const {
     return {.method = std::move(method),
             .target = std::move(target),
-            .timeout = began_ + kPatience - kMargin - Monotonic()};
+            .timeout = began_ + what_.patience - kMargin - Monotonic()};
   }
 
   void AskName(Asked& asked) {
     asked.call = std::make_unique<Call>(
-        *asked.peer->client, Request("GET", Local("/api/v1/status")),
-        [this, &asked](const absl::StatusOr<json>& status) {
-          if (!status.ok()) return Answer(asked, status);
+        *asked.peer->client, Request("GET", Local("/api/v1/status")), what_.patience,
+        [this, &asked](absl::StatusOr<json> status) {
+          if (!status.ok()) return Answer(asked, std::move(status));
           const auto name = status->find("replica");
           if (name == status->end() || !name->is_string()) {
             return Answer(asked, Unavailable("it does not say which replica it is"));
@@ -187,23 +226,39 @@ class Peers::Question {
 
   void AskIt(Asked& asked) {
     if (asked.peer->name == owner_.self()) return Answer(asked, json::object());
+    const bool is_asked = std::any_of(asked_.begin(), asked_.end(), [&asked](const Asked& other) {
+      return &other != &asked && other.peer->name == asked.peer->name && other.MayAnswer();
+    });
+    asked.step = is_asked ? Step::kSpare : Step::kAsked;
+    if (is_asked) return EndIfAllAnswered();
     asked.call = std::make_unique<Call>(
-        *asked.peer->client, Request(method_, target_),
-        [this, &asked](const absl::StatusOr<json>& answer) { Answer(asked, answer); });
+        *asked.peer->client, Request(what_.method, what_.target), what_.patience,
+        [this, &asked](absl::StatusOr<json> answer) { Answer(asked, std::move(answer)); });
   }
 
-  void Answer(Asked& asked, const absl::StatusOr<json>& answer) {
-    asked.answer = answer;
-    const bool all = std::all_of(asked_.begin(), asked_.end(),
-                                 [](const Asked& each) { return each.answer.has_value(); });
+  void Answer(Asked& asked, absl::StatusOr<json> answer) {
+    asked.answer = std::move(answer);
+    if (absl::IsUnavailable(asked.answer->status())) AskAtAnotherAddress(asked.peer->name);
+    EndIfAllAnswered();
+  }
+
+  void AskAtAnotherAddress(const std::string& name) {
+    for (Asked& each : asked_) {
+      if (each.step == Step::kSpare && each.peer->name == name) return AskIt(each);
+    }
+  }
+
+  void EndIfAllAnswered() {
+    const bool all = std::all_of(asked_.begin(), asked_.end(), [](const Asked& each) {
+      return each.answer.has_value() || each.step == Step::kSpare;
+    });
     // From the loop: a peer that is ourselves answers at once.
     if (all) end_.Start(absl::ZeroDuration());
   }
 
   Peers& owner_;
   const uint64_t id_;
-  const std::string method_;
-  const std::string target_;
+  const What what_;
   Done done_;
   const absl::Duration began_;
   EventLoop::Timer end_;
@@ -224,22 +279,25 @@ Peers::~Peers() {
   told_on_->With([](EventLoop*& to) { to = nullptr; });
 }
 
-void Peers::Ask(std::string target, Done done) {
-  AskAll("GET", std::move(target), std::move(done));
+void Peers::Ask(std::string target, absl::Duration patience, Done done) {
+  AskAll({"GET", Local(std::move(target)), patience}, std::move(done));
 }
 
-void Peers::Post(std::string target, Done done) {
-  AskAll("POST", std::move(target), std::move(done));
+void Peers::Post(std::string target, absl::Duration patience, Done done) {
+  AskAll({"POST", Local(std::move(target)), patience}, std::move(done));
 }
 
-void Peers::AskAll(std::string method, std::string target, Done done) {
-  if (peers_.empty()) {
-    return done({{.name = options_.where.ToString(), .answer = looked_up_}});
+void Peers::AskAll(What what, Done done) {
+  const auto no_answer = [&](const absl::Status& why) {
+    done({{.name = options_.where.ToString(), .answer = why}});
+  };
+  if (peers_.empty()) return no_answer(looked_up_);
+  if (questions_.size() == kMostQuestions) {
+    return no_answer(Unavailable("too many ask the other replicas at once; ask again"));
   }
   const uint64_t id = ++last_question_;
   const auto question = questions_.emplace(
-      id,
-      std::make_unique<Question>(*this, id, std::move(method), std::move(target), std::move(done)));
+      id, std::make_unique<Question>(*this, id, std::move(what), std::move(done)));
   question.first->second->Start(peers_);
 }
 
@@ -283,9 +341,9 @@ void Peers::OnLookedUp(const Addresses& found) {
     if (peers.size() == kMaxPeers) break;
     if (std::any_of(peers.begin(), peers.end(), same)) continue;
     const auto known = std::find_if(peers_.begin(), peers_.end(), same);
-    peers.push_back(known != peers_.end()
-                        ? *known
-                        : std::make_shared<Peer>(Peer{address, options_.connect(address), {}}));
+    peers.push_back(known != peers_.end() ? *known
+                                          : std::make_shared<Peer>(Peer{
+                                                address, options_.connect(address), {}, false}));
   }
   peers_ = std::move(peers);
 }

@@ -28,6 +28,8 @@ namespace portolan::xds {
 class Peers : public Replicas {
  public:
   static constexpr size_t kMaxPeers = 64;
+  // That are under way; beyond it there is no answer but an error.
+  static constexpr size_t kMostQuestions = 64;
   static constexpr size_t kMaxAnswerBytes = 8u << 20;
   static constexpr absl::Duration kLookUpEvery = absl::Seconds(10);
 
@@ -48,8 +50,8 @@ class Peers : public Replicas {
   Peers& operator=(const Peers&) = delete;
 
   const std::string& self() const override { return options_.self; }
-  void Ask(std::string target, Done done) override;
-  void Post(std::string target, Done done) override;
+  void Ask(std::string target, absl::Duration patience, Done done) override;
+  void Post(std::string target, absl::Duration patience, Done done) override;
 
   void AddMetrics(MetricFamilies& families) const;
 
@@ -60,11 +62,17 @@ class Peers : public Replicas {
     SocketAddress address;
     std::unique_ptr<ApiClient> client;
     std::string name;  // empty: it has not said
+    bool failed_last;  // the last question
   };
   using PeerPtr = std::shared_ptr<Peer>;
   using Loop = Guarded<EventLoop*>;
 
-  void AskAll(std::string method, std::string target, Done done);
+  struct What {
+    std::string method;
+    std::string target;
+    absl::Duration patience;
+  };
+  void AskAll(What what, Done done);
   void LookUp();
   void OnLookedUp(const Addresses& found);
   void OnAnswered(uint64_t question);

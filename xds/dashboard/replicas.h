@@ -21,15 +21,19 @@ namespace portolan::xds {
 struct ReplicaAnswer {
   // As the replica calls itself; of one that has never answered, its address.
   std::string name;
-  // The JSON object that it answered with 200. Else why there is none, in words for a page:
-  // kNotFound, with the words of its own {"error"}, for a 404; kDeadlineExceeded: no answer in
-  // time; kUnavailable: it could not be asked, or what it said is of no use.
+  // The JSON object that it answered with 200. Else why there is none, in words for a page, those
+  // of its own {"error"} where it has some: kNotFound for a 404; kFailedPrecondition for a 502,
+  // which says that the sidecar it asked refused; kDeadlineExceeded for a 504, or it did not answer
+  // in time itself; kUnavailable: it could not be asked, or what it said is of no use.
   absl::StatusOr<nlohmann::json> answer;
 };
 
 class Replicas {
  public:
+  // With what a replica knows itself.
   static constexpr absl::Duration kPatience = absl::Seconds(1);
+  // Where it asks a sidecar, which it gives 2 s (Sidecars::Options::patience).
+  static constexpr absl::Duration kSidecarPatience = absl::Milliseconds(2500);
   using Done = std::function<void(std::vector<ReplicaAnswer>)>;
 
   virtual ~Replicas() = default;
@@ -38,11 +42,11 @@ class Replicas {
   virtual const std::string& self() const = 0;
 
   // GET of `target`, path and query as in a request line, at every other replica at once;
-  // "scope=local" is added. Calls `done` once, within kPatience, perhaps before it returns (where
-  // there is no other replica), by name.
-  virtual void Ask(std::string target, Done done) = 0;
+  // "scope=local" is added. Calls `done` once, within `patience`, perhaps before it returns (where
+  // there is no other replica), with one answer of each, by name.
+  virtual void Ask(std::string target, absl::Duration patience, Done done) = 0;
   // The same with POST, for what only the replica that a sidecar is connected to can do.
-  virtual void Post(std::string target, Done done) = 0;
+  virtual void Post(std::string target, absl::Duration patience, Done done) = 0;
 };
 
 // A control plane that is alone.
@@ -50,8 +54,8 @@ class NoReplicas : public Replicas {
  public:
   explicit NoReplicas(std::string self) : self_(std::move(self)) {}
   const std::string& self() const override { return self_; }
-  void Ask(std::string, Done done) override { done({}); }
-  void Post(std::string, Done done) override { done({}); }
+  void Ask(std::string, absl::Duration, Done done) override { done({}); }
+  void Post(std::string, absl::Duration, Done done) override { done({}); }
 
  private:
   const std::string self_;

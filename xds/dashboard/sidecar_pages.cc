@@ -83,10 +83,11 @@ std::optional<v1::Question> QuestionOf(const http::Request& request, std::string
 }
 
 // What the replica says that has it; else why one gave no answer, or that none has it.
-http::Response TheirAnswer(const std::string& node, const std::vector<ReplicaAnswer>& others) {
+http::Response TheirAnswer(const http::Request& request, const std::string& node,
+                           const std::vector<ReplicaAnswer>& others) {
   absl::Status fault = NotFound("the sidecar of {} is not connected", node);
   for (const ReplicaAnswer& other : others) {
-    if (other.answer.ok()) return Fresh(*other.answer);
+    if (other.answer.ok()) return Fresh(request, *other.answer);
     const absl::Status& status = other.answer.status();
     if (status.code() == absl::StatusCode::kNotFound) continue;
     fault = absl::Status(status.code(), fmt::format("{}: {}", other.name, Message(status)));
@@ -228,7 +229,7 @@ SidecarPages::SidecarPages(http::Server& server, ClientSource clients, AskedSide
     AnswerClients(request, std::move(responder));
   });
   if (sidecars_ == nullptr) return;
-  for (const char* method : {"GET", "POST", "PUT"}) {
+  for (const char* method : {"GET", "POST"}) {
     server.Route(method, std::string(kPath) + "*",
                  [this](const http::Request& request, http::Responder responder) {
                    AnswerQuestion(request, std::move(responder));
@@ -274,11 +275,11 @@ void SidecarPages::AnswerSidecars(const http::Request& request, http::Responder 
   json ours = {{"sidecars", json::array()}};
   for (const ClientStatus& client : page.clients) ours["sidecars"].push_back(SidecarJson(client));
   if (page.more) ours["continue"] = true;  // Merged says from where
-  replicas_.Ask(request, [this, query = *query, ours = std::move(ours),
+  replicas_.Ask(request, [this, request, query = *query, ours = std::move(ours),
                           responder](const auto& others) mutable {
     json body = Merged(std::move(ours), others, query);
     body["replicas"] = replicas_.List(others);
-    responder.Send(Fresh(body));
+    responder.Send(Fresh(request, body));
   });
 }
 
@@ -291,7 +292,7 @@ void SidecarPages::AnswerClients(const http::Request& request, http::Responder r
   if (page.more) {
     body["continue"] = TextOf(PlaceOf(page.clients.back(), query->sort), query->sort);
   }
-  responder.Send(Fresh(body));
+  responder.Send(Fresh(request, body));
 }
 
 void SidecarPages::AnswerQuestion(const http::Request& request, http::Responder responder) const {
@@ -305,9 +306,10 @@ void SidecarPages::AnswerQuestion(const http::Request& request, http::Responder 
                             responder.Send(Answer(answer));
                           });
   }
-  replicas_.Ask(request, [node = target->node_id, responder](const auto& others) mutable {
-    responder.Send(TheirAnswer(node, others));
-  });
+  replicas_.Ask(request, Replicas::kSidecarPatience,
+                [request, node = target->node_id, responder](const auto& others) mutable {
+                  responder.Send(TheirAnswer(request, node, others));
+                });
 }
 
 }  // namespace portolan::xds

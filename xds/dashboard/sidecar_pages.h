@@ -10,7 +10,7 @@
 //        laggards first.
 //   GET  /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=&clusterDns=
 //   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump?type=&continue=
-//   POST /api/v1/sidecars/NAMESPACE/POD/logging?level=      (or PUT)
+//   POST /api/v1/sidecars/NAMESPACE/POD/logging?level=
 //   GET  /debug/clients?node=&limit=&continue=
 //        the clients of this replica as {"clients": ...}, with up to 100 "names" of what each asked
 //        for of each type

@@ -37,18 +37,18 @@ void AddStatusPage(http::Server& server, StatusSources sources) {
                                                               http::Responder responder) {
     json status = StatusJson(sources);
     const AllReplicas& replicas = sources.replicas;
-    replicas.Ask(request,
-                 [&replicas, status = std::move(status), responder](const auto& others) mutable {
-                   uint64_t sidecars = NumberIn(status, "sidecars");
-                   for (const ReplicaAnswer& other : others) {
-                     if (other.answer.ok() && other.answer->is_object()) {
-                       sidecars += NumberIn(*other.answer, "sidecars");
-                     }
-                   }
-                   status["sidecars"] = sidecars;
-                   status["replicas"] = replicas.List(others);
-                   responder.Send(Fresh(status));
-                 });
+    replicas.Ask(request, [&replicas, request, status = std::move(status),
+                           responder](const auto& others) mutable {
+      uint64_t sidecars = NumberIn(status, "sidecars");
+      for (const ReplicaAnswer& other : others) {
+        if (other.answer.ok() && other.answer->is_object()) {
+          sidecars += NumberIn(*other.answer, "sidecars");
+        }
+      }
+      status["sidecars"] = sidecars;
+      status["replicas"] = replicas.List(others);
+      responder.Send(Fresh(request, status));
+    });
   });
 }
 

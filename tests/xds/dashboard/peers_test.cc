@@ -72,9 +72,10 @@ class PeersTest : public ::testing::Test {
     return addresses;
   }
 
-  void Ask(const std::string& target = "/api/v1/sidecars?limit=5") {
+  void Ask(const std::string& target = "/api/v1/sidecars?limit=5",
+           absl::Duration patience = Replicas::kPatience) {
     answers_.reset();
-    peers_->Ask(target, [this](std::vector<ReplicaAnswer> answers) {
+    peers_->Ask(target, patience, [this](std::vector<ReplicaAnswer> answers) {
       EXPECT_FALSE(answers_.has_value());
       answers_ = std::move(answers);
     });
@@ -152,9 +153,9 @@ TEST_F(PeersTest, WhatIsOfNoUseIsAnErrorInWords) {
   EXPECT_EQ(with(404, "no such page\n"), "control-b: NOT_FOUND: no such page: an older version?");
   EXPECT_EQ(with(503, R"({"error":"away"})"), "control-b: UNAVAILABLE: answers 503: away");
   EXPECT_EQ(with(200, "[]"), "control-b: UNAVAILABLE: what it answers is no JSON object");
-  EXPECT_EQ(with(200, "{"), "control-b: UNAVAILABLE: what it answers is no JSON object");
   EXPECT_EQ(with(200, "{\"a\":" + std::string(400'000, '[') + std::string(400'000, ']') + "}"),
             "control-b: UNAVAILABLE: what it answers is no JSON object");
+  EXPECT_EQ(with(200, "{"), "control-b: UNAVAILABLE: what it answers is no JSON object");
   EXPECT_EQ(with(200, std::string(Peers::kMaxAnswerBytes + 1, ' ')),
             "control-b: UNAVAILABLE: its answer is larger than 8 MB");
   servers_[kTwo].last().End(absl::DeadlineExceededError("x"));
@@ -196,12 +197,73 @@ TEST_F(PeersTest, AfterOneFailedTheNameIsLookedUpAgainAndWhoIsGoneIsForgotten) {
 
 TEST_F(PeersTest, APostGoesToAll) {
   Start(Found({kTwo}));
-  peers_->Post("/api/v1/sidecars/default/web-0/logging?level=debug",
+  peers_->Post("/api/v1/sidecars/default/web-0/logging?level=debug", Replicas::kSidecarPatience,
                [this](std::vector<ReplicaAnswer> answers) { answers_ = std::move(answers); });
   Name(kTwo, "control-b");
   EXPECT_EQ(servers_[kTwo].last().request().method, "POST");
   servers_[kTwo].last().Answer(200, "{}");
   EXPECT_THAT(Answers(), ElementsAre("control-b: {}"));
+}
+
+constexpr char kTwoOfV6[] = "[fd00::2]:15081";
+
+TEST_F(PeersTest, OneWithTwoAddressesIsAskedOnce) {
+  Start(Found({kTwo, kTwoOfV6}));
+  peers_->Post("/api/v1/sidecars/default/web-0/logging?level=debug", Replicas::kSidecarPatience,
+               [this](std::vector<ReplicaAnswer> answers) { answers_ = std::move(answers); });
+  Name(kTwoOfV6, "control-b");
+  Name(kTwo, "control-b");
+  servers_[kTwoOfV6].last().Answer(200, "{}");
+  EXPECT_THAT(Answers(), ElementsAre("control-b: {}"));
+  EXPECT_EQ(servers_[kTwo].last().request().method, "GET") << "only for its name";
+  Ask();
+  EXPECT_EQ(servers_[kTwo].last().target(), "/api/v1/sidecars?limit=5&scope=local");
+  EXPECT_EQ(servers_[kTwoOfV6].last().request().method, "POST");
+  servers_[kTwo].last().Answer(200, "{}");
+  EXPECT_THAT(Answers(), ElementsAre("control-b: {}"));
+}
+
+TEST_F(PeersTest, WhereItCannotBeAskedAtOneAddressItIsAskedAtTheOther) {
+  Start(Found({kTwo, kTwoOfV6}));
+  Ask();
+  Name(kTwo, "control-b");
+  Name(kTwoOfV6, "control-b");
+  servers_[kTwo].last().End(absl::UnavailableError("No route to host"));
+  servers_[kTwoOfV6].last().Answer(200, R"({"a":1})");
+  EXPECT_THAT(Answers(), ElementsAre("control-b: {\"a\":1}"));
+  // And there first from now on.
+  Ask();
+  servers_[kTwoOfV6].last().Answer(404, R"({"error":"none"})");
+  EXPECT_THAT(Answers(), ElementsAre("control-b: NOT_FOUND: none"));
+  Ask();
+  servers_[kTwoOfV6].last().End(absl::UnavailableError("No route to host"));
+  servers_[kTwo].last().End(absl::UnavailableError("Connection refused"));
+  EXPECT_THAT(Answers(), ElementsAre(HasSubstr("control-b: UNAVAILABLE: ")));
+}
+
+TEST_F(PeersTest, AQuestionToASidecarIsGivenAsLongAsThatTakes) {
+  Start(Found({kTwo}));
+  Ask("/api/v1/sidecars/default/web-0/explain?name=x", Replicas::kSidecarPatience);
+  Name(kTwo, "control-b");
+  EXPECT_GT(servers_[kTwo].last().request().timeout, absl::Seconds(2));
+  servers_[kTwo].last().Answer(504, R"({"error":"the sidecar has not answered"})");
+  EXPECT_THAT(Answers(), ElementsAre("control-b: DEADLINE_EXCEEDED: the sidecar has not answered"));
+  Ask("/api/v1/sidecars/default/web-0/explain?name=x", Replicas::kSidecarPatience);
+  servers_[kTwo].last().Answer(502, R"({"error":"type: there is no FOO"})");
+  EXPECT_THAT(Answers(), ElementsAre("control-b: FAILED_PRECONDITION: type: there is no FOO"));
+  Ask("/api/v1/sidecars/default/web-0/explain?name=x", Replicas::kSidecarPatience);
+  servers_[kTwo].last().End(absl::DeadlineExceededError("x"));
+  EXPECT_THAT(Answers(), ElementsAre("control-b: DEADLINE_EXCEEDED: no answer within 2.5 s"));
+}
+
+TEST_F(PeersTest, MoreQuestionsThanMayBeUnderWayAreAnError) {
+  Start(Found({kTwo}));
+  for (size_t i = 0; i < Peers::kMostQuestions; ++i) {
+    peers_->Ask("/api/v1/flows", Replicas::kPatience, [](const auto&) {});
+  }
+  Ask();
+  ASSERT_TRUE(answers_.has_value());
+  EXPECT_THAT(Answers(), ElementsAre(HasSubstr("too many ask the other replicas at once")));
 }
 
 TEST_F(PeersTest, NobodyIsToldOnceTheyAreGone) {

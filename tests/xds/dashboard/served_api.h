@@ -21,11 +21,18 @@ namespace portolan::xds {
 class FakeReplicas : public Replicas {
  public:
   const std::string& self() const override { return self_; }
-  void Ask(std::string target, Done done) override { Answer("GET " + target, done); }
-  void Post(std::string target, Done done) override { Answer("POST " + target, done); }
+  void Ask(std::string target, absl::Duration within, Done done) override {
+    patience = within;
+    Answer("GET " + target, done);
+  }
+  void Post(std::string target, absl::Duration within, Done done) override {
+    patience = within;
+    Answer("POST " + target, done);
+  }
 
   std::vector<ReplicaAnswer> answers;
   std::vector<std::string> asked;
+  absl::Duration patience;
 
  private:
   void Answer(std::string what, const Done& done) {

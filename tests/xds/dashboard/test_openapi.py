@@ -13,8 +13,6 @@ from .conftest import NODE
 _TREE = Path(__file__).resolve().parents[3]
 _DOCUMENT = json.loads((_TREE / "xds/dashboard/openapi.json").read_text())
 _SIDECAR = f"/api/v1/sidecars/{NODE}"
-# Served by other rooms' pages, which are not on everywhere.
-_STREAMS = {"/api/v1/events"}
 
 
 def _plain(schema):
@@ -109,6 +107,13 @@ def test_every_route_of_the_program_is_in_the_document():
     for route in served:
         prefix = route.rstrip("*").rstrip("/")
         assert any(path == prefix or path.startswith(prefix + "/") for path in _DOCUMENT["paths"]), route
+
+
+def test_what_is_not_in_the_document_is_not_served(running):
+    for path, operations in _DOCUMENT["paths"].items():
+        target = re.sub(r"\{\w+\}", "x", path)
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - {each.upper() for each in operations}:
+            assert running.fetch(target, method)[0] in (404, 405), f"{method} {path}"
 
 
 def test_the_document_is_whole():
