@@ -22,6 +22,8 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kPath = "/api/v1/sidecars/";
+// On one page: some 4 KB each, so that Peers::kMaxAnswerBytes has room for it.
+constexpr size_t kMostSidecars = 1000;
 
 // "NAMESPACE/POD/WHAT", taken apart at the last slash.
 struct Target {
@@ -143,7 +145,7 @@ absl::StatusOr<ListQuery> ParseListQuery(const http::Request& request) {
   if (sort == "lag") query.sort = Sort::kLag;
   const auto limit = ParseCount(request, "limit", kMaxPageSize, kDefaultPageSize);
   if (!limit.ok()) return limit.status();
-  query.limit = *limit;
+  query.limit = std::min(*limit, kMostSidecars);
   if (const std::string from = Parameter(request, "continue"); !from.empty()) {
     query.after = ParsePlace(from, query.sort);
     if (!query.after) return InvalidArgument("continue: not what an earlier page gave");
@@ -247,11 +249,11 @@ json SidecarPages::ClientJson(const ClientStatus& client) const {
           {"types", std::move(types)}};
 }
 
-json SidecarPages::SidecarJson(const ClientStatus& client) const {
+json SidecarPages::SidecarJson(const ClientStatus& client, ReportPart part) const {
   const absl::Time now = absl::Now();
   const auto reported = sidecars_ == nullptr ? std::nullopt : sidecars_->Find(client.node_id);
   json out = ClientJson(client);
-  if (reported && reported->report != nullptr) out["report"] = ReportJson(*reported, now);
+  if (reported && reported->report != nullptr) out["report"] = ReportJson(*reported, part, now);
   out["rates"] = reported ? RatesJson(*reported, now) : json();
   const Lag lag = LagOf(client);
   out["lag"] = nullptr;
@@ -273,7 +275,10 @@ void SidecarPages::AnswerSidecars(const http::Request& request, http::Responder 
   if (!query.ok()) return responder.Send(ErrorOf(query.status()));
   const ListPage page = PageOf(clients_(0), *query);
   json ours = {{"sidecars", json::array()}};
-  for (const ClientStatus& client : page.clients) ours["sidecars"].push_back(SidecarJson(client));
+  const ReportPart part = query->node.empty() ? ReportPart::kCounters : ReportPart::kAll;
+  for (const ClientStatus& client : page.clients) {
+    ours["sidecars"].push_back(SidecarJson(client, part));
+  }
   if (page.more) ours["continue"] = true;  // Merged says from where
   replicas_.Ask(request, [this, request, query = *query, ours = std::move(ours),
                           responder](const auto& others) mutable {

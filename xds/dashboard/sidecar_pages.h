@@ -7,7 +7,8 @@
 //        "lag": {"p50Ms", "p99Ms", "worstType"}, "health", "healthWhy", "replica"}], "continue",
 //        "replicas"}: sidecar_report.h. "report" where it sent one, "rates" from the second on,
 //        "lag" once a change was acknowledged, else null. `search`: part of the node. sort=lag:
-//        laggards first.
+//        laggards first. A page has 1,000 at most, whatever `limit` says. What each asked for and
+//        where its connections went ("names" and "flows" of the report) is there with `node` alone.
 //   GET  /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=&clusterDns=
 //   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump?type=&continue=
 //   POST /api/v1/sidecars/NAMESPACE/POD/logging?level=
@@ -32,6 +33,7 @@
 #include "absl/status/statusor.h"
 #include "common/http/server.h"
 #include "xds/dashboard/all_replicas.h"
+#include "xds/dashboard/sidecar_report.h"
 #include "xds/serving/client_status.h"
 #include "xds/sidecars/reported_sidecar.h"
 
@@ -55,7 +57,7 @@ class SidecarPages {
   void AnswerClients(const http::Request& request, http::Responder responder) const;
   void AnswerQuestion(const http::Request& request, http::Responder responder) const;
   nlohmann::json ClientJson(const ClientStatus& client) const;
-  nlohmann::json SidecarJson(const ClientStatus& client) const;
+  nlohmann::json SidecarJson(const ClientStatus& client, ReportPart part) const;
 
   const ClientSource clients_;
   AskedSidecars* const sidecars_;

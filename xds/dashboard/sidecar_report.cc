@@ -122,7 +122,7 @@ json TypeJson(const TypeStatus& status) {
   return out;
 }
 
-json ReportJson(const ReportedSidecar& sidecar, absl::Time now) {
+json ReportJson(const ReportedSidecar& sidecar, ReportPart part, absl::Time now) {
   if (sidecar.report == nullptr) return nullptr;
   const v1::SidecarReport& report = *sidecar.report;
   json out = {{"received", TimeJson(sidecar.reported)},
@@ -133,8 +133,9 @@ json ReportJson(const ReportedSidecar& sidecar, absl::Time now) {
               {"endpoints",
                {{"held", report.endpoints().held()}, {"wanted", report.endpoints().wanted()}}}};
   // A sidecar that is to report no names has no such part, an older one none of these.
-  if (report.has_names()) out["names"] = NamesJson(report.names());
-  if (report.has_flows()) out["flows"] = FlowsJson(report.flows());
+  const bool all = part == ReportPart::kAll;
+  if (all && report.has_names()) out["names"] = NamesJson(report.names());
+  if (all && report.has_flows()) out["flows"] = FlowsJson(report.flows());
   if (report.has_amplification()) {
     out["amplification"] = AmplificationJson(report.amplification());
   }

@@ -2,6 +2,7 @@
 // words for all pages. Pure; any thread.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,8 +19,10 @@ std::string_view SyncWord(const TypeStatus& status);
 
 nlohmann::json TypeJson(const TypeStatus& status);
 
-// A report as the field "report" of /api/v1/sidecars has it.
-nlohmann::json ReportJson(const ReportedSidecar& sidecar, absl::Time now);
+// A report as the field "report" of /api/v1/sidecars has it; the names that the pod asked for and
+// its flows, which are most of it, in kAll alone.
+enum class ReportPart : uint8_t { kCounters, kAll };
+nlohmann::json ReportJson(const ReportedSidecar& sidecar, ReportPart part, absl::Time now);
 
 // How much `total` of the last report is more than `before` of the one before it, by the second:
 // ReportedSidecar says over what time. What counts from its start again has counted so much since.

@@ -1,5 +1,6 @@
 #include "xds/dashboard/sidecar_pages.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 
 #include "tests/xds/dashboard/fake_sidecars.h"
 #include "tests/xds/dashboard/served_api.h"
+#include "xds/dashboard/peers.h"
 
 namespace portolan::xds {
 namespace {
@@ -131,6 +133,40 @@ TEST_F(SidecarPagesTest, ThoseOfOtherReplicasAreBetweenThem) {
   EXPECT_EQ(two["continue"], "default/frontend-15 p");
 }
 
+// With what sidecars ordinarily say: another replica takes no more than so much.
+TEST_F(SidecarPagesTest, APageForAnotherReplicaIsWithinWhatItTakes) {
+  v1::SidecarReport report;
+  for (int i = 0; i < 6; ++i) {
+    report.mutable_feed()->add_types()->set_type_url("type.googleapis.com/portolan.v1.Endpoints");
+  }
+  for (int i = 0; i < 3; ++i) report.mutable_dns()->add_upstreams()->set_address("10.43.0.10:53");
+  for (int i = 0; i < 64; ++i) {
+    report.mutable_names()->add_names()->set_name("some-service.of-some-namespace");
+    report.mutable_flows()->add_flows()->set_service("of-some-namespace/some-service");
+  }
+  const ClientStatus one = clients[0];
+  clients.clear();
+  for (int i = 0; i < 1100; ++i) {
+    clients.push_back(one);
+    clients.back().node_id = fmt::format("default/frontend-{:05}", i);
+    clients.back().types.assign(6, one.types[0]);
+  }
+  // Of one only, as FakeSidecars::Find looks through them all.
+  sidecars.all.clear();
+  sidecars.Report("default/frontend-00000", report);
+  const std::string page = http::BodyOf(api.Get("/api/v1/sidecars?limit=5000&scope=local"));
+  const json answer = json::parse(page);
+  ASSERT_EQ(answer["sidecars"].size(), 1000u);
+  EXPECT_EQ(answer["continue"], "default/frontend-00999 ipv4:10.42.0.8:1");
+  const json& first = answer["sidecars"][0];
+  EXPECT_EQ(first["report"]["dns"]["upstreams"].size(), 3u);
+  EXPECT_FALSE(first["report"].contains("names") || first["report"].contains("flows"));
+  EXPECT_LT(page.size() + 999 * first["report"].dump().size(), Peers::kMaxAnswerBytes);
+  const json alone = api.GetJson("/api/v1/sidecars?node=default%2Ffrontend-00000");
+  EXPECT_EQ(alone["sidecars"][0]["report"]["names"]["names"].size(), 64u);
+  EXPECT_EQ(alone["sidecars"][0]["report"]["flows"]["flows"].size(), 64u);
+}
+
 TEST_F(SidecarPagesTest, ClientsAreShownWithSomeOfTheNamesThatTheyAskedFor) {
   clients[0].types[0].names = {"default/backend"};
   const json answer = api.GetJson("/debug/clients?node=default%2Ffrontend-2");
@@ -160,6 +196,7 @@ TEST_F(SidecarPagesTest, OneThatIsConnectedToAnotherReplicaIsAskedThroughThat) {
   EXPECT_THAT(replicas.asked, ElementsAre("GET /api/v1/sidecars/default/far/config_dump",
                                           "POST /api/v1/sidecars/default/far/logging?level=debug"));
   EXPECT_EQ(sidecars.asked_of, "");
+  EXPECT_EQ(replicas.patience, Replicas::kSidecarPatience);
   replicas.answers[1].answer = absl::DeadlineExceededError("no answer within 1 s");
   const std::string late = api.Get("/api/v1/sidecars/default/far/config_dump");
   EXPECT_THAT(late, StartsWith("HTTP/1.1 504 "));
@@ -194,7 +231,6 @@ TEST_F(SidecarPagesTest, AHeadIsAGetAndChangesNothing) {
   EXPECT_EQ(sidecars.asked.explain().name(), "backend");
   api.Fetch("HEAD", "/api/v1/sidecars/default/far/explain?name=backend");
   EXPECT_THAT(replicas.asked, ElementsAre("GET /api/v1/sidecars/default/far/explain?name=backend"));
-  EXPECT_EQ(replicas.patience, Replicas::kSidecarPatience);
 }
 
 TEST_F(SidecarPagesTest, WhyThereIsNoAnswerIsInTheStatus) {
@@ -213,6 +249,14 @@ TEST_F(SidecarPagesTest, WhatIsNoJsonIsNotPassedOn) {
   EXPECT_EQ(answer.find("<script>"), std::string::npos);
 }
 
+TEST_F(SidecarPagesTest, NorIsWhatIsNestedWithoutEnd) {
+  sidecars.answer = std::string(400'000, '[') + std::string(400'000, ']');
+  EXPECT_THAT(api.Get("/api/v1/sidecars/default/frontend-1/config_dump"),
+              StartsWith("HTTP/1.1 502 "));
+  EXPECT_THAT(api.GetJson("/api/v1/explain?pod=default/frontend-1&name=x")["sidecar"]["error"],
+              HasSubstr("nested too deeply"));
+}
+
 TEST_F(SidecarPagesTest, OtherPathsAreNotFound) {
   for (const char* target :
        {"/api/v1/sidecars/", "/api/v1/sidecars/default", "/api/v1/sidecars/default/config_dump",
@@ -224,11 +268,3 @@ TEST_F(SidecarPagesTest, OtherPathsAreNotFound) {
 
 }  // namespace
 }  // namespace portolan::xds
-TEST_F(SidecarPagesTest, NorIsWhatIsNestedWithoutEnd) {
-  sidecars.answer = std::string(400'000, '[') + std::string(400'000, ']');
-  EXPECT_THAT(api.Get("/api/v1/sidecars/default/frontend-1/config_dump"),
-              StartsWith("HTTP/1.1 502 "));
-  EXPECT_THAT(api.GetJson("/api/v1/explain?pod=default/frontend-1&name=x")["sidecar"]["error"],
-              HasSubstr("nested too deeply"));
-}
-

@@ -56,7 +56,7 @@ TEST(SidecarReport, IsShownInFull) {
   ReportedSidecar sidecar;
   sidecar.started = sidecar.reported = kThen;
   sidecar.report = std::make_shared<v1::SidecarReport>(report);
-  EXPECT_EQ(ReportJson(sidecar, kThen), json::parse(R"({
+  EXPECT_EQ(ReportJson(sidecar, ReportPart::kAll, kThen), json::parse(R"({
     "received": "2023-11-14T22:13:20.000Z", "started": "2023-11-14T22:13:20.000Z",
     "feed": {"inSync": true, "source": "control plane", "types": []},
     "dns": {"queries": 7, "responses": {"NXDOMAIN": 2}, "cacheHits": 0, "cacheMisses": 0,
@@ -157,7 +157,8 @@ TEST_F(HealthTest, IsUpstreamDownWhereAServerFailedAndAnsweredNothing) {
   EXPECT_EQ(WordOf(&down), "upstream-down");
   EXPECT_THAT(HealthOf(client, &down, kThen).why, HasSubstr("10.43.0.10:53"));
   const auto is_down = [](const ReportedSidecar& sidecar, absl::Time now) {
-    return ReportJson(sidecar, now)["dns"]["upstreams"][0]["down"].get<bool>();
+    return ReportJson(sidecar, ReportPart::kCounters, now)["dns"]["upstreams"][0]["down"]
+        .get<bool>();
   };
   EXPECT_TRUE(is_down(down, kThen));
   EXPECT_FALSE(is_down(down, kThen + absl::Minutes(1))) << "it fails no more probes";
