@@ -15,13 +15,15 @@ constexpr size_t kMostEntriesWithoutFrame = 256;
 constexpr size_t kFramesWorth = 4;
 constexpr int64_t kMostClockBackMs = 60'000;
 constexpr int64_t kSameGapMs = 10'000;
-constexpr char kSince[] = "since";
 constexpr char kAlive[] = "alive";
 
-// Nobody else may write to it while we do: exclusive, which also saves WAL its shared memory.
-// Debian's SQLite overwrites with zeros what is deleted unless told not to.
+// Nobody else may write to it while we do. Before it is first read: that saves WAL its shared
+// memory.
+constexpr char kLocking[] = "PRAGMA locking_mode = EXCLUSIVE";
+
+// What is written into the file. Debian's SQLite overwrites with zeros what is deleted unless told
+// not to.
 constexpr char kSettings[] = R"(
-PRAGMA locking_mode = EXCLUSIVE;
 PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
@@ -75,6 +77,9 @@ Store::Statements::Statements(Database& database)
       entries_after(database, SelectEntry("WHERE e.name = ? AND e.time >= ? AND e.time <= ?"
                                           " AND e.id > ? AND e.id <= ? ORDER BY e.time, e.id")),
       entry_by_id(database, SelectEntry("WHERE e.id = ?")),
+      find_change(database,
+                  "SELECT 1 FROM entries WHERE name = ? AND time >= ? AND time <= ?"
+                  " AND version = ? AND cause = ? AND kind = ? AND slice = ? LIMIT 1"),
       oldest(database,
              "SELECT id, time, name FROM entries WHERE time < ? ORDER BY time, id LIMIT ?"),
       remove_entry(database, "DELETE FROM entries WHERE id = ?"),
@@ -105,24 +110,24 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(const std::string& file, int6
 }
 
 absl::Status Store::Prepare(int64_t now_unix_ms) {
-  if (absl::Status status = database_.Run(kSettings); !status.ok()) return status;
-  const auto pages = database_.Number("PRAGMA page_count");
-  const auto application = database_.Number("PRAGMA application_id");
-  const auto schema = database_.Number("PRAGMA user_version");
-  for (const auto* number : {&pages, &application, &schema}) {
-    if (!number->ok()) return number->status();
-  }
+  if (absl::Status status = database_.Run(kLocking); !status.ok()) return status;
+  // Another program's database is left as it is.
   const auto tables = database_.Number("SELECT COUNT(*) FROM sqlite_schema");
   if (!tables.ok()) return tables.status();
-  if (*tables == 0) return MakeSchema(now_unix_ms);
-  if (*application != kApplicationId) {
+  const auto application = database_.Number("PRAGMA application_id");
+  const auto schema = database_.Number("PRAGMA user_version");
+  for (const auto* number : {&application, &schema}) {
+    if (!number->ok()) return number->status();
+  }
+  if (*tables > 0 && *application != kApplicationId) {
     return absl::DataLossError("it is a database of another program");
   }
-  if (*schema != kSchema) {
+  if (*tables > 0 && *schema != kSchema) {
     return absl::DataLossError(
         fmt::format("it is of schema {}, and this program's is {}", *schema, kSchema));
   }
-  return ReadFacts(now_unix_ms);
+  if (absl::Status status = database_.Run(kSettings); !status.ok()) return status;
+  return *tables == 0 ? MakeSchema(now_unix_ms) : ReadFacts(now_unix_ms);
 }
 
 absl::Status Store::MakeSchema(int64_t now_unix_ms) {
@@ -132,9 +137,9 @@ absl::Status Store::MakeSchema(int64_t now_unix_ms) {
   status.Update(database_.Run(fmt::format("PRAGMA application_id = {}", kApplicationId)));
   status.Update(database_.Run(fmt::format("PRAGMA user_version = {}", kSchema)));
   status.Update(SetFact(kSince, now_unix_ms));
-  if (!status.ok()) return status;
-  since_ = now_unix_ms;
-  return transaction->Commit();
+  if (status.ok()) status = transaction->Commit();
+  if (status.ok()) since_ = now_unix_ms;
+  return status;
 }
 
 absl::Status Store::ReadFacts(int64_t now_unix_ms) {
@@ -171,12 +176,6 @@ absl::Status Store::SetFact(std::string_view key, int64_t value) {
 }
 
 absl::Status Store::WriteAlive(int64_t unix_ms) { return SetFact(kAlive, unix_ms); }
-
-absl::Status Store::WriteSince(int64_t unix_ms) {
-  if (absl::Status status = SetFact(kSince, unix_ms); !status.ok()) return status;
-  since_ = unix_ms;
-  return absl::OkStatus();
-}
 
 absl::StatusOr<std::optional<int64_t>> Store::IdOf(const ObjectName& name) {
   auto rows = statements_->find_name.Query(std::string_view(name.ns), std::string_view(name.name));
@@ -231,6 +230,8 @@ absl::Status Store::Write(const ObjectName& name, std::span<Entry> entries,
     ++known.entries_since_frame;
     known.bytes_since_frame += delta.size();
   }
+  // Where nothing is left no frame has to tell it: with its entries the name goes.
+  if (after.empty()) return absl::OkStatus();
   const bool first_seen = entries.back().position.cause == Cause::kFirstSeen;
   if (!first_seen && known.entries_since_frame < kMostEntriesWithoutFrame &&
       known.bytes_since_frame < kFramesWorth * known.frame_bytes) {
@@ -271,8 +272,11 @@ absl::Status Store::Write(const Gap& gap) {
                    " FROM gaps) AND reason = ? AND ended >= ? RETURNING 1");
   {
     auto rows = extend.Query(gap.ended_unix_ms, gap.lost, reason, gap.began_unix_ms - kSameGapMs);
-    if (rows.Next()) return absl::OkStatus();
-    if (!rows.status().ok()) return rows.status();
+    const bool extended = rows.Next();
+    // It is written at its end, not at its first row.
+    while (rows.Next()) {
+    }
+    if (extended || !rows.status().ok()) return rows.status();
   }
   Statement add(database_, "INSERT INTO gaps VALUES(?, ?, ?, ?)");
   return add.Run(gap.began_unix_ms, gap.ended_unix_ms, gap.lost, reason);

@@ -53,7 +53,7 @@ struct Gap {
 };
 
 struct EntryPage {
-  std::vector<Entry> entries;  // newest first
+  std::vector<Entry> entries;  // newest first; fewer than asked for where rows are damaged
   bool more = false;
 };
 
@@ -142,14 +142,15 @@ class Store {
   absl::Status WriteEntry(const Known& known, const Entry& entry, const std::string& delta);
   absl::Status WriteFrame(int64_t entry, int64_t name_id, int64_t unix_ms, std::string_view frame);
   absl::Status SetFact(std::string_view key, int64_t value);
-  absl::Status WriteSince(int64_t unix_ms);
   absl::StatusOr<std::optional<int64_t>> IdOf(const ObjectName& name);
+  absl::StatusOr<bool> KnowsNamespace(const std::string& ns);
   // Until that time, and no later than that entry.
   absl::StatusOr<PastState> StateAt(const ObjectName& name, int64_t name_id, int64_t unix_ms,
                                     int64_t entry);
 
   absl::StatusOr<std::vector<Doomed>> Oldest(int64_t before_unix_ms, size_t most);
-  absl::Status Remove(const std::vector<Doomed>& doomed);
+  // After which the history begins at `since_unix_ms`.
+  absl::Status Remove(const std::vector<Doomed>& doomed, int64_t since_unix_ms);
   absl::Status Settle(const Doomed& last);
 
   Database database_;

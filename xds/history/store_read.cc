@@ -86,6 +86,14 @@ absl::StatusOr<Entry> ReadEntry(ObjectName name, const Statement::Rows& row) {
   return entry;
 }
 
+absl::StatusOr<bool> Store::KnowsNamespace(const std::string& ns) {
+  Statement statement(database_, "SELECT 1 FROM names WHERE ns = ? LIMIT 1");
+  auto rows = statement.Query(std::string_view(ns));
+  const bool knows = rows.Next();
+  if (!rows.status().ok()) return rows.status();
+  return knows;
+}
+
 absl::StatusOr<EntryPage> Store::List(const HistoryQuery& query) {
   ListSql sql(query);
   if (!query.ns.empty() && !query.name.empty()) {
@@ -93,19 +101,24 @@ absl::StatusOr<EntryPage> Store::List(const HistoryQuery& query) {
     if (!id.ok()) return id.status();
     if (!id->has_value()) return EntryPage();
     sql.OfName(**id);
+  } else if (!query.ns.empty()) {
+    // All entries would be read to find none.
+    const auto knows = KnowsNamespace(query.ns);
+    if (!knows.ok()) return knows.status();
+    if (!*knows) return EntryPage();
   }
   Statement statement(database_, sql.Finish(query.limit + 1));
   auto rows = statement.QueryTexts(sql.texts());
   EntryPage page;
-  while (rows.Next()) {
-    if (page.entries.size() == query.limit) {
+  for (size_t row = 0; rows.Next(); ++row) {
+    if (row == query.limit) {
       page.more = true;
       return page;
     }
     auto entry = ReadEntry({std::string(rows.Text(kNumberOfEntryColumns)),
                             std::string(rows.Text(kNumberOfEntryColumns + 1))},
                            rows);
-    if (!entry.ok()) continue;  // of a damaged row nothing can be shown
+    if (!entry.ok()) continue;  // of a damaged row nothing can be shown: the page is shorter
     page.entries.push_back(*std::move(entry));
   }
   if (!rows.status().ok()) return rows.status();
@@ -178,17 +191,20 @@ absl::StatusOr<std::vector<ObjectName>> Store::Names() {
 
 absl::StatusOr<bool> Store::Holds(const Position& position, int64_t around_ms) {
   if (position.unix_ms + around_ms < since_) return false;
-  HistoryQuery query;
-  query.ns = position.name.ns;
-  query.name = position.name.name;
-  query.since_unix_ms = position.unix_ms - around_ms;
-  query.until_unix_ms = position.unix_ms + around_ms;
-  query.cause = position.cause;
-  const auto page = List(query);
-  if (!page.ok()) return page.status();
-  return std::any_of(page->entries.begin(), page->entries.end(), [&](const Entry& entry) {
-    return entry.position.Change() == position.Change();
-  });
+  const auto name = IdOf(position.name);
+  if (!name.ok()) return name.status();
+  if (!name->has_value()) return false;
+  const auto find = [&](const auto& version) {
+    return statements_->find_change.Query(
+        **name, position.unix_ms - around_ms, position.unix_ms + around_ms, version,
+        static_cast<int64_t>(position.cause), static_cast<int64_t>(position.kind),
+        std::string_view(position.slice));
+  };
+  const auto number = VersionNumber(position.resource_version);
+  auto rows = number ? find(*number) : find(std::string_view(position.resource_version));
+  const bool holds = rows.Next();
+  if (!rows.status().ok()) return rows.status();
+  return holds;
 }
 
 absl::StatusOr<std::vector<Gap>> Store::Gaps() {

@@ -20,6 +20,7 @@ struct Store::Statements {
   Statement add_entry;      // id, time, name, cause, kind, slice, version, three counts, delta
   Statement entries_after;  // name, time, time, entry, entry: kEntryColumns
   Statement entry_by_id;    // id: kEntryColumns
+  Statement find_change;    // name, time, time, version, cause, kind, slice: 1
   Statement oldest;         // time, most: id, time, name
   Statement remove_entry;   // id
   Statement add_frame;      // entry, name, time, state
@@ -29,6 +30,9 @@ struct Store::Statements {
   Statement set_fact;       // key, value
   Statement size;           // bytes of the file, and of what is free in it
 };
+
+// Of facts: when the history begins.
+inline constexpr char kSince[] = "since";
 
 inline constexpr char kEntryColumns[] =
     "e.id, e.time, e.cause, e.kind, e.slice, e.version, e.ready, e.serving, e.terminating, e.delta";

@@ -27,9 +27,11 @@ absl::StatusOr<bool> Store::Trim(int64_t before_unix_ms, int64_t max_bytes, size
   if (!doomed->empty()) {
     auto transaction = Begin();
     if (!transaction.ok()) return transaction.status();
-    absl::Status status = Remove(*doomed);
+    const int64_t since = std::max(since_, doomed->back().unix_ms);
+    absl::Status status = Remove(*doomed, since);
     if (status.ok()) status = transaction->Commit();
     if (!status.ok()) return status;
+    since_ = since;
   }
   // What is free is written to again; only a limit that was lowered leaves more than that.
   if (size->file > max_bytes - kBeside / 2) {
@@ -48,7 +50,7 @@ absl::StatusOr<std::vector<Store::Doomed>> Store::Oldest(int64_t before_unix_ms,
   return doomed;
 }
 
-absl::Status Store::Remove(const std::vector<Doomed>& doomed) {
+absl::Status Store::Remove(const std::vector<Doomed>& doomed, int64_t since_unix_ms) {
   absl::flat_hash_map<int64_t, Doomed> last_of;  // by name
   for (const Doomed& entry : doomed) last_of[entry.name_id] = entry;
   for (const auto& [name_id, last] : last_of) {
@@ -60,10 +62,9 @@ absl::Status Store::Remove(const std::vector<Doomed>& doomed) {
   for (const auto& [id, last] : last_of) {
     if (absl::Status status = statements_->remove_name.Run(id, id, id); !status.ok()) return status;
   }
-  const int64_t since = std::max(since_, doomed.back().unix_ms);
   Statement remove_gaps(database_, "DELETE FROM gaps WHERE ended < ?");
-  if (absl::Status status = remove_gaps.Run(since); !status.ok()) return status;
-  return WriteSince(since);
+  if (absl::Status status = remove_gaps.Run(since_unix_ms); !status.ok()) return status;
+  return SetFact(kSince, since_unix_ms);
 }
 
 // What the name is after the last entry that goes becomes a frame, in the place of earlier ones.

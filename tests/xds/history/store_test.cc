@@ -35,6 +35,11 @@ std::string FreshFile(const std::string& name) {
   return file;
 }
 
+std::string ReadAll(const std::string& file) {
+  std::ifstream stream(file, std::ios::binary);
+  return std::string(std::istreambuf_iterator<char>(stream), {});
+}
+
 // A name that changes at random, one slice at a time, and what it was after each change.
 class Churn {
  public:
@@ -188,6 +193,26 @@ TEST(HistoryStore, ANameThatIsGoneLeavesNothingWhenItsEntriesHaveGone) {
   EXPECT_TRUE(absl::IsNotFound(store->At(kName, Ms(kNoon + absl::Hours(1))).status()));
 }
 
+// Its deletion is worth a frame by what it lists.
+TEST(HistoryStore, NorDoesALargeOne) {
+  const auto store = Open();
+  std::vector<Endpoint> endpoints;
+  for (int i = 0; i < 20; ++i) {
+    const std::string number = std::to_string(i);
+    endpoints.push_back(MakeEndpoint("10.42.0." + number, "backend-" + number));
+  }
+  OneName none;
+  OneName one;
+  one.Put(MakeService()).Put(MakeSlice(std::move(endpoints), "20", kNoon));
+  auto created = Compare(kName, none.view(), one.view(), kNoon);
+  auto deleted = Compare(kName, one.view(), none.view(), kNoon + absl::Seconds(1));
+  ASSERT_TRUE(store->Write(kName, created, one.view()).ok());
+  ASSERT_TRUE(store->Write(kName, deleted, none.view()).ok());
+  EXPECT_TRUE(store->At(kName, Ms(kNoon + absl::Hours(1)))->state.empty());
+  EXPECT_FALSE(*store->Trim(kForever, kLarge, 10));
+  EXPECT_THAT(*store->Names(), IsEmpty());
+}
+
 TEST(HistoryStore, StaysBelowItsSize) {
   const std::string file = FreshFile("size");
   const auto store = Open(file);
@@ -332,7 +357,9 @@ TEST(HistoryStore, WhatIsNoHistoryOfOursIsSaidToBeNone) {
 
   const std::string foreign = FreshFile("foreign");
   ASSERT_TRUE(Database::Open(foreign)->Run("CREATE TABLE t(x)").ok());
+  const std::string before = ReadAll(foreign);
   EXPECT_TRUE(absl::IsDataLoss(Store::Open(foreign, Ms(kNoon)).status()));
+  EXPECT_EQ(ReadAll(foreign), before) << "it is not ours to change";
 
   const std::string newer = FreshFile("newer");
   Open(newer).reset();
@@ -398,6 +425,59 @@ TEST(HistoryStore, ADamagedRowIsOfOneNameUntilItHasGone) {
   EXPECT_THAT(store->List({})->entries, ::testing::Not(IsEmpty()));
   EXPECT_FALSE(*store->Trim(kForever, kLarge, 1000));
   EXPECT_THAT(store->List({})->entries, IsEmpty());
+}
+
+TEST(HistoryStore, ADamagedRowDoesNotEndTheList) {
+  const std::string file = FreshFile("row_of_list");
+  size_t written = 0;
+  {
+    const auto store = Open(file);
+    Churn churn(*store);
+    for (int i = 0; i < 50; ++i) churn.Step();
+    written = churn.written();
+  }
+  // The newest but one.
+  ASSERT_TRUE(Database::Open(file)
+                  ->Run("UPDATE entries SET delta = x'ff' WHERE id = (SELECT MAX(id) FROM entries)"
+                        " - 1")
+                  .ok());
+  const auto store = *Store::Open(file, Ms(kNoon + absl::Hours(1)));
+  HistoryQuery query;
+  query.limit = 10;
+  size_t listed = 0;
+  while (true) {
+    const auto page = store->List(query);
+    ASSERT_TRUE(page.ok()) << page.status();
+    listed += page->entries.size();
+    if (!page->more) break;
+    query.before = page->entries.back().position;
+  }
+  EXPECT_EQ(listed, written - 1);
+}
+
+TEST(HistoryStore, KnowsAChangeAmongManyOfTheSameTime) {
+  const auto store = Open();
+  OneName last;
+  for (int i = 0; i < 700; ++i) {
+    OneName one = last;
+    one.Put(MakeService("backend", std::to_string(100 + i)));
+    auto edited = std::make_shared<Service>(*one.service);
+    edited->ports[0].port = static_cast<uint16_t>(1 + i);
+    one.service = edited;
+    auto entries = Compare(kName, last.view(), one.view(), kNoon);
+    ASSERT_TRUE(store->Write(kName, entries, one.view()).ok());
+    last = one;
+  }
+  const Position first{Ms(kNoon), "101", kName, HistoryKind::kService, "", Cause::kServiceEdited};
+  EXPECT_TRUE(*store->Holds(first, 1000));
+}
+
+TEST(HistoryStore, OfANamespaceThatIsNotThereThereIsNothing) {
+  const auto store = Open();
+  Churn churn(*store);
+  for (int i = 0; i < 10; ++i) churn.Step();
+  EXPECT_THAT(store->List({.ns = "none"})->entries, IsEmpty());
+  EXPECT_THAT(store->List({.ns = "default"})->entries, SizeIs(churn.written()));
 }
 
 TEST(HistoryStore, GapsAreKeptAndOneThatGoesOnIsOne) {
