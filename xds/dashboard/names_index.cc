@@ -12,6 +12,7 @@
 #include "directory/listing.h"
 #include "xds/dashboard/name_records.h"
 #include "xds/dashboard/names_search.h"
+#include "xds/history/state.h"
 
 namespace portolan::xds {
 namespace {

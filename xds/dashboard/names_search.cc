@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/text.h"
+#include "xds/history/state.h"
 
 namespace portolan::xds {
 namespace {
@@ -22,12 +23,6 @@ absl::btree_set<ObjectName> NamesAt(const IpAddress& address, const Snapshot& sn
 }
 
 }  // namespace
-
-ObjectName NameOf(std::string_view key) {
-  const size_t slash = std::min(key.find('/'), key.size());
-  return {std::string(key.substr(0, slash)),
-          std::string(key.substr(std::min(slash + 1, key.size())))};
-}
 
 bool HasLabel(const LabelMap& labels, std::string_view wanted) {
   const size_t equals = wanted.find('=');

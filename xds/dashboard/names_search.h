@@ -19,9 +19,6 @@
 
 namespace portolan::xds {
 
-// Of a directory's key, "namespace/name".
-ObjectName NameOf(std::string_view key);
-
 // "key", or "key=value".
 bool HasLabel(const LabelMap& labels, std::string_view wanted);
 

@@ -15,8 +15,6 @@ namespace {
 using nlohmann::json;
 
 constexpr absl::Duration kInOrderEvery = absl::Seconds(10);
-// Replicas learn of a change by watches of their own.
-constexpr int64_t kMostApartMs = 60'000;
 constexpr double kBounds[] = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5};
 
 std::string_view Word(Gap::Reason reason) {
@@ -38,10 +36,12 @@ json GapJson(const Gap& gap) {
           {"reason", Word(gap.reason)}};
 }
 
-// How many there were already.
-int64_t Merge(const absl::btree_set<std::string>& from, absl::btree_set<std::string>& to) {
+// Of a later commit into an earlier one. How many there were already.
+int64_t Merge(const RecordedCommit& from, RecordedCommit& to) {
   int64_t there = 0;
-  for (const std::string& key : from) there += to.insert(key).second ? 0 : 1;
+  for (const auto& [key, when] : from.keys) {
+    there += to.keys.insert_or_assign(key, when).second ? 0 : 1;
+  }
   return there;
 }
 
@@ -94,6 +94,7 @@ absl::StatusOr<std::unique_ptr<History>> History::Open(EventLoop& loop, Options 
   self->in_order_ = own.AddTimer([self] { self->KeepInOrder(); });
   own.Post([self] {
     self->recorder_->Check();
+    self->WriteAnewIfSetAside();
     self->in_order_.Start(kInOrderEvery);
   });
   self->thread_ = std::thread([self] { self->own_loop_.Run(); });
@@ -101,7 +102,7 @@ absl::StatusOr<std::unique_ptr<History>> History::Open(EventLoop& loop, Options 
 }
 
 History::~History() {
-  own_loop_.Post([this] { recorder_->WriteAlive(); });
+  own_loop_.Post([this] { WriteAlive(); });
   own_loop_.Post([this] { own_loop_.Stop(); });
   if (thread_.joinable()) thread_.join();
 }
@@ -110,8 +111,9 @@ void History::Record(const Directory::Committed& now, absl::Time since) {
   RecordedCommit commit{.snapshot = now.snapshot, .keys = {}, .since = since};
   // Of the first, all names are looked at.
   if (std::exchange(recorded_, true)) {
-    commit.keys = now.changes.services;
-    Merge(now.changes.endpoints, commit.keys);
+    for (const auto* keys : {&now.changes.services, &now.changes.endpoints}) {
+      for (const std::string& key : *keys) commit.keys.emplace(key, since);
+    }
     if (commit.keys.empty()) return;
   }
   int64_t lost = 0;
@@ -121,7 +123,7 @@ void History::Record(const Directory::Committed& now, absl::Time since) {
     if (full && !waiting.commits.empty()) {
       RecordedCommit& last = waiting.commits.back();
       const size_t before = last.keys.size();
-      lost = Merge(commit.keys, last.keys);
+      lost = Merge(commit, last);
       last.snapshot = std::move(commit.snapshot);
       last.lost += lost;
       if (stats_.failing) last.why_lost = Gap::Reason::kFile;
@@ -141,14 +143,25 @@ void History::Record(const Directory::Committed& now, absl::Time since) {
 bool History::TakeNext() {
   if (writing_) return true;
   waiting_.With([this](Waiting& waiting) {
-    waiting.scheduled = !waiting.commits.empty();
-    if (!waiting.scheduled) return;
-    writing_ = std::move(waiting.commits.front());
-    waiting.commits.pop_front();
-    waiting.keys -= writing_->keys.size();
-    waiting_commits_ = waiting.commits.size();
+    if (waiting.commits.empty()) {
+      writing_ = recorder_->TakeToWriteAnew();
+    } else {
+      writing_ = std::move(waiting.commits.front());
+      waiting.commits.pop_front();
+      waiting.keys -= writing_->keys.size();
+      waiting_commits_ = waiting.commits.size();
+    }
+    waiting.scheduled = writing_.has_value();
   });
   return writing_.has_value();
+}
+
+// In the midst of a commit, or with one that waits, it is written anyhow.
+void History::WriteAnewIfSetAside() {
+  if (!recorder_->has_to_write_anew()) return;
+  const bool schedule =
+      waiting_.With([](Waiting& waiting) { return !std::exchange(waiting.scheduled, true); });
+  if (schedule) own_loop_.Post([this] { WriteNext(); });
 }
 
 void History::WriteNext() {
@@ -172,19 +185,26 @@ void History::TrimNext() {
   own_loop_.Post([this] {
     trimming_ = false;
     if (recorder_->Trim()) TrimNext();
+    WriteAnewIfSetAside();
   });
 }
 
+// What is not written yet is missing after a next start, so the gap that this shows begins before.
+void History::WriteAlive() {
+  if (!writing_ && waiting_commits_ == 0) recorder_->WriteAlive();
+}
+
 void History::KeepInOrder() {
-  recorder_->WriteAlive();
+  WriteAlive();
+  WriteAnewIfSetAside();
   TrimNext();
   in_order_.Start(kInOrderEvery);
 }
 
 template <typename T, typename F>
 void History::Ask(Query kind, Done<T> done, F answer) {
-  if (asked_.fetch_add(1) >= kMostQueries) {
-    asked_.fetch_sub(1);
+  if (asked_[kind].fetch_add(1) >= (kind == kList ? kMostLists : kMostQueries)) {
+    asked_[kind].fetch_sub(1);
     return loop_.Post([done = std::move(done)] {
       done(absl::UnavailableError("too much is asked of the history at once"));
     });
@@ -193,7 +213,7 @@ void History::Ask(Query kind, Done<T> done, F answer) {
   own_loop_.Post([this, kind, start, done = std::move(done), answer = std::move(answer)]() mutable {
     auto result = std::make_shared<absl::StatusOr<T>>(answer(recorder_->store()));
     durations_[kind]->Observe(absl::ToDoubleSeconds(Monotonic() - start));
-    asked_.fetch_sub(1);
+    asked_[kind].fetch_sub(1);
     loop_.Post([done = std::move(done), result] { done(std::move(*result)); });
   });
 }
@@ -210,16 +230,16 @@ void History::At(ObjectName name, absl::Time time, Done<Past> done) {
 
 void History::Hold(std::vector<Position> positions, Done<std::vector<bool>> done) {
   using Held = absl::StatusOr<std::vector<bool>>;
-  Ask<std::vector<bool>>(kHold, std::move(done),
-                         [positions = std::move(positions)](Store& store) -> Held {
-                           std::vector<bool> held;
-                           for (const Position& position : positions) {
-                             const auto holds = store.Holds(position, kMostApartMs);
-                             if (!holds.ok()) return holds.status();
-                             held.push_back(*holds);
-                           }
-                           return held;
-                         });
+  Ask<std::vector<bool>>(
+      kHold, std::move(done), [positions = std::move(positions)](Store& store) -> Held {
+        std::vector<bool> held;
+        for (const Position& position : positions) {
+          const auto holds = store.Holds(position, absl::ToInt64Milliseconds(kMostApart));
+          if (!holds.ok()) return holds.status();
+          held.push_back(*holds);
+        }
+        return held;
+      });
 }
 
 void History::AddMetrics(MetricFamilies& families) const {

@@ -59,6 +59,10 @@ class History {
   static constexpr size_t kMostCommits = 512;
   static constexpr size_t kMostKeys = 20'000;
   static constexpr int kMostQueries = 64;
+  // Of List, which may have to read all entries to find few.
+  static constexpr int kMostLists = 8;
+  // Replicas learn of a change by watches of their own, and no more apart than this.
+  static constexpr absl::Duration kMostApart = absl::Minutes(1);
 
   // An error if the file may not be written, or is none. A damaged one is set aside.
   static absl::StatusOr<std::unique_ptr<History>> Open(EventLoop& loop, Options options);
@@ -97,7 +101,9 @@ class History {
   void Ask(Query kind, Done<T> done, F answer);
   // On the history's thread.
   void WriteNext();
+  void WriteAlive();
   void KeepInOrder();
+  void WriteAnewIfSetAside();
   void TrimNext();
   bool TakeNext();
 
@@ -105,7 +111,7 @@ class History {
   const absl::Duration retry_after_;
   Recorder::Stats stats_;
   Counter lost_;
-  std::atomic<int> asked_{0};
+  std::atomic<int> asked_[kQueries] = {};
   std::atomic<size_t> waiting_commits_{0};
   std::unique_ptr<Histogram> durations_[kQueries];
   Guarded<Waiting> waiting_;

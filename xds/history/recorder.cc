@@ -17,12 +17,6 @@ constexpr size_t kRemovedAtOnce = 500;
 // Of the last kept states that a first commit is compared with, which have to be read.
 constexpr size_t kReadAtOnce = 50;
 
-ObjectName NameOf(std::string_view key) {
-  const size_t slash = std::min(key.find('/'), key.size());
-  return {std::string(key.substr(0, slash)),
-          std::string(key.substr(std::min(slash + 1, key.size())))};
-}
-
 int64_t Now(const HistoryOptions& options) { return absl::ToUnixMillis(options.now()); }
 
 // Moves the file and what SQLite keeps beside it out of the way.
@@ -42,7 +36,8 @@ absl::Status MoveAside(const HistoryOptions& options, const absl::Status& why) {
 }
 
 absl::StatusOr<std::unique_ptr<Store>> InMemory(const HistoryOptions& options,
-                                                const absl::Status& why) {
+                                                const absl::Status& why, Recorder::Stats& stats) {
+  stats.in_file = false;
   log::error("history: {}: {}; it is kept in memory until the next start", options.file,
              Message(why));
   return Store::Open("", Now(options));
@@ -62,7 +57,7 @@ absl::StatusOr<std::unique_ptr<Store>> OpenStore(const HistoryOptions& options,
     store = Store::Open(options.file, Now(options));
   }
   if (absl::IsUnavailable(store.status()) || absl::IsResourceExhausted(store.status())) {
-    return InMemory(options, store.status());
+    return InMemory(options, store.status(), stats);
   }
   if (!store.ok()) {
     return FailedPrecondition("--history-db {}: {}", options.file, Message(store.status()));
@@ -105,14 +100,20 @@ void Recorder::SetAside(const absl::Status& why) {
   absl::Status moved;
   if (stats_.in_file) moved = MoveAside(options_, why);
   auto store = moved.ok() && stats_.in_file ? Store::Open(options_.file, Now(options_))
-                                            : InMemory(options_, moved.ok() ? why : moved);
-  if (!store.ok()) store = InMemory(options_, store.status());
+                                            : InMemory(options_, moved.ok() ? why : moved, stats_);
+  if (!store.ok()) store = InMemory(options_, store.status(), stats_);
   stats_.set_aside.Add();
   // In memory there is always one.
   store_ = *std::move(store);
-  written_ = nullptr;
+  if (written_ != nullptr) to_write_anew_ = std::exchange(written_, nullptr);
   begun_ = false;
   ShowState();
+}
+
+std::optional<RecordedCommit> Recorder::TakeToWriteAnew() {
+  if (to_write_anew_ == nullptr) return std::nullopt;
+  return RecordedCommit{
+      .snapshot = std::exchange(to_write_anew_, nullptr), .keys = {}, .since = options_.now()};
 }
 
 Recorder::Outcome Recorder::Write(const RecordedCommit& commit) {
@@ -125,19 +126,20 @@ Recorder::Outcome Recorder::Write(const RecordedCommit& commit) {
   if (stats_.failing.exchange(false)) log::info("history: {} is written again", options_.file);
   if (next_ < keys_.size()) return Outcome::kMore;
   written_ = commit.snapshot;
+  to_write_anew_ = nullptr;
   begun_ = false;
   return Outcome::kDone;
 }
 
 absl::Status Recorder::Begin(const RecordedCommit& commit) {
-  absl::btree_set<std::string> keys = commit.keys;
+  absl::btree_map<std::string, absl::Time> keys = commit.keys;
   if (written_ == nullptr) {
+    const auto add = [&](const std::string& key) { keys.emplace(key, commit.since); };
     const auto names = store_->Names();
     if (!names.ok()) return names.status();
-    for (const ObjectName& name : *names) keys.insert(name.ToString());
-    commit.snapshot->ForEachService([&](const Service& s) { keys.insert(s.name.ToString()); });
-    commit.snapshot->ForEachSliceSet(
-        [&](const std::string& key, const SliceSet&) { keys.insert(key); });
+    for (const ObjectName& name : *names) add(name.ToString());
+    commit.snapshot->ForEachService([&](const Service& s) { add(s.name.ToString()); });
+    commit.snapshot->ForEachSliceSet([&](const std::string& key, const SliceSet&) { add(key); });
   }
   if (absl::Status status = WriteGap(commit); !status.ok()) return status;
   keys_.assign(keys.begin(), keys.end());
@@ -186,9 +188,10 @@ absl::Status Recorder::WriteSome(const RecordedCommit& commit) {
   if (!transaction.ok()) return transaction.status();
   size_t written = 0;
   for (size_t at = next_; at < end; ++at) {
-    const ObjectName name = NameOf(keys_[at]);
-    const StateView after = StateIn(*commit.snapshot, keys_[at]);
-    auto entries = EntriesOf(name, after, commit.since);
+    const auto& [key, when] = keys_[at];
+    const ObjectName name = NameOf(key);
+    const StateView after = StateIn(*commit.snapshot, key);
+    auto entries = EntriesOf(name, after, when);
     if (!entries.ok()) return entries.status();
     if (absl::Status status = store_->Write(name, *entries, after); !status.ok()) return status;
     written += entries->size();

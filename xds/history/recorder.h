@@ -11,9 +11,10 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/container/btree_set.h"
+#include "absl/container/btree_map.h"
 #include "absl/time/time.h"
 #include "common/metrics.h"
 #include "directory/directory.h"
@@ -33,8 +34,9 @@ struct HistoryOptions {
 // several of them changed, `lost` changes, only the last state is left.
 struct RecordedCommit {
   std::shared_ptr<const Snapshot> snapshot;  // after them
-  absl::btree_set<std::string> keys;         // of Services and their endpoints
-  absl::Time since;                          // when the first of them began
+  // Of Services and their endpoints: when the last commit that changed them began.
+  absl::btree_map<std::string, absl::Time> keys;
+  absl::Time since;  // when the first of them began
   int64_t lost = 0;
   Gap::Reason why_lost = Gap::Reason::kOverload;
 };
@@ -73,6 +75,10 @@ class Recorder {
   // That it runs, for the next start.
   void WriteAlive();
 
+  // What the file said last that was set aside, for Write, unless a later commit was written since.
+  std::optional<RecordedCommit> TakeToWriteAnew();
+  bool has_to_write_anew() const { return to_write_anew_ != nullptr; }
+
   Store& store() { return *store_; }
 
  private:
@@ -93,9 +99,11 @@ class Recorder {
   Stats& stats_;
   // What the file says last; null before the first commit is written.
   std::shared_ptr<const Snapshot> written_;
+  // What a file said last that was set aside; null: there is none, or all of it is written again.
+  std::shared_ptr<const Snapshot> to_write_anew_;
   // Of the commit that is being written: what is left of it.
   bool begun_ = false;
-  std::vector<std::string> keys_;
+  std::vector<std::pair<std::string, absl::Time>> keys_;
   size_t next_ = 0;
 };
 

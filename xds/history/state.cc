@@ -182,6 +182,12 @@ StateView StateIn(const Snapshot& snapshot, const std::string& service_key) {
   return {snapshot.FindService(service_key), snapshot.FindSlices(service_key)};
 }
 
+ObjectName NameOf(std::string_view service_key) {
+  const size_t slash = std::min(service_key.find('/'), service_key.size());
+  return {std::string(service_key.substr(0, slash)),
+          std::string(service_key.substr(std::min(slash + 1, service_key.size())))};
+}
+
 std::string EncodeState(const StateView& state) {
   history::State proto;
   if (state.service != nullptr) {

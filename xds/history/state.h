@@ -27,6 +27,9 @@ struct StateView {
 
 StateView StateIn(const Snapshot& snapshot, const std::string& service_key);
 
+// Of a directory's key, "namespace/name".
+ObjectName NameOf(std::string_view service_key);
+
 // A name that is read from the file, to be changed until it is as it was at the moment in question.
 struct NameState {
   std::optional<Service> service;

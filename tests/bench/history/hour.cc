@@ -164,10 +164,11 @@ class Cluster {
 
 RecordedCommit ToRecord(Cluster& cluster) {
   Directory::Committed committed = cluster.directory().Commit();
-  RecordedCommit commit{.snapshot = std::move(committed.snapshot),
-                        .keys = std::move(committed.changes.services),
-                        .since = cluster.now()};
-  for (const std::string& key : committed.changes.endpoints) commit.keys.insert(key);
+  RecordedCommit commit{
+      .snapshot = std::move(committed.snapshot), .keys = {}, .since = cluster.now()};
+  for (const auto* keys : {&committed.changes.services, &committed.changes.endpoints}) {
+    for (const std::string& key : *keys) commit.keys.emplace(key, cluster.now());
+  }
   return commit;
 }
 
@@ -201,12 +202,11 @@ class Peer {
   }
 
   void Write(const RecordedCommit& commit) {
-    for (const std::string& key : commit.keys) {
+    for (const auto& [key, when] : commit.keys) {
       const Service* service = commit.snapshot->FindService(key);
       const std::string text =
           ServiceDetailJson(*commit.snapshot, *service, "cluster.local").dump();
-      Check(insert_.Run(absl::ToUnixMillis(commit.since), std::string_view(key),
-                        std::string_view(text)));
+      Check(insert_.Run(absl::ToUnixMillis(when), std::string_view(key), std::string_view(text)));
     }
   }
 

@@ -108,9 +108,10 @@ class HistoryTest : public ::testing::Test {
     return promise.get_future().get();
   }
 
-  double Metric(const std::string& name) {
+  double Metric(const std::string& name) { return Metric(*history_, name); }
+  static double Metric(const History& history, const std::string& name) {
     MetricFamilies families;
-    history_->AddMetrics(families);
+    history.AddMetrics(families);
     for (const auto& family : families) {
       if (family.name != name) continue;
       const auto& metric = family.metric.front();
@@ -134,6 +135,20 @@ class HistoryTest : public ::testing::Test {
     Endpoint endpoint = MakeEndpoint("10.42.0.1", "backend-1");
     endpoint.conditions.ready = ready;
     directory_->Put(MakeSlice({endpoint}, std::to_string(version), now()));
+  }
+
+  // An entry that is larger than what SQLite keeps of the file in memory.
+  void WriteLarge() {
+    directory_->Put(MakeService());
+    Commit();
+    Endpoint endpoint = MakeEndpoint("10.42.0.1");
+    endpoint.zone = std::string(12 << 20, 'z');
+    directory_->Put(MakeSlice({endpoint}, "20", now()));
+    Commit();
+    EXPECT_THAT(Causes(2), ElementsAre("backend slice-created", "backend first-seen"));
+  }
+  void DamageLarge() const {
+    std::fstream(file_, std::ios::in | std::ios::out).seekp(4 << 20) << std::string(4 << 20, '\7');
   }
 
   std::string folder_;
@@ -228,6 +243,57 @@ TEST_F(HistoryTest, ThatCommitsWereTakenTogetherIsAGapAndWhatWasIsStillRight) {
   EXPECT_EQ(changes, lost);
 }
 
+TEST_F(HistoryTest, WhatWentWhileCommitsWereTakenTogetherHasItsOwnTime) {
+  ASSERT_TRUE(Open().ok());
+  directory_->Put(MakeService("goes"));
+  Commit();
+  EXPECT_THAT(Causes(1), SizeIs(1));
+  const absl::Time gone = now() + absl::Seconds(10);
+  OnLoop([&] {
+    for (int i = 1; i <= static_cast<int>(History::kMostCommits) * 20; ++i) {
+      directory_->Put(
+          MakeSlice({MakeEndpoint("10.0.0.1", std::to_string(i))}, std::to_string(i), now()));
+      history_->Record(directory_->Commit(), now());
+    }
+    directory_->RemoveService({"default", "goes"});
+    history_->Record(directory_->Commit(), gone);
+    return true;
+  });
+  ASSERT_GT(Metric("portolan_history_lost_total"), 0);
+  const HistoryQuery query{.ns = "default", .name = "goes"};
+  json entries = Entries(query);
+  while (entries.size() < 2) entries = Entries(query);
+  EXPECT_EQ(entries[0]["cause"], "service-deleted");
+  EXPECT_EQ(entries[0]["time"], TimeJson(gone));
+}
+
+// The gap of the next start begins where what was written ends.
+TEST_F(HistoryTest, WhatIsNotWrittenWhenItEndsIsInTheGap) {
+  ASSERT_TRUE(Open().ok());
+  directory_->Put(MakeService());
+  Commit();
+  EXPECT_THAT(Causes(1), SizeIs(1));
+  OnLoop([this] {
+    for (int i = 1; i <= static_cast<int>(History::kMostCommits); ++i) {
+      now_ms_ += 1000;
+      PutBackend(i % 2 == 0, i);
+      history_->Record(directory_->Commit(), now());
+    }
+    history_.reset();
+    return true;
+  });
+  ASSERT_TRUE(Open().ok());
+  const json before = Entries();
+  now_ms_ += 60'000;
+  PutBackend(false, 9999);
+  Commit();
+  do {
+    Entries();
+  } while (gaps_.empty());
+  ASSERT_THAT(gaps_, SizeIs(1));
+  EXPECT_LE(gaps_[0]["from"], before[0]["time"]);
+}
+
 TEST_F(HistoryTest, AFileOfNoUseIsSetAsideAndANewOneBegun) {
   std::ofstream(file_) << std::string(100'000, 'x');
   ASSERT_TRUE(Open().ok());
@@ -252,6 +318,37 @@ TEST_F(HistoryTest, AFileThatWasCutShortIsSetAside) {
   Commit();
   EXPECT_THAT(Causes(401), SizeIs(401));
   EXPECT_EQ(SetAside(), 1);
+}
+
+TEST_F(HistoryTest, WhatCannotBeSetAsideIsLeftForMemory) {
+  ASSERT_TRUE(Open().ok());
+  WriteLarge();
+  Close();
+  DamageLarge();
+  // Where it would go to there is something already.
+  std::filesystem::create_directories(
+      file_ + ".corrupt-" + absl::FormatTime("%Y%m%dT%H%M%SZ", now(), absl::UTCTimeZone()) +
+      "/full");
+  ASSERT_TRUE(Open().ok());
+  while (Metric("portolan_history_set_aside_total") == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_EQ(Metric("portolan_history_in_file"), 0);
+}
+
+TEST_F(HistoryTest, WhatWasInAFileThatIsSetAsideIsWrittenIntoTheNewOne) {
+  ASSERT_TRUE(Open().ok());
+  WriteLarge();
+  DamageLarge();
+  // The damage is found when what is old is removed, after this was written.
+  now_ms_ += absl::ToInt64Milliseconds(absl::Hours(25));
+  directory_->Put(MakeService("other", "30", now()));
+  Commit();
+  while (Metric("portolan_history_set_aside_total") == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_THAT(Causes(2), ::testing::UnorderedElementsAre("backend first-seen", "other first-seen"));
+  EXPECT_EQ(Metric("portolan_history_in_file"), 1);
 }
 
 TEST_F(HistoryTest, AFullDiskIsWaitedForAndWhatHappenedMeanwhileIsMade) {
@@ -287,8 +384,7 @@ TEST_F(HistoryTest, ASecondProcessKeepsItsHistoryInMemory) {
   EventLoop other_loop;
   auto other = History::Open(other_loop, {.file = file_});
   ASSERT_TRUE(other.ok()) << other.status();
-  MetricFamilies families;
-  (*other)->AddMetrics(families);
+  EXPECT_EQ(Metric(**other, "portolan_history_in_file"), 0);
   EXPECT_EQ(Metric("portolan_history_in_file"), 1);
   EXPECT_EQ(SetAside(), 0);
 }
