@@ -10,6 +10,7 @@
 #include "common/http/json.h"
 #include "directory/listing.h"
 #include "xds/dashboard/page.h"
+#include "xds/history/entry.h"
 #include "xds/workload.h"
 
 namespace portolan::xds {
@@ -37,18 +38,17 @@ FlowGraph::Counts CountsOf(const v1::Flow& flow) {
           .bytes_up = flow.bytes_up(),
           .bytes_down = flow.bytes_down(),
           .udp_flows = flow.udp_flows(),
-          .last_seen_unix_ms = flow.last_seen_unix_s() * 1000};
+          .last_seen_unix_ms = absl::ToUnixMillis(absl::FromUnixSeconds(flow.last_seen_unix_s()))};
 }
 
 FlowGraph::Counts CountsOf(const json& edge) {
-  absl::Time seen;
-  absl::ParseTime(absl::RFC3339_full, TextIn(edge, "lastSeen"), &seen, nullptr);
+  const auto seen = ParseMoment(TextIn(edge, "lastSeen"));
   return {.connections = NumberIn(edge, "connections"),
           .failures = NumberIn(edge, "failures"),
           .bytes_up = NumberIn(edge, "bytesUp"),
           .bytes_down = NumberIn(edge, "bytesDown"),
           .udp_flows = NumberIn(edge, "udpFlows"),
-          .last_seen_unix_ms = absl::ToUnixMillis(seen)};
+          .last_seen_unix_ms = seen.ok() ? absl::ToUnixMillis(*seen) : 0};
 }
 
 json EdgeJson(const std::string& from, const std::string& to, const FlowGraph::Counts& counts) {

@@ -16,26 +16,37 @@ namespace {
 
 using nlohmann::json;
 
-absl::Status ParseMoment(const http::Request& request, std::string_view name,
-                         std::optional<int64_t>& unix_ms) {
-  const std::string text = Parameter(request, name);
-  if (text.empty()) return absl::OkStatus();
-  absl::Time time;
-  std::string why;
-  if (!absl::ParseTime(absl::RFC3339_full, text, &time, &why)) {
-    return InvalidArgument("{}: '{}' is no time such as 2026-11-23T03:45:48.123Z: {}", name, text,
-                           why);
+absl::Status TakeMoment(const http::Request& request, std::string_view name,
+                        std::optional<int64_t>& unix_ms) {
+  if (Parameter(request, name).empty()) return absl::OkStatus();
+  const auto time = ParseMoment(request, name);
+  if (time.ok()) unix_ms = absl::ToUnixMillis(*time);
+  return time.status();
+}
+
+// Another replica's times are a little different: what came between them would be lost.
+absl::Status TakeContinue(const http::Request& request, const std::string& self,
+                          std::optional<Position>& before) {
+  const std::string from = Parameter(request, "continue");
+  if (from.empty()) return absl::OkStatus();
+  auto token = HistoryToken::Parse(from);
+  if (!token) return InvalidArgument("continue: not what an earlier page gave");
+  if (token->replica != self && request.FindQuery("scope") != "local") {
+    return InvalidArgument(
+        "continue: the page before is of the replica {}, and this is {}: begin "
+        "anew, or ask that one",
+        token->replica, self);
   }
-  unix_ms = absl::ToUnixMillis(time);
+  before = std::move(token->position);
   return absl::OkStatus();
 }
 
-absl::StatusOr<HistoryQuery> ParseQuery(const http::Request& request) {
+absl::StatusOr<HistoryQuery> ParseQuery(const http::Request& request, const std::string& self) {
   HistoryQuery query;
   query.ns = Parameter(request, "namespace");
   query.name = Parameter(request, "name");
-  absl::Status status = ParseMoment(request, "since", query.since_unix_ms);
-  status.Update(ParseMoment(request, "until", query.until_unix_ms));
+  absl::Status status = TakeMoment(request, "since", query.since_unix_ms);
+  status.Update(TakeMoment(request, "until", query.until_unix_ms));
   const auto limit = ParseCount(request, "limit", kMaxPageSize, kDefaultPageSize);
   status.Update(limit.status());
   if (const std::string cause = Parameter(request, "cause"); !cause.empty()) {
@@ -44,10 +55,7 @@ absl::StatusOr<HistoryQuery> ParseQuery(const http::Request& request) {
       status.Update(InvalidArgument("cause: '{}' is none of {}", cause, CauseWords()));
     }
   }
-  if (const std::string from = Parameter(request, "continue"); !from.empty()) {
-    query.before = Position::FromToken(from);
-    if (!query.before) status.Update(InvalidArgument("continue: not what an earlier page gave"));
-  }
+  status.Update(TakeContinue(request, self, query.before));
   if (!status.ok()) return status;
   query.limit = *limit;
   return query;
@@ -62,6 +70,7 @@ http::Response NoAnswer(const absl::Status& status) {
 
 // Until both the history and the other replicas have answered.
 struct HistoryPages::Question {
+  http::Request request;
   http::Responder responder;
   size_t limit;
   std::optional<HistoryPage> own;
@@ -70,7 +79,6 @@ struct HistoryPages::Question {
 
 HistoryPages::HistoryPages(http::Server& server, History& history, const AllReplicas& replicas,
                            std::string cluster_domain)
-  http::Request request;
     : history_(history), replicas_(replicas), cluster_domain_(std::move(cluster_domain)) {
   server.Get("/api/v1/history", [this](const http::Request& request, http::Responder responder) {
     Answer(request, std::move(responder));
@@ -78,7 +86,7 @@ HistoryPages::HistoryPages(http::Server& server, History& history, const AllRepl
 }
 
 void HistoryPages::Answer(const http::Request& request, http::Responder responder) const {
-  auto query = ParseQuery(request);
+  auto query = ParseQuery(request, replicas_.self());
   if (!query.ok()) return responder.Send(http::JsonError(400, Message(query.status())));
   auto question =
       std::make_shared<Question>(Question{request, std::move(responder), query->limit, {}, {}});

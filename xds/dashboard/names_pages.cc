@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "common/http/json.h"
 #include "common/nearest.h"
 #include "common/status.h"
@@ -24,6 +25,8 @@ using nlohmann::json;
 
 constexpr std::string_view kNamesPath = "/api/v1/names/";
 constexpr size_t kMostSearchBytes = 512;
+// Of who asks for the present by a clock of his own.
+constexpr absl::Duration kMostClockAhead = absl::Seconds(10);
 
 absl::Status ParseContinue(const std::string& text, NamesQuery& query) {
   if (text.empty()) return absl::OkStatus();
@@ -207,9 +210,7 @@ void NamesPages::AnswerName(const http::Request& request, http::Responder respon
   if (!name) {
     return responder.Send(http::JsonError(404, "a name is /api/v1/names/NAMESPACE/NAME"));
   }
-  if (const auto at = request.FindQuery("at"); at && !at->empty()) {
-    return AnswerAt(request, *name, *at, std::move(responder));
-  }
+  if (!Parameter(request, "at").empty()) return AnswerAt(request, *name, std::move(responder));
   const auto answer = [this, request, name = *name, responder]() mutable {
     const Service* service = sources_.index.snapshot()->FindService(name.ns, name.name);
     if (service == nullptr) {
@@ -246,18 +247,17 @@ json NamesPages::NameJson(const ObjectName& name, const Service& service) const 
   return out;
 }
 
-void NamesPages::AnswerAt(const http::Request& request, const ObjectName& name, std::string_view at,
+void NamesPages::AnswerAt(const http::Request& request, const ObjectName& name,
                           http::Responder responder) const {
-  absl::Time time;
-  std::string why;
-  if (!absl::ParseTime(absl::RFC3339_full, std::string(at), &time, &why)) {
-    return responder.Send(http::JsonError(
-        400, fmt::format("at: '{}' is no time such as 2026-11-23T03:45:48.123Z: {}", at, why)));
+  const auto time = ParseMoment(request, "at");
+  if (!time.ok()) return responder.Send(ErrorOf(time.status()));
+  if (*time > absl::Now() + kMostClockAhead) {
+    return responder.Send(http::JsonError(400, "at: it is still to come"));
   }
   if (sources_.at == nullptr) {
     return responder.Send(http::JsonError(404, "no history is kept"));
   }
-  sources_.at(name, time, [this, request, responder](const absl::StatusOr<json>& then) mutable {
+  sources_.at(name, *time, [this, request, responder](const absl::StatusOr<json>& then) mutable {
     const bool whole = then.ok() && !then->contains("gap");
     if (whole || (!then.ok() && !absl::IsNotFound(then.status()))) {
       return responder.Send(ThenResponse(request, then));

@@ -56,7 +56,7 @@ class NamesPages {
  private:
   void AnswerPage(const http::Request& request, http::Responder responder) const;
   void AnswerName(const http::Request& request, http::Responder responder) const;
-  void AnswerAt(const http::Request& request, const ObjectName& name, std::string_view at,
+  void AnswerAt(const http::Request& request, const ObjectName& name,
                 http::Responder responder) const;
   nlohmann::json NameJson(const ObjectName& name, const Service& service) const;
   // Without pods where there may be none.

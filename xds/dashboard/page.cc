@@ -92,6 +92,12 @@ absl::StatusOr<size_t> ParseCount(const http::Request& request, std::string_view
   return count;
 }
 
+absl::StatusOr<absl::Time> ParseMoment(const http::Request& request, std::string_view name) {
+  auto time = ParseMoment(Parameter(request, name));
+  if (!time.ok()) return InvalidArgument("{}: {}", name, Message(time.status()));
+  return time;
+}
+
 std::optional<ObjectName> ParseObjectName(std::string_view text) {
   const size_t slash = text.find('/');
   if (slash == 0 || slash == text.npos || slash + 1 == text.size()) return std::nullopt;
@@ -103,13 +109,13 @@ std::string Parameter(const http::Request& request, std::string_view name) {
   return std::string(request.FindQuery(name).value_or(""));
 }
 
-std::string Compact(const nlohmann::json& value) {
-  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-}
-
-}  // namespace portolan::xds
 nlohmann::json ParseUntrusted(std::string_view text) {
   if (IsTooDeep(text)) return nlohmann::json::value_t::discarded;
   return nlohmann::json::parse(text, nullptr, false);
 }
 
+std::string Compact(const nlohmann::json& value) {
+  return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+}  // namespace portolan::xds

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/http/message.h"
 #include "directory/model.h"
 
@@ -29,18 +30,22 @@ http::Response ErrorOf(const absl::Status& status);
 absl::StatusOr<size_t> ParseCount(const http::Request& request, std::string_view name, size_t most,
                                   size_t by_default);
 
+// The parameter `name`, which is there, as a time (xds/history/entry.h). An error says what is
+// needed.
+absl::StatusOr<absl::Time> ParseMoment(const http::Request& request, std::string_view name);
+
 // "namespace/name"
 std::optional<ObjectName> ParseObjectName(std::string_view text);
 
 // The parameter, empty where it is missing.
 std::string Parameter(const http::Request& request, std::string_view name);
 
-// One line, bytes that are no UTF-8 replaced.
-std::string Compact(const nlohmann::json& value);
-
-}  // namespace portolan::xds
 // What a sidecar or another replica sent, or a discarded value: it is no JSON, or deeper than
 // kMostUntrustedLevels. To copy, compare or write a value takes stack for each of its levels.
 inline constexpr int kMostUntrustedLevels = 64;
 nlohmann::json ParseUntrusted(std::string_view text);
 
+// One line, bytes that are no UTF-8 replaced.
+std::string Compact(const nlohmann::json& value);
+
+}  // namespace portolan::xds

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "common/ip.h"
+#include "common/status.h"
 
 namespace portolan::xds {
 namespace {
@@ -266,19 +267,28 @@ json EntryJson(const Entry& entry) {
   return out;
 }
 
+absl::StatusOr<absl::Time> ParseMoment(std::string_view text) {
+  constexpr int64_t kEnd = 253402300800;  // 10000-01-01, Unix time in s
+  absl::Time time;
+  std::string why;
+  if (!absl::ParseTime(absl::RFC3339_full, std::string(text), &time, &why)) {
+    return InvalidArgument("'{}' is no time such as 2026-11-23T03:45:48.123Z: {}", text, why);
+  }
+  if (time < absl::UnixEpoch() || time >= absl::FromUnixSeconds(kEnd)) {
+    return InvalidArgument("'{}' is no time from 1970 to 9999", text);
+  }
+  return time;
+}
+
 std::optional<Position> PositionOf(const json& entry) {
   if (!entry.is_object()) return std::nullopt;
   const auto object = entry.find("object");
   if (object == entry.end() || !object->is_object()) return std::nullopt;
-  absl::Time time;
-  std::string error;
+  const auto time = ParseMoment(TextOf(entry, "time"));
   const auto cause = ParseCause(TextOf(entry, "cause"));
   const auto kind = ParseKind(TextOf(*object, "kind"));
-  if (!cause || !kind ||
-      !absl::ParseTime(absl::RFC3339_full, TextOf(entry, "time"), &time, &error)) {
-    return std::nullopt;
-  }
-  Position position{absl::ToUnixMillis(time),
+  if (!cause || !kind || !time.ok()) return std::nullopt;
+  Position position{absl::ToUnixMillis(*time),
                     TextOf(*object, "resourceVersion"),
                     {TextOf(entry, "namespace"), TextOf(entry, "name")},
                     *kind,

@@ -12,6 +12,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "directory/listing.h"
 #include "directory/model.h"
@@ -81,6 +82,10 @@ inline constexpr int kMostShown = 20;
 // {"time", "namespace", "name", "cause", "summary", "object", "endpoints", "added", "removed",
 // "changed"}, and "triggered" where it is known.
 nlohmann::json EntryJson(const Entry& entry);
+
+// A time as the API has it, RFC 3339; an error says what is wrong. Its years have four digits: what
+// is said to be before 1970 or after 9999 would not go into milliseconds and back.
+absl::StatusOr<absl::Time> ParseMoment(std::string_view text);
 
 // What EntryJson wrote, by this replica or another: where it belongs. Nothing if it is not an
 // entry.

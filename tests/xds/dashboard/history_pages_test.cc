@@ -42,7 +42,7 @@ HistoryPage MakePage(json entries, bool more = false) {
 
 ReplicaAnswer MakeOther(json entries, bool more = false) {
   json answer = {{"entries", entries}, {"since", "2023-11-14T20:00:00.000Z"}};
-  if (more) answer["continue"] = PositionOf(entries.back())->ToToken();
+  if (more) answer["continue"] = HistoryToken{"other", *PositionOf(entries.back())}.ToText();
   return {"other", answer};
 }
 
@@ -77,15 +77,31 @@ TEST(HistoryMerge, NothingIsShownBeforeWhatMayNotHaveBeenSent) {
                      {MakeOther(MakeEntries({{2500, 25}, {2000, 20}}), true)}, 2);
   const json page = merge.Finish({false, false});
   EXPECT_THAT(VersionsOf(page), ElementsAre("30", "25"));
-  const auto end = Position::FromToken(page["continue"].get<std::string>());
+  const auto end = HistoryToken::Parse(page["continue"].get<std::string>());
   ASSERT_TRUE(end.has_value());
-  EXPECT_EQ(end->resource_version, "25");
+  EXPECT_EQ(end->replica, "self");
+  EXPECT_EQ(end->position.resource_version, "25");
 
   HistoryMerge held("self", MakePage(MakeEntries({{3000, 30}, {1000, 10}})),
                     {MakeOther(MakeEntries({{2500, 25}, {2000, 20}}), true)}, 2);
   const json rest = held.Finish({true, true});
   EXPECT_THAT(VersionsOf(rest), ElementsAre("30"));
-  EXPECT_EQ(Position::FromToken(rest["continue"].get<std::string>())->resource_version, "20");
+  EXPECT_EQ(HistoryToken::Parse(rest["continue"].get<std::string>())->position.resource_version,
+            "20");
+}
+
+// We had not run: the other says when it happened, and we when we started again.
+TEST(HistoryMerge, OfAChangeThatOneSawAtItsStartTheEarlierIsShown) {
+  HistoryMerge ours_late("self", MakePage(MakeEntries({{900'000, 3}, {1000, 1}})),
+                         {MakeOther(MakeEntries({{300'000, 3}}))}, 10);
+  json page = ours_late.Finish({false});
+  EXPECT_THAT(VersionsOf(page), ElementsAre("3", "1"));
+  EXPECT_EQ(page["entries"][0]["time"], "1970-01-01T00:05:00.000Z");
+  HistoryMerge theirs_late("self", MakePage(MakeEntries({{300'000, 3}, {1000, 1}})),
+                           {MakeOther(MakeEntries({{900'000, 3}}))}, 10);
+  page = theirs_late.Finish({});
+  EXPECT_THAT(VersionsOf(page), ElementsAre("3", "1"));
+  EXPECT_EQ(page["entries"][0]["time"], "1970-01-01T00:05:00.000Z");
 }
 
 TEST(HistoryMerge, WhatAReplicaSaysThatIsNoHistoryIsLeftOut) {
@@ -179,6 +195,17 @@ TEST_F(HistoryPagesTest, WhatIsAskedForWronglyIsSaidToBe) {
   EXPECT_THAT(error("/api/v1/history?cause=pod-redy"), HasSubstr("pod-ready"));
   EXPECT_THAT(error("/api/v1/history?limit=0"), HasSubstr("from 1 to 5000"));
   EXPECT_THAT(error("/api/v1/history?continue=x"), HasSubstr("continue: not what"));
+  EXPECT_THAT(error("/api/v1/history?until=infinite-future"), HasSubstr("from 1970 to 9999"));
+}
+
+TEST_F(HistoryPagesTest, APageOfAnotherReplicaIsNotGoneOnWith) {
+  const json first = Get("/api/v1/history?limit=1");
+  HistoryToken token = *HistoryToken::Parse(first["continue"].get<std::string>());
+  token.replica = "other";
+  const std::string target = "/api/v1/history?limit=1&continue=" + token.ToText();
+  EXPECT_THAT(Get(target).value("error", ""), HasSubstr("of the replica other"));
+  // As that one itself asks.
+  EXPECT_THAT(Get(target + "&scope=local")["entries"], SizeIs(1));
 }
 
 TEST_F(HistoryPagesTest, ANameIsToldAsItWas) {

@@ -185,7 +185,11 @@ TEST_F(NamesPagesTest, HistoryIsAskedWhatANameLedToThen) {
                       {"control-d", json{{"at", "elsewhere"}}}};
   EXPECT_EQ(api.GetJson("/api/v1/names/web/gone?at=2026-11-23T03:45:48Z"),
             json({{"at", "elsewhere"}}));
-  EXPECT_THAT(api.Get("/api/v1/names/web/none?at=noon"), StartsWith("HTTP/1.1 400 "));
+  for (const char* at : {"noon", "infinite-future", "2999-01-01T00:00:00Z"}) {
+    EXPECT_THAT(api.Get(std::string("/api/v1/names/web/none?at=") + at),
+                StartsWith("HTTP/1.1 400 "))
+        << at;
+  }
 }
 
 TEST_F(NamesPagesTest, WhatIsUnchangedIsNotSentAgain) {

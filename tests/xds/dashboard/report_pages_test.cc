@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "tests/xds/dashboard/fake_sidecars.h"
 #include "tests/xds/dashboard/served_api.h"
 #include "xds/dashboard/amplifiers_pages.h"
@@ -83,6 +85,18 @@ TEST_F(ReportPagesTest, FlowsAreMergedByWorkload) {
        "failures": 0, "bytesUp": 200, "bytesDown": 0, "udpFlows": 0,
        "lastSeen": "2023-11-14T22:13:20.000Z"}],
     "more": 0, "replicas": [{"name": "control-a", "self": true}]})"));
+}
+
+// What a sidecar says is not to be relied on.
+TEST_F(ReportPagesTest, ATimeBeyondAllTimesHarmsNothing) {
+  v1::SidecarReport report;
+  AddFlow(report, "default/backend", "", 10);
+  report.mutable_flows()->mutable_flows(0)->set_last_seen_unix_s(
+      std::numeric_limits<int64_t>::max());
+  sidecars.Report("default/front-5d4-aaaaa", report);
+  const json answer = api.GetJson("/api/v1/flows");
+  ASSERT_EQ(answer["edges"].size(), 1u);
+  EXPECT_GT(answer["edges"][0]["lastSeen"], "2023-11-14T22:13:20.000Z");
 }
 
 TEST_F(ReportPagesTest, FlowsAreFilteredAndBounded) {

@@ -150,6 +150,21 @@ TEST(HistoryCompare, ATokenLeadsBackToItsPosition) {
   }
 }
 
+TEST(HistoryCompare, ATimeWithoutEndIsNoTime) {
+  EXPECT_EQ(*ParseMoment("2023-11-14T22:13:20.000Z"), kNoon);
+  for (const char* text : {"", "noon", "infinite-future", "infinite-past", "1969-12-31T23:59:59Z",
+                           "10000-01-01T00:00:00Z", "292277026596-12-04T15:30:07Z"}) {
+    EXPECT_FALSE(ParseMoment(text).ok()) << text;
+  }
+  Entry entry;
+  entry.position = {absl::ToUnixMillis(kNoon), "1", {"default", "backend"},
+                    HistoryKind::kService,     "",  Cause::kServiceEdited};
+  json theirs = EntryJson(entry);
+  EXPECT_TRUE(PositionOf(theirs).has_value());
+  theirs["time"] = "infinite-future";
+  EXPECT_FALSE(PositionOf(theirs).has_value());
+}
+
 TEST(HistoryCompare, PositionsAreInOrderOfTimeThenOfVersionsAsNumbers) {
   const auto at = [](int64_t ms, const char* version) {
     return Position{
