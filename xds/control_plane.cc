@@ -174,7 +174,7 @@ void ControlPlane::OnCorefile(const std::string& name, const std::optional<std::
 // everything by all at once; asked a second time it ends as it stands.
 void ControlPlane::End() {
   if (std::exchange(ending_, true) || server_ == nullptr) return loop_.Stop();
-  const size_t clients = server_->Clients(0).size();
+  const size_t clients = server_->client_count();
   log::info("ending: handing over {} clients", clients);
   handed_over_at_once_ = std::max(kFewestHandedOver, clients / kMostHandOvers);
   HandOver();
@@ -257,17 +257,19 @@ absl::Status ControlPlane::StartApi() {
   const auto clients = [this](size_t most_names) {
     return server_ == nullptr ? std::vector<ClientStatus>() : server_->Clients(most_names);
   };
-  Api::Options pages{.cluster_domain = settings_.cluster_domain,
-                     .version = PORTOLAN_VERSION,
-                     .replica = Hostname(),
-                     .source = settings_.source,
-                     .ready = [this] { return server_ != nullptr; },
-                     .clients = clients,
-                     .sidecars = &sidecars_,
-                     .replicas = replicas_.get(),
-                     .at = [this](const ObjectName& name, absl::Time time,
-                                  auto done) { history_pages_->At(name, time, std::move(done)); },
-                     .history_since = [this] { return history_->since(); }};
+  Api::Options pages{
+      .cluster_domain = settings_.cluster_domain,
+      .version = PORTOLAN_VERSION,
+      .replica = Hostname(),
+      .source = settings_.source,
+      .ready = [this] { return server_ != nullptr; },
+      .clients = clients,
+      .client_count = [this] { return server_ == nullptr ? 0 : server_->client_count(); },
+      .sidecars = &sidecars_,
+      .replicas = replicas_.get(),
+      .at = [this](const ObjectName& name, absl::Time time,
+                   auto done) { history_pages_->At(name, time, std::move(done)); },
+      .history_since = [this] { return history_->since(); }};
   api_ = std::make_unique<Api>(loop_, *api_server_, std::move(pages));
   history_pages_ = std::make_unique<HistoryPages>(*api_server_, *history_, api_->replicas(),
                                                   settings_.cluster_domain);

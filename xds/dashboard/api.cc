@@ -25,6 +25,9 @@ Api::Options WithDefaults(Api::Options options) {
   if (options.clients == nullptr) {
     options.clients = [](size_t) { return std::vector<ClientStatus>(); };
   }
+  if (options.client_count == nullptr) {
+    options.client_count = [clients = options.clients] { return clients(0).size(); };
+  }
   return options;
 }
 
@@ -51,7 +54,7 @@ Api::Api(EventLoop& loop, http::Server& server, Options options)
                          .version = options_.version,
                          .source = options_.source,
                          .ready = options_.ready,
-                         .clients = [this] { return options_.clients(0).size(); },
+                         .clients = options_.client_count,
                          .history_since = options_.history_since});
   server.Get("/api/v1/openapi.json", [](const http::Request& request, http::Responder responder) {
     responder.Send(Tagged(request, std::string(embedded::openapi_json)));

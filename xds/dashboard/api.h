@@ -7,6 +7,7 @@
 // asked of all of them. Errors are {"error": "..."}. The loop's thread only.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <string>
@@ -34,11 +35,12 @@ class Api {
     std::string version = {};
     std::string replica = {};  // what this one is called where `replicas` is null
     std::string source = {};
-    std::function<bool()> ready = {};         // null: always
-    SidecarPages::ClientSource clients = {};  // null: none are served
-    AskedSidecars* sidecars = nullptr;        // null: none reports
-    Replicas* replicas = nullptr;             // null: this one is alone
-    NamesPages::At at = {};                   // null: no history is kept
+    std::function<bool()> ready = {};           // null: always
+    SidecarPages::ClientSource clients = {};    // null: none are served
+    std::function<size_t()> client_count = {};  // null: those of `clients`, counted
+    AskedSidecars* sidecars = nullptr;          // null: none reports
+    Replicas* replicas = nullptr;               // null: this one is alone
+    NamesPages::At at = {};                     // null: no history is kept
     std::function<absl::Time()> history_since = {};
   };
 

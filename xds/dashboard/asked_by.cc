@@ -23,6 +23,31 @@ json FieldOr(const json& object, const char* key) {
   return found == object.end() ? json() : *found;
 }
 
+void Subtract(json& from, const char* key, uint64_t count) {
+  const uint64_t all = NumberIn(from, key);
+  from[key] = all - std::min(all, count);
+}
+
+// A pod that came from one replica to another is known to both for a while. Its queries count from
+// its start: the greater number has the other in it.
+void AddPod(json& to, const json& pod) {
+  json& pods = to["byPod"];
+  const std::string node = TextIn(pod, "node");
+  const uint64_t queries = NumberIn(pod, "queries");
+  const json asked = Later(nullptr, FieldOr(pod, "lastAsked"));
+  const auto known = std::find_if(pods.begin(), pods.end(),
+                                  [&](const json& one) { return TextIn(one, "node") == node; });
+  if (known == pods.end()) {
+    pods.push_back({{"node", node}, {"queries", queries}, {"lastAsked", asked}});
+    return;
+  }
+  const uint64_t before = NumberIn(*known, "queries");
+  Subtract(to, "pods", 1);
+  Subtract(to, "queries", std::min(before, queries));
+  (*known)["queries"] = std::max(before, queries);
+  (*known)["lastAsked"] = Later((*known)["lastAsked"], asked);
+}
+
 }  // namespace
 
 json AskedByJson(const AskedBy& asked, bool with_pods) {
@@ -47,13 +72,12 @@ void AddAskedBy(json& to, const json& other) {
   to["lastAsked"] = Later(to["lastAsked"], FieldOr(other, "lastAsked"));
   const json theirs = FieldOr(other, "byPod");
   if (!to.contains("byPod") || !theirs.is_array()) return;
-  json& pods = to["byPod"];
+  size_t taken = 0;
   for (const json& pod : theirs) {
-    if (!pod.is_object()) continue;
-    pods.push_back({{"node", TextIn(pod, "node")},
-                    {"queries", NumberIn(pod, "queries")},
-                    {"lastAsked", Later(nullptr, FieldOr(pod, "lastAsked"))}});
+    if (++taken > kMostAskingPods) break;
+    if (pod.is_object()) AddPod(to, pod);
   }
+  json& pods = to["byPod"];
   std::stable_sort(pods.begin(), pods.end(), [](const json& a, const json& b) {
     return NumberIn(a, "queries") > NumberIn(b, "queries");
   });

@@ -1,6 +1,8 @@
 // Who asked for a name lately, as the pages say it: {"pods", "queries", "lastAsked"}, in full with
 // "byPod": [{"node", "queries", "lastAsked"}], and how what several replicas say is one answer.
-// Each sidecar reports to one replica, so pods and queries add up. Any thread.
+// Each sidecar reports to one replica, so pods and queries add up. One that went over to another
+// replica is known to both for AskedNames::kKept: "byPod" tells that it is one, and where there is
+// none it counts twice as long. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -84,15 +84,6 @@ std::vector<std::string> NamesLookedUp(const json& sidecar) {
   return names;
 }
 
-json RecordsJson(const std::vector<SidecarDns::Record>& records) {
-  json list = json::array();
-  for (const SidecarDns::Record& record : records) {
-    list.push_back(
-        {{"name", record.name}, {"type", record.type}, {"ttl", record.ttl}, {"data", record.data}});
-  }
-  return list;
-}
-
 // What another server would be asked for is not the cluster's.
 bool IsPassedOn(const SidecarDns::Reply& reply) {
   return reply.by.empty() || reply.by == "forward" || reply.rcode.empty();

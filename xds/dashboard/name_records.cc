@@ -253,6 +253,15 @@ void HoldNames(SidecarDns& dns, const Snapshot& snapshot, const AddressIndex& ad
   dns.Hold(directory.Commit());
 }
 
+nlohmann::json RecordsJson(const std::vector<SidecarDns::Record>& records) {
+  nlohmann::json list = nlohmann::json::array();
+  for (const SidecarDns::Record& record : records) {
+    list.push_back(
+        {{"name", record.name}, {"type", record.type}, {"ttl", record.ttl}, {"data", record.data}});
+  }
+  return list;
+}
+
 NameRecords RecordsOf(SidecarDns& dns, const Snapshot& snapshot, const AddressIndex& addresses,
                       const Service& service, std::string_view cluster_domain) {
   const std::string name = DnsName(service.name, cluster_domain) + ".";

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 #include "directory/directory.h"
 #include "xds/dashboard/sidecar_dns.h"
 #include "xds/serving/address_index.h"
@@ -33,6 +35,9 @@ struct NameRecords {
   bool truncated = false;                   // there are more than kMost
   std::vector<Missing> missing;
 };
+
+// [{"name", "type", "ttl", "data"}]
+nlohmann::json RecordsJson(const std::vector<SidecarDns::Record>& records);
 
 // `addresses` follows `snapshot`, whose Service it is.
 NameRecords RecordsOf(SidecarDns& dns, const Snapshot& snapshot, const AddressIndex& addresses,

@@ -34,6 +34,7 @@ absl::Status ParseContinue(const std::string& text, NamesQuery& query) {
     auto after = ParseObjectName(text);
     if (!after) return InvalidArgument("continue: not what an earlier page gave");
     query.after = *std::move(after);
+    query.offset = 0;  // was of the first page
     return absl::OkStatus();
   }
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), query.offset);
@@ -138,17 +139,12 @@ json ObjectJson(std::string_view kind, const ObjectName& name, const Origin& ori
 }
 
 void AddRecords(const NameRecords& found, json& out) {
-  json records = json::array();
-  for (const SidecarDns::Record& record : found.records) {
-    records.push_back(
-        {{"name", record.name}, {"type", record.type}, {"ttl", record.ttl}, {"data", record.data}});
-  }
   json missing = json::array();
   for (const NameRecords::Missing& one : found.missing) {
     missing.push_back(
         {{"name", one.name}, {"type", one.type}, {"answer", one.answer}, {"why", one.why}});
   }
-  out["records"] = std::move(records);
+  out["records"] = RecordsJson(found.records);
   out["noRecords"] = std::move(missing);
   if (found.truncated) out["recordsTruncated"] = true;
 }

@@ -133,6 +133,10 @@ class Server::Implementation : public grpc::CallbackGenericService {
     return clients;
   }
 
+  size_t client_count() const {
+    return shared_.With([](const Shared& shared) { return shared.streams.size(); });
+  }
+
   const ServingCounts& counts() const { return counts_; }
   const PropagationTimes& times() const { return times_; }
 
@@ -229,6 +233,8 @@ void Server::SetIdentity(TlsIdentity identity) {
 std::vector<ClientStatus> Server::Clients(size_t most_names) const {
   return implementation_->Clients(most_names);
 }
+
+size_t Server::client_count() const { return implementation_->client_count(); }
 
 void Server::AddMetrics(MetricFamilies& families) const {
   const ServingCounts& counts = implementation_->counts();

@@ -60,6 +60,7 @@ class Server {
 
   // Any thread.
   std::vector<ClientStatus> Clients(size_t most_names = 0) const;
+  size_t client_count() const;
   void AddMetrics(MetricFamilies& families) const;
 
  private:

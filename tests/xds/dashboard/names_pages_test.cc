@@ -94,6 +94,7 @@ TEST_F(NamesPagesTest, NamesComeInPages) {
   EXPECT_FALSE(second.contains("continue"));
   EXPECT_THAT(Names("offset=1&limit=2"), ElementsAre("default/backend-headless", "web/external"));
   EXPECT_THAT(Names("offset=4"), ElementsAre());
+  EXPECT_THAT(Names("offset=1&limit=2&continue=web%2Fexternal"), ElementsAre("web/none"));
   EXPECT_THAT(Names("offset=0&limit=1"), ElementsAre("default/backend"));
 }
 
@@ -144,6 +145,17 @@ TEST_F(NamesPagesTest, OnlyThoseWithAWarningAreListedWhereThatIsAsked) {
   EXPECT_THAT(Names("warning=any"), ElementsAre("default/backend-headless", "web/none"));
   EXPECT_THAT(api.Get("/api/v1/names?warning=no-endpoint"),
               HasSubstr("'no-endpoint' is none; there are any, no-endpoints, none-ready"));
+}
+
+TEST_F(NamesPagesTest, APodThatWentOverToAnotherReplicaIsOne) {
+  replicas.answers = {{"control-b", json::parse(R"({"askedBy": {"pods": 2, "queries": 15,
+      "lastAsked": "2026-11-26T11:00:00.000Z", "byPod": [
+      {"node": "default/front", "queries": 10, "lastAsked": "2026-11-26T11:00:00.000Z"},
+      {"node": "a/b", "queries": 5, "lastAsked": null}, 7]}})")}};
+  EXPECT_EQ(api.GetJson("/api/v1/names/default/backend")["askedBy"], json::parse(R"({
+      "pods": 3, "queries": 15, "lastAsked": "2026-11-26T11:00:00.000Z", "byPod": [
+      {"node": "default/front", "queries": 10, "lastAsked": "2026-11-26T11:00:00.000Z"},
+      {"node": "a/b", "queries": 5, "lastAsked": null}]})"));
 }
 
 TEST_F(NamesPagesTest, OneNameHasItsEndpointsRecordsAndObjects) {
