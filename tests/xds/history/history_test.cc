@@ -255,6 +255,10 @@ TEST_F(HistoryTest, WhatWentWhileCommitsWereTakenTogetherHasItsOwnTime) {
           MakeSlice({MakeEndpoint("10.0.0.1", std::to_string(i))}, std::to_string(i), now()));
       history_->Record(directory_->Commit(), now());
     }
+    Service edited = MakeService("goes", "11");
+    edited.ports[0].port = 1;
+    directory_->Put(edited);
+    history_->Record(directory_->Commit(), now());
     directory_->RemoveService({"default", "goes"});
     history_->Record(directory_->Commit(), gone);
     return true;

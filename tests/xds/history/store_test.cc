@@ -199,7 +199,8 @@ TEST(HistoryStore, NorDoesALargeOne) {
   std::vector<Endpoint> endpoints;
   for (int i = 0; i < 20; ++i) {
     const std::string number = std::to_string(i);
-    endpoints.push_back(MakeEndpoint("10.42.0." + number, "backend-" + number));
+    endpoints.push_back(
+        MakeEndpoint("10.42.0." + number, "backend-" + std::string(80, 'x') + "-" + number));
   }
   OneName none;
   OneName one;
