@@ -4,7 +4,9 @@
 #include <string_view>
 #include <utility>
 
+#include "common/ip.h"
 #include "common/status.h"
+#include "common/text.h"
 #include "ctl/interrupt.h"
 
 namespace portolan::ctl {
@@ -34,14 +36,26 @@ int OnProgress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return Interrupted() ? 1 : 0;
 }
 
-// Whether what is sent to `server` can be read on the way. kubectl keeps its credentials from plain
-// http too.
-bool IsPrivate(std::string_view server) {
-  if (server.starts_with("https://")) return true;
-  for (const std::string_view local : {"http://127.", "http://localhost", "http://[::1]"}) {
-    if (server.starts_with(local)) return true;
-  }
-  return false;
+std::string PartOf(CURLU* url, CURLUPart part) {
+  char* text = nullptr;
+  if (curl_url_get(url, part, &text, 0) != CURLUE_OK) return {};
+  const std::string lower = Lower(text);
+  curl_free(text);
+  return lower;
+}
+
+// Whether nobody can read on the way what is sent to `server`, which is taken apart by the library
+// that dials it. kubectl keeps its credentials from plain http too.
+bool IsPrivate(const std::string& server) {
+  const std::unique_ptr<CURLU, CurlDeleter> url(curl_url());
+  const CURLUcode parsed =
+      curl_url_set(url.get(), CURLUPART_URL, server.c_str(), CURLU_GUESS_SCHEME);
+  if (parsed != CURLUE_OK) return false;
+  if (PartOf(url.get(), CURLUPART_SCHEME) == "https") return true;
+  std::string host = PartOf(url.get(), CURLUPART_HOST);
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  const auto ip = IpAddress::Parse(host);
+  return host == "localhost" || (ip.ok() && ip->is_loopback());
 }
 
 // What errors name, and how it is reached.

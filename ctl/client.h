@@ -19,6 +19,7 @@ namespace portolan::ctl {
 struct CurlDeleter {
   void operator()(CURL* curl) const { curl_easy_cleanup(curl); }
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  void operator()(CURLU* url) const { curl_url_cleanup(url); }
 };
 using CurlHandle = std::unique_ptr<CURL, CurlDeleter>;
 using CurlHeaders = std::unique_ptr<curl_slist, CurlDeleter>;
@@ -34,9 +35,12 @@ class Client {
     size_t max_bytes = 64 * 1024 * 1024;  // of an answer
     std::string token = {};               // shown as a bearer token; empty: none
     std::string ca_file = {};             // PEM of the CAs of an https server; empty: the system's
+
+    friend bool operator==(const Options&, const Options&) = default;
   };
 
   explicit Client(Options options);
+  const Options& options() const { return options_; }
 
   // `path` begins with "/". Errors say what to do next. No redirects are followed and no proxy is
   // asked: the server named is the one that answers.

@@ -6,11 +6,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <iostream>
 #include <memory>
 #include <string>
 
+#include "common/monotonic.h"
 #include "common/status.h"
 #include "ctl/interrupt.h"
 #include "ctl/output.h"
@@ -18,6 +18,21 @@
 
 namespace portolan::ctl {
 namespace {
+
+// Where no desktop is running, xdg-open becomes the browser itself and ends with it.
+constexpr absl::Duration kPatience = absl::Seconds(2);
+
+// Whether it went well, or goes on.
+bool Opens(pid_t browser) {
+  const absl::Duration deadline = Monotonic() + kPatience;
+  while (Monotonic() < deadline) {
+    int status = 0;
+    const pid_t ended = waitpid(browser, &status, WNOHANG);
+    if (ended == browser) return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    if (Interrupted(absl::Milliseconds(20))) break;
+  }
+  return true;
+}
 
 // Opens `url` in the user's browser, by freedesktop's program or macOS's. False: there is neither,
 // or it failed.
@@ -33,10 +48,7 @@ bool OpenInBrowser(const std::string& url) {
     const int error = posix_spawnp(&pid, program, &files, nullptr, argv, environ);
     posix_spawn_file_actions_destroy(&files);
     if (error != 0) continue;
-    int status = 0;
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-    }
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return true;
+    if (Opens(pid)) return true;
   }
   return false;
 }

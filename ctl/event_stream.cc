@@ -61,10 +61,10 @@ void EventStream::Perform() {
   int running = 0;
   curl_multi_perform(multi_, &running);
   if (curl_ == nullptr || running > 0) return;
-  // 404: one without events; where it is only away it is tried again.
+  // 404: one without events. Where it is away, or refuses for now, it is tried again.
   long status = 0;
   curl_easy_getinfo(curl_.get(), CURLINFO_RESPONSE_CODE, &status);
-  unknown_ = status >= 400 && status < 500;
+  unknown_ = status == 404;
   Disconnect();
 }
 

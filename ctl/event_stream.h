@@ -16,6 +16,7 @@ namespace portolan::ctl {
 class EventStream {
  public:
   explicit EventStream(Client::Options options);
+  const Client::Options& options() const { return options_; }
   ~EventStream();
   EventStream(const EventStream&) = delete;
   EventStream& operator=(const EventStream&) = delete;

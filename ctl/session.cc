@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -104,11 +105,9 @@ absl::StatusOr<Client::Options> Session::ClientOptions() {
 }
 
 absl::StatusOr<Client*> Session::ControlPlane() {
-  // kubectl ends when its pod does; another pod serves the next request.
-  if (forward_ != nullptr && !forward_->Drain()) client_.reset();
-  if (client_ == nullptr) {
-    auto options = ClientOptions();
-    if (!options.ok()) return options.status();
+  auto options = ClientOptions();
+  if (!options.ok()) return options.status();
+  if (client_ == nullptr || client_->options() != *options) {
     client_ = std::make_unique<Client>(*std::move(options));
   }
   return client_.get();
@@ -165,9 +164,8 @@ int Session::Show(const Fetch& fetch, const Draw& table) {
 }
 
 int Session::Watch(const Fetch& fetch, const Draw& table) {
-  const auto options = ClientOptions();
-  if (!options.ok()) return Fail(options.status());
-  EventStream events(*options);
+  InterruptFd();
+  std::optional<EventStream> events;
   const bool lines = format_ == "table" || format_ == "wide";
   const Look look = LookOfOutput();
   Screen screen(look);
@@ -188,7 +186,13 @@ int Session::Watch(const Fetch& fetch, const Draw& table) {
       }
       if (const int exit = Print(text); exit != kExitOk) return exit;
     }
-    if (events.Wait(kRedrawEvery) == EventStream::Woken::kChange) Interrupted(kRedrawNotBefore);
+    const auto options = ClientOptions();
+    if (!options.ok()) {
+      Interrupted(EventStream::kWithoutEvents);
+      continue;
+    }
+    if (!events.has_value() || events->options() != *options) events.emplace(*options);
+    if (events->Wait(kRedrawEvery) == EventStream::Woken::kChange) Interrupted(kRedrawNotBefore);
   }
   return kExitOk;
 }

@@ -59,6 +59,8 @@ class Session {
 
  private:
   absl::StatusOr<Client*> ControlPlane();
+  // As they are now: kubectl ends when its pod does and another serves the next request at another
+  // port, and a token's file is replaced while the token is still good.
   absl::StatusOr<Client::Options> ClientOptions();
   absl::StatusOr<nlohmann::json> Explained(absl::StatusOr<nlohmann::json> answer);
   std::string Drawn(const nlohmann::json& answer, const Draw& table) const;

@@ -23,7 +23,6 @@ using ::testing::HasSubstr;
 class GrowingNames {
  public:
   std::string url() const { return served_.url(); }
-  int asked() const { return asked_; }
 
  private:
   std::atomic<int> asked_ = 0;
@@ -63,19 +62,16 @@ TEST(Watch, AFirstLookThatFailsEndsIt) {
   EXPECT_EQ(Invoke("names --watch --server http://127.0.0.1:1").status, 1);
 }
 
-// Events by hand: what the control plane's stream looks like on the wire.
+// Events by hand: what the control plane's stream looks like on the wire. `refusals`: so many
+// connections are refused first.
 class Events {
  public:
-  explicit Events(std::string body) : body_(std::move(body)) {
-    thread_ = std::thread([this] {
-      const int fd = accept(listening_.get(), nullptr, nullptr);
-      const Fd peer(fd);
-      const std::string answer =
-          "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + body_;
-      if (fd >= 0) send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
-      char byte = 0;
-      while (fd >= 0 && recv(fd, &byte, 1, 0) > 0) {
+  explicit Events(std::string body, int refusals = 0) : body_(std::move(body)) {
+    thread_ = std::thread([this, refusals] {
+      for (int i = 0; i < refusals; ++i) {
+        Answer("HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
       }
+      Answer("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + body_);
     });
   }
   ~Events() {
@@ -100,6 +96,16 @@ class Events {
     return fd;
   }
 
+  // Until the other side closes.
+  void Answer(const std::string& answer) {
+    const int fd = accept(listening_.get(), nullptr, nullptr);
+    const Fd peer(fd);
+    if (fd >= 0) send(fd, answer.data(), answer.size(), MSG_NOSIGNAL);
+    char byte = 0;
+    while (fd >= 0 && recv(fd, &byte, 1, 0) > 0) {
+    }
+  }
+
   const Fd listening_{Listening()};
   const std::string body_;
   std::thread thread_;
@@ -110,6 +116,13 @@ TEST(EventStream, WakesWithAChangeAndNotWithHelloOrAComment) {
   EventStream stream({.server = changed.url()});
   EXPECT_EQ(stream.Wait(absl::Seconds(20)), EventStream::Woken::kChange);
   EXPECT_EQ(stream.Wait(absl::Milliseconds(100)), EventStream::Woken::kTime);
+  Events refused("event: change\ndata: {}\n\n", 1);
+  EventStream patient({.server = refused.url()});
+  auto woken = EventStream::Woken::kTime;
+  for (int i = 0; i < 20 && woken == EventStream::Woken::kTime; ++i) {
+    woken = patient.Wait(EventStream::kWithoutEvents);
+  }
+  EXPECT_EQ(woken, EventStream::Woken::kChange);
   Events quiet("event: hello\ndata: {}\n\n: \n\n");
   EventStream waiting({.server = quiet.url()});
   EXPECT_EQ(waiting.Wait(absl::Milliseconds(200)), EventStream::Woken::kTime);

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -53,6 +54,14 @@ class Way : public ::testing::Test {
   }
 
   Guarded<std::string> token_;  // that the server was shown last
+  std::atomic<bool> next_events_ = false;
+  http::Served next_{[this](http::Server& server) {
+    server.Get("/*", [this](const http::Request& request, http::Responder responder) {
+      if (request.path == "/api/v1/events") next_events_ = true;
+      responder.Send(http::TextResponse(
+          200, R"({"names": [{"namespace": "default", "name": "of-the-next"}]})"));
+    });
+  }};
   http::Served served_{[this](http::Server& server) {
     server.Get("/*", [this](const http::Request& request, http::Responder responder) {
       token_.With([&](auto& token) { token = request.FindHeader("authorization").value_or(""); });
@@ -137,10 +146,86 @@ TEST_F(Way, ATokenIsNotSentWhereOthersCouldReadIt) {
   EXPECT_THAT(ran.output, Not(HasSubstr("secret")));
 }
 
-TEST_F(Way, TheDashboardIsOpenUntilCtrlC) {
+TEST_F(Way, ATokenIsSentToThisMachineHoweverItIsWritten) {
+  std::ofstream(folder_.path() + "/token") << "secret";
+  const auto to = [&](const std::string& server) {
+    return InvokeThere("names --timeout 1s --token " + folder_.path() + "/token --server " + server)
+        .output;
+  };
+  const std::string port = std::to_string(served_.address().port);
+  for (const char* host :
+       {"http://127.0.0.1:", "http://LOCALHOST:", "127.0.0.1:", "HTTP://127.1:"}) {
+    EXPECT_THAT(to(host + port), HasSubstr("backend")) << host;
+  }
+  EXPECT_THAT(to("HTTPS://127.0.0.1:1"), HasSubstr("cannot reach"));
+  EXPECT_THAT(to("'http://[::1]:1'"), HasSubstr("cannot reach"));
+}
+
+TEST_F(Way, ATokenIsNotSentToWhatOnlyLooksLikeThisMachine) {
+  for (const char* server :
+       {"http://127.0.0.1.evil.invalid", "http://localhost.evil.invalid", "localhost.evil.invalid",
+        "http://127.0.0.1@evil.invalid", "http://localhost:80@evil.invalid", "http://evil.invalid",
+        "'http://[::1]@evil.invalid'"}) {
+    const Ran ran = InvokeThere(std::string("names --server ") + server, "PORTOLAN_TOKEN=secret");
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_THAT(ran.output, HasSubstr("the token is not sent to")) << server;
+  }
+}
+
+TEST_F(Way, WatchGoesOnWithTheNextKubectl) {
+  // The first one ends as if its pod had.
+  Kubectl(
+      "echo life >> $LOG\n"
+      "if [ $(wc -l < $LOG) = 1 ]; then\n"
+      "  echo 'Forwarding from 127.0.0.1:" +
+      std::to_string(served_.address().port) +
+      " -> 15080'\n"
+      "  sleep 1; exit 0\n"
+      "fi\n"
+      "echo 'Forwarding from 127.0.0.1:" +
+      std::to_string(next_.address().port) +
+      " -> 15080'\n"
+      "exec sleep 60\n");
+  Config();
+  const Ran ran =
+      InvokeThere("names --watch", "PORTOLAN_TOKEN=secret timeout --preserve-status -s INT 6");
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("default     backend"));
+  EXPECT_THAT(ran.output, HasSubstr("default     of-the-next"));
+  EXPECT_TRUE(next_events_);
+}
+
+TEST_F(Way, WatchShowsTheTokenThatStandsInItsFileNow) {
+  std::ofstream(folder_.path() + "/token") << "first";
+  http::Served rotating([&](http::Server& server) {
+    server.Get("/*", [&](const http::Request& request, http::Responder responder) {
+      token_.With([&](auto& token) { token = request.FindHeader("authorization").value_or(""); });
+      std::ofstream(folder_.path() + "/token") << "second";
+      responder.Send(http::TextResponse(200, R"({"names": []})"));
+    });
+  });
+  InvokeThere("names --watch --token " + folder_.path() + "/token --server " + rotating.url(),
+              "timeout --preserve-status -s INT 4");
+  EXPECT_EQ(Token(), "Bearer second");
+}
+
+TEST_F(Way, ABrowserThatStaysInTheForegroundDoesNotHoldTheDashboard) {
   Kubectl(Forwarding());
   Config();
-  const Ran ran = InvokeThere("dashboard --no-browser", "timeout -s INT 1");
+  std::ofstream(folder_.path() + "/bin/xdg-open") << "#!/bin/sh\ntrap '' INT\nexec sleep 20\n";
+  std::filesystem::permissions(folder_.path() + "/bin/xdg-open", std::filesystem::perms::owner_all);
+  const Ran ran = InvokeThere("dashboard", "timeout --preserve-status -k 5 -s INT 4");
+  EXPECT_EQ(ran.status, 0) << ran.output;
+  EXPECT_THAT(ran.output, HasSubstr("The page is there until Ctrl-C."));
+  EXPECT_THAT(ran.output, Not(HasSubstr("No browser")));
+}
+
+TEST_F(Way, TheDashboardIsOpenUntilCtrlC) {
+  // timeout signals kubectl too, which is to end by us.
+  Kubectl("trap '' INT\n" + Forwarding());
+  Config();
+  const Ran ran = InvokeThere("dashboard --no-browser", "timeout --preserve-status -k 5 -s INT 2");
+  EXPECT_EQ(ran.status, 0) << ran.output;
   EXPECT_THAT(ran.output, HasSubstr(served_.url() + "/\n"));
   EXPECT_THAT(ran.output, HasSubstr("The page is there until Ctrl-C."));
   const std::string log = Log();
