@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "common/flags.h"
+#include "common/status.h"
 #include "ctl/analyze/read_cluster.h"
 #include "ctl/analyze/read_files.h"
 #include "ctl/json_fields.h"
@@ -24,15 +25,31 @@ struct Flags {
   std::vector<std::string> files;
   bool recursive = false;
   std::string ns;
+  std::string cluster_domain = "cluster.local";
   bool strict = false;
 };
 
-absl::StatusOr<Objects> ReadObjects(const Session& session, const Flags& flags) {
-  if (!flags.files.empty()) {
-    return ReadFiles(flags.files,
-                     flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat);
+absl::StatusOr<Objects> ReadManifests(const Flags& flags) {
+  auto objects =
+      ReadFiles(flags.files, flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat);
+  if (!objects.ok()) return objects;
+  if (objects->read == 0) {
+    return NotFound(
+        "nothing that is looked at: Services, EndpointSlices, pods and what they are made from, "
+        "NetworkPolicies, Namespaces\n"
+        "Are they manifests of Kubernetes? Each has apiVersion and kind");
   }
-  auto read = analyze::ReadCluster(session.Kubeconfig(), session.context(), flags.ns);
+  objects->cluster_domain = flags.cluster_domain;
+  return objects;
+}
+
+absl::StatusOr<Objects> ReadObjects(const Session& session, const Flags& flags) {
+  if (!flags.files.empty()) return ReadManifests(flags);
+  auto read = analyze::ReadCluster({.kubeconfig = session.Kubeconfig(),
+                                    .context = session.context(),
+                                    .ns = flags.ns,
+                                    .timeout = session.timeout(),
+                                    .cluster_domain = flags.cluster_domain});
   if (!read.ok()) {
     return absl::Status(
         read.status().code(),
@@ -42,6 +59,11 @@ absl::StatusOr<Objects> ReadObjects(const Session& session, const Flags& flags) 
   }
   for (const std::string& missing : read->missing) {
     std::cerr << "Not read, so nothing is found there: " << Printable(missing) << "\n";
+  }
+  if (read->objects.read == 0 && !read->missing.empty()) {
+    return absl::PermissionDeniedError(
+        "nothing was read. What you may read is said by kubectl auth can-i --list; of one "
+        "namespace alone: -n NAMESPACE");
   }
   return std::move(read->objects);
 }
@@ -104,6 +126,9 @@ Run AddAnalyze(CLI::App& command) {
   command.add_flag("-R,--recursive", flags->recursive, "the folders in folders too");
   command.add_option("-n,--namespace", flags->ns, "of the cluster, this namespace only")
       ->excludes("--filename");
+  command
+      .add_option("--cluster-domain", flags->cluster_domain, "behind svc in the names of Services")
+      ->capture_default_str();
   command.add_flag("--strict", flags->strict, "warnings make it fail (status 1) as errors do");
   return [flags](Session& session) { return AnalyzeAll(session, *flags); };
 }

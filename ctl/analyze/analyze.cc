@@ -12,10 +12,11 @@ std::string_view WordOf(Severity severity) {
 std::vector<Finding> Analyze(const Objects& objects) {
   std::vector<Finding> findings;
   for (const Fault& fault : objects.faults) {
+    if (!objects.Judges(fault.object.ns)) continue;
     findings.push_back({"not-valid", Severity::kError, fault.object.ToString(), fault.object.place,
                         fault.what,
-                        "The API server refuses it; kubectl apply --dry-run=server says "
-                        "the same"});
+                        "The control plane leaves it out; kubectl apply --dry-run=server tells "
+                        "whether the API server takes it"});
   }
   CheckServices(objects, findings);
   CheckExternalNames(objects, findings);

@@ -3,20 +3,29 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
-#include <string_view>
+#include <initializer_list>
 #include <utility>
 
-#include "absl/time/clock.h"
-#include "xds/sources/network_policy.h"
+#include "ctl/pod_template_kinds.h"
+#include "ctl/value_json.h"
 #include "xds/sources/objects.h"
 
 namespace portolan::ctl::analyze {
 namespace {
 
-constexpr std::string_view kInject = "portolan.dev/inject";
+constexpr std::string_view kOwnAnnotations = "portolan.dev/";
 constexpr std::string_view kExportTo = "portolan.dev/export-to";
+// What controllers give each pod beside the labels of its template.
+// https://kubernetes.io/docs/reference/labels-annotations-taints/
+constexpr std::string_view kOfControllers[] = {"statefulset.kubernetes.io/pod-name",
+                                               "apps.kubernetes.io/pod-index",
+                                               "pod-template-hash",
+                                               "controller-revision-hash",
+                                               "batch.kubernetes.io/job-name",
+                                               "job-name",
+                                               "batch.kubernetes.io/controller-uid",
+                                               "controller-uid"};
 
 const Value* Find(const Value* map, std::string_view key) {
   if (map == nullptr || map->kind != Value::Kind::kMap) return nullptr;
@@ -38,8 +47,9 @@ std::string Text(const Value* value) {
   return scalar ? value->text : std::string();
 }
 
-std::optional<std::string> TextIfThere(const Value* value) {
-  return value == nullptr ? std::nullopt : std::optional(Text(value));
+bool Flag(const Value* value, bool absent) {
+  const nlohmann::json flag = value == nullptr ? nlohmann::json() : ScalarToJson(*value);
+  return flag.is_boolean() ? flag.get<bool>() : absent;
 }
 
 int Number(const Value* value) {
@@ -70,14 +80,46 @@ Object ObjectOf(const Value& object, const std::string& file) {
              Text(Find(metadata, "namespace")),
              Text(Find(metadata, "name")),
              {file, object.line}};
-  if (out.ns.empty()) out.ns = "default";
+  if (out.kind == "Namespace") {
+    out.ns.clear();
+  } else if (out.ns.empty()) {
+    out.ns = "default";
+  }
   if (out.name.empty()) out.name = Text(Find(metadata, "generateName")) + "*";
   return out;
 }
 
+std::optional<ExportTo> ExportToOf(const Value& object) {
+  const Value* value = At(&object, {"metadata", "annotations", kExportTo});
+  if (value == nullptr) return std::nullopt;
+  return ExportTo{Text(value), value->line};
+}
+
+// A number, or the name of a container's port (RFC 6335, section 5.1).
+std::string FaultOfTarget(const Value* target) {
+  constexpr std::string_view kDigits = "0123456789";
+  constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyz";
+  const std::string text = Text(target);
+  if (text.empty()) return {};
+  if (target->kind == Value::Kind::kPlain && text.find_first_not_of(kDigits) == text.npos) {
+    const bool port = text.size() <= 5 && Number(target) > 0 && Number(target) <= 65535;
+    return port ? "" : "is no port, which is 1 to 65535";
+  }
+  if (text.find_first_of(kLetters) == text.npos) {
+    return "is the name of a port, and those have a letter; a number has no quotes";
+  }
+  const bool name =
+      text.size() <= 15 && text.front() != '-' && text.back() != '-' &&
+      text.find("--") == text.npos && std::all_of(text.begin(), text.end(), [&](char c) {
+        return kLetters.find(c) != kLetters.npos || kDigits.find(c) != kDigits.npos || c == '-';
+      });
+  return name ? "" : "is no name of a port: at most 15 of a-z, 0-9 and single '-' between them";
+}
+
 ServicePort ServicePortOf(const Value* value) {
-  ServicePort port{Text(Find(value, "name")), Number(Find(value, "port")),
-                   Text(Find(value, "protocol")), Text(Find(value, "targetPort")), LineOf(value)};
+  const Value* target = Find(value, "targetPort");
+  ServicePort port{Number(Find(value, "port")), Text(Find(value, "protocol")), Text(target),
+                   FaultOfTarget(target), LineOf(value)};
   if (port.protocol.empty()) port.protocol = "TCP";
   if (port.target.empty()) port.target = fmt::format("{}", port.port);
   return port;
@@ -90,6 +132,11 @@ Service ServiceOf(const Value& object, const std::string& file) {
   if (std::string type = Text(Find(spec, "type")); !type.empty()) service.type = std::move(type);
   service.headless = Text(Find(spec, "clusterIP")) == "None";
   service.selector = LabelsAt(Find(spec, "selector"));
+  if (const std::string ip = Text(Find(spec, "clusterIP")); !ip.empty()) {
+    service.cluster_ips.push_back(ip);
+  }
+  ForEach(Find(spec, "clusterIPs"),
+          [&](const Value* ip) { service.cluster_ips.push_back(Text(ip)); });
   const Value* external = Find(spec, "externalName");
   service.external_name = Text(external);
   service.external_name_line = LineOf(external);
@@ -105,9 +152,7 @@ Service ServiceOf(const Value& object, const std::string& file) {
   std::sort(service.external_ips.begin(), service.external_ips.end());
   service.external_ips.erase(std::unique(service.external_ips.begin(), service.external_ips.end()),
                              service.external_ips.end());
-  const Value* export_to = At(&object, {"metadata", "annotations", kExportTo});
-  service.export_to = TextIfThere(export_to);
-  service.export_to_line = LineOf(export_to);
+  service.export_to = ExportToOf(object);
   return service;
 }
 
@@ -131,18 +176,40 @@ void ReadContainer(const Value* container, Workload& workload) {
   }
 }
 
+std::string IdOf(const Value& object, const Object& named) {
+  return fmt::format("{} {}", Text(Find(&object, "apiVersion")), named.ToString());
+}
+
+// What made it, which is in the same namespace; empty: nothing did.
+std::string OwnerOf(const Value& object, const std::string& ns) {
+  std::string id;
+  ForEach(At(&object, {"metadata", "ownerReferences"}), [&](const Value* owner) {
+    if (!id.empty() && !Flag(Find(owner, "controller"), false)) return;
+    id = fmt::format("{} {} {}/{}", Text(Find(owner, "apiVersion")), Text(Find(owner, "kind")), ns,
+                     Text(Find(owner, "name")));
+  });
+  return id;
+}
+
 // `pod`: with metadata and spec, a Pod itself or a template.
 Workload WorkloadOf(const Value& object, const std::string& file, const Value* pod) {
   Workload workload;
   static_cast<Object&>(workload) = ObjectOf(object, file);
+  workload.id = IdOf(object, workload);
+  workload.owner = OwnerOf(object, workload.ns);
   const Value* spec = Find(pod, "spec");
   workload.labels = LabelsAt(At(pod, {"metadata", "labels"}));
-  workload.host_network = Text(Find(spec, "hostNetwork")) == "true";
+  for (const auto& [key, value] : LabelsAt(At(pod, {"metadata", "annotations"}))) {
+    if (!key.starts_with(kOwnAnnotations)) continue;
+    workload.settings[key.substr(kOwnAnnotations.size())] = value;
+  }
+  workload.host_network = Flag(Find(spec, "hostNetwork"), false);
   const Value* policy = Find(spec, "dnsPolicy");
   if (!Text(policy).empty()) workload.dns_policy = Text(policy);
   workload.dns_policy_line = LineOf(policy);
   ForEach(At(spec, {"dnsConfig", "nameservers"}),
           [&](const Value* server) { workload.nameservers.push_back(Text(server)); });
+  ForEach(At(spec, {"dnsConfig", "searches"}), [&](const Value*) { ++workload.searches; });
   ForEach(At(spec, {"dnsConfig", "options"}), [&](const Value* option) {
     if (Text(Find(option, "name")) == "ndots") workload.ndots = Number(Find(option, "value"));
   });
@@ -150,114 +217,145 @@ Workload WorkloadOf(const Value& object, const std::string& file, const Value* p
     ForEach(Find(spec, containers),
             [&](const Value* container) { ReadContainer(container, workload); });
   }
-  for (const char* map : {"labels", "annotations"}) {
-    const std::string word = Text(At(pod, {"metadata", map, kInject}));
-    if (!word.empty()) workload.inject = word == "true" || word == "enabled";
-  }
   return workload;
 }
 
 const Value* PodOf(const Value& object, std::string_view kind) {
-  constexpr std::array<std::string_view, 6> kTemplated = {
-      "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job"};
-  if (kind == "Pod") return &object;
-  if (kind == "CronJob") return At(&object, {"spec", "jobTemplate", "spec", "template"});
-  const bool templated = std::find(kTemplated.begin(), kTemplated.end(), kind) != kTemplated.end();
-  return templated ? At(&object, {"spec", "template"}) : nullptr;
+  const PodTemplateKind* known = FindPodTemplateKind(kind);
+  if (known == nullptr) return nullptr;
+  const Value* at = &object;
+  for (std::string_view rest = known->pointer; !rest.empty() && at != nullptr;) {
+    rest.remove_prefix(1);
+    const size_t end = std::min(rest.find('/'), rest.size());
+    at = Find(at, rest.substr(0, end));
+    rest.remove_prefix(end);
+  }
+  return at;
 }
 
-// Made by an object that is looked at itself.
-bool IsOwned(const Value& object) {
-  bool owned = false;
-  ForEach(At(&object, {"metadata", "ownerReferences"}), [&](const Value* owner) {
-    constexpr std::array<std::string_view, 7> kRead = {
-        "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController",
-        "Job",        "CronJob"};
-    const std::string kind = Text(Find(owner, "kind"));
-    owned = owned || std::find(kRead.begin(), kRead.end(), kind) != kRead.end();
-  });
-  return owned;
-}
-
-void CountEndpoints(const Value& slice, Endpoints& endpoints) {
+void CountSlice(const Value& slice, Endpoints& endpoints) {
   ForEach(Find(&slice, "endpoints"), [&](const Value* endpoint) {
-    ++endpoints.addresses;
+    ++endpoints.count;
     // A condition that is not stated counts as true: the API reference of EndpointSlice.
-    if (Text(At(endpoint, {"conditions", "ready"})) != "false") ++endpoints.ready;
+    if (Flag(At(endpoint, {"conditions", "ready"}), true)) ++endpoints.ready;
+    ForEach(Find(endpoint, "addresses"),
+            [&](const Value* ip) { endpoints.ips.push_back(Text(ip)); });
   });
+}
+
+// Of v1, which the control plane's EndpointSliceMirroring makes slices of.
+void CountSubsets(const Value& object, Endpoints& endpoints) {
+  ForEach(Find(&object, "subsets"), [&](const Value* subset) {
+    for (const char* list : {"addresses", "notReadyAddresses"}) {
+      ForEach(Find(subset, list), [&](const Value* address) {
+        ++endpoints.count;
+        if (std::string_view(list) == "addresses") ++endpoints.ready;
+        endpoints.ips.push_back(Text(Find(address, "ip")));
+      });
+    }
+  });
+}
+
+// A name that the API server makes is not there yet.
+bool IsNameToCome(const Value& object, const FieldError& error) {
+  return error.path == "metadata.name" && Text(At(&object, {"metadata", "name"})).empty() &&
+         !Text(At(&object, {"metadata", "generateName"})).empty();
 }
 
 }  // namespace
 
-bool Selects(const Labels& selector, const Labels& labels) {
+std::shared_ptr<const Value> Typed(const Value& item, std::string_view api_version,
+                                   std::string_view kind) {
+  auto typed = std::make_shared<Value>(item);
+  if (Find(&item, "kind") != nullptr) return typed;
+  typed->kind = Value::Kind::kMap;
+  for (const auto& [key, text] : {std::pair("kind", kind), std::pair("apiVersion", api_version)}) {
+    auto value = std::make_shared<Value>();
+    value->kind = Value::Kind::kText;
+    value->text = text;
+    typed->fields.emplace_back(key, std::move(value));
+  }
+  return typed;
+}
+
+bool Selects(const Labels& selector, const Workload& workload) {
   return std::all_of(selector.begin(), selector.end(), [&](const auto& wanted) {
-    const auto found = labels.find(wanted.first);
-    return found != labels.end() && found->second == wanted.second;
+    const auto found = workload.labels.find(wanted.first);
+    if (found != workload.labels.end()) return found->second == wanted.second;
+    return workload.kind != "Pod" && std::find(std::begin(kOfControllers), std::end(kOfControllers),
+                                               wanted.first) != std::end(kOfControllers);
   });
 }
 
 void Objects::Add(const Value& object, const std::string& file) {
   const std::string kind = Text(Find(&object, "kind"));
+  const std::string api_version = Text(Find(&object, "apiVersion"));
   if (const Value* items = Find(&object, "items"); kind.ends_with("List") && items != nullptr) {
-    return ForEach(items, [&](const Value* item) {
-      if (!Text(Find(item, "kind")).ends_with("List")) Add(*item, file);
-    });
+    const std::string_view of = std::string_view(kind).substr(0, kind.size() - 4);
+    return ForEach(items, [&](const Value* item) { Add(*Typed(*item, api_version, of), file); });
   }
-  // What the control plane would refuse counts no further.
-  const auto known = xds::KindOf(Text(Find(&object, "apiVersion")), kind);
+  const auto known = xds::KindOf(api_version, kind);
   FieldErrors errors;
   const Field root(object, errors);
   const Value* pod = PodOf(object, kind);
-  if (known != xds::KnownKind::kUnknown || pod != nullptr) ++read;
+  const bool endpoints_of_v1 = kind == "Endpoints" && api_version == "v1";
+  if (known != xds::KnownKind::kUnknown || pod != nullptr || endpoints_of_v1) ++read;
+  // What the control plane would refuse counts no further.
   const auto converted = xds::ReadObjects(root, known, {});
-  if (!errors.ok()) {
-    Object at = ObjectOf(object, file);
+  const Object named = ObjectOf(object, file);
+  if (!errors.ok() && !IsNameToCome(object, errors.first())) {
+    Object at = named;
     if (errors.first().line > 0) at.place.line = errors.first().line;
     faults.push_back({at, fmt::format("{}: {}", errors.first().path, errors.first().what)});
     return;
   }
-  if (known == xds::KnownKind::kService) services.push_back(ServiceOf(object, file));
+  if (known == xds::KnownKind::kService) {
+    services[named.ns + "/" + named.name] = ServiceOf(object, file);
+  }
   if (known == xds::KnownKind::kNetworkPolicy) {
-    policies.push_back({std::get<NetworkPolicy>(converted.front()), {file, object.line}});
+    policies.push_back({std::get<NetworkPolicy>(converted.front()), named.place});
   }
   if (known == xds::KnownKind::kNamespace) {
-    namespaces[Text(At(&object, {"metadata", "name"}))] = {
-        LabelsAt(At(&object, {"metadata", "labels"})),
-        TextIfThere(At(&object, {"metadata", "annotations", kExportTo})),
-        {file, object.line}};
+    namespaces[named.name] = {LabelsAt(At(&object, {"metadata", "labels"})), ExportToOf(object),
+                              named.place};
   }
   if (known == xds::KnownKind::kEndpointSlice) {
     const std::string service =
         Text(At(&object, {"metadata", "labels", "kubernetes.io/service-name"}));
-    if (!service.empty()) {
-      CountEndpoints(object, endpoints[ObjectOf(object, file).ns + "/" + service]);
-    }
+    if (!service.empty()) CountSlice(object, endpoints[named.ns + "/" + service]);
   }
-  if (pod != nullptr && !IsOwned(object)) workloads.push_back(WorkloadOf(object, file, pod));
+  if (endpoints_of_v1) CountSubsets(object, endpoints[named.ns + "/" + named.name]);
+  if (pod != nullptr) {
+    workloads[named.ns].push_back(WorkloadOf(object, file, pod));
+    workload_ids.insert(workloads[named.ns].back().id);
+  }
 }
 
 std::set<std::string, std::less<>> Objects::NamespaceNames() const {
   std::set<std::string, std::less<>> names;
   for (const auto& [name, ns] : namespaces) names.insert(name);
-  for (const Service& service : services) names.insert(service.ns);
-  for (const Workload& workload : workloads) names.insert(workload.ns);
+  for (const auto& [name, service] : services) names.insert(service.ns);
+  for (const auto& [name, list] : workloads) names.insert(name);
   return names;
 }
 
 const Service* Objects::FindService(std::string_view ns, std::string_view name) const {
-  for (const Service& service : services) {
-    if (service.ns == ns && service.name == name) return &service;
-  }
-  return nullptr;
+  const auto found = services.find(fmt::format("{}/{}", ns, name));
+  return found == services.end() ? nullptr : &found->second;
+}
+
+const std::vector<Workload>& Objects::WorkloadsOf(std::string_view ns) const {
+  static const std::vector<Workload> kNone;
+  const auto found = workloads.find(ns);
+  return found == workloads.end() ? kNone : found->second;
 }
 
 std::vector<const Workload*> Objects::SelectedBy(const Service& service) const {
   std::vector<const Workload*> selected;
   if (service.selector.empty()) return selected;
-  for (const Workload& workload : workloads) {
-    if (workload.ns == service.ns && Selects(service.selector, workload.labels)) {
-      selected.push_back(&workload);
-    }
+  for (const Workload& workload : WorkloadsOf(service.ns)) {
+    if (workload.kind != "Pod" && IsMade(workload)) continue;
+    if (Selects(service.selector, workload)) selected.push_back(&workload);
   }
   return selected;
 }

@@ -3,11 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "absl/strings/str_split.h"
 #include "common/ip.h"
 #include "common/text.h"
 #include "ctl/analyze/analyze.h"
@@ -15,13 +17,16 @@
 namespace portolan::ctl::analyze {
 namespace {
 
-// Of docs/injection.md, where no annotation says otherwise.
+// Of docs/injection.md.
 struct SidecarPort {
   int port;
-  std::string_view what;
+  std::string moved_by;  // the annotation's name behind portolan.dev/; empty: none moves it
 };
-constexpr std::array<SidecarPort, 4> kSidecarPorts = {
-    {{15000, "admin-port"}, {15001, "forward-port"}, {15020, "status-port"}, {15053, "dns-port"}}};
+const std::array<SidecarPort, 5> kSidecarPorts = {{{15000, "admin-port"},
+                                                   {15001, "forward-port"},
+                                                   {15006, ""},
+                                                   {15020, "status-port"},
+                                                   {15053, "dns-port"}}};
 // NAMESPACE.svc.cluster.local, svc.cluster.local, cluster.local.
 constexpr int kSearchList = 3;
 
@@ -55,7 +60,8 @@ bool IsHost(std::string_view host) {
 int Wasted(const Workload& workload, const std::string& host) {
   const auto dots = static_cast<int>(std::count(host.begin(), host.end(), '.'));
   if (host.ends_with('.') || dots >= workload.ndots) return 0;
-  return host.ends_with(".svc") ? 0 : kSearchList;  // which is found with the list
+  // Which is found with the list.
+  return host.ends_with(".svc") ? 0 : kSearchList + workload.searches;
 }
 
 class PodChecks {
@@ -82,12 +88,14 @@ class PodChecks {
         {code, severity, workload.ToString(), place, std::move(what), std::move(advice)});
   }
 
-  // NAME.NAMESPACE, which the search list is for. Files do not say which namespaces there are.
+  // NAME.NAMESPACE, which the search list is for, or such a name behind the hostname of a pod.
   bool MayBeService(const Workload& workload, const std::string& host) const {
-    const size_t dot = host.find('.');
-    if (host.find('.', dot + 1) != std::string::npos) return false;
-    return objects_.origin == Origin::kFiles || host.substr(dot + 1) == workload.ns ||
-           objects_.FindService(host.substr(dot + 1), host.substr(0, dot)) != nullptr;
+    const std::vector<std::string> labels = absl::StrSplit(host, '.');
+    if (labels.size() == 3) return objects_.FindService(labels[2], labels[1]) != nullptr;
+    // Files do not say which namespaces there are.
+    return labels.size() == 2 && (!objects_.whole_services.everywhere || labels[1] == workload.ns ||
+                                  objects_.FindService(labels[1], labels[0]) != nullptr ||
+                                  objects_.FindService(workload.ns, labels[1]) != nullptr);
   }
 
   void CheckNdots(const Workload& workload) {
@@ -112,13 +120,21 @@ class PodChecks {
     }
   }
 
+  // A label wins over the annotation, as with the injector; either over the namespace.
   bool IsInjected(const Workload& workload) const {
-    if (workload.host_network) return false;
-    if (workload.inject.has_value()) return *workload.inject;
+    const auto label = workload.labels.find("portolan.dev/inject");
+    if (label != workload.labels.end()) return label->second == "true";
+    const auto annotation = workload.settings.find("inject");
+    if (annotation != workload.settings.end()) return annotation->second == "true";
     const auto ns = objects_.namespaces.find(workload.ns);
     if (ns == objects_.namespaces.end()) return false;
-    const auto label = ns->second.labels.find("portolan.dev/inject");
-    return label != ns->second.labels.end() && label->second == "enabled";
+    const auto opted = ns->second.labels.find("portolan.dev/inject");
+    return opted != ns->second.labels.end() && opted->second == "enabled";
+  }
+
+  static int PortOf(const SidecarPort& own, const Workload& workload) {
+    const auto moved = workload.settings.find(own.moved_by);
+    return moved == workload.settings.end() ? own.port : std::atoi(moved->second.c_str());
   }
 
   void CheckPorts(const Workload& workload) {
@@ -126,14 +142,16 @@ class PodChecks {
     for (const ContainerPort& port : workload.ports) {
       if (port.container == "portolan-proxy") continue;
       for (const SidecarPort& own : kSidecarPorts) {
-        if (port.port != own.port) continue;
+        if (port.port != PortOf(own, workload)) continue;
         Add("port-collides-with-sidecar",
             IsInjected(workload) ? Severity::kError : Severity::kWarning, workload, port.line,
             fmt::format("container {} has port {}, which is the sidecar's", port.container,
                         port.port),
-            fmt::format(
-                "Move the sidecar's with the annotation portolan.dev/{}, or the container's",
-                own.what));
+            own.moved_by.empty()
+                ? "Give the container another: nothing moves the sidecar's"
+                : fmt::format(
+                      "Move the sidecar's with the annotation portolan.dev/{}, or the container's",
+                      own.moved_by));
       }
     }
   }
@@ -146,7 +164,12 @@ class PodChecks {
 
 void CheckPods(const Objects& objects, std::vector<Finding>& findings) {
   PodChecks checks(objects, findings);
-  for (const Workload& workload : objects.workloads) checks.Check(workload);
+  for (const auto& [ns, workloads] : objects.workloads) {
+    if (!objects.Judges(ns)) continue;
+    for (const Workload& workload : workloads) {
+      if (!objects.IsMade(workload)) checks.Check(workload);
+    }
+  }
 }
 
 }  // namespace portolan::ctl::analyze
