@@ -1,11 +1,13 @@
 #include "ctl/inject.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "common/status.h"
 #include "common/string_map.h"
 #include "ctl/manifest.h"
+#include "ctl/pod_template_kinds.h"
 #include "ctl/value_json.h"
 #include "injector/injection.h"
 #include "injector/names.h"
@@ -19,30 +21,6 @@ using injector::TextAt;
 
 constexpr std::string_view kOwnNamespace = "portolan-system";
 constexpr int kMaxLists = 4;  // Lists in Lists
-
-// Where an object of a kind has its pod template.
-struct PodTemplateKind {
-  std::string_view kind;
-  std::string_view pointer;
-};
-
-constexpr PodTemplateKind kKinds[] = {
-    {"Pod", ""},
-    {"Deployment", "/spec/template"},
-    {"StatefulSet", "/spec/template"},
-    {"DaemonSet", "/spec/template"},
-    {"ReplicaSet", "/spec/template"},
-    {"ReplicationController", "/spec/template"},
-    {"Job", "/spec/template"},
-    {"CronJob", "/spec/jobTemplate/spec/template"},
-};
-
-const PodTemplateKind* FindKind(std::string_view kind) {
-  for (const PodTemplateKind& known : kKinds) {
-    if (known.kind == kind) return &known;
-  }
-  return nullptr;
-}
 
 std::string_view TextOf(const Json& object, std::string_view map, std::string_view field) {
   return TextAt(Pod::Find(object, map), field);
@@ -124,8 +102,7 @@ class Injector {
   }
 
   std::nullopt_t Refuse(int line, const std::string& who, std::string_view why) {
-    result_.denials.push_back(line == 0 ? fmt::format("{}: {}", who, why)
-                                        : fmt::format("{}: {}: {}", line, who, why));
+    result_.denials.push_back(fmt::format("{}: {}: {}", line, who, why));
     return std::nullopt;
   }
 
@@ -135,18 +112,23 @@ class Injector {
   InjectedManifest result_;
 };
 
+// JSON values do not know theirs.
+int LineOf(const ManifestDocument& document) {
+  return document.lines_before + std::max(document.value->line, 1);
+}
+
 absl::Status InjectDocument(const Manifest& manifest, const ManifestDocument& document,
                             Injector& injector) {
   if (document.value == nullptr) {
     injector.Write(document.text);
     return absl::OkStatus();
   }
-  const int line = manifest.json ? 0 : document.lines_before + document.value->line;
+  const int line = LineOf(document);
   ValuePtr changed = document.value;
   const Json root = ToJson<Json>(*document.value);
   const absl::Status status =
       ForEachObject(root, "", 0, [&](const Json& object, const std::string& at) {
-        const PodTemplateKind* kind = FindKind(TextAt(&object, "kind"));
+        const PodTemplateKind* kind = FindPodTemplateKind(TextAt(&object, "kind"));
         if (kind == nullptr) return absl::OkStatus();
         const auto patch = injector.PatchOf(object, kind->pointer, line);
         if (!patch.has_value() || patch->empty()) return absl::OkStatus();
@@ -180,7 +162,7 @@ absl::StatusOr<InjectedManifest> InjectManifest(const std::string& text,
                                                 injector.LearnNamespace(object);
                                                 return absl::OkStatus();
                                               });
-    if (!status.ok()) return status;
+    if (!status.ok()) return InvalidArgument("{}: {}", LineOf(document), Message(status));
   }
   for (const ManifestDocument& document : manifest->documents) {
     const absl::Status status = InjectDocument(*manifest, document, injector);

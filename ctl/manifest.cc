@@ -70,12 +70,45 @@ absl::StatusOr<Manifest> ReadYamlManifest(const std::string& text) {
   return manifest;
 }
 
+// JSON objects one behind the other, as kubectl takes them; each with the blanks behind it.
+std::vector<ManifestDocument> SplitJson(std::string_view text) {
+  std::vector<ManifestDocument> documents(1);
+  int depth = 0;
+  int lines = 0;
+  bool whole = false;
+  bool in_string = false;
+  bool escaped = false;
+  for (const char c : text) {
+    if (whole && kBlanks.find(c) == kBlanks.npos) {
+      documents.push_back({{}, nullptr, lines});
+      whole = false;
+    }
+    documents.back().text += c;
+    lines += c == '\n' ? 1 : 0;
+    if (in_string) {
+      in_string = escaped || c != '"';
+      escaped = !escaped && c == '\\';
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      whole = --depth == 0;
+    }
+  }
+  return documents;
+}
+
 absl::StatusOr<Manifest> ReadJsonManifest(const std::string& text) {
   JsonReader reader;
-  std::string copy = text;
-  auto value = reader.Read(copy, {});
-  if (!value.ok()) return value.status();
-  return Manifest{.json = true, .documents = {{text, *std::move(value), 0}}};
+  Manifest manifest{.json = true, .documents = SplitJson(text)};
+  for (ManifestDocument& document : manifest.documents) {
+    std::string copy = document.text;
+    auto value = reader.Read(copy, {});
+    if (!value.ok()) return value.status();
+    document.value = *std::move(value);
+  }
+  return manifest;
 }
 
 // Text that `|` gives back as it was: whole lines, and nothing that wants an escape.
@@ -196,11 +229,10 @@ absl::StatusOr<std::string> ReadManifestText(const std::string& file) {
 
 absl::StatusOr<Manifest> ReadManifest(const std::string& text) {
   if (text.size() > kMaxManifestBytes) {
-    return InvalidArgument("{} bytes; at most {} are read", text.size(), kMaxManifestBytes);
+    return InvalidArgument("1: {} bytes; at most {} are read", text.size(), kMaxManifestBytes);
   }
-  const size_t first = text.find_first_not_of(kBlanks);
-  const bool json = first != text.npos && (text[first] == '{' || text[first] == '[');
-  return json ? ReadJsonManifest(text) : ReadYamlManifest(text);
+  auto json = ReadJsonManifest(text);
+  return json.ok() ? std::move(json) : ReadYamlManifest(text);
 }
 
 absl::StatusOr<std::string> Rewritten(const Manifest& manifest, const ManifestDocument& document,

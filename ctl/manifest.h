@@ -34,7 +34,7 @@ struct Manifest {
 // which ReadManifest refuses.
 absl::StatusOr<std::string> ReadManifestText(const std::string& file);
 
-// An error reads "LINE: what" (YAML) or "what" (JSON).
+// JSON where it is JSON throughout, else YAML. An error reads "LINE: what".
 absl::StatusOr<Manifest> ReadManifest(const std::string& text);
 
 // A Value as YAML, without "---" and the last newline; kAscii: other letters are escaped.

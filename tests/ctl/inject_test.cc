@@ -212,7 +212,7 @@ TEST(CtlInject, WhoIsDeniedIsNamedWithItsLine) {
 
 TEST(CtlInject, WhatCannotBeReadIsAnErrorWithItsLine) {
   EXPECT_THAT(ErrorOf(Cat({kService, "---\nkind: [\n"})), StartsWith("6: "));
-  EXPECT_THAT(ErrorOf("{\"kind\": "), Not(IsEmpty()));
+  EXPECT_THAT(ErrorOf("{\"kind\": "), StartsWith("1: "));
   EXPECT_THAT(ErrorOf(std::string(kMaxManifestBytes + 1, ' ')), HasSubstr("at most"));
   EXPECT_THAT(ErrorOf("kind: A\n...\nkind: B\n"), HasSubstr("without ---"));
 }
@@ -220,6 +220,24 @@ TEST(CtlInject, WhatCannotBeReadIsAnErrorWithItsLine) {
 TEST(CtlInject, AnEmptyFileIsAnEmptyFile) {
   EXPECT_EQ(Inject("").text, "");
   EXPECT_EQ(Inject("# nothing\n---\n").text, "# nothing\n---\n");
+}
+
+TEST(CtlInject, TakesYamlInBraces) {
+  const auto documents = DocumentsOf(
+      Inject("{kind: Pod, metadata: {name: p}, spec: {containers: [{name: a}]}}\n").text);
+  ASSERT_EQ(documents.size(), 1u);
+  EXPECT_TRUE(documents[0]["spec"].contains("initContainers"));
+}
+
+TEST(CtlInject, TakesJsonObjectsOneBehindTheOther) {
+  const std::string service = "{\"kind\": \"Service\",\n \"x\": \"}{\\\"\"}\n";
+  const InjectedManifest injected =
+      Inject(service +
+             "{\"kind\": \"Pod\", \"metadata\": {\"name\": \"p\"}, \"spec\": "
+             "{\"containers\": [{\"name\": \"a\"}]}}\n{\"kind\": \"Job\"}\n");
+  EXPECT_THAT(injected.text, StartsWith(service));
+  EXPECT_THAT(injected.text, HasSubstr("portolan-proxy"));
+  EXPECT_THAT(injected.denials, ElementsAre("4: Job default/*: it has no pod template"));
 }
 
 }  // namespace
