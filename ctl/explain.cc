@@ -56,14 +56,17 @@ Run AddExplain(CLI::App& command) {
   return [flags](Session& session) {
     if (const auto exit = WrongUsage(flags->sidecar.Fault())) return *exit;
     bool differ = false;
+    bool silent = false;
     const int status = session.Show(
         [&] {
           auto answer = Ask(*flags, session);
           differ = answer.ok() && !ListOf(*answer, "differences").empty();
+          silent = answer.ok() && !TextOf(FieldOf(*answer, "sidecar"), "error").empty();
           return answer;
         },
         ExplainText);
-    return status == 0 && differ && flags->exit_code ? kExitDifferent : status;
+    if (status == kExitOk && silent) return kExitFailed;
+    return status == kExitOk && differ && flags->exit_code ? kExitDifferent : status;
   };
 }
 

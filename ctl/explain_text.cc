@@ -200,7 +200,7 @@ std::string SidesText(const json& answer, const Look& look) {
   if (cluster.is_object()) heading.emplace_back("CLUSTER DNS");
   Table table(std::move(heading));
   std::vector<std::string> names;
-  for (const json* side : {&sidecar, &cluster}) {
+  for (const json* side : {&sidecar, &cluster, &control}) {
     for (const json& lookup : ListOf(*side, "lookups")) {
       std::string name = TextOf(lookup, "name");
       const bool known = std::find(names.begin(), names.end(), name) != names.end();
@@ -212,11 +212,12 @@ std::string SidesText(const json& answer, const Look& look) {
     if (cluster.is_object()) row.emplace_back(SaidOf(cluster, name));
     table.Add(std::move(row));
   }
-  return table.ToString(look);
+  return table.empty() ? "" : table.ToString(look);
 }
 
 std::string DifferencesText(const json& answer, const Look& look) {
-  if (!FieldOf(answer, "differences").is_array()) return "";
+  const bool compared = TextOf(FieldOf(answer, "sidecar"), "error").empty();
+  if (!compared || !FieldOf(answer, "differences").is_array()) return "";
   const json& differences = ListOf(answer, "differences");
   if (differences.empty()) return Styled("No difference.", Tone::kGood, look) + "\n";
   std::string out;
@@ -234,7 +235,7 @@ std::string ExplainText(const json& answer, const Look& look) {
   const json& sidecar = FieldOf(answer, "sidecar");
   std::string out;
   if (const std::string error = Shown(sidecar, "error"); !error.empty()) {
-    out += fmt::format("The sidecar gave no answer: {}\n\n", error);
+    out += fmt::format("The sidecar gave no answer: {}\n", error);
   }
   size_t number = 0;
   for (const json& lookup : ListOf(sidecar, "lookups")) {
@@ -245,7 +246,8 @@ std::string ExplainText(const json& answer, const Look& look) {
   }
   out += FeedText(sidecar);
   if (const std::string sides = SidesText(answer, look); !sides.empty()) {
-    out += "\n" + sides + "\n" + DifferencesText(answer, look);
+    const std::string differences = DifferencesText(answer, look);
+    out += "\n" + sides + (differences.empty() ? "" : "\n") + differences;
   }
   return out.empty() ? "Nothing is known.\n" : out;
 }

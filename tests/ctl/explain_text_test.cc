@@ -80,10 +80,32 @@ TEST(ExplainText, PutsTheThreeSideBySide) {
 }
 
 TEST(ExplainText, SaysThatAllAgree) {
-  const json answer = json::parse(R"({"sidecar": {"lookups": [], "feed": {"inSync": true,
-    "age": "0"}}, "controlPlane": {}, "differences": []})");
+  const json answer = json::parse(R"({"sidecar": {
+      "lookups": [{"name": "a.", "rcode": "NXDOMAIN", "answers": []}],
+      "feed": {"inSync": true, "age": "0"}},
+    "controlPlane": {"lookups": [{"name": "a.", "rcode": "NXDOMAIN", "answers": []}]},
+    "differences": []})");
   EXPECT_EQ(ExplainText(answer, {}),
-            "Feed: in sync, age 0\n\nNAME   CONTROL PLANE   SIDECAR\n\nNo difference.\n");
+            "1. a.   NXDOMAIN\n"
+            "\n"
+            "Feed: in sync, age 0\n"
+            "\n"
+            "NAME   CONTROL PLANE   SIDECAR\n"
+            "a.     NXDOMAIN        NXDOMAIN\n"
+            "\n"
+            "No difference.\n");
+}
+
+TEST(ExplainText, WhereTheSidecarIsSilentTheControlPlanesAnswerIsShownAndNothingCompared) {
+  const json answer = json::parse(R"({"sidecar": {"error": "it is not connected"},
+    "controlPlane": {"name": "a.", "lookups": [{"name": "a.", "rcode": "NOERROR",
+                      "answers": ["a. 30 IN A 10.0.0.1"]}]},
+    "differences": []})");
+  EXPECT_EQ(ExplainText(answer, {}),
+            "The sidecar gave no answer: it is not connected\n"
+            "\n"
+            "NAME   CONTROL PLANE   SIDECAR\n"
+            "a.     A 10.0.0.1      -\n");
 }
 
 TEST(ExplainText, SurvivesJsonOfAnotherShape) {

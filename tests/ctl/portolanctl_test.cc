@@ -211,6 +211,14 @@ TEST(PortolanctlExplain, AsksTheControlPlaneForAllThreeAndSaysWhereTheyDiffer) {
   EXPECT_EQ(Invoke(arguments + " --exit-code").status, 3);
 }
 
+TEST_F(Portolanctl, AnExplanationWithoutTheSidecarFails) {
+  const Ran ran = Invoke(With("explain backend --pod default/bare"));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, StartsWith("The sidecar gave no answer: "));
+  EXPECT_THAT(ran.output, HasSubstr("backend.default.svc.cluster.local.   A 10.43.0.123"));
+  EXPECT_THAT(ran.output, Not(HasSubstr("No difference.")));
+}
+
 TEST(PortolanctlExplain, ComparesASidecarThatIsAskedItselfWithTheClusterDns) {
   SidecarPages pages("/", R"({
       "lookups": [{"name": "a.", "rcode": "NOERROR", "plugin": "hosts",
