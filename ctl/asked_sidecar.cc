@@ -7,16 +7,19 @@ namespace portolan::ctl {
 void AskedSidecar::AddFlags(CLI::App& command, bool may_be_direct) {
   command.add_option("--pod", pod, "NAMESPACE/POD whose sidecar is asked");
   if (!may_be_direct) return;
-  command.add_flag("--direct", direct,
-                   "ask the sidecar's own admin interface instead of the control plane");
-  command.add_option("--admin", admin, "its URL, with --direct")->capture_default_str();
+  CLI::Option* itself = command.add_flag(
+      "--direct", direct, "ask the sidecar's own admin interface instead of the control plane");
+  command.add_option("--admin", admin, "its URL, with --direct")
+      ->needs(itself)
+      ->capture_default_str();
 }
 
-std::string AskedSidecar::Fault() const {
+std::string AskedSidecar::Fault(std::string_view from) const {
   if (direct && pod.empty()) return {};
   const size_t slash = pod.find('/');
-  const bool whole = slash != std::string::npos && slash > 0 && slash + 1 < pod.size();
-  return whole ? "" : "--pod: NAMESPACE/POD says whose sidecar is asked";
+  const bool whole = slash != std::string::npos && slash > 0 && slash + 1 < pod.size() &&
+                     pod.find('/', slash + 1) == std::string::npos;
+  return whole ? "" : fmt::format("{}: NAMESPACE/POD says whose sidecar is asked", from);
 }
 
 std::string AskedSidecar::PathOf(const std::string& page) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
@@ -18,9 +19,9 @@ struct AskedSidecar {
 
   // --pod; with `may_be_direct` --direct and --admin too.
   void AddFlags(CLI::App& command, bool may_be_direct);
-  // What is wrong with --pod, which only the sidecar's own admin interface can do without; empty:
-  // nothing.
-  std::string Fault() const;
+  // What is wrong with the pod's name, which only the sidecar's own admin interface can do without;
+  // empty: nothing. `from`: where it was given.
+  std::string Fault(std::string_view from = "--pod") const;
 
   // The path of one of its pages on the control plane.
   std::string PathOf(const std::string& page) const;

@@ -23,8 +23,8 @@ constexpr unsigned kPatienceSeconds = 2;
 // What no shell takes for more than it is.
 constexpr std::string_view kHarmless =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._/";
-constexpr std::array<std::string_view, 7> kFileOptions = {
-    "--kubeconfig", "--token", "--ca", "--config", "--filename", "--template", "-f"};
+constexpr std::array<std::string_view, 6> kFileOptions = {
+    "--kubeconfig", "--token", "--ca", "--config", "--filename", "--template"};
 
 constexpr std::string_view kBash =
     R"(# bash completion of portolanctl: source <(portolanctl completion bash)
@@ -162,17 +162,27 @@ Words CandidatesFor(const CLI::App& app, const Typed& typed, const std::string& 
   return positional == nullptr ? Words() : ValuesOf(*positional, ask);
 }
 
+// The value of `flag`, but of the last word, which is still being typed; empty: there is none. zsh
+// leaves "--server=URL" whole, bash parts it.
+std::string ValueIn(const Words& words, const std::string& flag) {
+  for (size_t i = 0; i + 1 < words.size(); ++i) {
+    if (words[i].starts_with(flag + "=")) return words[i].substr(flag.size() + 1);
+    if (words[i] != flag) continue;
+    const size_t value = i + (words[i + 1] == "=" ? 2 : 1);
+    return value + 1 < words.size() ? words[value] : std::string();
+  }
+  return {};
+}
+
 // Gives the flags that lead to the control plane the values that stand in `words`.
 void TakeFlags(CLI::App& app, const Words& words) {
   for (const char* flag :
        {"--server", "--kubeconfig", "--context", "--control-namespace", "--token", "--ca"}) {
-    const auto at = std::find(words.begin(), words.end(), flag);
-    auto value = at == words.end() ? at : at + 1;
-    if (value != words.end() && *value == "=") ++value;
-    if (value == words.end() || value + 1 == words.end()) continue;
+    const std::string value = ValueIn(words, flag);
+    if (value.empty()) continue;
     CLI::Option* option = app.get_option(flag);
     option->clear();
-    option->add_result(*value);
+    option->add_result(value);
     option->run_callback();
   }
 }

@@ -19,8 +19,8 @@ Run AddCompletion(CLI::App& command);
 // The command that the shell calls.
 Run AddComplete(CLI::App& command);
 
-// What the last of `words` may become: each beginns with it. `words`: what stands behind the
-// program's name. `ask(kind, word)` gives what the cluster has: "pod" (NAMESPACE/POD) or "service".
+// What the last of `words` may become: each begins with it. `words`: what stands behind the
+// program's name. `ask(kind)` gives what the cluster has: "pod" (NAMESPACE/POD) or "service".
 // Nothing but what a shell can take as it stands is offered. kFilesWanted alone: the shell
 // completes files.
 inline constexpr std::string_view kFilesWanted = ":files";

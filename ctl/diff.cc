@@ -35,9 +35,9 @@ std::string_view ServiceOf(std::string_view endpoints) {
   return endpoints.substr(0, slice);
 }
 
-// All pages of names and versions; ask(token) gives one.
+// All pages of names and versions; ask(token) gives one, of `who`.
 template <typename F>
-absl::StatusOr<Versions> AllPages(F&& ask) {
+absl::StatusOr<Versions> AllPages(std::string_view who, F&& ask) {
   Versions all;
   std::string token;
   for (int i = 0; i < kMaxPages; ++i) {
@@ -45,14 +45,14 @@ absl::StatusOr<Versions> AllPages(F&& ask) {
     if (!page.ok()) return page.status();
     const json& resources = FieldOf(*page, "resources");
     if (!resources.is_object()) {
-      return FailedPrecondition(
-          "it does not list its resources: one of the two is older than this portolanctl");
+      return FailedPrecondition("{} does not list its resources: it is older than this portolanctl",
+                                who);
     }
     for (const auto& [name, version] : resources.items()) all[name] = TextOf(version);
     token = TextOf(*page, "continue");
     if (token.empty()) return all;
   }
-  return FailedPrecondition("it gives no end of pages");
+  return FailedPrecondition("{} gives no end of pages", who);
 }
 
 class Looker {
@@ -64,12 +64,12 @@ class Looker {
         proxy_config_(TextOf(FieldOf(dump, "feed"), "proxyConfig")) {}
 
   absl::StatusOr<TypeDiff> LookAt(std::string_view type) {
-    auto held = AllPages([&](const std::string& token) {
+    auto held = AllPages("the sidecar", [&](const std::string& token) {
       return sidecar_.Ask(session_, fmt::format("config_dump?type={}&continue={}", type, token));
     });
     if (!held.ok()) return held.status();
     const std::string ns = sidecar_.pod.substr(0, sidecar_.pod.find('/'));
-    auto served = AllPages([&](const std::string& token) {
+    auto served = AllPages("the control plane", [&](const std::string& token) {
       return session_.Get(fmt::format("/debug/resources?type={}&namespace={}&continue={}", type,
                                       EncodeQuery(ns), token));
     });
@@ -250,7 +250,7 @@ Run AddDiff(CLI::App& command) {
   auto sidecar = std::make_shared<AskedSidecar>();
   command.add_option("POD", sidecar->pod, "NAMESPACE/POD whose sidecar is compared")->required();
   return [sidecar](Session& session) {
-    if (const auto exit = WrongUsage(sidecar->Fault())) return *exit;
+    if (const auto exit = WrongUsage(sidecar->Fault("POD"))) return *exit;
     const auto diff = Fetch(session, *sidecar);
     if (!diff.ok()) return Fail(diff.status());
     const int exit = session.ShowOnce(*diff, DiffText);

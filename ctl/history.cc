@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -113,16 +114,26 @@ int ShowThen(Session& session, const Flags& flags, absl::Time at) {
 
 int ShowChanges(Session& session, const Flags& flags, const std::string& range) {
   std::string path = fmt::format("/api/v1/history?limit={}{}", flags.limit, range);
+  ServiceName named;
   if (!flags.name.empty()) {
-    const auto named = ParseServiceName(flags.name, flags.ns);
-    if (!named.ok()) return Fail(named.status());
-    path += fmt::format("&namespace={}&name={}", EncodeQuery(named->ns), EncodeQuery(named->name));
+    auto resolved = ResolveService(session, flags.name, flags.ns);
+    if (!resolved.ok()) return Fail(resolved.status());
+    named = *std::move(resolved);
+    path += fmt::format("&namespace={}&name={}", EncodeQuery(named.ns), EncodeQuery(named.name));
   }
   if (!flags.cause.empty()) path += "&cause=" + EncodeQuery(flags.cause);
-  return session.Show([&] { return session.Get(path); },
-                      [](const json& answer, const Look& look) {
-                        return HistoryTable(answer, look, absl::LocalTimeZone());
-                      });
+  std::string alike;  // of a name that nothing is known of
+  return session.Show(
+      [&] {
+        auto answer = session.Get(path);
+        const bool empty = answer.ok() && ListOf(*answer, "entries").empty();
+        alike = empty && !named.name.empty() ? Alike(session, named) : std::string();
+        return answer;
+      },
+      [&](const json& answer, const Look& look) {
+        const std::string table = HistoryTable(answer, look, absl::LocalTimeZone());
+        return alike.empty() ? table : table + Printable(alike) + "\n";
+      });
 }
 
 int History(Session& session, const Flags& flags) {
@@ -174,7 +185,8 @@ std::string HistoryTable(const json& answer, const Look& look, absl::TimeZone zo
 
 Run AddHistory(CLI::App& command) {
   auto flags = std::make_shared<Flags>();
-  command.add_option("NAME", flags->name, "backend, default/backend; without: of all names");
+  command.add_option("NAME", flags->name,
+                     "backend, default/backend, an address; without: of all names");
   command.add_option("-n,--namespace", flags->ns, "where NAME names none")->capture_default_str();
   CLI::Option* at = command.add_option(
       "--at", flags->at, "where it led then: 14:03:05 (today), 5m (ago), 2026-11-23T14:03:05Z");

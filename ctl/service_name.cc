@@ -3,8 +3,11 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "common/ip.h"
 #include "common/status.h"
+#include "common/text.h"
 #include "ctl/json_fields.h"
 
 namespace portolan::ctl {
@@ -13,19 +16,6 @@ namespace {
 using nlohmann::json;
 
 constexpr size_t kMostAlike = 5;
-
-std::vector<std::string> LabelsOf(std::string text) {
-  if (text.ends_with('.')) text.pop_back();
-  std::vector<std::string> labels(1);
-  for (const char c : text) {
-    if (c == '.') {
-      labels.emplace_back();
-    } else {
-      labels.back() += c;
-    }
-  }
-  return labels;
-}
 
 absl::StatusOr<json> Matching(Session& session, const std::string& search) {
   return session.Get(
@@ -67,37 +57,61 @@ absl::StatusOr<ServiceName> ParseServiceName(const std::string& text, const std:
     }
     return InvalidArgument("'{}' is not NAMESPACE/SERVICE", text);
   }
-  const std::vector<std::string> labels = LabelsOf(text);
+  const std::string whole = text.substr(0, text.size() - (text.ends_with('.') ? 1 : 0));
+  std::vector<std::string> labels = absl::StrSplit(whole, '.');
   for (const std::string& label : labels) {
     if (label.empty()) {
       return InvalidArgument("'{}' is no name: SERVICE, NAMESPACE/SERVICE or SERVICE.NAMESPACE",
                              text);
     }
   }
+  while (labels.size() > 1 && labels[0].starts_with('_')) labels.erase(labels.begin());  // of SRV
   if (labels.size() == 1) return ServiceName{ns, labels[0]};
-  if (labels.size() > 3 && labels[3] == "svc") return ServiceName{labels[2], labels[1], labels[0]};
-  if (labels.size() == 2 || labels[2] == "svc") return ServiceName{labels[1], labels[0]};
+  if (labels.size() == 2) return ServiceName{labels[1], labels[0]};
+  if (labels.size() > 3 && labels[3] == "svc") {
+    const std::string domain = absl::StrJoin(labels.begin() + 4, labels.end(), ".");
+    return ServiceName{labels[2], labels[1], labels[0], domain};
+  }
+  if (labels[2] == "svc") {
+    const std::string domain = absl::StrJoin(labels.begin() + 3, labels.end(), ".");
+    return ServiceName{labels[1], labels[0], {}, domain};
+  }
   return InvalidArgument(
       "'{}' is no name of this cluster: SERVICE.NAMESPACE.svc and the cluster domain is\n"
       "What else a pod may look up is shown by portolanctl explain",
       text);
 }
 
+absl::StatusOr<ServiceName> ResolveService(Session& session, const std::string& text,
+                                           const std::string& ns) {
+  return IpAddress::Parse(text).ok() ? ServiceAt(session, text) : ParseServiceName(text, ns);
+}
+
+std::string Alike(Session& session, const ServiceName& named) {
+  const auto alike = Matching(session, named.name);
+  if (!alike.ok() || ListOf(*alike, "names").empty()) return {};
+  for (const json& name : ListOf(*alike, "names")) {
+    if (TextOf(name, "namespace") == named.ns && TextOf(name, "name") == named.name) return {};
+  }
+  return "There are: " + Listed(*alike);
+}
+
 absl::StatusOr<json> FetchService(Session& session, const std::string& text, const std::string& ns,
                                   const std::string& query) {
-  const auto named =
-      IpAddress::Parse(text).ok() ? ServiceAt(session, text) : ParseServiceName(text, ns);
+  const auto named = ResolveService(session, text, ns);
   if (!named.ok()) return named.status();
   auto answer = session.Get(named->Path() + query);
-  if (answer.ok() || !absl::IsFailedPrecondition(answer.status())) return answer;
-  const auto alike = Matching(session, named->name);
-  if (!alike.ok() || ListOf(*alike, "names").empty()) return answer;
-  for (const json& name : ListOf(*alike, "names")) {
-    // It is there: something else is wrong.
-    if (TextOf(name, "namespace") == named->ns && TextOf(name, "name") == named->name)
+  if (answer.ok()) {
+    const std::string whole = TextOf(*answer, "dnsName");
+    if (named->domain.empty() || whole.empty() || whole.ends_with(".svc." + Lower(named->domain))) {
       return answer;
+    }
+    return NotFound("'{}' is no name of this cluster, where it is {}", text, whole);
   }
-  return NotFound("{}\nThere are: {}", Message(answer.status()), Listed(*alike));
+  if (!absl::IsFailedPrecondition(answer.status())) return answer;
+  const std::string alike = Alike(session, *named);
+  if (alike.empty()) return answer;
+  return NotFound("{}\n{}", Message(answer.status()), alike);
 }
 
 }  // namespace portolan::ctl

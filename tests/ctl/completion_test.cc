@@ -87,6 +87,8 @@ TEST_F(Completion, OfWhatTheClusterHasAndAShellCanTake) {
   EXPECT_EQ(With("endpoints backend ''"), "");
   EXPECT_EQ(With("config-dump --pod ''"), "default/frontend-1\n");
   EXPECT_EQ(With("diff d"), "default/frontend-1\n");
+  // zsh leaves them whole.
+  EXPECT_EQ(For("--server=" + served_.url() + " diff d"), "default/frontend-1\n");
   // The words count, not what stands before them.
   EXPECT_EQ(
       Invoke("--server http://127.0.0.1:1 __complete -- --server " + served_.url() + " diff d")

@@ -103,8 +103,12 @@ TEST(DiffProgram, ASidecarThatDoesNotListIsTooOld) {
   });
   const Ran ran = Invoke("diff default/frontend-1 --server " + old.url());
   EXPECT_EQ(ran.status, 1);
-  EXPECT_THAT(ran.output, HasSubstr("one of the two is older than this portolanctl"));
-  EXPECT_EQ(Invoke("diff frontend-1").status, 2);
+  EXPECT_THAT(ran.output, HasSubstr("the sidecar does not list its resources: it is older than"));
+  for (const char* pod : {"frontend-1", "a/b/c"}) {
+    const Ran wrong = Invoke(std::string("diff ") + pod);
+    EXPECT_EQ(wrong.status, 2);
+    EXPECT_THAT(wrong.output, HasSubstr("POD: NAMESPACE/POD says whose sidecar is asked"));
+  }
 }
 
 }  // namespace

@@ -232,22 +232,57 @@ TEST(PortolanctlExplain, ComparesASidecarThatIsAskedItselfWithTheClusterDns) {
 }
 
 TEST(PortolanctlSidecar, HasToBeNamed) {
-  for (const char* arguments : {"explain backend", "config-dump --pod frontend", "log-level debug",
-                                "explain backend --pod /x", "explain --pod a/b"}) {
-    EXPECT_EQ(Invoke(arguments).status, 2) << arguments;
+  for (const char* arguments :
+       {"explain backend", "config-dump --pod frontend", "log-level debug",
+        "explain backend --pod /x", "explain backend --pod a/", "explain backend --pod a/b/c"}) {
+    const Ran ran = Invoke(arguments);
+    EXPECT_EQ(ran.status, 2) << arguments;
+    EXPECT_THAT(ran.output, HasSubstr("--pod: NAMESPACE/POD says whose")) << arguments;
   }
-  EXPECT_THAT(Invoke("config-dump").output, HasSubstr("--pod: NAMESPACE/POD says whose"));
+  EXPECT_THAT(Invoke("explain --pod a/b").output, HasSubstr("NAME is required"));
+  const Ran ran = Invoke("config-dump --pod a/b --admin http://127.0.0.1:1");
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.output, HasSubstr("--admin requires --direct"));
 }
 
 TEST_F(Portolanctl, TheNameOfAServiceIsTakenAsPeopleWriteIt) {
   for (const char* name :
-       {"backend", "default/backend", "backend.default", "backend.default.svc.cluster.local."}) {
+       {"backend", "default/backend", "backend.default", "backend.default.svc.cluster.local.",
+        "_http._tcp.backend.default.svc.cluster.local", "backend.default.svc"}) {
     const Ran ran = Invoke(With(std::string("endpoints ") + name));
     EXPECT_EQ(ran.status, 0) << ran.output;
     EXPECT_THAT(ran.output, StartsWith("default/backend: ClusterIP, 10.43.0.123"));
   }
   EXPECT_THAT(Invoke(With("endpoints 10.43.0.123")).output, StartsWith("default/backend"));
   EXPECT_EQ(Invoke(With("records example.com.au")).status, 1);
+  const Ran ran = Invoke(With("records backend.default.svc.evil.example"));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_THAT(ran.output, HasSubstr("is no name of this cluster, where it is backend.default.svc."
+                                    "cluster.local"));
+}
+
+TEST(PortolanctlHistory, TakesNamesAsTheOthersDoAndNoticesTypos) {
+  http::Served served([](http::Server& server) {
+    server.Get("/api/v1/names", [](const http::Request& request, http::Responder responder) {
+      const bool known = request.FindQuery("search") != "192.0.2.99";
+      responder.Send(http::TextResponse(
+          200, known ? R"({"names": [{"namespace": "default", "name": "backend"}]})" : "{}"));
+    });
+    server.Get("/api/v1/history", [](const http::Request& request, http::Responder responder) {
+      const bool known = request.FindQuery("namespace") == "default";
+      responder.Send(http::TextResponse(
+          200, known ? R"({"entries": [{"namespace": "default", "name": "backend",
+                                        "time": "2026-11-26T20:00:00Z", "cause": "pod-ready"}]})"
+                     : R"({"entries": []})"));
+    });
+  });
+  const auto history = [&](const std::string& arguments) {
+    return Invoke("history " + arguments + " --server " + served.url());
+  };
+  EXPECT_THAT(history("10.43.0.123").output, HasSubstr("default/backend   pod-ready"));
+  EXPECT_THAT(history("192.0.2.99").output,
+              HasSubstr("no Service has or lists the address 192.0.2.99"));
+  EXPECT_THAT(history("backnd -n web").output, HasSubstr("\nThere are: default/backend\n"));
 }
 
 TEST_F(Portolanctl, AServiceThatIsNotThereComesWithThoseThatAre) {
