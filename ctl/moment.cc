@@ -14,8 +14,8 @@ absl::StatusOr<absl::Time> ParseMoment(const std::string& text, absl::Time now,
   for (const char* format : {"%Y-%m-%d %H:%M:%E*S", "%Y-%m-%d %H:%M"}) {
     if (!absl::ParseTime(format, today + text, zone, &time, nullptr)) continue;
     if (time <= now) return time;
-    return InvalidArgument("'{}' is still to come today; of another day say {}T{}Z, in UTC", text,
-                           absl::FormatTime("%Y-%m-%d", now - absl::Hours(24), zone), text);
+    return InvalidArgument("'{}' is still to come today; of yesterday say {}, in UTC", text,
+                           ApiTime(time - absl::Hours(24)));
   }
   return InvalidArgument(
       "'{}' is no moment: 14:03:05 (today), 5m (that long ago) or 2026-11-23T14:03:05Z", text);

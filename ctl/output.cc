@@ -33,6 +33,15 @@ std::string Short(double number) {
                                       : fmt::format("{:.1f}", number);
 }
 
+std::string Short(const nlohmann::json& number) {
+  return number.is_number() ? Short(number.get<double>()) : std::string();
+}
+
+std::string Percent(const nlohmann::json& ratio, int digits) {
+  return ratio.is_number() ? fmt::format("{:.{}f}%", 100 * ratio.get<double>(), digits)
+                           : std::string();
+}
+
 std::string Age(const std::string& since, absl::Time now) {
   absl::Time time;
   if (!absl::ParseTime(absl::RFC3339_full, since, &time, nullptr)) return {};

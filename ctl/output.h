@@ -20,8 +20,11 @@ std::string Yaml(const nlohmann::json& answer);
 std::string Age(const std::string& since, absl::Time now);
 // For a table: as above, or as Look::absolute_times says.
 std::string Age(const std::string& since, absl::Time now, const Look& look);
-// A number as a reader wants it: "12", "4.5k", "1.2M"; and one with a digit behind the point.
+// A number as a reader wants it: "4500", "12.5", "45.0k", "1.2M".
 std::string Short(double number);
+// The same, and a share of one as "12.5%", of JSON; empty where it is no number.
+std::string Short(const nlohmann::json& number);
+std::string Percent(const nlohmann::json& ratio, int digits);
 
 // The strings of a list, with commas between them.
 std::string Joined(const nlohmann::json& list);

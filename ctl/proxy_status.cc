@@ -78,15 +78,7 @@ std::vector<const json*> WorstFirst(const json& sidecars) {
 }
 
 std::string Milliseconds(const json& number) {
-  return number.is_number() ? Short(number.get<double>()) + "ms" : std::string();
-}
-
-std::string Rate(const json& number) {
-  return number.is_number() ? Short(number.get<double>()) : std::string();
-}
-
-std::string Percent(const json& ratio) {
-  return ratio.is_number() ? fmt::format("{:.0f}%", 100 * ratio.get<double>()) : std::string();
+  return number.is_number() ? Short(number) + "ms" : std::string();
 }
 
 std::vector<Cell> RowOf(const json& sidecar, const std::vector<std::string>& types,
@@ -101,14 +93,14 @@ std::vector<Cell> RowOf(const json& sidecar, const std::vector<std::string>& typ
   }
   const json& rates = FieldOf(sidecar, "rates");
   row.insert(row.end(), {Milliseconds(FieldOf(FieldOf(sidecar, "lag"), "p99Ms")),
-                         Rate(FieldOf(rates, "queriesPerSecond")),
+                         Short(FieldOf(rates, "queriesPerSecond")),
                          Age(TextOf(sidecar, "connected"), now, look), TextOf(sidecar, "version")});
   if (look.wide) {
     row.insert(
         row.end(),
         {Milliseconds(FieldOf(FieldOf(sidecar, "lag"), "p50Ms")),
-         TextOf(FieldOf(sidecar, "lag"), "worstType"), Rate(FieldOf(rates, "nxdomainPerSecond")),
-         Percent(FieldOf(rates, "cacheHitRatio")), Rate(FieldOf(rates, "connectionsPerSecond")),
+         TextOf(FieldOf(sidecar, "lag"), "worstType"), Short(FieldOf(rates, "nxdomainPerSecond")),
+         Percent(FieldOf(rates, "cacheHitRatio"), 0), Short(FieldOf(rates, "connectionsPerSecond")),
          TextOf(sidecar, "peer"), TextOf(sidecar, "replica")});
   }
   return row;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <set>
 #include <string_view>
@@ -41,7 +42,7 @@ std::string Screen::Next(const std::string& text) {
   out = shown_.empty() ? "\x1b[?25l\x1b[2J\x1b[H" : "\x1b[H";
   const auto lines = Lines(text);
   const bool all = lines.size() < look_.height;
-  const size_t most = all ? lines.size() : look_.height - 2;
+  const size_t most = all ? lines.size() : look_.height - std::min<size_t>(look_.height, 2);
   for (size_t i = 0; i < most; ++i) out += fmt::format("{}\x1b[K\r\n", lines[i]);
   if (!all) out += fmt::format("\u2026 {} more lines\x1b[K\r\n", lines.size() - most);
   out += "\x1b[J";

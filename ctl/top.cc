@@ -28,16 +28,6 @@ double NumberOf(const json& object, std::string_view key) {
   return value.is_number() ? value.get<double>() : 0;
 }
 
-std::string ShortOf(const json& object, std::string_view key) {
-  const json& value = FieldOf(object, key);
-  return value.is_number() ? Short(value.get<double>()) : std::string();
-}
-
-std::string PercentOf(const json& object, std::string_view key) {
-  const json& value = FieldOf(object, key);
-  return value.is_number() ? fmt::format("{:.1f}%", 100 * value.get<double>()) : std::string();
-}
-
 // The `most` entries with the largest `key`.
 json Largest(json list, std::string_view key, size_t most) {
   std::vector<json> sorted(std::make_move_iterator(list.begin()),
@@ -58,17 +48,18 @@ std::string AmplifiersText(const json& amplifiers, const Look& look) {
     const json& names = ListOf(amplifier, "names");
     const json& worst = names.empty() ? FieldOf(amplifier, "") : names[0];
     std::vector<Cell> row{TextOf(amplifier, "node"),
-                          ShortOf(amplifier, "queries"),
-                          ShortOf(amplifier, "nxdomain"),
-                          ShortOf(amplifier, "searchListQueries"),
-                          ShortOf(amplifier, "wastedPerSecond"),
-                          PercentOf(amplifier, "wastedRatio"),
+                          Short(FieldOf(amplifier, "queries")),
+                          Short(FieldOf(amplifier, "nxdomain")),
+                          Short(FieldOf(amplifier, "searchListQueries")),
+                          Short(FieldOf(amplifier, "wastedPerSecond")),
+                          Percent(FieldOf(amplifier, "wastedRatio"), 1),
                           TextOf(worst, "name"),
                           TextOf(worst, "advice")};
     if (look.wide) {
       row.insert(row.end(),
-                 {TextOf(amplifier, "workload"), ShortOf(amplifier, "upstreamQueries"),
-                  ShortOf(amplifier, "savedByAutopath"), ShortOf(amplifier, "savedByTrailingDot")});
+                 {TextOf(amplifier, "workload"), Short(FieldOf(amplifier, "upstreamQueries")),
+                  Short(FieldOf(amplifier, "savedByAutopath")),
+                  Short(FieldOf(amplifier, "savedByTrailingDot"))});
     }
     table.Add(std::move(row));
   }
@@ -81,10 +72,10 @@ std::string UpstreamsText(const json& upstreams, const Look& look) {
     const Tone tone = NumberOf(upstream, "failedRatio") >= 0.01 ? Tone::kBad : Tone::kPlain;
     table.Add({TextOf(upstream, "address"),
                TextOf(upstream, "sidecars"),
-               ShortOf(upstream, "answers"),
-               ShortOf(upstream, "failures"),
-               {PercentOf(upstream, "failedRatio"), tone},
-               ShortOf(upstream, "failedProbes")});
+               Short(FieldOf(upstream, "answers")),
+               Short(FieldOf(upstream, "failures")),
+               {Percent(FieldOf(upstream, "failedRatio"), 1), tone},
+               Short(FieldOf(upstream, "failedProbes"))});
   }
   return table.empty() ? "No sidecar reports an upstream.\n" : table.ToString(look);
 }
@@ -93,7 +84,7 @@ std::string NamesText(const json& names, const Look& look) {
   Table table({"NAMESPACE", "NAME", "QUERIES", "PODS", "READY"});
   for (const json& name : names) {
     const json& asked = FieldOf(name, "askedBy");
-    table.Add({TextOf(name, "namespace"), TextOf(name, "name"), ShortOf(asked, "queries"),
+    table.Add({TextOf(name, "namespace"), TextOf(name, "name"), Short(FieldOf(asked, "queries")),
                TextOf(asked, "pods"), TextOf(FieldOf(name, "endpoints"), "ready")});
   }
   return table.empty() ? "No sidecar reports that a name was asked for.\n" : table.ToString(look);

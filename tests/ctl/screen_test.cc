@@ -24,5 +24,12 @@ TEST(Screen, WhatDoesNotFitIsCounted) {
   EXPECT_THAT(screen.Next("a\nb\nc\nd\n"), ::testing::HasSubstr("a\x1b[K\r\n\u2026 3 more lines"));
 }
 
+TEST(Screen, ATerminalOfALineOrTwoHasRoomForTheCountAlone) {
+  for (const size_t height : {1, 2}) {
+    Screen screen({.height = height});
+    EXPECT_EQ(screen.Next("a\nb\n"), "\x1b[?25l\x1b[2J\x1b[H\u2026 2 more lines\x1b[K\r\n\x1b[J");
+  }
+}
+
 }  // namespace
 }  // namespace portolan::ctl
