@@ -413,7 +413,7 @@ TEST(Codec, ASliceThatCannotBeIsRefusedByField) {
   endpoints.mutable_slice()->mutable_endpoints(0)->set_address(Bytes("10.42.0.1"));
   EXPECT_THAT(ErrorOf(endpoints), HasSubstr("slice.endpoints[0].address: not of the slice's"));
   endpoints.mutable_slice()->mutable_endpoints(0)->clear_address();
-  EXPECT_THAT(ErrorOf(endpoints), HasSubstr("slice.endpoints[0].address[0]: 0 bytes"));
+  EXPECT_THAT(ErrorOf(endpoints), HasSubstr("slice.endpoints[0].address: 0 bytes"));
   EXPECT_THAT(ErrorOf(FullSlice(), "default/other/s"), HasSubstr("slice.service"));
   EXPECT_THAT(ErrorOf(FullSlice(), "default/backend/t"), HasSubstr("slice.name"));
   EXPECT_THAT(ErrorOf(FullSlice(), "default/backend"), HasSubstr("kind"));

@@ -135,14 +135,15 @@ TEST(PolicyCodec, AnErrorNamesTheResourceAndTheField) {
   rules.add_rules();
   rules.add_rules()->add_ports()->set_port(70000);
   EXPECT_EQ(ErrorOf(rules),
-            "PolicyRules 'NetworkPolicy/default/db': rules[1]: ports[0]: port: 70000 is no port");
+            "portolan.v1.PolicyRules 'NetworkPolicy/default/db': rules[1]: ports[0]: port: 70000 "
+            "is no port");
   EXPECT_EQ(ErrorOf(v1::PolicyRules(), "db"),
-            "PolicyRules 'db': name: not KIND/NAMESPACE/NAME or KIND/NAME");
+            "portolan.v1.PolicyRules 'db': name: not KIND/NAMESPACE/NAME or KIND/NAME");
   EXPECT_EQ(SetError([](v1::PeerSet& set) { set.add_added()->set_v4("abcabc"); }),
-            "PeerSet '00c0ffee00c0ffee': added[0]: v4: 6 bytes are no addresses of 4");
+            "portolan.v1.PeerSet '00c0ffee00c0ffee': added[0]: v4: 6 bytes are no addresses of 4");
   EXPECT_THAT(SetError([](v1::PeerSet&) {}, "x"), HasSubstr("name: not 16 hexadecimal digits"));
   EXPECT_EQ(Message(ParseEgressPolicy(MakeResource("a", "1", v1::EgressPolicy())).status()),
-            "EgressPolicy 'a': name: not NAMESPACE/POD");
+            "portolan.v1.EgressPolicy 'a': name: not NAMESPACE/POD");
 }
 
 TEST(PolicyCodec, AnotherMessageIsRefused) {
