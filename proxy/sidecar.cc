@@ -347,6 +347,7 @@ absl::Status Sidecar::StartFeed() {
   options.server_name = settings_.control_server_name;
   options.control_planes = settings_.control;
   options.node_id = settings_.node;
+  options.pod_ips = settings_.pod_ips;
   options.version = PORTOLAN_VERSION;
   options.proxy_config = settings_.proxy_config;
   options.state_dir = settings_.state_dir;
@@ -496,6 +497,7 @@ nlohmann::json Sidecar::ConfigDump() {
                   {"age", DescribeAge(status)},
                   {"proxyConfig", settings_.proxy_config},
                   {"proxyConfigMissing", status.proxy_config_missing},
+                  {"policyKnown", status.policy_known},
                   {"stateFault", status.state_fault},
                   {"types", types}};
   dump["directory"] = {{"generation", snapshot_->generation()},

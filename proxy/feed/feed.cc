@@ -20,9 +20,6 @@ constexpr int kInvalidArgument = 3;
 // In parts of stale_after: when a silent control plane is asked for a sign of life, and left.
 constexpr double kProbeAfter = 0.5;
 constexpr double kLeaveAfter = 3;
-// How often it is looked what is not wanted any more, and in parts of the idle time of endpoints.
-constexpr absl::Duration kReviewDemandEvery = absl::Minutes(1);
-constexpr double kReviewsInIdleTime = 4;
 
 std::optional<size_t> TypeIndex(std::string_view type_url) {
   for (size_t i = 0; i < kFeedTypes.size(); ++i) {
@@ -30,9 +27,6 @@ std::optional<size_t> TypeIndex(std::string_view type_url) {
   }
   return std::nullopt;
 }
-
-std::string Text(const IpAddress& ip) { return ip.ToString(); }
-const std::string& Text(const std::string& service_key) { return service_key; }
 
 DirectoryChanges Everything(const Snapshot& snapshot) {
   DirectoryChanges all;
@@ -56,39 +50,7 @@ FeedTypes TypesFor(const FeedOptions& options) {
   return types;
 }
 
-bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
-  return a.source == b.source && a.connected == b.connected && a.in_sync == b.in_sync &&
-         a.answering == b.answering && a.control_plane == b.control_plane &&
-         a.proxy_config_missing == b.proxy_config_missing &&
-         std::equal(a.types.begin(), a.types.end(), b.types.begin(), b.types.end(),
-                    [](const FeedStatus::Type& x, const FeedStatus::Type& y) {
-                      return x.synced == y.synced && x.last_nack == y.last_nack;
-                    });
-}
-
 }  // namespace
-
-std::string DescribeAge(const FeedStatus& status) {
-  const absl::Duration age = status.Age(Monotonic());
-  return age == absl::InfiniteDuration() ? "never in sync"
-                                         : absl::FormatDuration(absl::Trunc(age, absl::Seconds(1)));
-}
-
-std::string_view SourceName(FeedStatus::Source source) {
-  switch (source) {
-    case FeedStatus::Source::kDisk:
-      return "disk";
-    case FeedStatus::Source::kControlPlane:
-      return "control plane";
-    case FeedStatus::Source::kNone:
-      break;
-  }
-  return "none";
-}
-
-absl::Duration FeedStatus::Age(absl::Duration now) const {
-  return in_sync ? absl::ZeroDuration() : now - last_sync;
-}
 
 Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
     : loop_(loop),
@@ -99,6 +61,7 @@ Feed::Feed(EventLoop& loop, FeedOptions options, FeedDelegate& delegate)
       random_(std::random_device{}()),
       replica_(std::make_unique<Replica>(options_.endpoints)),
       published_(replica_->snapshot()),
+      policy_(std::make_unique<PolicyReplica>(OwnPolicy())),
       addresses_({.most = kMostAddresses, .idle = kAddressIdle}),
       endpoints_({.most = options_.most_endpoints, .idle = options_.endpoints_idle}),
       trust_(options_.trust),
@@ -144,7 +107,7 @@ void Feed::Stop() {
 // --- The state on disk ---
 
 void Feed::LoadFromDisk(const std::string& path) {
-  auto state = LoadState(path, options_.version, options_.endpoints);
+  auto state = LoadState(path, options_.version, options_.endpoints, OwnPolicy());
   if (absl::IsNotFound(state.status())) return;
   if (!state.ok()) {
     state_not_used_ = std::string(Message(state.status()));
@@ -152,6 +115,7 @@ void Feed::LoadFromDisk(const std::string& path) {
     return;
   }
   replica_ = std::move(state->replica);
+  policy_ = std::move(state->policy);
   // Between two runs there is only the wall clock, which may have been set back.
   const absl::Time synced = state->header.synced;
   last_sync_ = Monotonic() - std::max(absl::Now() - synced, absl::ZeroDuration());
@@ -162,6 +126,7 @@ void Feed::LoadFromDisk(const std::string& path) {
     replica_->snapshot()->ForEachSliceSet(
         [this](const std::string& key, const SliceSet&) { WantEndpoints(key); });
   }
+  PublishPolicy();
   PublishEverything(FeedStatus::Source::kDisk);
 }
 
@@ -179,7 +144,7 @@ void Feed::RestoreProxyConfig(v1::SavedResource saved) {
 
 StateImage Feed::TakeImage() const {
   const absl::Time synced = absl::Now() - status().Age(Monotonic());
-  return {replica_->image(), proxy_config_, synced, options_.version};
+  return {replica_->image(), policy_->image(), proxy_config_, synced, options_.version};
 }
 
 std::string Feed::StateFault() const {
@@ -236,29 +201,12 @@ void Feed::Subscribe(size_t type) {
   stream_->Send(std::move(request));
 }
 
-void Feed::AddNames(size_t type, Request& request) const {
-  auto& versions = *request.mutable_initial_resource_versions();
-  if (!types_[type].is_on_demand()) {
-    request.add_resource_names_subscribe(std::string(types_[type].name));
-  } else if (type == kAddressIndex) {
-    addresses_.ForEach(
-        [&](const IpAddress& ip) { request.add_resource_names_subscribe(Text(ip)); });
-  } else {
-    endpoints_.ForEach([&](const std::string& key) { request.add_resource_names_subscribe(key); });
-  }
-  if (type != kProxyConfigIndex) {
-    replica_->ForEachHeld(types_[type].type_url, [&](const std::string& name,
-                                                     const std::string& v) { versions[name] = v; });
-  } else if (proxy_config_) {
-    versions[proxy_config_->name()] = proxy_config_->version();
-  }
-}
-
 void Feed::OnStreamOpen() {
   connected_ = true;
   last_failure_.clear();
   addresses_.TakeNew();
   endpoints_.TakeNew();
+  policy_->BeginStream();
   for (size_t i = 1; i < types_.size(); ++i) Subscribe(i);
   delegate_.OnConnection(connection_);
   PublishStatus();
@@ -297,80 +245,6 @@ void Feed::RetryLater(std::string_view reason) {
   retry_timer_.Start(retry_delay_ * part(random_));
   retry_delay_ = std::min(retry_delay_ * 2, options_.last_retry);
   PublishStatus();
-}
-
-// --- What is had on demand ---
-
-void Feed::WantAddress(const IpAddress& ip) {
-  if (stream_ != nullptr && stream_->backed_up()) return;
-  if (!addresses_.Ask(ip, Monotonic())) return;
-  replica_->Demand(ip);
-  AskLater();
-}
-
-void Feed::WantEndpoints(const std::string& service_key) {
-  if (options_.endpoints == Directory::Slices::kOfAll) return;
-  if (stream_ != nullptr && stream_->backed_up()) return;
-  if (!endpoints_.Ask(service_key, Monotonic())) return;
-  replica_->Demand(service_key);
-  AskLater();
-}
-
-void Feed::Keep(Kept kept) {
-  kept_ = std::move(kept);
-  WantKept();
-}
-
-// As the ones that were wanted last they are the last that are given up.
-void Feed::WantKept() {
-  for (const IpAddress& ip : kept_.addresses) WantAddress(ip);
-  for (const std::string& key : kept_.services) WantEndpoints(key);
-}
-
-// What else is wanted in this turn of the loop goes with it.
-void Feed::AskLater() {
-  ask_timer_.Start(absl::ZeroDuration());
-  if (addresses_.size() + endpoints_.size() == 1) ReviewLater();
-}
-
-void Feed::ReviewLater() {
-  demand_timer_.Start(std::min(kReviewDemandEvery, options_.endpoints_idle / kReviewsInIdleTime));
-}
-
-void Feed::ReviewDemand() {
-  NoteUse();
-  SendDemand();
-  if (addresses_.size() + endpoints_.size() > 0) ReviewLater();
-}
-
-void Feed::NoteUse() {
-  if (endpoints_.size() == 0) return;
-  std::vector<std::string> services;
-  endpoints_.ForEach([&](const std::string& key) { services.push_back(key); });
-  for (const std::string& key : delegate_.TakeUsed(services)) endpoints_.Ask(key, Monotonic());
-}
-
-void Feed::SendDemand() {
-  WantKept();
-  const std::vector<IpAddress> addresses = TellDemand(kAddressIndex, addresses_);
-  const std::vector<std::string> services = TellDemand(kEndpointsIndex, endpoints_);
-  metrics_->endpoints_given_up.Add(services.size());
-  if (!addresses.empty() || !services.empty()) Publish(replica_->GiveUp(addresses, services));
-  PublishStatus();
-}
-
-// Subscribes to what is new, and unsubscribes from what is idle, which it returns.
-template <typename Key>
-std::vector<Key> Feed::TellDemand(size_t type, Demand<Key>& demand) {
-  std::vector<Key> idle = demand.TakeIdle(Monotonic());
-  const std::vector<Key> wanted = demand.TakeNew();
-  if (!connected_ || (wanted.empty() && idle.empty())) return idle;
-  Request request;
-  request.set_type_url(std::string(types_[type].type_url));
-  for (const Key& key : wanted) request.add_resource_names_subscribe(Text(key));
-  for (const Key& key : idle) request.add_resource_names_unsubscribe(Text(key));
-  stream_->Send(std::move(request));
-  return idle;
 }
 
 // --- Silence ---
@@ -419,6 +293,7 @@ void Feed::OnResponse(const Response& response) {
   const absl::Status applied = Apply(*type, response, committed);
   Track(*type, response, applied);
   CountResponse(*type, response, applied);
+  PublishPolicy();
   Publish(committed);
   if (stream_ == nullptr) return;  // The delegate stopped the feed.
   if (!was_synced && AllSynced()) OnSynced();
@@ -427,11 +302,14 @@ void Feed::OnResponse(const Response& response) {
   if (stream_ == nullptr) return;
   // Last, so that what is acknowledged is in force.
   Acknowledge(response, applied);
+  // Not sooner: a response may come before OnStreamOpen, which asks for all with their versions.
+  if (types_[*type].is_policy()) AskForPolicies();
   stream_->ReadNext();
 }
 
 absl::Status Feed::Apply(size_t type, const Response& response, Directory::Committed& committed) {
   if (type == kProxyConfigIndex) return ApplyProxyConfig(response);
+  if (types_[type].is_policy()) return ApplyPolicy(response);
   auto result = replica_->Apply(response);
   if (!result.ok()) return result.status();
   committed = *std::move(result);
@@ -489,6 +367,7 @@ void Feed::Track(size_t type, const Response& response, const absl::Status& appl
     progress.last_nack = std::string(Message(applied));
     if (is_news) log::warn("refused what the control plane sent: {}", Message(applied));
   }
+  if (types_[type].is_policy()) return TrackPolicy(type);
   if (!types_[type].counts_for_sync()) return;
   if (!applied.ok() && !progress.lacking) {
     progress.lacking = true;
@@ -580,34 +459,14 @@ FeedStatus Feed::status() const {
   status.last_failure = last_failure_;
   status.last_sync = status.in_sync ? Monotonic() : last_sync_;
   status.proxy_config_missing = proxy_config_missing_;
+  status.policy_known = policy_->rules() != nullptr;
   status.state_fault = StateFault();
   for (size_t i = 0; i < types_.size(); ++i) {
     const Progress& progress = progress_[i];
-    const uint64_t held =
-        i == kProxyConfigIndex ? (proxy_config_ ? 1 : 0) : replica_->held_count(types_[i].type_url);
-    status.types.push_back({types_[i].type_url, progress.synced && !progress.lacking, held,
+    status.types.push_back({types_[i].type_url, progress.synced && !progress.lacking, HeldCount(i),
                             progress.nacks, progress.last_nack});
   }
   return status;
-}
-
-absl::Status Feed::ListHeld(std::string_view type, api::ResourcePage& page) const {
-  std::string known;
-  for (const FeedType& one : types_) {
-    if (one.label != type) {
-      known += fmt::format("{}{}", known.empty() ? "" : ", ", one.label);
-      continue;
-    }
-    if (one.type_url != api::kProxyConfigType) {
-      replica_->ForEachHeld(one.type_url, [&](const std::string& name, const std::string& version) {
-        page.Add(name, version);
-      });
-    } else if (proxy_config_) {
-      page.Add(proxy_config_->name(), proxy_config_->version());
-    }
-    return absl::OkStatus();
-  }
-  return InvalidArgument("type: '{}' is none of {}", type, known);
 }
 
 void Feed::PublishStatus() {
@@ -615,6 +474,7 @@ void Feed::PublishStatus() {
   metrics_->connected = now.connected;
   metrics_->in_sync = now.in_sync;
   metrics_->proxy_config_missing = now.proxy_config_missing;
+  metrics_->policy_in_transit = policy_->in_transit();
   metrics_->endpoints_in_transit = replica_->endpoints_in_transit();
   metrics_->endpoints_wanted = endpoints_.size();
   metrics_->endpoints_held = replica_->snapshot()->slice_set_count();

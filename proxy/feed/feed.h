@@ -8,7 +8,8 @@
 // address, forever. With a state directory it starts from what it had when it last ran.
 //
 // Until there is a first full set, from the control plane or from disk, nothing is published: half
-// a cluster would look like a whole one in which names are missing.
+// a cluster would look like a whole one in which names are missing. The pod's egress policy goes
+// its own way (policy_replica.h): neither waits for the other.
 //
 // One event loop owns a Feed; all methods but AddMetrics' page, and all calls of the delegate, are
 // on it. gRPC's threads and the disk's never block it.
@@ -24,6 +25,7 @@
 #include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/event_loop.h"
@@ -35,6 +37,8 @@
 #include "proxy/feed/control_trust.h"
 #include "proxy/feed/demand.h"
 #include "proxy/feed/feed_metrics.h"
+#include "proxy/feed/feed_status.h"
+#include "proxy/feed/policy_replica.h"
 #include "proxy/feed/replica.h"
 #include "proxy/feed/state_file.h"
 #include "proxy/feed/subscriptions.h"
@@ -53,8 +57,10 @@ struct FeedOptions {
   std::string token_file;
   // What the control plane's certificate has to be for. Empty: the host of the address dialled.
   std::string server_name;
-  // NAMESPACE/POD.
+  // NAMESPACE/POD; of another form: no egress policy is asked for.
   std::string node_id;
+  // Of the pod: no egress policy is about them.
+  std::vector<IpAddress> pod_ips;
   // Of this program.
   std::string version;
   // Which ProxyConfig is asked for.
@@ -79,52 +85,6 @@ struct FeedOptions {
   size_t most_endpoints = 10'000;
 };
 
-struct FeedStatus {
-  // Where the published directory came from.
-  enum class Source { kNone, kDisk, kControlPlane };
-
-  struct Type {
-    std::string_view type_url;
-    // This stream brought the whole set.
-    bool synced = false;
-    uint64_t held = 0;
-    uint64_t nacks = 0;
-    // What was wrong with the response last refused; empty once another was accepted.
-    std::string last_nack;
-  };
-
-  Source source = Source::kNone;
-  bool connected = false;
-  // The stream is up and the control plane was heard within stale_after: what is asked for comes.
-  bool answering = false;
-  // The directory is what the control plane has: the stream is up, it brought every full set, and
-  // the control plane was heard within stale_after. Only then does "not in the directory" mean
-  // "does not exist".
-  bool in_sync = false;
-  // The address of the current or next attempt.
-  std::string control_plane;
-  // Why there is no connection; empty while there is one, and before the first attempt failed.
-  std::string last_failure;
-  // As Monotonic() has it, so that setting the wall clock makes nothing older or younger. While in
-  // sync: now. Minus infinity: never.
-  absl::Duration last_sync = -absl::InfiniteDuration();
-  // The control plane has said that there is no ProxyConfig of the name asked for.
-  bool proxy_config_missing = false;
-  // What is wrong with the state on disk: it was not used, or cannot be saved. Empty if all is
-  // well.
-  std::string state_fault;
-  std::vector<Type> types;
-
-  // Zero while in sync, infinite if it never was. `now` as Monotonic() has it.
-  absl::Duration Age(absl::Duration now) const;
-};
-
-// "12s", "never in sync".
-std::string DescribeAge(const FeedStatus& status);
-
-// "none", "disk", "control plane"
-std::string_view SourceName(FeedStatus::Source source);
-
 class FeedDelegate {
  public:
   virtual ~FeedDelegate() = default;
@@ -134,6 +94,10 @@ class FeedDelegate {
   virtual absl::Status OnProxyConfig(const v1::ProxyConfig& config) = 0;
   // The control plane has none any more: back to what the sidecar was started with.
   virtual void OnProxyConfigWithdrawn() = 0;
+  // What the pod may reach and resolve from now on; never null. Comes first when the policy is
+  // known whole, from disk or from the control plane, whatever of the directory is, and at every
+  // change.
+  virtual void OnEgressRules(std::shared_ptr<const EgressRules> /*rules*/) {}
   // Something but last_failure, last_sync, state_fault and the counts changed. Comes after
   // OnDirectory: who is told "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
@@ -181,6 +145,8 @@ class Feed : private AdsStream::Listener {
   FeedStatus status() const;
   // As published; never null.
   const std::shared_ptr<const Snapshot>& snapshot() const { return published_; }
+  // As published; null while no policy is known.
+  const std::shared_ptr<const EgressRules>& egress_rules() const { return published_rules_; }
   // Adds those of a type ("Service") that are held; an error names the types there are.
   absl::Status ListHeld(std::string_view type, api::ResourcePage& page) const;
   // The source stays valid when the feed is gone.
@@ -193,7 +159,8 @@ class Feed : private AdsStream::Listener {
   // Of one type: what this stream brought, and what was refused ever.
   struct Progress {
     bool synced = false;
-    // A response was refused, so a part is missing until the next stream.
+    // A response was refused, so a part is missing: until the next stream, and of policies until it
+    // comes again.
     bool lacking = false;
     // When the first response of an update came whose last has not come yet.
     std::optional<absl::Duration> update_began;
@@ -216,6 +183,9 @@ class Feed : private AdsStream::Listener {
   void RetryLater(std::string_view reason);
   void Subscribe(size_t type);
   void AddNames(size_t type, Request& request) const;
+  void ForEachHeld(size_t type,
+                   absl::FunctionRef<void(const std::string&, const std::string&)> visit) const;
+  uint64_t HeldCount(size_t type) const;
   void AskLater();
   void ReviewLater();
   void ReviewDemand();
@@ -231,6 +201,11 @@ class Feed : private AdsStream::Listener {
   absl::Status Apply(size_t type, const Response& response, Directory::Committed& committed);
   absl::Status ApplyProxyConfig(const Response& response);
   void OnProxyConfigRemoved();
+  PolicyReplica::Own OwnPolicy() const;
+  absl::Status ApplyPolicy(const Response& response);
+  void TrackPolicy(size_t type);
+  void AskForPolicies();
+  void PublishPolicy();
   void Track(size_t type, const Response& response, const absl::Status& applied);
   void Acknowledge(const Response& response, const absl::Status& applied);
   void CountResponse(size_t type, const Response& response, const absl::Status& applied);
@@ -251,9 +226,12 @@ class Feed : private AdsStream::Listener {
   const std::shared_ptr<FeedMetrics> metrics_;
   std::minstd_rand random_;
 
-  // Never null.
+  // None of these is ever null.
   std::unique_ptr<Replica> replica_;
   std::shared_ptr<const Snapshot> published_;
+  std::unique_ptr<PolicyReplica> policy_;
+
+  std::shared_ptr<const EgressRules> published_rules_;
   std::optional<v1::SavedResource> proxy_config_;
   bool proxy_config_missing_ = false;
   // The configuration that this stream brought and the delegate refused, so that it is not asked

@@ -63,6 +63,10 @@ void FeedMetrics::AddSamples(MetricFamilies& families) const {
   AddGaugeSample(families, "portolan_feed_proxy_config_missing",
                  "1 while the control plane has no ProxyConfig of the name asked for.", {},
                  proxy_config_missing ? 1 : 0);
+  AddGaugeSample(families, "portolan_feed_policy_in_transit",
+                 "1 while the egress policy in force is an older one, since parts of the newest "
+                 "have not arrived.",
+                 {}, policy_in_transit ? 1 : 0);
   AddGaugeSample(families, "portolan_feed_endpoints_in_transit",
                  "Services of which some endpoints of the newest set have not arrived.", {},
                  static_cast<double>(endpoints_in_transit.load()));

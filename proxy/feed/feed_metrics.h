@@ -12,7 +12,7 @@
 namespace portolan::proxy {
 
 // The types that the feed subscribes to.
-inline constexpr size_t kFeedTypeCount = 6;
+inline constexpr size_t kFeedTypeCount = 9;
 
 struct FeedMetrics {
   struct OfType {
@@ -36,6 +36,7 @@ struct FeedMetrics {
   std::atomic<bool> connected{false};
   std::atomic<bool> in_sync{false};
   std::atomic<bool> proxy_config_missing{false};
+  std::atomic<bool> policy_in_transit{false};
   std::atomic<uint64_t> endpoints_in_transit{0};
   // Services, where endpoints are had on demand: those that are wanted, those whose endpoints are
   // held by now, and how often they were given up again.

@@ -7,6 +7,7 @@
 
 #include "common/status.h"
 #include "directory/service_key.h"
+#include "proxy/feed/resource_envelope.h"
 #include "xds/api/codec.h"
 
 namespace portolan::proxy {
@@ -14,10 +15,6 @@ namespace {
 
 using envoy::service::discovery::v3::DeltaDiscoveryResponse;
 using envoy::service::discovery::v3::Resource;
-
-// Of a resource name and of a version. Both are kept for every resource.
-constexpr int kMaxNameBytes = 1024;
-constexpr int kMaxVersionBytes = 256;
 
 template <typename T>
 bool IsHeldIn(const T* object, std::string_view version) {
@@ -28,17 +25,6 @@ bool IsHeldIn(const T* object, std::string_view version) {
 bool IsHeldIn(const HeldVersions& versions, std::string_view name, std::string_view version) {
   const std::string* held = versions.Find(name);
   return held != nullptr && *held == version;
-}
-
-absl::Status CheckEnvelope(const Resource& resource) {
-  if (resource.name().size() > kMaxNameBytes) {
-    return InvalidArgument("a resource's name: longer than {} bytes", kMaxNameBytes);
-  }
-  if (resource.version().size() > kMaxVersionBytes) {
-    return InvalidArgument("'{}': version: longer than {} bytes", resource.name(),
-                           kMaxVersionBytes);
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace

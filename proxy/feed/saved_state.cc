@@ -11,7 +11,9 @@
 #include "common/files.h"
 #include "common/fnv1a.h"
 #include "common/status.h"
+#include "proxy/feed/subscriptions.h"
 #include "xds/api/codec.h"
+#include "xds/api/policy_codec.h"
 
 namespace portolan::proxy {
 namespace {
@@ -117,6 +119,17 @@ void AddReplica(const Replica::Image& image, BodyWriter& body) {
   });
 }
 
+// In the order in which the one leads to the other, so that a reader takes all of it.
+void AddPolicy(const PolicyReplica::Image& image, BodyWriter& body) {
+  if (image.head) body.Add(image.head->name, image.head->version, api::ToProto(*image.head->value));
+  for (const auto& policy : image.policies) {
+    body.Add(policy.name, policy.version, api::ToProto(*policy.value));
+  }
+  for (const auto& set : image.sets) {
+    body.Add(set.name, set.version, api::ToProto(set.value.describes, *set.value.peers));
+  }
+}
+
 std::string Header(uint64_t length, uint64_t checksum) {
   std::string header(kHeaderBytes, '\0');
   char* at = header.data();
@@ -190,11 +203,11 @@ void ForgetVersions(v1::SavedResource& saved) {
   saved.mutable_resource()->PackFrom(endpoints);
 }
 
-// Collects saved resources into responses and applies them to a replica, as if they had come from
-// a control plane: one way in, with one set of checks.
+// Collects saved resources into responses and applies them to the replicas, as if they had come
+// from a control plane: one way in, with one set of checks.
 class Restorer {
  public:
-  explicit Restorer(Replica& replica) : replica_(replica) {}
+  Restorer(Replica& replica, PolicyReplica& policy) : replica_(replica), policy_(policy) {}
 
   absl::Status Add(v1::SavedResource saved) {
     if (saved.resource().type_url() == api::kEndpointsType) {
@@ -215,13 +228,15 @@ class Restorer {
 
   absl::Status Flush() {
     if (piece_.resources().empty()) return absl::OkStatus();
-    absl::Status status = replica_.Apply(piece_).status();
+    absl::Status status =
+        IsPolicyType(piece_.type_url()) ? policy_.Apply(piece_) : replica_.Apply(piece_).status();
     piece_.Clear();
     return status;
   }
 
  private:
   Replica& replica_;
+  PolicyReplica& policy_;
   DeltaDiscoveryResponse piece_;
 };
 
@@ -237,6 +252,7 @@ void EncodeState(const StateImage& image, ZeroCopyOutputStream& body) {
   out.WriteString(image.written_by);
   BodyWriter resources(out);
   AddReplica(image.replica, resources);
+  AddPolicy(image.policy, resources);
   if (image.proxy_config) resources.Add(*image.proxy_config);
 }
 
@@ -289,13 +305,17 @@ absl::StatusOr<StateHeader> DecodeState(std::string_view file, const StateVisito
 }
 
 absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_view reader,
-                                           Directory::Slices slices) {
+                                           Directory::Slices slices, PolicyReplica::Own own) {
   RestoredState state;
   state.replica = std::make_unique<Replica>(slices);
-  Restorer restorer(*state.replica);
+  state.policy = std::make_unique<PolicyReplica>(own);
+  Restorer restorer(*state.replica, *state.policy);
   const auto header = DecodeState(file, [&](const StateHeader& from, v1::SavedResource saved) {
     const bool keep_versions = from.written_by == reader;
     if (!keep_versions) ForgetVersions(saved);
+    if (saved.resource().type_url() == api::kEgressPolicyType && saved.name() != own.name) {
+      return absl::OkStatus();
+    }
     if (saved.resource().type_url() != api::kProxyConfigType) return restorer.Add(std::move(saved));
     state.proxy_config = std::move(saved);
     return absl::OkStatus();

@@ -26,6 +26,7 @@
 #include "absl/time/time.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
 #include "portolan/v1/state.pb.h"
+#include "proxy/feed/policy_replica.h"
 #include "proxy/feed/replica.h"
 
 namespace portolan::proxy {
@@ -37,6 +38,8 @@ inline constexpr size_t kMaxStateBytes = size_t{256} << 20;
 // once and encoded on another thread.
 struct StateImage {
   Replica::Image replica;
+  // What is in force.
+  PolicyReplica::Image policy;
   // The ProxyConfig last accepted, as it came.
   std::optional<v1::SavedResource> proxy_config;
   // When the content last was what the control plane had.
@@ -71,13 +74,15 @@ struct RestoredState {
   StateHeader header;
   // Never null.
   std::unique_ptr<Replica> replica;
+  std::unique_ptr<PolicyReplica> policy;
   std::optional<v1::SavedResource> proxy_config;
 };
 
 // Decodes and checks everything in `file`. If `reader` is not the program version that wrote it,
 // the versions of the resources are left empty. All Services whose endpoints are in it are demanded
-// from the replica.
+// from the replica. Policies are read for `own`: what another pod saved is left out.
 absl::StatusOr<RestoredState> RestoreState(std::string_view file, std::string_view reader,
-                                           Directory::Slices slices = Directory::Slices::kOfAll);
+                                           Directory::Slices slices = Directory::Slices::kOfAll,
+                                           PolicyReplica::Own own = {});
 
 }  // namespace portolan::proxy

@@ -45,12 +45,12 @@ std::string SetAside(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader,
-                                        Directory::Slices slices) {
+                                        Directory::Slices slices, PolicyReplica::Own own) {
   const auto file = ReadFile(path, kMaxStateBytes);
   if (absl::IsNotFound(file.status())) return file.status();
   absl::Status status = file.status();
   if (status.ok()) {
-    auto state = RestoreState(*file, reader, slices);
+    auto state = RestoreState(*file, reader, slices, std::move(own));
     if (state.ok()) return *std::move(state);
     status = state.status();
   }

@@ -24,7 +24,8 @@ namespace portolan::proxy {
 // newest kMaxSetAside of those are kept.
 inline constexpr size_t kMaxSetAside = 3;
 absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader,
-                                        Directory::Slices slices = Directory::Slices::kOfAll);
+                                        Directory::Slices slices = Directory::Slices::kOfAll,
+                                        PolicyReplica::Own own = {});
 
 // Saves the state some time after a change, at most once per `interval`, from a thread of its own.
 // A write that fails is counted and tried again, after kFirstRetry and then after twice as long

@@ -10,6 +10,12 @@
 
 namespace portolan::proxy {
 
+// Of those that policy_replica.h holds, which says which names are asked for.
+inline bool IsPolicyType(std::string_view type_url) {
+  return type_url == api::kEgressPolicyType || type_url == api::kPolicyRulesType ||
+         type_url == api::kPeerSetType;
+}
+
 struct FeedType {
   std::string_view type_url;
   // In metrics.
@@ -20,6 +26,7 @@ struct FeedType {
 
   bool is_wildcard() const { return name == "*"; }
   bool is_on_demand() const { return name.empty(); }
+  bool is_policy() const { return IsPolicyType(type_url); }
   // What is held of it must be whole, or "not there" means nothing.
   bool counts_for_sync() const { return is_wildcard() || type_url == api::kEndpointsType; }
 };
@@ -35,6 +42,9 @@ inline constexpr FeedTypes kFeedTypes{{
     {api::kEndpointsType, "Endpoints", "*"},
     {api::kServiceImportType, "ServiceImport", "*"},
     {api::kAddressType, "Address", ""},
+    {api::kEgressPolicyType, "EgressPolicy", ""},
+    {api::kPolicyRulesType, "PolicyRules", ""},
+    {api::kPeerSetType, "PeerSet", ""},
 }};
 inline constexpr size_t kProxyConfigIndex = 0;
 inline constexpr size_t kEndpointsIndex = 3;

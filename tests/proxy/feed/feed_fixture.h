@@ -31,6 +31,9 @@ class RecordingDelegate : public FeedDelegate {
     return absl::OkStatus();
   }
   void OnProxyConfigWithdrawn() override { corefile = "own"; }
+  void OnEgressRules(std::shared_ptr<const EgressRules> now) override {
+    rules.push_back(std::move(now));
+  }
   void OnFeedStatus(const FeedStatus& status) override { statuses.push_back(status); }
 
   std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override {
@@ -56,6 +59,7 @@ class RecordingDelegate : public FeedDelegate {
   std::vector<std::shared_ptr<const Snapshot>> snapshots;
   std::vector<DirectoryChanges> changes;
   std::vector<FeedStatus> statuses;
+  std::vector<std::shared_ptr<const EgressRules>> rules;
   std::string corefile;
   int config_calls = 0;
   std::set<std::string> used;

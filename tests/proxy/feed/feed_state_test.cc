@@ -168,7 +168,8 @@ TEST_F(FeedState, AConfigurationThatIsRefusedAtAStartIsNotClaimed) {
   bad.set_corefile("bad");
   state->proxy_config->mutable_resource()->PackFrom(bad);
   ASSERT_TRUE(
-      WriteState({state->replica->image(), state->proxy_config, absl::Now(), "test"}, file()).ok());
+      WriteState({state->replica->image(), {}, state->proxy_config, absl::Now(), "test"}, file())
+          .ok());
   StartFeed(OptionsWithState());
   EXPECT_EQ(delegate.corefile, "");
   EXPECT_NE(FindService("backend"), nullptr);

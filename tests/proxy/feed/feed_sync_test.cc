@@ -56,7 +56,7 @@ TEST_F(FeedSync, ListsWhatItHoldsOfAType) {
   EXPECT_EQ(held("ProxyConfig"), "{}");
   EXPECT_EQ(held("Pod"),
             "type: 'Pod' is none of ProxyConfig, Namespace, Service, Endpoints, ServiceImport, "
-            "Address");
+            "Address, EgressPolicy, PolicyRules, PeerSet");
 }
 
 TEST_F(FeedSync, ACutFirstSetIsPublishedOnlyWhenComplete) {

@@ -8,7 +8,7 @@
 #include "common/status.h"
 #include "tests/proxy/feed/held.h"
 #include "tests/proxy/feed/state_bytes.h"
-#include "tests/xds/api/samples.h"
+#include "tests/xds/api/policy_samples.h"
 
 namespace portolan::proxy {
 
@@ -42,10 +42,40 @@ Replica& Filled(Replica& replica) {
   return replica;
 }
 
+const PolicyReplica::Own kOwn = {"default/frontend-1", {}};
+
+// In force: default/a, of one set.
+PolicyReplica& Filled(PolicyReplica& policy) {
+  const std::string name = "NetworkPolicy/default/a";
+  const std::string set = "0000000000000001";
+  const auto head = EgressPolicyResource(kOwn.name, "h1", {name});
+  EXPECT_TRUE(policy.Apply(MakeResponse(kEgressPolicyType, {head})).ok());
+  const auto rules = RulesResource(name, "r1", {set});
+  EXPECT_TRUE(policy.Apply(MakeResponse(kPolicyRulesType, {rules})).ok());
+  const auto peers = PeerSetResource(set, "p1", {"10.42.0.1", "10.42.0.3", "fd00::1"});
+  EXPECT_TRUE(policy.Apply(MakeResponse(kPeerSetType, {peers})).ok());
+  return policy;
+}
+
 std::string SampleFile() {
   Replica replica;
-  return StateBytes(
-      {Filled(replica).image(), std::nullopt, absl::FromUnixSeconds(1700000000), "1.0"});
+  PolicyReplica policy(kOwn);
+  return StateBytes({Filled(replica).image(), Filled(policy).image(), std::nullopt,
+                     absl::FromUnixSeconds(1700000000), "1.0"});
+}
+
+absl::StatusOr<RestoredState> Restore(const std::string& file, std::string_view reader) {
+  return RestoreState(file, reader, Directory::Slices::kOfAll, kOwn);
+}
+
+std::vector<std::string> HeldPolicies(const PolicyReplica& policy) {
+  std::vector<std::string> held;
+  for (const auto type : {kEgressPolicyType, kPolicyRulesType, kPeerSetType}) {
+    policy.ForEachHeld(type, [&](const std::string& name, const std::string& version) {
+      held.push_back(name + " " + version);
+    });
+  }
+  return held;
 }
 
 TEST(SavedState, WhatIsWrittenIsRead) {
@@ -65,6 +95,38 @@ TEST(SavedState, WhatIsWrittenIsRead) {
               AllOf(SizeIs(40), Contains(Pair("default/svc-7/s-7", "v7"))));
 }
 
+TEST(SavedState, APolicyIsReadAndInForce) {
+  const auto state = Restore(SampleFile(), "1.0");
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_THAT(
+      HeldPolicies(*state->policy),
+      ElementsAre("default/frontend-1 h1", "NetworkPolicy/default/a r1", "0000000000000001 p1"));
+  ASSERT_NE(state->policy->rules(), nullptr);
+  const auto allows = [&](const std::string& address) {
+    return state->policy->rules()->Judge({*IpAddress::Parse(address), 80}, Protocol::kTcp).allowed;
+  };
+  EXPECT_TRUE(allows("10.42.0.3"));
+  EXPECT_TRUE(allows("fd00::1"));
+  EXPECT_FALSE(allows("10.42.0.2"));
+  EXPECT_EQ(state->policy->image().sets[0].value.describes, "pods of a test");
+}
+
+TEST(SavedState, AnotherProgramsPolicyIsReadWithoutVersions) {
+  const auto state = Restore(SampleFile(), "1.1");
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_NE(state->policy->rules(), nullptr);
+  EXPECT_THAT(HeldPolicies(*state->policy),
+              ElementsAre("default/frontend-1 ", "NetworkPolicy/default/a ", "0000000000000001 "));
+}
+
+TEST(SavedState, AFileOfBeforeThereWerePoliciesSaysNothingOfThem) {
+  Replica replica;
+  const auto state =
+      Restore(StateBytes({Filled(replica).image(), {}, std::nullopt, absl::Now(), "1.0"}), "1.0");
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_EQ(state->policy->rules(), nullptr);
+}
+
 TEST(SavedState, OwnersOfAddressesAreNotSaved) {
   const auto state = RestoreState(SampleFile(), "1.0");
   ASSERT_TRUE(state.ok()) << state.status();
@@ -74,7 +136,7 @@ TEST(SavedState, OwnersOfAddressesAreNotSaved) {
 TEST(SavedState, TheBodyIsASavedStateMessage) {
   v1::SavedState message;
   ASSERT_TRUE(message.ParseFromString(SampleFile().substr(28)));
-  EXPECT_EQ(message.resources_size(), 1 + 20 + 40 + 1);
+  EXPECT_EQ(message.resources_size(), 1 + 20 + 40 + 1 + 3);
 }
 
 TEST(SavedState, AFileCutAnywhereIsRefused) {

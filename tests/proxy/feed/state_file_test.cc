@@ -21,7 +21,7 @@ std::vector<std::string> FilesIn(const std::string& dir) {
   return names;
 }
 
-StateImage EmptyImage() { return {Replica().image(), std::nullopt, absl::Now(), "1.0"}; }
+StateImage EmptyImage() { return {Replica().image(), {}, std::nullopt, absl::Now(), "1.0"}; }
 
 TEST(StateFile, AMissingFileIsNoEvent) {
   TempDir dir;
