@@ -56,8 +56,8 @@ class Balancer::Round {
   static constexpr size_t kNone = SIZE_MAX;
 
   Round(const Route& route, const UsedTarget& target, std::span<const SocketAddress> tried,
-        absl::Duration now)
-      : route_(route), target_(target), tried_(tried), now_(now) {}
+        absl::Duration now, Allows allows)
+      : route_(route), target_(target), tried_(tried), now_(now), allows_(allows) {}
 
   const Route& route() const { return route_; }
   size_t size() const { return route_.endpoints.size(); }
@@ -69,35 +69,38 @@ class Balancer::Round {
     const UsedEndpoint* used = target_.Find(address(i));
     return used == nullptr ? 0 : used->active;
   }
-  bool IsUntried(size_t i) const {
-    return std::find(tried_.begin(), tried_.end(), address(i)) == tried_.end();
-  }
-  bool IsUsable(size_t i) const {
-    if (!IsUntried(i)) return false;
-    const UsedEndpoint* used = target_.Find(address(i));
-    return used == nullptr || !IsEjected(*used, now_);
-  }
+  bool IsUsable(size_t i) const { return IsUntried(i) && !IsPassedOver(i) && allows_(address(i)); }
 
-  // The first one from `start` on, round the end, that is usable; else the first untried.
+  // The first one from `start` on, round the end, that is usable; else the first that is merely
+  // untried and allowed.
   size_t FirstFrom(size_t start) const {
-    const size_t usable = FirstFrom(start, [this](size_t i) { return IsUsable(i); });
-    return usable != kNone ? usable : FirstFrom(start, [this](size_t i) { return IsUntried(i); });
+    size_t passed_over = kNone;
+    for (size_t i = 0; i < size(); ++i) {
+      const size_t at = (start + i) % size();
+      if (!IsUntried(at)) continue;
+      const bool is_spare = IsPassedOver(at);
+      if (is_spare && passed_over != kNone) continue;
+      if (!allows_(address(at))) continue;
+      if (!is_spare) return at;
+      passed_over = at;
+    }
+    return passed_over;
   }
 
  private:
-  template <typename Holds>
-  size_t FirstFrom(size_t start, Holds&& holds) const {
-    for (size_t i = 0; i < size(); ++i) {
-      const size_t at = (start + i) % size();
-      if (holds(at)) return at;
-    }
-    return kNone;
+  bool IsUntried(size_t i) const {
+    return std::find(tried_.begin(), tried_.end(), address(i)) == tried_.end();
+  }
+  bool IsPassedOver(size_t i) const {
+    const UsedEndpoint* used = target_.Find(address(i));
+    return used != nullptr && IsEjected(*used, now_);
   }
 
   const Route& route_;
   const UsedTarget& target_;
   const std::span<const SocketAddress> tried_;
   const absl::Duration now_;
+  const Allows allows_;
 };
 
 Balancer::Balancer(BalancerOptions options, ForwarderCounters& counters, uint32_t seed)
@@ -105,10 +108,10 @@ Balancer::Balancer(BalancerOptions options, ForwarderCounters& counters, uint32_
 Balancer::~Balancer() = default;
 
 UsedEndpoint* Balancer::Take(const Route& route, std::span<const SocketAddress> tried,
-                             absl::Duration now) {
+                             absl::Duration now, Allows allows) {
   if (route.endpoints.empty()) return nullptr;
   UsedTarget& target = TargetOf(route);
-  const Round round(route, target, tried, now);
+  const Round round(route, target, tried, now, allows);
   const size_t picked =
       route.policy.affinity_seconds > 0 ? PickAffine(round, target) : Pick(round, target);
   if (picked == Round::kNone) return nullptr;
@@ -145,14 +148,25 @@ UsedTarget& Balancer::TargetOf(const Route& route) {
 
 size_t Balancer::Pick(const Round& round, UsedTarget& target) {
   const LoadBalancing how = round.route().policy.load_balancing;
-  if (how == LoadBalancing::kRandom) return round.FirstFrom(random_() % round.size());
+  if (how == LoadBalancing::kRandom) return PickRandom(round);
   size_t& turn = target.turn[round.family()];
   size_t picked = round.FirstFrom(turn % round.size());
   if (picked == Round::kNone) return picked;
   turn = picked + 1;
   if (how == LoadBalancing::kRoundRobin || round.Load(picked) == 0) return picked;
-  const size_t other = round.FirstFrom(random_() % round.size());
+  const size_t other = PickRandom(round);
   return round.Load(other) < round.Load(picked) ? other : picked;
+}
+
+// Several throws: the one behind a row of endpoints that cannot be used would be picked for all of
+// them.
+size_t Balancer::PickRandom(const Round& round) {
+  constexpr int kThrows = 8;
+  for (int i = 1; i < kThrows; ++i) {
+    const size_t at = random_() % round.size();
+    if (round.IsUsable(at)) return at;
+  }
+  return round.FirstFrom(random_() % round.size());
 }
 
 size_t Balancer::PickAffine(const Round& round, UsedTarget& target) {

@@ -13,6 +13,8 @@
 // all call on the first one. With session affinity the endpoint that the pod used last is taken, as
 // long as it is eligible and lets itself be connected to.
 //
+// What policy does not allow is no candidate: it takes no turn, and is neither tried nor failed.
+//
 // Ejection: an endpoint that could not be connected to several times in a row is passed over, never
 // more than half of a Route's. When its time is over one connection tries it: if that succeeds it
 // is back, else it is passed over for twice as long. Where all others were tried an ejected one is
@@ -31,6 +33,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/time/time.h"
 #include "common/ip.h"
 #include "proxy/forwarder/counters.h"
@@ -71,10 +74,18 @@ class Balancer {
   Balancer(BalancerOptions options, ForwarderCounters& counters, uint32_t seed);
   ~Balancer();
 
-  // An endpoint of `route` that is not among `tried`; null if there is none. It stays where it is
-  // until it is given back, once, by Failed or Release.
+  // Whether policy lets an endpoint be connected to. It may be asked more than once for each.
+  using Allows = absl::FunctionRef<bool(const SocketAddress&)>;
+
+  // An endpoint of `route` that is allowed and not among `tried`; null if there is none. It stays
+  // where it is until it is given back, once, by Failed or Release.
   // REQUIRES: who has it holds route.target as well.
-  UsedEndpoint* Take(const Route& route, std::span<const SocketAddress> tried, absl::Duration now);
+  UsedEndpoint* Take(const Route& route, std::span<const SocketAddress> tried, absl::Duration now,
+                     Allows allows);
+  // Where no policy applies.
+  UsedEndpoint* Take(const Route& route, std::span<const SocketAddress> tried, absl::Duration now) {
+    return Take(route, tried, now, [](const SocketAddress&) { return true; });
+  }
 
   // It was connected to (TCP) or has answered (UDP).
   void Succeeded(UsedEndpoint& endpoint);
@@ -107,6 +118,7 @@ class Balancer {
                                          absl::Duration now);
   size_t PickAffine(const Round& round, UsedTarget& target);
   size_t Pick(const Round& round, UsedTarget& target);
+  size_t PickRandom(const Round& round);
   bool MayEject(const UsedEndpoint& endpoint) const;
   void Eject(UsedEndpoint& endpoint, absl::Duration now);
 

@@ -126,6 +126,68 @@ TEST_F(BalancerTest, DoesNotStartAtTheFirstEndpointEverywhere) {
   for (const auto& [address, times] : first) EXPECT_LT(times, 300) << address.ToString();
 }
 
+// --- Policy ---
+
+TEST_F(BalancerTest, WhatIsNotAllowedIsNeverTakenAndTakesNoTurn) {
+  const Route route = RouteTo(6);
+  const auto even = [](const SocketAddress& to) {
+    return to == At(2) || to == At(4) || to == At(6);
+  };
+  std::map<SocketAddress, int> taken;
+  for (int i = 0; i < 30; ++i) {
+    UsedEndpoint* one = balancer_.Take(route, {}, now_, even);
+    ++taken[one->address];
+    balancer_.Release(*one);
+  }
+  EXPECT_EQ(taken, (std::map<SocketAddress, int>{{At(2), 10}, {At(4), 10}, {At(6), 10}}));
+  const std::vector<SocketAddress> tried = {At(2), At(4), At(6)};
+  EXPECT_EQ(balancer_.Take(route, tried, now_, even), nullptr) << "denied ones are left";
+  EXPECT_EQ(balancer_.Take(route, {}, now_, [](const auto&) { return false; }), nullptr);
+}
+
+TEST_F(BalancerTest, AmongTheAllowedTheLessLoadedGetsMore) {
+  const Route route = RouteTo(4);
+  const auto last_two = [](const SocketAddress& to) { return to == At(3) || to == At(4); };
+  const std::vector<SocketAddress> not_third = {At(4)};
+  for (int i = 0; i < 50; ++i) balancer_.Take(route, not_third, now_, last_two);
+  std::map<SocketAddress, int> taken;
+  for (int i = 0; i < 40; ++i) ++taken[balancer_.Take(route, {}, now_, last_two)->address];
+  EXPECT_EQ(taken.size(), 2u);
+  EXPECT_GT(taken[At(4)], 22);
+}
+
+TEST_F(BalancerTest, RandomIsFairAmongTheAllowed) {
+  const Route route = RouteTo(8, {.load_balancing = LoadBalancing::kRandom});
+  const auto last_half = [](const SocketAddress& to) { return to >= At(5); };
+  std::map<SocketAddress, int> taken;
+  for (int i = 0; i < 400; ++i) {
+    UsedEndpoint* one = balancer_.Take(route, {}, now_, last_half);
+    ++taken[one->address];
+    balancer_.Release(*one);
+  }
+  EXPECT_EQ(taken.size(), 4u);
+  for (const auto& [address, times] : taken) EXPECT_NEAR(times, 100, 50) << address.ToString();
+}
+
+TEST_F(BalancerTest, AffinityLeavesAnEndpointThatIsNoLongerAllowed) {
+  const Route route = RouteTo(3, {.affinity_seconds = 60});
+  const SocketAddress first = TakeAndRelease(route);
+  const auto others = [&](const SocketAddress& to) { return to != first; };
+  UsedEndpoint* second = balancer_.Take(route, {}, now_, others);
+  ASSERT_NE(second, nullptr);
+  EXPECT_NE(second->address, first);
+  EXPECT_EQ(TakeAndRelease(route), second->address) << "also once the first is allowed again";
+}
+
+TEST_F(BalancerTest, AnEjectedEndpointIsBetterThanNoneThatIsAllowed) {
+  const Route route = RouteTo(3);
+  for (int i = 0; i < 3; ++i) Fail(route, 1);
+  const auto first = [](const SocketAddress& to) { return to == At(1); };
+  UsedEndpoint* taken = balancer_.Take(route, {}, now_, first);
+  ASSERT_NE(taken, nullptr);
+  EXPECT_EQ(taken->address, At(1));
+}
+
 // --- Session affinity ---
 
 TEST_F(BalancerTest, AffinityStaysUntilItWasNotUsedForItsTimeout) {
