@@ -43,7 +43,7 @@ void Forwarder::EndAwaiting(Connection& c, Counter& outcome) {
 // A kube-proxy, where there is one, still serves it.
 void Forwarder::PassThroughUnheld(Connection& c) {
   counters_->endpoints_unknown.Add();
-  PassThrough(c);
+  SetOut(c);
 }
 
 void Forwarder::SetFeedAnswering(bool answering) {

@@ -15,6 +15,7 @@
 #include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/relay.h"
 #include "proxy/forwarder/routes.h"
+#include "proxy/policy/egress_gate.h"
 
 namespace portolan::proxy {
 
@@ -63,6 +64,7 @@ struct Connection {
   std::shared_ptr<const Route> route;
   std::shared_ptr<const RouteTarget> target;
   UsedEndpoint* used = nullptr;  // the endpoint being tried or joined; null when passed through
+  EgressPass pass;               // from when it sets out until it ends
   std::chrono::steady_clock::time_point accepted_at;
   std::chrono::steady_clock::time_point joined_at;  // the clock's epoch: it was not joined
   std::chrono::steady_clock::time_point ended_at;

@@ -20,6 +20,7 @@ constexpr ConnectionWord kOutcomes[] = {
     {"no_endpoints", &ConnectionCounters::no_endpoints},
     {"no_local_endpoints", &ConnectionCounters::no_local_endpoints},
     {"over_limit", &ConnectionCounters::over_limit},
+    {"policy_denied", &ConnectionCounters::denied},
     {"no_port", &ConnectionCounters::no_port},
     {"loop_refused", &ConnectionCounters::loop_refused},
     {"no_destination", &ConnectionCounters::no_destination},
@@ -36,6 +37,7 @@ constexpr ConnectionWord kEnds[] = {
     {"reset_by_endpoint", &ConnectionCounters::reset_by_endpoint},
     {"idle", &ConnectionCounters::idle},
     {"timed_out", &ConnectionCounters::timed_out},
+    {"policy_denied", &ConnectionCounters::denied_joined},
     {"cut", &ConnectionCounters::cut},
 };
 

@@ -21,6 +21,7 @@ struct ConnectionCounters {
   Counter no_endpoints;        // of a Service whose endpoints are known to be none
   Counter no_local_endpoints;  // internalTrafficPolicy Local, and other nodes have some
   Counter over_limit;          // the Service has as many connections as it is to have
+  Counter denied;              // by policy: the dialled address, or every endpoint that is left
   Counter no_port;             // a ClusterIP dialled on a port it has not
   Counter loop_refused;        // the forwarder's own listener was dialled
   Counter no_destination;      // the kernel could not say what was dialled
@@ -35,8 +36,9 @@ struct ConnectionCounters {
   Counter reset_by_client;
   Counter reset_by_endpoint;
   Counter idle;
-  Counter timed_out;  // keep-alive or retransmissions found a side gone
-  Counter cut;        // the forwarder ended
+  Counter timed_out;      // keep-alive or retransmissions found a side gone
+  Counter denied_joined;  // by a policy that came later
+  Counter cut;            // the forwarder ended
 
   Counter retried;   // attempts to connect after the first
   Counter bytes_up;  // client to endpoint, as written to the endpoint

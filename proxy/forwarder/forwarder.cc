@@ -238,14 +238,14 @@ void Forwarder::Admit(Fd client, const SocketAddress& client_address) {
   SetRoute(c, found);
   if (!Open(c, std::move(client))) return;
   if (found.match == RouteTable::Match::kEndpointsUnknown) return AwaitEndpoints(c, *found.service);
-  c.route == nullptr ? PassThrough(c) : ConnectToEndpoint(c, nullptr);
+  SetOut(c);
 }
 
 // What is open already, once its endpoints are held.
 void Forwarder::Proceed(Connection& c, const RouteTable::Lookup& found) {
   if (const ConnectionEvent why = Enter(found)) return Finish(c, why, Ending::kReset);
   SetRoute(c, found);
-  c.route == nullptr ? PassThrough(c) : ConnectToEndpoint(c, nullptr);
+  SetOut(c);
 }
 
 void Forwarder::Refuse(Fd& client, ConnectionEvent why, const Refused& refused) {
@@ -291,8 +291,10 @@ bool Forwarder::Open(Connection& c, Fd client) {
 }
 
 void Forwarder::PassThrough(Connection& c) {
-  c.tried[c.attempts++] = c.dialled;
   if (c.service == nullptr) Identify(c);
+  if (!MayReach(c, c.dialled)) return Deny(c, &ConnectionCounters::denied);
+  Took(c, nullptr);
+  c.tried[c.attempts++] = c.dialled;
   switch (Dial(c, c.dialled, nullptr)) {
     case Dialling::kPending:
       return;
@@ -305,9 +307,11 @@ void Forwarder::PassThrough(Connection& c) {
 
 void Forwarder::ConnectToEndpoint(Connection& c, ConnectionEvent last_failure) {
   while (c.attempts < options_.max_attempts) {
-    c.used = balancer_.Take(*c.route, c.Tried(), Monotonic());
+    c.used = balancer_.Take(*c.route, c.Tried(), Monotonic(),
+                            [&](const SocketAddress& to) { return MayReach(c, to); });
     if (c.used == nullptr) break;
     if (c.attempts > 0) Count(c, &ConnectionCounters::retried);
+    Took(c, &c.used->address);
     c.tried[c.attempts++] = c.used->address;
     switch (Dial(c, c.used->address, connect_timeout_)) {
       case Dialling::kPending:
@@ -320,7 +324,8 @@ void Forwarder::ConnectToEndpoint(Connection& c, ConnectionEvent last_failure) {
         return Finish(c, &ConnectionCounters::no_descriptor, Ending::kReset);
     }
   }
-  // A route that was chosen has an endpoint, so one was tried and failed.
+  // A route that was chosen has an endpoint: one was tried and failed, or none is allowed.
+  if (last_failure == nullptr) return Deny(c, &ConnectionCounters::denied);
   Finish(c, last_failure, Ending::kReset);
 }
 
@@ -485,6 +490,7 @@ void Forwarder::Finish(Connection& c, ConnectionEvent how, Ending ending) {
   if (c.used != nullptr) balancer_.Release(*std::exchange(c.used, nullptr));
   if (c.target != nullptr) c.target->Leave();
   c.target.reset();
+  if (options_.gate != nullptr) options_.gate->End(c.pass, Monotonic());
   c.state = Connection::State::kFinished;
   if (c.unnamed) {
     if (unnamed_.empty()) name_ended_.Start(kNamedWithin);

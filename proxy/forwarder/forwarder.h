@@ -11,6 +11,8 @@
 //   a Service with as many connections as    reset at once
 //   it is to have
 //   a ClusterIP on a port it has not         reset at once, as kube-proxy rejects it
+//   what policy denies                       reset at once: all endpoints of the Service, or the
+//                                            dialled address of what is to pass through
 //   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
 //                                            the dialled address
 //   any other address                        passed through
@@ -51,6 +53,7 @@
 #include "proxy/forwarder/service_metrics.h"
 #include "proxy/forwarder/slab.h"
 #include "proxy/forwarder/socket_events.h"
+#include "proxy/policy/egress_gate.h"
 
 struct timeval;
 
@@ -77,6 +80,10 @@ struct ForwarderOptions {
   BalancerOptions balancer = {};
   // A line for each connection; null: none. Outlives the forwarder.
   LineOutput* access_log = nullptr;
+  // What policy says; null: everything is allowed. Outlives the forwarder.
+  EgressGate* gate = nullptr;
+  // Joined connections that a new policy denies are reset; else they go on.
+  bool end_denied = false;
   // Has the owner of an address brought into the directory, some time later; called on the worker's
   // thread. Null: names of what is passed through are those that the directory happens to have.
   std::function<void(const IpAddress&)> want_address = nullptr;
@@ -92,6 +99,7 @@ struct ForwarderParts {
   ServiceTally& tally;
   PassedThrough& passed_through;
   AccessLog* access_log = nullptr;  // null: none
+  EgressGate* gate = nullptr;       // null: everything is allowed
 };
 
 // A line of /connections.
@@ -124,6 +132,9 @@ class Forwarder {
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // Whether the control plane answers: false at first, and then nobody waits for endpoints.
   void SetFeedAnswering(bool answering);
+  // To be called when the gate has other rules: ends what is being connected and is not allowed any
+  // more, and with end_denied what is joined.
+  void ReviewDenied();
 
   size_t active() const { return counters_->active(); }
 
@@ -135,7 +146,8 @@ class Forwarder {
   PassedThrough::View TakePassedThrough();
   // For who forwards other protocols on this worker; lives as long as the forwarder.
   ForwarderParts parts() {
-    return {balancer_, tally_, passed_through_, access_log_.has_value() ? &*access_log_ : nullptr};
+    return {balancer_, tally_, passed_through_, access_log_.has_value() ? &*access_log_ : nullptr,
+            options_.gate};
   }
   // Lent to slow readers at the moment.
   size_t buffers_in_use() const { return workspace_->buffers.lent(); }
@@ -166,6 +178,12 @@ class Forwarder {
   };
   void Refuse(Fd& client, ConnectionEvent why, const Refused& refused);
   bool Open(Connection& c, Fd client);
+  // What policy has to say: denied.cc.
+  void SetOut(Connection& c);
+  bool MayReach(const Connection& c, const SocketAddress& to) const;
+  void Took(Connection& c, const SocketAddress* endpoint);
+  void Deny(Connection& c, ConnectionEvent how);
+  bool IsDeniedNow(Connection& c);
   void PassThrough(Connection& c);
   void Proceed(Connection& c, const RouteTable::Lookup& found);
   // Of endpoints: awaiting.cc.

@@ -18,6 +18,7 @@ struct UdpCounters {
   Counter no_endpoints;        // of a Service whose endpoints are known to be none
   Counter no_local_endpoints;  // internalTrafficPolicy Local, and other nodes have some
   Counter over_limit;          // the Service has as many flows as it is to have
+  Counter denied;              // by policy: the dialled address, or every endpoint
   Counter no_port;             // a ClusterIP dialled on a port it has not
   Counter loop_refused;        // the forwarder's own listener was dialled
   Counter no_destination;      // the kernel did not say what was dialled
@@ -39,6 +40,7 @@ struct UdpCounters {
   Counter evicted;        // the oldest, as there were as many as there may be
   Counter refused_ended;  // the endpoint had refused; the next datagram began a new one
   Counter rerouted;       // the endpoint or the Service went away; so here
+  Counter denied_ended;   // by a policy that came later
   Counter cut;            // the forwarder ended
 
   // Flows to a Service whose endpoints were not held, by what became of waiting for them.

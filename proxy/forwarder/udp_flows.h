@@ -21,6 +21,7 @@
 #include "proxy/forwarder/routes.h"
 #include "proxy/forwarder/service_metrics.h"
 #include "proxy/forwarder/slab.h"
+#include "proxy/policy/egress_gate.h"
 
 namespace portolan::proxy {
 
@@ -50,6 +51,7 @@ struct UdpFlow {
   std::weak_ptr<const Route> route;
   uint64_t routes_version = 0;   // for which `endpoint` was found right
   UsedEndpoint* used = nullptr;  // null also once it has refused
+  EgressPass pass;
 
   const CountedService* service = nullptr;  // never null while the flow is open
 

@@ -213,18 +213,32 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
       MayAwait(key, *found.service)) {
     return {.awaits = true};
   }
-  if (found.route != nullptr) {
-    const Route& route = **found.route;
-    if (!route.target->Enter(route.policy.max_connections)) return drop(kOverLimit);
+  const Route* const route = found.route == nullptr ? nullptr : found.route->get();
+  if (route != nullptr && !route->target->Enter(route->policy.max_connections)) {
+    return drop(kOverLimit);
+  }
+  // Before another flow makes room for it.
+  const Chosen chosen = Choose(key, refused, route);
+  if (!chosen.allowed) {
+    NoteDenied(key, route == nullptr ? nullptr : &route->endpoints.front().address, service);
+    if (route != nullptr) route->target->Leave();
+    return drop(kDenied);
   }
   if (flows_.size() >= options_.max_flows) End(*flows_.Oldest(), kEvicted);
   if (flows_.size() == 0) sweep_.Start(kSweepEvery);
   UdpFlow& flow = flows_.Add(key, now_);
   flow.owner = this;
+  flow.pass = chosen.pass;
   flow.endpoint = key.dialled;
   flow.service = &service;
   flow.routes_version = routes_version_;
-  if (found.route != nullptr) ChooseEndpoint(flow, refused, *found.route);
+  if (route != nullptr) {
+    flow.target = route->target;
+    flow.route = *found.route;
+    flow.used = chosen.used;
+    flow.endpoint = chosen.used->address;
+  }
+  Took(flow);
   if (const Drop* failure = Connect(flow)) {
     Discard(flow);
     return drop(*failure);
@@ -234,14 +248,22 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
   return {.flow = &flow};
 }
 
-void UdpForwarder::ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
-                                  const std::shared_ptr<const Route>& route) {
-  flow.target = route->target;
-  flow.route = route;
-  flow.used = parts_.balancer.Take(*route, refused, now_);
-  // The only one there is may be back.
-  if (flow.used == nullptr) flow.used = parts_.balancer.Take(*route, {}, now_);
-  flow.endpoint = flow.used->address;
+// An endpoint of the route, or the dialled address where there is none.
+UdpForwarder::Chosen UdpForwarder::Choose(const UdpFlowKey& key,
+                                          std::span<const SocketAddress> refused,
+                                          const Route* route) {
+  Chosen chosen{.pass = BeginPass(key)};
+  const auto allows = [&](const SocketAddress& to) { return MayReach(chosen.pass, to); };
+  if (route == nullptr) {
+    chosen.allowed = allows(key.dialled);
+  } else {
+    chosen.used = parts_.balancer.Take(*route, refused, now_, allows);
+    // The only one there is may be back.
+    if (chosen.used == nullptr) chosen.used = parts_.balancer.Take(*route, {}, now_, allows);
+    chosen.allowed = chosen.used != nullptr;
+  }
+  if (!chosen.allowed) EndPass(chosen.pass);
+  return chosen;
 }
 
 // Null, or why not.
@@ -293,6 +315,7 @@ void UdpForwarder::Discard(UdpFlow& flow) {
   if (event_initialized(&flow.readable) != 0) event_del(&flow.readable);
   if (flow.used != nullptr) parts_.balancer.Release(*flow.used);
   if (flow.target != nullptr) flow.target->Leave();
+  EndPass(flow.pass);
   flows_.Remove(flow);
 }
 

@@ -9,6 +9,8 @@
 //   that it may use), or with as many flows
 //   as it is to have
 //   a ClusterIP on a port it has not         rejected
+//   what policy denies: all endpoints, or    rejected
+//   the dialled address
 //   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
 //                                            the dialled address
 //   any other address                        passed through
@@ -20,7 +22,7 @@
 // A flow stays with its endpoint as long as that serves, be it as it terminates, whatever else
 // changes. With its next datagram it moves to another one when the endpoint is gone or has refused
 // (ICMP), or when the Service came, went or changed hands: a flow of the same key begins. It ends
-// when it was idle for long enough, or makes room as the oldest one.
+// when it was idle for long enough, makes room as the oldest one, or is denied by a new policy.
 //
 // Nothing is queued but the first datagrams of flows that wait for endpoints (kept_datagrams.h),
 // for a second at most: what the kernel does not take at once is dropped, as UDP may be. Every
@@ -74,6 +76,8 @@ class UdpForwarder {
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // Whether the control plane answers: false at first, and then nobody waits for endpoints.
   void SetFeedAnswering(bool answering);
+  // To be called when the gate has other rules: ends the flows that are not allowed any more.
+  void ReviewDenied();
 
   // At most `max` flows, as lines of /connections.
   std::vector<ConnectionInfo> Flows(size_t max) const;
@@ -100,6 +104,7 @@ class UdpForwarder {
   static constexpr Drop kNoLocalEndpoints = {&UdpCounters::no_local_endpoints,
                                              &ConnectionCounters::no_local_endpoints};
   static constexpr Drop kOverLimit = {&UdpCounters::over_limit, &ConnectionCounters::over_limit};
+  static constexpr Drop kDenied = {&UdpCounters::denied, &ConnectionCounters::denied};
   static constexpr Drop kNoPort = {&UdpCounters::no_port, &ConnectionCounters::no_port};
   static constexpr Drop kNoDescriptor = {&UdpCounters::no_descriptor,
                                          &ConnectionCounters::no_descriptor};
@@ -112,6 +117,8 @@ class UdpForwarder {
                                       &ConnectionCounters::reset_by_endpoint, "refused"};
   static constexpr Ending kRerouted = {&UdpCounters::rerouted, &ConnectionCounters::closed,
                                        "rerouted"};
+  static constexpr Ending kDeniedNow = {&UdpCounters::denied_ended,
+                                        &ConnectionCounters::denied_joined, "policy_denied"};
   static constexpr Ending kCut = {&UdpCounters::cut, &ConnectionCounters::cut, "cut"};
 
   // A flow, or why there is none.
@@ -133,8 +140,12 @@ class UdpForwarder {
   enum class Unheld { kAwait, kPassThrough };
   Opened Open(const UdpFlowKey& key, std::span<const SocketAddress> refused,
               Unheld unheld = Unheld::kAwait);
-  void ChooseEndpoint(UdpFlow& flow, std::span<const SocketAddress> refused,
-                      const std::shared_ptr<const Route>& route);
+  struct Chosen {
+    bool allowed = false;
+    EgressPass pass = {};
+    UsedEndpoint* used = nullptr;  // null: the dialled address
+  };
+  Chosen Choose(const UdpFlowKey& key, std::span<const SocketAddress> refused, const Route* route);
   const Drop* Connect(UdpFlow& flow);
   void OnRefused(UdpFlow& flow);
   void EndpointFailed(UdpFlow& flow);
@@ -155,6 +166,14 @@ class UdpForwarder {
   void SendKept(UdpFlow& flow, std::span<const std::byte> payload);
   void ReviewAwaiting();
   void OnAwaitedLongEnough();
+
+  // What policy has to say: udp_denied.cc.
+  EgressPass BeginPass(const UdpFlowKey& key);
+  void EndPass(EgressPass& pass);
+  bool MayReach(const EgressPass& pass, const SocketAddress& to) const;
+  void Took(UdpFlow& flow);
+  void NoteDenied(const UdpFlowKey& key, const SocketAddress* endpoint,
+                  const CountedService& service);
 
   // What is counted and logged by name: udp_accounts.cc.
   const CountedService& ServiceOf(const RouteTable::Lookup& found, const SocketAddress& dialled);

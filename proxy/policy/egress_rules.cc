@@ -62,6 +62,8 @@ std::string_view EgressRules::isolating_names_text() const {
 
 const EgressRules::Size& EgressRules::size() const { return size_; }
 
+const std::vector<PolicyInput>& EgressRules::policies() const { return policies_->policies(); }
+
 uint32_t EgressRules::Match(const SocketAddress& to, Protocol protocol, Side side) const {
   const uint32_t by_block = policies_->blocks().Find(to.ip, side, protocol, to.port);
   const auto* peer = peers_.Find(to.ip);

@@ -79,6 +79,9 @@ class EgressRules {
   std::string_view isolating_text() const;
   std::string_view isolating_names_text() const;
 
+  // As they were given, for who shows them.
+  const std::vector<PolicyInput>& policies() const;
+
   struct Size {
     size_t policies = 0;
     size_t rules = 0;  // as PolicyInput counts them

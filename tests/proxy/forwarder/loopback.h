@@ -23,11 +23,10 @@
 #include "common/guarded.h"
 #include "common/log.h"
 #include "proxy/forwarder/forwarder.h"
+#include "tests/common/at.h"
 #include "tests/common/run_on_loop.h"
 
 namespace portolan::proxy {
-
-inline SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 
 inline bool Eventually(const std::function<bool()>& holds) {
   const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -146,7 +145,7 @@ class Endpoint {
 // Nobody answers: a listener whose queue is full, so that the kernel drops further SYNs.
 class BlackHole {
  public:
-  BlackHole() : endpoint_("127.0.0.1", 0) {
+  explicit BlackHole(std::string_view ip = "127.0.0.1") : endpoint_(ip, 0) {
     for (Fd& fd : fill_) {
       fd = NewSocket(endpoint_.address().ip);
       const timeval patience{.tv_sec = 0, .tv_usec = 20'000};

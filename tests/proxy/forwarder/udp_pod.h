@@ -53,7 +53,7 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
     metrics_ = balancing.metrics;
     forwarder_ = std::make_unique<UdpForwarder>(
         loop_, std::move(sockets->front()), options,
-        ForwarderParts{*balancer_, *tally_, passed_through_, access_log_});
+        ForwarderParts{*balancer_, *tally_, passed_through_, access_log_, gate_});
     counters_ = forwarder_->counters();
     spdlog::default_logger();  // made before there is a second thread, as main does
     thread_ = std::thread([this] {
@@ -166,6 +166,7 @@ class UdpForwarding : public testing::TestWithParam<IpFamily> {
   std::shared_ptr<ServiceMetrics> metrics_;
   PassedThrough passed_through_;
   AccessLog* access_log_ = nullptr;
+  EgressGate* gate_ = nullptr;
   std::unique_ptr<UdpForwarder> forwarder_;
   std::shared_ptr<const UdpCounters> counters_;
   Directory directory_;

@@ -10,11 +10,9 @@
 #include "common/ip.h"
 #include "directory/policy_input.h"
 #include "dns/wire/name.h"
+#include "tests/common/at.h"
 
 namespace portolan::proxy {
-
-inline IpAddress Ip(std::string_view text) { return *IpAddress::Parse(text); }
-inline SocketAddress At(std::string_view text) { return *SocketAddress::Parse(text); }
 
 // A name as it is asked.
 class Wire {

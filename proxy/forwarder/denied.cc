@@ -1,0 +1,58 @@
+// What policy has to say of connections (proxy/policy/egress_gate.h).
+#include "common/monotonic.h"
+#include "proxy/forwarder/forwarder.h"
+
+namespace portolan::proxy {
+
+// Towards an endpoint, or the dialled address itself.
+void Forwarder::SetOut(Connection& c) {
+  if (options_.gate != nullptr) {
+    options_.gate->Begin(c.pass, c.dialled, Protocol::kTcp, Monotonic());
+  }
+  c.route == nullptr ? PassThrough(c) : ConnectToEndpoint(c, nullptr);
+}
+
+bool Forwarder::MayReach(const Connection& c, const SocketAddress& to) const {
+  return options_.gate == nullptr || options_.gate->Allows(c.pass, to, Protocol::kTcp);
+}
+
+// `endpoint` of a Service; null: the dialled address.
+void Forwarder::Took(Connection& c, const SocketAddress* endpoint) {
+  if (options_.gate == nullptr) return;
+  const ObjectName* service = c.service == nullptr ? nullptr : &c.service->name.service;
+  options_.gate->OnTaken(
+      c.pass, {Denied::kConnection, c.client_address, c.dialled, endpoint, service}, Monotonic());
+}
+
+void Forwarder::Deny(Connection& c, ConnectionEvent how) {
+  // Any of them: all that are left are denied.
+  const SocketAddress* endpoint = nullptr;
+  if (c.used != nullptr) {
+    endpoint = &c.used->address;
+  } else if (c.route != nullptr) {
+    endpoint = &c.route->endpoints.front().address;
+  }
+  const ObjectName* service = c.service == nullptr ? nullptr : &c.service->name.service;
+  options_.gate->OnDenied({Denied::kConnection, c.client_address, c.dialled, endpoint, service},
+                          Monotonic());
+  Finish(c, how, Ending::kReset);
+}
+
+// By rules that may be others than those by which it set out.
+bool Forwarder::IsDeniedNow(Connection& c) {
+  options_.gate->Begin(c.pass, c.dialled, Protocol::kTcp, Monotonic());
+  return !MayReach(c, c.Tried().back());
+}
+
+void Forwarder::ReviewDenied() {
+  if (options_.gate == nullptr) return;
+  connections_.ForEach([this](Connection& c) {
+    if (c.state == Connection::State::kConnecting && !c.awaits_endpoints) {
+      if (IsDeniedNow(c)) Deny(c, &ConnectionCounters::denied);
+    } else if (c.state == Connection::State::kJoined && options_.end_denied) {
+      if (IsDeniedNow(c)) Deny(c, &ConnectionCounters::denied_joined);
+    }
+  });
+}
+
+}  // namespace portolan::proxy

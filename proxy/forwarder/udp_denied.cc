@@ -1,0 +1,53 @@
+// What policy has to say of UDP flows (proxy/policy/egress_gate.h).
+#include <vector>
+
+#include "common/monotonic.h"
+#include "proxy/forwarder/udp_forwarder.h"
+
+namespace portolan::proxy {
+
+EgressPass UdpForwarder::BeginPass(const UdpFlowKey& key) {
+  EgressPass pass;
+  if (parts_.gate != nullptr) parts_.gate->Begin(pass, key.dialled, Protocol::kUdp, now_);
+  return pass;
+}
+
+void UdpForwarder::EndPass(EgressPass& pass) {
+  if (parts_.gate != nullptr) parts_.gate->End(pass, now_);
+}
+
+bool UdpForwarder::MayReach(const EgressPass& pass, const SocketAddress& to) const {
+  return parts_.gate == nullptr || parts_.gate->Allows(pass, to, Protocol::kUdp);
+}
+
+void UdpForwarder::Took(UdpFlow& flow) {
+  if (parts_.gate == nullptr) return;
+  const SocketAddress* endpoint = flow.target == nullptr ? nullptr : &flow.endpoint;
+  parts_.gate->OnTaken(
+      flow.pass,
+      {Denied::kFlow, flow.key.client, flow.key.dialled, endpoint, &flow.service->name.service},
+      now_);
+}
+
+// `endpoint` of a Service; null: the dialled address.
+void UdpForwarder::NoteDenied(const UdpFlowKey& key, const SocketAddress* endpoint,
+                              const CountedService& service) {
+  parts_.gate->OnDenied({Denied::kFlow, key.client, key.dialled, endpoint, &service.name.service},
+                        now_);
+}
+
+void UdpForwarder::ReviewDenied() {
+  if (parts_.gate == nullptr) return;
+  now_ = Monotonic();
+  std::vector<UdpFlow*> denied;
+  flows_.ForEach([&](UdpFlow& flow) {
+    parts_.gate->Begin(flow.pass, flow.key.dialled, Protocol::kUdp, now_);
+    if (!MayReach(flow.pass, flow.endpoint)) denied.push_back(&flow);
+  });
+  for (UdpFlow* flow : denied) {
+    NoteDenied(flow->key, flow->target == nullptr ? nullptr : &flow->endpoint, *flow->service);
+    End(*flow, kDeniedNow);
+  }
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,99 @@
+#include "proxy/policy/denial_log.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "common/log.h"
+#include "dns/wire/name.h"
+
+namespace portolan::proxy {
+namespace {
+
+constexpr size_t kMostPoliciesTold = 8;
+
+std::string Subject(const Denial& denial) {
+  switch (denial.what) {
+    case Denied::kName:
+      return fmt::format("the name {} to {}", dns::wire::NameToText(denial.name),
+                         denial.client.ip.ToString());
+    case Denied::kDns:
+      return fmt::format("DNS (the name {}) to {}", dns::wire::NameToText(denial.name),
+                         denial.client.ip.ToString());
+    case Denied::kConnection:
+    case Denied::kFlow:
+      break;
+  }
+  std::string to;
+  if (!denial.service.empty()) to = denial.service;
+  if (denial.endpoint.has_value()) {
+    to += fmt::format("{}endpoint {}", to.empty() ? "" : ", ", denial.endpoint->ToString());
+  }
+  return fmt::format("{} {} -> {}{}", denial.what == Denied::kFlow ? "UDP" : "TCP",
+                     denial.client.ToString(), denial.dialled.ToString(),
+                     to.empty() ? "" : fmt::format(" ({})", to));
+}
+
+const std::vector<std::string>& PoliciesOf(const Denial& denial) {
+  const EgressRules& rules = *denial.rules;
+  const bool audit = denial.mode == PolicyMode::kAudit;
+  if (denial.what == Denied::kName) {
+    return audit ? rules.auditing_names() : rules.isolating_names();
+  }
+  return audit ? rules.auditing() : rules.isolating();
+}
+
+std::string Nearest(const Denial& denial) {
+  switch (denial.what) {
+    case Denied::kConnection:
+    case Denied::kFlow:
+      return denial.rules->Nearest(denial.endpoint.value_or(denial.dialled),
+                                   denial.what == Denied::kFlow ? Protocol::kUdp : Protocol::kTcp);
+    case Denied::kName:
+      return denial.rules->NearestName(
+          {reinterpret_cast<const uint8_t*>(denial.name.data()), denial.name.size()});
+    case Denied::kDns:
+      break;
+  }
+  return {};
+}
+
+}  // namespace
+
+bool DenialLog::Takes(absl::Duration now) {
+  if (sample_ == 0) return false;
+  if (seen_.fetch_add(1, std::memory_order_relaxed) % sample_ != 0) return false;
+  const auto second = static_cast<uint64_t>(absl::ToInt64Seconds(now));
+  uint64_t told = told_.load(std::memory_order_relaxed);
+  uint64_t count;
+  do {
+    count = told >> 8 == second ? told & 0xff : 0;
+    if (count == kMostPerSecond) return false;
+  } while (
+      !told_.compare_exchange_weak(told, second << 8 | (count + 1), std::memory_order_relaxed));
+  return true;
+}
+
+void DenialLog::Write(Denial denial) {
+  main_.Post([denial = std::move(denial)] { log::warn("{}", DenialLine(denial)); });
+}
+
+std::string DenialLine(const Denial& denial) {
+  const std::string_view did = denial.mode == PolicyMode::kAudit ? "would have denied" : "denied";
+  if (denial.rules == nullptr) {
+    return fmt::format("{} {}: no policy is known yet (--on-no-policy)", did, Subject(denial));
+  }
+  const std::vector<std::string>& policies = PoliciesOf(denial);
+  const size_t told = std::min(policies.size(), kMostPoliciesTold);
+  std::string line = fmt::format("policy {} {}: isolated by {}", did, Subject(denial),
+                                 fmt::join(policies.begin(), policies.begin() + told, ", "));
+  if (policies.size() > told) line += fmt::format(" and {} more", policies.size() - told);
+  const std::string nearest = Nearest(denial);
+  if (!nearest.empty()) line += fmt::format("; {}", nearest);
+  return line;
+}
+
+}  // namespace portolan::proxy

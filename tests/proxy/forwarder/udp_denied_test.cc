@@ -1,0 +1,143 @@
+// What policy does to UDP flows.
+#include <gtest/gtest.h>
+
+#include "common/monotonic.h"
+#include "tests/proxy/forwarder/udp_pod.h"
+#include "tests/proxy/policy/test_policy.h"
+
+namespace portolan::proxy {
+namespace {
+
+constexpr char kPolicy[] = "NetworkPolicy/default/web";
+constexpr uint16_t kOther = kEndpointPort + 1;
+
+class UdpDenied : public UdpForwarding {
+ protected:
+  UdpDenied() { gate_ = &policy_.gate; }
+  ~UdpDenied() override { Stop(); }
+
+  void SetRules(std::vector<PolicyInput> policies) {
+    OnLoop([&] {
+      policy_.SetRules(std::move(policies));
+      forwarder_->ReviewDenied();
+    });
+  }
+  // Endpoints at these ports alone.
+  PolicyInput Allowing(const std::vector<uint16_t>& ports) {
+    std::vector<PortInput> inputs;
+    for (const uint16_t port : ports) inputs.push_back(Udp(port));
+    return NetworkPolicyOf("web", {ToBlock(at_.other_pod.ToString(), {}, inputs)});
+  }
+  double Denials() {
+    return OnLoop([&] { return policy_.Denials(kPolicy, Denied::kFlow); });
+  }
+  uint32_t Live() {
+    return OnLoop([&] { return policy_.live(); });
+  }
+  // What is sent to the Service is rejected.
+  void ExpectRefused(const Fd& client) {
+    ASSERT_EQ(send(client.get(), "x", 1, 0), 1);
+    EXPECT_EQ(ErrorOf(client), ECONNREFUSED);
+  }
+
+  TestPolicy policy_;
+};
+
+TEST_P(UdpDenied, ADeniedEndpointIsNotChosenAndWhereNoneIsAllowedTheClientIsToldByIcmp) {
+  Start();
+  Serve({kEndpointPort, kOther});
+  const Fd servers[] = {Server(kEndpointPort), Server(kOther)};
+  SetRules({Allowing({kOther})});
+  for (int i = 0; i < 5; ++i) ExpectExchange(Client(), servers[1]);
+  EXPECT_EQ(Denials(), 0);
+  SetRules({Allowing({})});
+  SetRules({NetworkPolicyOf("web", {})});
+  const Fd client = Client();
+  Connect(client, service_);
+  ExpectRefused(client);
+  EXPECT_TRUE(Reaches(counters_->denied, 1));
+  EXPECT_TRUE(Reaches(counters_->rejected, 1));
+}
+
+TEST_P(UdpDenied, WhatPassesThroughIsJudgedAsItIsDialled) {
+  Start();
+  SetRoutes();
+  SetRules({NetworkPolicyOf("web", {ToBlock(at_.service.ToString(), {}, {Udp(7000)})})});
+  const Fd client = Client();
+  Connect(client, {at_.service, 7001});
+  ExpectRefused(client);
+  EXPECT_TRUE(Reaches(counters_->denied, 1));
+  EXPECT_EQ(Denials(), 1);
+  const Fd server = World({at_.service, 7000});
+  Send(Client(), {at_.service, 7000}, "question");
+  EXPECT_EQ(Receive(server).data, "question");
+}
+
+TEST_P(UdpDenied, ANewDenialEndsAFlowAtOnceAndTheNextDatagramIsRejected) {
+  Start();
+  Serve({kEndpointPort});
+  const Fd server = Server(kEndpointPort);
+  const Fd client = Client();
+  Connect(client, service_);
+  ASSERT_EQ(send(client.get(), "question", 8, 0), 8);
+  const SocketAddress asker = Receive(server).from;
+  SetRules({Allowing({kOther})});
+  EXPECT_EQ(Active(), 0u);
+  EXPECT_EQ(Count(counters_->denied_ended), 1u);
+  EXPECT_EQ(Denials(), 1);
+  Send(server, asker, "too late");
+  EXPECT_EQ(Receive(client, 100).data, "");
+  ExpectRefused(client);
+  EXPECT_TRUE(Reaches(counters_->denied, 1));
+}
+
+TEST_P(UdpDenied, AFlowThatIsStillAllowedGoesOn) {
+  Start();
+  Serve({kEndpointPort});
+  const Fd server = Server(kEndpointPort);
+  const Fd client = Client();
+  SetRules({Allowing({kEndpointPort})});
+  ExpectExchange(client, server);
+  SetRules({Allowing({kEndpointPort, kOther})});
+  ExpectExchange(client, server);
+  EXPECT_EQ(Count(counters_->opened), 1u);
+}
+
+TEST_P(UdpDenied, AFlowByNameHoldsTheAddressUntilItEnds) {
+  Start();
+  Serve({kEndpointPort});
+  const Fd server = Server(kEndpointPort);
+  SetRules({NetworkPolicyOf("web", {ToNames({"echo.example.com"}, {})})});
+  OnLoop([&] { policy_.Learn("echo.example.com", at_.service, absl::Minutes(1), Monotonic()); });
+  const Fd client = Client();
+  ExpectExchange(client, server);
+  EXPECT_EQ(Live(), 1u);
+  SetRules(
+      {NetworkPolicyOf("web", {ToNames({"echo.example.com"}, {})}), NetworkPolicyOf("more", {})});
+  ExpectExchange(client, server);
+  EXPECT_EQ(Count(counters_->opened), 1u);
+  EXPECT_EQ(Live(), 1u);
+  SetRules({NetworkPolicyOf("web", {})});
+  EXPECT_EQ(Active(), 0u);
+  EXPECT_EQ(Live(), 0u);
+}
+
+TEST_P(UdpDenied, WhatIsDeniedDoesNotMakeAnotherFlowGiveWay) {
+  Start({.max_flows = 1});
+  Serve({kEndpointPort});
+  const Fd server = Server(kEndpointPort);
+  SetRules({Allowing({kEndpointPort})});
+  const Fd client = Client();
+  ExpectExchange(client, server);
+  Send(Client(), {at_.service, kPort + 1}, "no such port");
+  Send(Client(), {at_.nameserver, 7001}, "denied");
+  ASSERT_TRUE(Reaches(counters_->denied, 1));
+  EXPECT_EQ(Count(counters_->evicted), 0u);
+  ExpectExchange(client, server);
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, UdpDenied, testing::Values(IpFamily::kIpv4, IpFamily::kIpv6),
+                         [](const auto& param) { return std::string(Name(param.param)); });
+
+}  // namespace
+}  // namespace portolan::proxy

@@ -1,0 +1,278 @@
+// What a worker's forwarders are told: by address, by name, in audit, and while nothing is known.
+#include "proxy/policy/egress_gate.h"
+
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+
+#include <sstream>
+
+#include "common/log.h"
+#include "tests/proxy/policy/test_policy.h"
+
+namespace portolan::proxy {
+namespace {
+
+using testing::HasSubstr;
+
+constexpr char kOne[] = "NetworkPolicy/default/one";
+
+class EgressGateTest : public testing::Test {
+ protected:
+  bool Allows(const EgressPass& pass, std::string_view to, Protocol protocol = Protocol::kTcp) {
+    return policy_.gate.Allows(pass, At(to), protocol);
+  }
+  // Of what is passed through.
+  bool Judge(std::string_view dialled, Protocol protocol = Protocol::kTcp) {
+    EgressPass pass = Begin(dialled, protocol);
+    const bool allowed = Allows(pass, dialled, protocol);
+    policy_.gate.End(pass, now_);
+    return allowed;
+  }
+  EgressPass Begin(std::string_view dialled, Protocol protocol = Protocol::kTcp) {
+    EgressPass pass;
+    policy_.gate.Begin(pass, At(dialled), protocol, now_);
+    return pass;
+  }
+  void Take(EgressPass& pass, const char* dialled, Denied what = Denied::kConnection) {
+    const SocketAddress to = At(dialled);
+    policy_.gate.OnTaken(pass, {what, client_, to}, now_);
+  }
+  void Deny(const char* dialled, Denied what = Denied::kConnection) {
+    const SocketAddress to = At(dialled);
+    policy_.gate.OnDenied({what, client_, to}, now_);
+  }
+  double NoState(std::string_view verdict) {
+    MetricFamilies families;
+    policy_.gate.Collect(families);
+    return families[0].metric[verdict == "allowed" ? 0 : 1].counter.value;
+  }
+
+  const SocketAddress client_ = At("10.42.0.7:40000");
+  absl::Duration now_ = absl::Seconds(1000);
+  TestPolicy policy_;
+};
+
+TEST_F(EgressGateTest, WithoutIsolationAllIsAllowedAndNothingCounted) {
+  policy_.SetRules({});
+  EXPECT_TRUE(Judge("192.0.2.1:80"));
+  EXPECT_EQ(NoState("allowed"), 0);
+}
+
+TEST_F(EgressGateTest, UntilAPolicyIsKnownAllIsAllowedAndCounted) {
+  EXPECT_TRUE(Judge("192.0.2.1:80"));
+  EXPECT_TRUE(Judge("192.0.2.1:53", Protocol::kUdp));
+  EXPECT_EQ(NoState("allowed"), 2);
+  policy_.SetRules({});
+  EXPECT_TRUE(Judge("192.0.2.1:80"));
+  EXPECT_EQ(NoState("allowed"), 2);
+}
+
+TEST(EgressGateClosed, UntilAPolicyIsKnownTheOwnAddressesAloneAreAllowed) {
+  TestPolicy policy({.on_no_policy = OnNoPolicy::kClosed, .own = {At("10.42.0.7:0").ip}});
+  const auto allows = [&](const char* to) {
+    EgressPass pass;
+    policy.gate.Begin(pass, At(to), Protocol::kTcp, absl::ZeroDuration());
+    return policy.gate.Allows(pass, At(to), Protocol::kTcp);
+  };
+  EXPECT_FALSE(allows("192.0.2.1:80"));
+  EXPECT_TRUE(allows("10.42.0.7:80"));
+  EXPECT_TRUE(allows("127.0.0.1:80"));
+  const SocketAddress client = At("10.42.0.7:1"), to = At("192.0.2.1:80");
+  policy.gate.OnDenied({Denied::kConnection, client, to}, absl::ZeroDuration());
+  MetricFamilies families;
+  policy.gate.Collect(families);
+  EXPECT_EQ(families[0].metric[1].label[0].value, "denied");
+  EXPECT_EQ(families[0].metric[1].counter.value, 1);
+  policy.SetRules({});
+  EXPECT_TRUE(allows("192.0.2.1:80"));
+}
+
+TEST_F(EgressGateTest, RulesByAddressJudgeWhereItGoes) {
+  policy_.SetRules({NetworkPolicyOf("one", {ToBlock("10.42.0.0/16", {}, {Tcp(8080)})})});
+  const EgressPass pass = Begin("10.43.0.1:80");
+  EXPECT_TRUE(Allows(pass, "10.42.1.1:8080"));
+  EXPECT_FALSE(Allows(pass, "10.42.1.1:80"));
+  EXPECT_FALSE(Allows(pass, "10.42.1.1:8080", Protocol::kUdp));
+  EXPECT_FALSE(Allows(pass, "10.43.0.1:8080"));
+}
+
+TEST_F(EgressGateTest, ANameThatLedToTheDialledAddressLetsAllEndpointsAtItsPortAlone) {
+  policy_.SetRules({NetworkPolicyOf("one", {ToNames({"api.example.com"}, {Tcp(443)})})});
+  EXPECT_FALSE(Judge("192.0.2.1:443")) << "never asked";
+  policy_.Learn("API.example.com", At("192.0.2.1:0").ip, absl::Seconds(30), now_);
+  policy_.Learn("other.example.com", At("192.0.2.2:0").ip, absl::Seconds(30), now_);
+  EgressPass pass = Begin("192.0.2.1:443");
+  EXPECT_TRUE(Allows(pass, "192.0.2.1:443"));
+  EXPECT_TRUE(Allows(pass, "10.42.9.9:8443")) << "an endpoint";
+  EXPECT_EQ(policy_.live(), 1u);
+  policy_.gate.End(pass, now_);
+  EXPECT_EQ(policy_.live(), 0u);
+  EXPECT_FALSE(Judge("192.0.2.1:80"));
+  EXPECT_FALSE(Judge("192.0.2.1:443", Protocol::kUdp));
+  EXPECT_FALSE(Judge("192.0.2.2:443"));
+  EXPECT_EQ(policy_.live(), 0u);
+}
+
+TEST_F(EgressGateTest, AnAddressThatIsHeldOutlivesItsTimeAlsoWhereItIsJudgedAnew) {
+  policy_.SetRules({NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})})});
+  policy_.Learn("api.example.com", At("192.0.2.1:0").ip, absl::Seconds(30), now_);
+  EgressPass pass = Begin("192.0.2.1:443");
+  now_ += absl::Hours(1);
+  policy_.gate.Begin(pass, At("192.0.2.1:443"), Protocol::kTcp, now_);
+  EXPECT_TRUE(Allows(pass, "192.0.2.1:443"));
+  EXPECT_EQ(policy_.live(), 1u);
+  policy_.SetRules({NetworkPolicyOf("one", {ToNames({"other.example.com"}, {})})});
+  policy_.gate.Begin(pass, At("192.0.2.1:443"), Protocol::kTcp, now_);
+  EXPECT_FALSE(Allows(pass, "192.0.2.1:443"));
+  EXPECT_EQ(policy_.live(), 0u);
+}
+
+TEST_F(EgressGateTest, WhatNobodyIsolatesForHoldsNoAddress) {
+  PolicyInput names = NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})});
+  names.isolates = false;
+  policy_.SetRules({names});
+  policy_.Learn("api.example.com", At("192.0.2.1:0").ip, absl::Seconds(30), now_);
+  const EgressPass pass = Begin("192.0.2.1:443");
+  EXPECT_TRUE(Allows(pass, "192.0.2.1:443"));
+  EXPECT_EQ(policy_.live(), 0u);
+}
+
+// --- Audit ---
+
+TEST_F(EgressGateTest, WhatAuditWouldDenyIsAllowedAndCountedOnceForEachPass) {
+  policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToBlock("10.42.0.0/16", {}, {})}))});
+  EgressPass pass = Begin("192.0.2.1:80");
+  EXPECT_TRUE(Allows(pass, "192.0.2.1:80"));
+  Take(pass, "192.0.2.1:80");
+  Take(pass, "192.0.2.1:80");
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection, PolicyMode::kAudit), 1);
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection), 0);
+  EgressPass inside = Begin("10.42.3.4:80");
+  Take(inside, "10.42.3.4:80");
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection, PolicyMode::kAudit), 1);
+}
+
+TEST_F(EgressGateTest, ANameOfAPolicyInAuditLetsNothingButIsNotCounted) {
+  policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})})),
+                    NetworkPolicyOf("two", {})});
+  policy_.Learn("api.example.com", At("192.0.2.1:0").ip, absl::Seconds(30), now_);
+  EXPECT_FALSE(Judge("192.0.2.1:80"));
+  policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})}))});
+  EgressPass named = Begin("192.0.2.1:80"), other = Begin("192.0.2.2:80");
+  Take(named, "192.0.2.1:80");
+  EXPECT_EQ(policy_.live(), 1u) << "as if it were let through by it";
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection, PolicyMode::kAudit), 0);
+  Take(other, "192.0.2.2:80", Denied::kFlow);
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kFlow, PolicyMode::kAudit), 1);
+}
+
+// --- Counting ---
+
+TEST_F(EgressGateTest, ADenialCountsForEachPolicyThatIsolatesAndBeyondEightForOthers) {
+  std::vector<PolicyInput> policies;
+  for (int i = 0; i < 11; ++i) policies.push_back(NetworkPolicyOf("p" + std::to_string(i), {}));
+  policy_.SetRules(policies);
+  Deny("192.0.2.1:80");
+  for (int i = 0; i < 11; ++i) {
+    const std::string name = "NetworkPolicy/default/p" + std::to_string(i);
+    EXPECT_EQ(policy_.Denials(name, Denied::kConnection), i < 8 ? 1 : 0) << name;
+  }
+  EXPECT_EQ(policy_.Denials("others", Denied::kConnection), 1);
+}
+
+TEST_F(EgressGateTest, ANameCountsForThePoliciesThatIsolateNames) {
+  PolicyInput names = NetworkPolicyOf("names", {});
+  names.isolates_names = true;
+  policy_.SetRules({NetworkPolicyOf("one", {}), names});
+  policy_.denials.Count(Denied::kName, PolicyMode::kEnforced);
+  policy_.denials.Count(Denied::kDns, PolicyMode::kEnforced);
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kName), 0);
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kDns), 1);
+  EXPECT_EQ(policy_.Denials("NetworkPolicy/default/names", Denied::kName), 1);
+}
+
+TEST_F(EgressGateTest, TotalsStayWhenThePolicyGoesAndGoOnWhenItComesBack) {
+  policy_.SetRules({NetworkPolicyOf("one", {})});
+  Deny("192.0.2.1:80");
+  policy_.SetRules({NetworkPolicyOf("two", {})});
+  Deny("192.0.2.1:80", Denied::kFlow);
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection), 1);
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kFlow), 0);
+  policy_.SetRules({NetworkPolicyOf("one", {})});
+  Deny("192.0.2.1:80");
+  EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection), 2);
+}
+
+TEST_F(EgressGateTest, NamesOfPoliciesAreBounded) {
+  for (int i = 0; i < 200; ++i) {
+    policy_.SetRules({NetworkPolicyOf("p" + std::to_string(i), {})});
+    Deny("192.0.2.1:80");
+  }
+  MetricFamilies families;
+  policy_.denials.Collect(families);
+  EXPECT_EQ(families[0].metric.size(), DenialCounters::kMostNames + 1);
+  EXPECT_EQ(policy_.Denials("others", Denied::kConnection), 200 - DenialCounters::kMostNames);
+}
+
+// --- The log ---
+
+TEST(DenialLog, OneInSoManyIsToldAndAtMostTenASecond) {
+  EventLoop loop;
+  DenialLog log(loop, 3);
+  int told = 0;
+  for (int i = 0; i < 12; ++i) told += log.Takes(absl::Seconds(5)) ? 1 : 0;
+  EXPECT_EQ(told, 4);
+  for (int i = 0; i < 300; ++i) told += log.Takes(absl::Seconds(5)) ? 1 : 0;
+  EXPECT_EQ(told, 10);
+  for (int i = 0; i < 300; ++i) told += log.Takes(absl::Milliseconds(6001)) ? 1 : 0;
+  EXPECT_EQ(told, 20);
+  DenialLog none(loop, 0);
+  EXPECT_FALSE(none.Takes(absl::Seconds(5)));
+}
+
+TEST(DenialLog, ALineSaysWhoDialledWhatWhoIsolatesAndWhichRuleIsNearest) {
+  Denial denial;
+  denial.client = At("10.42.0.7:40312");
+  denial.dialled = At("10.43.0.9:5432");
+  denial.endpoint = At("10.42.3.4:5432");
+  denial.service = "default/db";
+  denial.rules = Compile({NetworkPolicyOf("one", {ToBlock("10.42.3.4/32", {}, {Tcp(5433)})}),
+                          NetworkPolicyOf("two", {})});
+  const std::string line = DenialLine(denial);
+  EXPECT_THAT(line, HasSubstr("policy denied TCP 10.42.0.7:40312 -> 10.43.0.9:5432 (default/db, "
+                              "endpoint 10.42.3.4:5432): isolated by NetworkPolicy/default/one, "
+                              "NetworkPolicy/default/two"));
+  EXPECT_THAT(line, HasSubstr(denial.rules->Nearest(*denial.endpoint, Protocol::kTcp)));
+  denial.what = Denied::kName;
+  denial.mode = PolicyMode::kAudit;
+  denial.name = *dns::wire::NameToWire("api.example.com");
+  EXPECT_THAT(DenialLine(denial),
+              HasSubstr("policy would have denied the name api.example.com. to 10.42.0.7"));
+  denial.rules = nullptr;
+  denial.what = Denied::kFlow;
+  denial.mode = PolicyMode::kEnforced;
+  EXPECT_THAT(DenialLine(denial), HasSubstr("no policy is known yet"));
+}
+
+TEST_F(EgressGateTest, ADenialIsLoggedByTheMainLoop) {
+  EventLoop loop;
+  DenialLog log(loop, 1);
+  TestPolicy policy({.log = &log});
+  policy.SetRules({NetworkPolicyOf("one", {})});
+  const SocketAddress to = At("192.0.2.1:80");
+  std::ostringstream out;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(std::make_shared<spdlog::logger>(
+      "test", std::make_shared<spdlog::sinks::ostream_sink_st>(out)));
+  policy.gate.OnDenied({Denied::kConnection, client_, to}, now_);
+  EXPECT_EQ(out.str(), "") << "not on the worker's thread";
+  loop.Stop();
+  loop.Run();
+  spdlog::set_default_logger(before);
+  EXPECT_THAT(out.str(), HasSubstr("policy denied TCP 10.42.0.7:40000 -> 192.0.2.1:80"));
+}
+
+}  // namespace
+}  // namespace portolan::proxy
