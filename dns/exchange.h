@@ -135,6 +135,10 @@ class Exchange {
   bool completed() const { return completed_; }
   void set_completed(bool completed) { completed_ = completed; }
 
+  // Whether `autopath` may complete the name: not where each name is judged before it is asked.
+  bool completable() const { return completable_; }
+  void set_completable(bool completable) { completable_ = completable; }
+
   // How many links of the chain have seen the question, on its way down, or have yet to see the
   // reply, on its way up: the link that is called now is the last of them.
   size_t depth() const { return depth_; }
@@ -199,6 +203,7 @@ class Exchange {
   bool local_ = false;
   bool answered_by_upstream_ = false;
   bool completed_ = false;
+  bool completable_ = true;
   bool in_background_ = false;
   uint16_t upstream_payload_ = wire::kOurUdpPayload;
   std::span<uint8_t> room_;

@@ -98,14 +98,15 @@ Autopath::Autopath(std::string server, std::vector<wire::Zone> zones,
   if (!search_.empty()) search_.push_back(*wire::Zone::Parse("."));
 }
 
-bool Autopath::Completes(const wire::Query& query) const {
+bool Autopath::Completes(const Exchange& exchange) const {
+  const wire::Query& query = exchange.query();
   return !search_.empty() && search_[0].Holds(query) && query.labels > search_[0].labels &&
-         wire::AnyHolds(zones_, query);
+         wire::AnyHolds(zones_, query) && exchange.completable();
 }
 
 After Autopath::OnReply(Exchange& exchange) {
   const std::optional<uint32_t> asked = exchange.asked_instead();
-  if (!asked.has_value() && !Completes(exchange.query())) return After::kReply;
+  if (!asked.has_value() && !Completes(exchange)) return After::kReply;
   if (asked == kFirstAgain) {
     exchange.TakeBack();
     return After::kReply;

@@ -48,7 +48,7 @@ class Autopath : public Plugin {
   void CollectMetrics(MetricFamilies& families) const override;
 
  private:
-  bool Completes(const wire::Query& query) const;
+  bool Completes(const Exchange& exchange) const;
   After AskNext(Exchange& exchange, size_t next);
   void AnswerWithFound(Exchange& exchange);
 

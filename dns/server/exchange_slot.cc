@@ -90,7 +90,7 @@ void ExchangeSlot::Finish(Verdict verdict) {
   if (to_.sink == nullptr) {
     --pool_.in_background_;
   } else if (verdict == Verdict::kAnswered) {
-    path_.route->CountReply(*exchange_);
+    routes_->Tell(*path_.route, *exchange_);
     path_.route->counters->ObserveDuration(Exchange::Time::clock::now() - exchange_->received());
     to_.sink->SendReply(to_, exchange_->client(), exchange_->reply());
   } else if (verdict == Verdict::kStream) {

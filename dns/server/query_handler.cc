@@ -34,13 +34,13 @@ class QueryHandler::Origin final : public SuspendedPool {
   RoutePath path_;
 };
 
-QueryHandler::QueryHandler(SlotPool& slots, ZoneCounterTable& counters, ReplyObserver* observer)
-    : slots_(slots), zone_counters_(counters), observer_(observer) {
+QueryHandler::QueryHandler(SlotPool& slots, ZoneCounterTable& counters, const Routes::Told& told)
+    : slots_(slots), zone_counters_(counters), told_(told) {
   SetChains({});
 }
 
 void QueryHandler::SetChains(std::vector<ZoneChain> zones) {
-  routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_, observer_);
+  routes_ = std::make_shared<const Routes>(std::move(zones), zone_counters_, told_);
 }
 
 void QueryHandler::ReadAhead(std::span<const uint8_t> message, Exchange::Time received,
@@ -93,6 +93,11 @@ QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress
   exchange.set_max_reply_bytes(transport == Transport::kTcp
                                    ? room.size()
                                    : std::min<size_t>(query.udp_payload, room.size()));
+  if (told_.gate != nullptr && !Passes(exchange)) {
+    route->CountReply(exchange);
+    LeaveDuration(*route->counters, read.received);
+    return {Outcome::kReply, exchange.reply().size()};
+  }
   switch (Walk(*routes_, origin.path(), exchange, Verdict::kNext)) {
     case Verdict::kPending:
       return {Outcome::kPending};
@@ -107,9 +112,29 @@ QueryHandler::Handled QueryHandler::Handle(const Read& read, const SocketAddress
     case Verdict::kAlias:
       break;
   }
-  route->CountReply(exchange);
+  routes_->Tell(*route, exchange);
   LeaveDuration(*route->counters, read.received);
   return {Outcome::kReply, exchange.reply().size()};
+}
+
+bool QueryHandler::Passes(Exchange& exchange) {
+  using Asker = QueryGate::Asker;
+  const QueryGate::Decision decision =
+      told_.gate->OnQuery(exchange, explained_ == nullptr ? Asker::kClient : Asker::kExplained);
+  if (decision.ruling == QueryGate::Ruling::kPass) {
+    exchange.set_completable(!decision.as_asked);
+    return true;
+  }
+  const bool refused = decision.ruling == QueryGate::Ruling::kRefused;
+  (refused ? counters_.gate_refused : counters_.gate_nxdomain).Add();
+  if (explained_ != nullptr) explained_->gate = decision.why;
+  exchange.set_reply_bytes(wire::WriteEmptyReply(
+      exchange.query(), exchange.room(), refused ? wire::Rcode::kRefused : wire::Rcode::kNxDomain,
+      wire::flag::kRecursionAvailable));
+  if (!decision.why.empty()) {
+    exchange.AddExtendedError(wire::ExtendedError::kProhibited, decision.why);
+  }
+  return false;
 }
 
 QueryHandler::Handled QueryHandler::Explain(std::span<const uint8_t> message,
@@ -126,10 +151,13 @@ QueryHandler::Handled QueryHandler::Explain(std::span<const uint8_t> message,
     }
   }
   // In the place of the others for this question alone, which keeps them if it has to wait: so that
-  // Handle need not ask whose routes it is to go by. No observer: the application did not ask.
-  auto traced = std::make_shared<const Routes>(Traced(*routes_, trace), zone_counters_);
+  // Handle need not ask whose routes it is to go by. Nobody is told: the application did not ask.
+  auto traced =
+      std::make_shared<const Routes>(Traced(*routes_, trace), zone_counters_, Routes::Told{});
   std::swap(routes_, traced);
+  explained_ = trace.get();
   Handled handled = Handle(read, client, Transport::kUdp, room, to);
+  explained_ = nullptr;
   std::swap(routes_, traced);
   CountDurations();
   return handled;
@@ -169,6 +197,8 @@ void QueryHandler::Collect(MetricFamilies& families) const {
   add("edns_version", counters_.badvers);
   add("no_zone", counters_.no_zone);
   add("plugin_dropped", counters_.plugin_dropped);
+  add("gate_refused", counters_.gate_refused);
+  add("gate_nxdomain", counters_.gate_nxdomain);
 }
 
 }  // namespace portolan::dns

@@ -30,8 +30,8 @@ class QueryHandler {
     std::shared_ptr<ReplyStream> stream = nullptr;
   };
 
-  // `observer` is told of the replies that a chain made; null: nobody is.
-  QueryHandler(SlotPool& slots, ZoneCounterTable& counters, ReplyObserver* observer = nullptr);
+  // `told` hears of the replies, and its gate decides which questions reach a chain.
+  QueryHandler(SlotPool& slots, ZoneCounterTable& counters, const Routes::Told& told = {});
 
   // Queries from now on go by these zones; suspended ones end by the zones they began with.
   void SetChains(std::vector<ZoneChain> zones);
@@ -71,11 +71,14 @@ class QueryHandler {
   void LeaveDuration(ZoneCounters& counters, Exchange::Time received);
   Handled Refuse(const wire::Query& query, std::span<uint8_t> room, wire::Rcode rcode,
                  Counter& reason);
+  // Whether the gate lets it pass; else the reply is in the exchange.
+  bool Passes(Exchange& exchange);
 
   SlotPool& slots_;
   ZoneCounterTable& zone_counters_;
-  ReplyObserver* const observer_;
+  const Routes::Told told_;
   std::shared_ptr<const Routes> routes_;
+  Trace* explained_ = nullptr;  // of the query that is handled now; null: a client sent it
   // Of the query that is handled now. Not on the stack: to clear these 3 KB for every query took a
   // sixth of its instructions.
   Questions questions_;
@@ -88,7 +91,8 @@ class QueryHandler {
   } uncounted_;
 
   struct {
-    Counter dropped, formerr, notimp, refused_class, badvers, no_zone, plugin_dropped;
+    Counter dropped, formerr, notimp, refused_class, badvers, no_zone, plugin_dropped, gate_refused,
+        gate_nxdomain;
   } counters_;
 };
 

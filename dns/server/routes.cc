@@ -139,14 +139,15 @@ void ZoneCounterTable::Collect(MetricFamilies& families) const {
   });
 }
 
-Routes::Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters, ReplyObserver* observer) {
+Routes::Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters, const Told& told)
+    : gate_(told.gate) {
   std::stable_sort(zones.begin(), zones.end(),
                    [](const auto& a, const auto& b) { return a.zone.labels > b.zone.labels; });
   for (ZoneChain& zone : zones) {
     Route route;
     route.to = std::move(zone);
     route.counters = &counters.Of(route.to);
-    route.observer = observer;
+    route.observer = told.observer;
     route.responses.push_back(&route.counters->Responses(""));
     for (const auto& link : route.to.chain->links()) {
       route.responses.push_back(&route.counters->Responses(link->name()));

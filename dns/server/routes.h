@@ -18,6 +18,7 @@
 #include "dns/coredns_buckets.h"
 #include "dns/exchange.h"
 #include "dns/plugin.h"
+#include "dns/server/query_gate.h"
 #include "dns/server/reply_observer.h"
 #include "dns/wire/name.h"
 
@@ -100,9 +101,12 @@ class ZoneCounterTable {
 
 class Routes {
  public:
-  // `observer` may be null, and outlives it.
-  Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters,
-         ReplyObserver* observer = nullptr);
+  // Told of the replies; either may be null, and outlives it.
+  struct Told {
+    ReplyObserver* observer = nullptr;
+    QueryGate* gate = nullptr;
+  };
+  Routes(std::vector<ZoneChain> zones, ZoneCounterTable& counters, const Told& told);
 
   // The longest zone that holds the name, as in CoreDNS; null if none does.
   const Route* Find(const wire::Query& query) const {
@@ -114,8 +118,15 @@ class Routes {
 
   const std::vector<Route>& all() const { return routes_; }
 
+  // The reply to a client's question, as `route`'s chain made it, before it is sent.
+  void Tell(const Route& route, Exchange& exchange) const {
+    if (gate_ != nullptr) gate_->OnReply(exchange);
+    route.CountReply(exchange);
+  }
+
  private:
   std::vector<Route> routes_;  // most labels first
+  QueryGate* const gate_;
 };
 
 }  // namespace portolan::dns

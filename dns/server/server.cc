@@ -23,7 +23,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(EventLoop& loop,
 
 Server::Server(const ServerOptions& options)
     : slots_(options.suspended_over_udp, options.suspended_over_tcp),
-      handler_(slots_, zone_counters_, options.observer),
+      handler_(slots_, zone_counters_, {options.observer, options.gate}),
       explained_(handler_) {}
 
 Server::~Server() {

@@ -33,8 +33,10 @@ struct ServerOptions {
   size_t suspended_over_udp = 1024;
   size_t suspended_over_tcp = 64;
   TcpListener::Limits tcp = {};
-  // Told of the replies that a chain made; outlives the server.
+  // Told of the replies that a chain made, and of those that the gate made; outlives the server.
   ReplyObserver* observer = nullptr;
+  // Which questions may be asked; outlives the server. Null: all.
+  QueryGate* gate = nullptr;
 };
 
 class Server {

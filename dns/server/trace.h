@@ -25,6 +25,8 @@ struct Trace {
   std::string zone;
   // The directive whose link made the reply; empty: none did.
   std::string plugin;
+  // Why the gate did not let it pass (QueryGate::Decision::why).
+  std::string gate;
   // From the question to its reply.
   double took_ms = 0;
   // Links that had something to say, in order:

@@ -40,8 +40,8 @@ inline std::string ErrorOf(std::string_view directives) {
 class CorefileServer : public ReplySink {
  public:
   // Where the Corefile says UPSTREAM, upstream().address stands.
-  explicit CorefileServer(const std::string& text, ReplyObserver* observer = nullptr)
-      : handler_(slots_, counters_, observer) {
+  explicit CorefileServer(const std::string& text, const Routes::Told& told = {})
+      : handler_(slots_, counters_, told) {
     Use(text);
   }
   ~CorefileServer() override {

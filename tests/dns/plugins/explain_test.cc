@@ -199,7 +199,7 @@ class CountingObserver : public ReplyObserver {
 
 TEST(Explain, IsNotTakenForTheApplicationByWhoReportsWhatItAsks) {
   CountingObserver observer;
-  CorefileServer server(".:53 {\n  forward . UPSTREAM\n}\n", &observer);
+  CorefileServer server(".:53 {\n  forward . UPSTREAM\n}\n", {.observer = &observer});
   AnswerWith(server, 1);
   server.Explain("www.example.com.", kA);
   EXPECT_EQ(observer.replies, 0);
