@@ -84,8 +84,14 @@ void Feed::Start() {
   if (!options_.state_dir.empty()) {
     const std::string path = options_.state_dir + "/directory.state";
     LoadFromDisk(path);
+    const auto take = [this]() -> StateWriter::Image {
+      return [image = std::make_shared<const StateImage>(TakeImage())](const std::string& to) {
+        return WriteState(*image, to);
+      };
+    };
     writer_ = std::make_unique<StateWriter>(
-        loop_, path, options_.save_interval, [this] { return TakeImage(); }, *metrics_);
+        loop_, path, options_.save_interval, take,
+        StateWriter::Counters{metrics_->state_writes, metrics_->state_write_failures});
   }
   round_.Begin(endpoints_of_, random_);
   PublishStatus();

@@ -159,26 +159,6 @@ class BodyOutput : public google::protobuf::io::CopyingOutputStream {
   uint64_t checksum_ = kFnv1aStart;
 };
 
-absl::StatusOr<std::string_view> CheckedBody(std::string_view file) {
-  if (file.size() < kHeaderBytes || file.substr(0, kMagic.size()) != kMagic) {
-    return InvalidArgument("not a state file of Portolan");
-  }
-  const char* at = file.data() + kMagic.size();
-  const auto format = LoadLittleEndian<uint32_t>(at);
-  if (format != kStateFormat) {
-    return InvalidArgument("format {}, this program reads {}", format, kStateFormat);
-  }
-  const auto length = LoadLittleEndian<uint64_t>(at + 4);
-  const std::string_view body = file.substr(kHeaderBytes);
-  if (length != body.size()) {
-    return InvalidArgument("{} bytes of content, {} expected", body.size(), length);
-  }
-  if (LoadLittleEndian<uint64_t>(at + 12) != Fnv1a(body)) {
-    return InvalidArgument("the checksum does not fit the content");
-  }
-  return body;
-}
-
 bool ReadString(CodedInputStream& in, std::string& out) {
   uint32_t length;
   return in.ReadVarint32(&length) && length <= kMaxStateBytes &&
@@ -272,9 +252,29 @@ std::string SealState(std::string_view body) {
   return Header(body.size(), Fnv1a(body)).append(body);
 }
 
+absl::StatusOr<std::string_view> UnsealState(std::string_view file) {
+  if (file.size() < kHeaderBytes || file.substr(0, kMagic.size()) != kMagic) {
+    return InvalidArgument("not a state file of Portolan");
+  }
+  const char* at = file.data() + kMagic.size();
+  const auto format = LoadLittleEndian<uint32_t>(at);
+  if (format != kStateFormat) {
+    return InvalidArgument("format {}, this program reads {}", format, kStateFormat);
+  }
+  const auto length = LoadLittleEndian<uint64_t>(at + 4);
+  const std::string_view body = file.substr(kHeaderBytes);
+  if (length != body.size()) {
+    return InvalidArgument("{} bytes of content, {} expected", body.size(), length);
+  }
+  if (LoadLittleEndian<uint64_t>(at + 12) != Fnv1a(body)) {
+    return InvalidArgument("the checksum does not fit the content");
+  }
+  return body;
+}
+
 absl::StatusOr<StateHeader> DecodeState(std::string_view file, const StateVisitor& visit) {
   if (file.size() > kMaxStateBytes) return InvalidArgument("too large");
-  const auto body = CheckedBody(file);
+  const auto body = UnsealState(file);
   if (!body.ok()) return body.status();
   CodedInputStream in(reinterpret_cast<const uint8_t*>(body->data()),
                       static_cast<int>(body->size()));

@@ -55,8 +55,9 @@ void EncodeState(const StateImage& image, google::protobuf::io::ZeroCopyOutputSt
 // memory than 64 KB.
 absl::Status WriteState(const StateImage& image, const std::string& path);
 
-// The file around a body.
+// The file around a body, and the body of a file: an error if that is damaged or of another format.
 std::string SealState(std::string_view body);
+absl::StatusOr<std::string_view> UnsealState(std::string_view file);
 
 struct StateHeader {
   absl::Time synced;

@@ -31,7 +31,8 @@ void RemoveOldAsides(const std::filesystem::path& path) {
   for (size_t i = 0; i < asides.size() - keep; ++i) std::filesystem::remove(asides[i], error);
 }
 
-// Moves a file that cannot be used out of the way of the next one. What became of it, for the log.
+}  // namespace
+
 std::string SetAside(const std::string& path) {
   const std::string aside = path + std::string(kAside) +
                             absl::FormatTime("%Y%m%dT%H%M%SZ", absl::Now(), absl::UTCTimeZone());
@@ -41,8 +42,6 @@ std::string SetAside(const std::string& path) {
   RemoveOldAsides(path);
   return "set aside as " + aside;
 }
-
-}  // namespace
 
 absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_view reader,
                                         Directory::Slices slices, PolicyReplica::Own own) {
@@ -58,12 +57,12 @@ absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_vie
 }
 
 StateWriter::StateWriter(EventLoop& loop, std::string path, absl::Duration interval,
-                         std::function<StateImage()> take, FeedMetrics& metrics)
+                         std::function<Image()> take, Counters counters)
     : loop_(loop),
       path_(std::move(path)),
       interval_(interval),
       take_(std::move(take)),
-      metrics_(metrics),
+      counters_(counters),
       timer_(loop.AddTimer([this] {
         scheduled_ = false;
         BeginWrite();
@@ -88,15 +87,14 @@ void StateWriter::BeginWrite() {
   if (!changed_) return;
   changed_ = false;
   writing_ = true;
-  auto image = std::make_shared<const StateImage>(take_());
-  disk_.Post([this, image = std::move(image)] { Write(*image); });
+  disk_.Post([this, image = take_()] { Write(image); });
 }
 
 // On the disk's thread.
-void StateWriter::Write(const StateImage& image) {
+void StateWriter::Write(const Image& image) {
   std::error_code ignored;  // WriteState says it better.
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), ignored);
-  absl::Status status = WriteState(image, path_);
+  absl::Status status = image(path_);
   results_.With([&](auto& results) { results.push_back(std::move(status)); });
   loop_.Post([weak = std::weak_ptr(self_)] {
     if (const auto self = weak.lock()) (*self)->TakeResults();
@@ -111,11 +109,11 @@ void StateWriter::TakeResults() {
 void StateWriter::Report(const absl::Status& status) {
   writing_ = false;
   if (status.ok()) {
-    metrics_.state_writes.Add();
+    counters_.written.Add();
     if (!fault_.empty()) log::info("state is saved to {} again", path_);
     fault_.clear();
   } else {
-    metrics_.state_write_failures.Add();
+    counters_.failed.Add();
     if (fault_.empty()) {
       log::error("state cannot be saved, serving from memory: {}", Message(status));
       retry_after_ = kFirstRetry;

@@ -14,7 +14,7 @@
 #include "absl/time/time.h"
 #include "common/event_loop.h"
 #include "common/guarded.h"
-#include "proxy/feed/feed_metrics.h"
+#include "common/metrics.h"
 #include "proxy/feed/saved_state.h"
 
 namespace portolan::proxy {
@@ -27,7 +27,11 @@ absl::StatusOr<RestoredState> LoadState(const std::string& path, std::string_vie
                                         Directory::Slices slices = Directory::Slices::kOfAll,
                                         PolicyReplica::Own own = {});
 
-// Saves the state some time after a change, at most once per `interval`, from a thread of its own.
+// Moves a file that cannot be used out of the way of the next one, as LoadState does. What became
+// of it, for the log.
+std::string SetAside(const std::string& path);
+
+// Saves some state some time after a change, at most once per `interval`, from a thread of its own.
 // A write that fails is counted and tried again, after kFirstRetry and then after twice as long
 // each time up to kLastRetry; the first of a row is logged. Nobody waits for it. All methods are
 // called on `loop`.
@@ -36,9 +40,16 @@ class StateWriter {
   static constexpr absl::Duration kFirstRetry = absl::Seconds(1);
   static constexpr absl::Duration kLastRetry = absl::Seconds(30);
 
-  // `take` gives what to write, when it is to be written.
+  // Writes the file at `path`, on the disk's thread.
+  using Image = std::function<absl::Status(const std::string& path)>;
+  struct Counters {
+    Counter& written;
+    Counter& failed;
+  };
+
+  // `take` gives what to write, when it is to be written. The counters outlive it.
   StateWriter(EventLoop& loop, std::string path, absl::Duration interval,
-              std::function<StateImage()> take, FeedMetrics& metrics);
+              std::function<Image()> take, Counters counters);
   ~StateWriter();
   StateWriter(const StateWriter&) = delete;
   StateWriter& operator=(const StateWriter&) = delete;
@@ -52,15 +63,15 @@ class StateWriter {
  private:
   void Schedule();
   void BeginWrite();
-  void Write(const StateImage& image);
+  void Write(const Image& image);
   void TakeResults();
   void Report(const absl::Status& status);
 
   EventLoop& loop_;
   const std::string path_;
   const absl::Duration interval_;
-  const std::function<StateImage()> take_;
-  FeedMetrics& metrics_;
+  const std::function<Image()> take_;
+  const Counters counters_;
 
   EventLoop::Timer timer_;
   bool scheduled_ = false;

@@ -210,8 +210,9 @@ void LearnedAddresses::Restore(const std::vector<Entry>& entries, absl::Duration
     dns::wire::NameBuffer name;
     if (entry.expires <= now || !dns::wire::ReadText(entry.name, name)) continue;
     dns::wire::LowerName(std::span(name.bytes).first(name.size));
-    Insert(name.view(), entry.ip, Nanoseconds(entry.expires), Nanoseconds(entry.last_used),
-           Nanoseconds(now));
+    // The clock may have begun after it was used.
+    const absl::Duration used = std::max(entry.last_used, absl::ZeroDuration());
+    Insert(name.view(), entry.ip, Nanoseconds(entry.expires), Nanoseconds(used), Nanoseconds(now));
   }
 }
 

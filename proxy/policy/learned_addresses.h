@@ -84,6 +84,7 @@ class LearnedAddresses {
   // Takes away what is not good any more; to be called now and then.
   void Expire(absl::Duration now);
 
+  absl::Duration grace() const { return limits_.grace; }
   size_t size() const { return used_.load(std::memory_order_relaxed); }
   // Grow with each entry that is added, and with each that is renewed or that connections begin or
   // cease to use: what is to be saved, at once or by and by.

@@ -23,6 +23,15 @@ std::vector<std::string> FilesIn(const std::string& dir) {
 
 StateImage EmptyImage() { return {Replica().image(), {}, std::nullopt, absl::Now(), "1.0"}; }
 
+StateWriter::Image TakeEmpty() {
+  return [](const std::string& path) { return WriteState(EmptyImage(), path); };
+}
+
+struct Counted {
+  Counter written, failed;
+  operator StateWriter::Counters() { return {written, failed}; }
+};
+
 TEST(StateFile, AMissingFileIsNoEvent) {
   TempDir dir;
   EXPECT_TRUE(absl::IsNotFound(LoadState(dir.path() + "/directory.state", "1.0").status()));
@@ -57,17 +66,17 @@ TEST(StateFile, FilesSetAsideAreBoundedAndTheNewestKept) {
 TEST(StateFile, ManyChangesAreOneWrite) {
   TempDir dir;
   EventLoop loop;
-  FeedMetrics metrics;
-  StateWriter writer(loop, dir.path() + "/sub/directory.state", absl::Milliseconds(20), EmptyImage,
-                     metrics);
+  Counted counted;
+  StateWriter writer(loop, dir.path() + "/sub/directory.state", absl::Milliseconds(20), TakeEmpty,
+                     counted);
   for (int i = 0; i < 100; ++i) writer.Changed();
   auto timer = loop.AddTimer([&] { loop.Stop(); });
   timer.Start(absl::Milliseconds(300));
   loop.Run();
-  EXPECT_EQ(metrics.state_writes.value(), 1u);
+  EXPECT_EQ(counted.written.value(), 1u);
   writer.Changed();
   writer.Stop();
-  EXPECT_EQ(metrics.state_writes.value(), 2u) << "Stop writes what changed since";
+  EXPECT_EQ(counted.written.value(), 2u) << "Stop writes what changed since";
   EXPECT_TRUE(LoadState(dir.path() + "/sub/directory.state", "1.0").ok());
 }
 
@@ -76,16 +85,16 @@ TEST(StateFile, AFailedWriteIsCountedAndHoldsNobodyUp) {
   const std::string in_the_way = dir.path() + "/file";
   ASSERT_TRUE(WriteFile(in_the_way, "x").ok());
   EventLoop loop;
-  FeedMetrics metrics;
-  StateWriter writer(loop, in_the_way + "/directory.state", absl::Milliseconds(5), EmptyImage,
-                     metrics);
+  Counted counted;
+  StateWriter writer(loop, in_the_way + "/directory.state", absl::Milliseconds(5), TakeEmpty,
+                     counted);
   writer.Changed();
   auto timer = loop.AddTimer([&] { loop.Stop(); });
   timer.Start(absl::Milliseconds(200));
   loop.Run();
-  EXPECT_EQ(metrics.state_write_failures.value(), 1u) << "not tried again at once";
+  EXPECT_EQ(counted.failed.value(), 1u) << "not tried again at once";
   writer.Stop();
-  EXPECT_EQ(metrics.state_writes.value(), 0u);
+  EXPECT_EQ(counted.written.value(), 0u);
 }
 
 TEST(StateFile, AFullDiskKeepsTheOldFile) {
@@ -95,11 +104,11 @@ TEST(StateFile, AFullDiskKeepsTheOldFile) {
   ASSERT_TRUE(WriteState(EmptyImage(), path).ok());
   ASSERT_EQ(symlink("/dev/full", (path + ".next").c_str()), 0);
   EventLoop loop;
-  FeedMetrics metrics;
-  StateWriter writer(loop, path, absl::Milliseconds(5), EmptyImage, metrics);
+  Counted counted;
+  StateWriter writer(loop, path, absl::Milliseconds(5), TakeEmpty, counted);
   writer.Changed();
   writer.Stop();
-  EXPECT_EQ(metrics.state_write_failures.value(), 1u);
+  EXPECT_EQ(counted.failed.value(), 1u);
   EXPECT_TRUE(LoadState(path, "1.0").ok());
 }
 
