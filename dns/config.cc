@@ -6,6 +6,7 @@
 
 #include "dns/corefile/zones.h"
 #include "dns/plugins/forward.h"
+#include "dns/plugins/kubernetes_config.h"
 #include "dns/plugins/registry.h"
 
 namespace portolan::dns {
@@ -62,6 +63,9 @@ class ConfigLoader {
     for (const Directive& directive : block.directives) {
       status = LoadDirective(directive, context);
       if (!status.ok()) return status;
+    }
+    if (const auto& kubernetes = *context.kubernetes(); kubernetes.has_value()) {
+      AddClusterZones(kubernetes->zones);
     }
     const auto& upstreams = context.forwards().upstreams;
     config_->upstreams_.insert(config_->upstreams_.end(), upstreams.begin(), upstreams.end());
@@ -171,6 +175,13 @@ class ConfigLoader {
         break;
     }
     return info.load == nullptr ? absl::OkStatus() : info.load(directive, context);
+  }
+
+  void AddClusterZones(const std::vector<wire::Zone>& zones) {
+    for (const wire::Zone& zone : zones) {
+      if (zone.labels == 0 || IsReverse(zone) || Lists(config_->cluster_zones_, zone)) continue;
+      config_->cluster_zones_.push_back(zone);
+    }
   }
 
   // What the chain's links leave over.

@@ -65,6 +65,9 @@ class Config {
 
   const FollowedFiles& followed() const { return followed_; }
 
+  // The zones of all `kubernetes`: not those of reverse lookups, and not the root.
+  const std::vector<wire::Zone>& cluster_zones() const { return cluster_zones_; }
+
   // The servers of `forward` that PluginContext::dialled_instead may name; the pod's resolvers are
   // not among them.
   const std::vector<UpstreamAddress>& upstreams() const { return upstreams_; }
@@ -77,6 +80,7 @@ class Config {
   std::vector<std::string> notes_;
   HttpSettings http_;
   FollowedFiles followed_;
+  std::vector<wire::Zone> cluster_zones_;
   std::vector<UpstreamAddress> upstreams_;
 };
 

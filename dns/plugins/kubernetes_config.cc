@@ -42,10 +42,6 @@ bool Lists(const Zones& zones, const wire::Zone& zone) {
                      [&](const wire::Zone& listed) { return listed.wire == zone.wire; });
 }
 
-bool IsReverse(const wire::Zone& zone) {
-  return zone.text.ends_with("in-addr.arpa.") || zone.text.ends_with("ip6.arpa.");
-}
-
 void Note(std::vector<std::string>* notes, const Token& token, std::string_view consequence) {
   if (notes != nullptr) AddNote(notes, token, "kubernetes", consequence);
 }
@@ -165,6 +161,10 @@ Zones ClusterDnsZones(const KubernetesConfig& config) {
 }
 
 }  // namespace
+
+bool IsReverse(const wire::Zone& zone) {
+  return zone.text.ends_with("in-addr.arpa.") || zone.text.ends_with("ip6.arpa.");
+}
 
 absl::StatusOr<KubernetesConfig> ParseKubernetes(const Directive& directive,
                                                  const Zones& block_zones,

@@ -44,6 +44,9 @@ struct KubernetesConfig {
   }
 };
 
+// A zone of reverse lookups.
+bool IsReverse(const wire::Zone& zone);
+
 // `block_zones` are used when the directive names none. What is accepted but has no effect here is
 // added to `notes`, one sentence each, with its place. Errors are Token::Error.
 absl::StatusOr<KubernetesConfig> ParseKubernetes(const corefile::Directive& directive,

@@ -1,0 +1,183 @@
+#include "proxy/policy/name_gate.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/monotonic.h"
+#include "dns/wire/message.h"
+#include "proxy/policy/answer_addresses.h"
+
+namespace portolan::proxy {
+namespace {
+
+using dns::QueryGate;
+using dns::Transport;
+using dns::wire::Query;
+using dns::wire::Zone;
+
+constexpr std::string_view kNoPolicyKnown = "no policy is known yet";
+
+// Has something in front of it.
+bool EndsIn(const Query& query, const Zone& end) {
+  return query.labels > end.labels && end.Holds(query);
+}
+
+// The target of the CNAME that a completed reply begins with (dns/plugins/autopath.h), lower case.
+bool FindCompletedName(std::span<const uint8_t> reply, dns::wire::NameBuffer& out) {
+  dns::wire::MessageReader reader(reply);
+  dns::wire::MessageRecord record;
+  if (!reader.Next(record) || record.type != dns::wire::type::kCname) return false;
+  if (dns::wire::ReadName(reply, record.rdata_at, out) != record.end()) return false;
+  dns::wire::LowerName(std::span(out.bytes).first(out.size));
+  return true;
+}
+
+}  // namespace
+
+NameGate::NameGate(const Options& options, LearnedAddresses& learned, DenialCounters& denials)
+    : options_(options), learned_(learned), denials_(denials) {}
+
+void NameGate::SetRules(std::shared_ptr<const EgressRules> rules) {
+  rules_ = std::move(rules);
+  judges_names_ =
+      rules_ != nullptr && (rules_->isolates_names() || !rules_->auditing_names().empty());
+}
+
+void NameGate::SetSearch(const std::vector<std::string>& search) {
+  search_.clear();
+  for (const std::string& name : search) {
+    auto zone = Zone::Parse(name);
+    if (zone.ok() && zone->labels > 0) search_.push_back(*std::move(zone));
+  }
+}
+
+QueryGate::Decision NameGate::OnQuery(const dns::Exchange& exchange, Asker asker) {
+  if (rules_ == nullptr) return WithoutRules(exchange, asker);
+  const EgressRules::Verdict& dns =
+      exchange.transport() == Transport::kUdp ? resolvers_.udp : resolvers_.tcp;
+  if (!dns.allowed && rules_->isolates() && !rules_->allows_dns()) {
+    Count(asker, Outcome::kDnsDenied);
+    if (asker == Asker::kClient) OnDenied(exchange, Denied::kDns, PolicyMode::kEnforced);
+    return {Ruling::kRefused, rules_->isolating_text()};
+  }
+  // Rules by name of a policy in audit would allow DNS too.
+  if (dns.audited && !rules_->has_names() && asker == Asker::kClient) {
+    OnDenied(exchange, Denied::kDns, PolicyMode::kAudit);
+  }
+  return judges_names_ ? JudgeName(exchange, asker) : Decision();
+}
+
+QueryGate::Decision NameGate::WithoutRules(const dns::Exchange& exchange, Asker asker) {
+  const bool open = options_.on_no_policy == OnNoPolicy::kOpen;
+  if (asker == Asker::kClient) {
+    (open ? no_state_allowed_ : no_state_denied_).Add();
+    if (!open) Log(exchange, Denied::kName, PolicyMode::kEnforced);
+  }
+  if (open) return {};
+  return {Ruling::kRefused, kNoPolicyKnown};
+}
+
+QueryGate::Decision NameGate::JudgeName(const dns::Exchange& exchange, Asker asker) {
+  const Query& query = exchange.query();
+  const Decision pass = {.as_asked = rules_->isolates_names()};
+  const EgressRules::Verdict verdict = rules_->JudgeName(query.lower_name());
+  const bool has_rule = verdict.allowed && !verdict.audited;
+  const Outcome outcome = has_rule ? Outcome::kAllowed : RuleOn(query);
+  if (verdict.allowed) {
+    Count(asker, outcome == Outcome::kCluster ? outcome : Outcome::kAllowed);
+    if (outcome == Outcome::kDenied && asker == Asker::kClient) {
+      OnDenied(exchange, Denied::kName, PolicyMode::kAudit);
+    }
+    return pass;
+  }
+  Count(asker, outcome);
+  if (outcome == Outcome::kCluster) return pass;
+  if (outcome == Outcome::kSearch) return {Ruling::kNxDomain};
+  if (asker == Asker::kClient) OnDenied(exchange, Denied::kName, PolicyMode::kEnforced);
+  const bool refused = options_.denied_names == DeniedNames::kRefused;
+  return {refused ? Ruling::kRefused : Ruling::kNxDomain, rules_->isolating_names_text()};
+}
+
+NameGate::Outcome NameGate::RuleOn(const Query& query) const {
+  if (dns::wire::AnyHolds(cluster_zones_, query)) return Outcome::kCluster;
+  return IsSearchStep(query) ? Outcome::kSearch : Outcome::kDenied;
+}
+
+bool NameGate::IsSearchStep(const Query& query) const {
+  for (const Zone& end : search_) {
+    if (!EndsIn(query, end)) continue;
+    dns::wire::NameBuffer name;
+    const Bytes front = query.lower_name().first(query.name_bytes - end.wire.size());
+    *std::copy(front.begin(), front.end(), name.bytes.begin()) = 0;  // the root label
+    name.size = static_cast<uint8_t>(front.size() + 1);
+    const EgressRules::Verdict verdict = rules_->JudgeName(name.view());
+    if (verdict.allowed && !verdict.audited) return true;
+    Query alone;
+    dns::wire::SetName(name.view(), alone);
+    if (dns::wire::AnyHolds(cluster_zones_, alone)) return true;
+  }
+  return false;
+}
+
+void NameGate::OnDenied(const dns::Exchange& exchange, Denied what, PolicyMode mode) {
+  denials_.Count(what, mode);
+  Log(exchange, what, mode);
+}
+
+void NameGate::Log(const dns::Exchange& exchange, Denied what, PolicyMode mode) {
+  const absl::Duration now = absl::FromChrono(exchange.received().time_since_epoch());
+  if (options_.log == nullptr || !options_.log->Takes(now)) return;
+  const Bytes name = exchange.query().lower_name();
+  Denial denial;
+  denial.what = what;
+  denial.mode = mode;
+  denial.client = exchange.client();
+  denial.name.assign(name.begin(), name.end());
+  denial.rules = rules_;
+  options_.log->Write(std::move(denial));
+}
+
+void NameGate::OnReply(const dns::Exchange& exchange) {
+  if (rules_ == nullptr || !rules_->has_names()) return;
+  dns::wire::NameBuffer completed;
+  Bytes name = exchange.query().lower_name();
+  if (exchange.completed()) {
+    if (!FindCompletedName(exchange.reply(), completed)) return;
+    name = completed.view();
+  }
+  if (rules_->IsNamed(name)) Learn(name, exchange.reply());
+}
+
+void NameGate::Learn(Bytes name, Bytes reply) {
+  // Not when the question came: the client counts from when it has the answer.
+  const absl::Duration now = Monotonic();
+  AnswerAddresses addresses(reply);
+  size_t count = 0;
+  for (AnswerAddresses::Address address; addresses.Next(address); ++count) {
+    if (count < kMostAddresses) {
+      learned_.Add(name, address.ip, address.ttl, now);
+    } else {
+      learned_.CountNameFull();
+    }
+  }
+}
+
+void NameGate::Collect(MetricFamilies& families) const {
+  static constexpr std::array<std::string_view, kOutcomes> kWords = {"allowed", "cluster", "search",
+                                                                     "denied", "dns_denied"};
+  for (size_t i = 0; i < kOutcomes; ++i) {
+    AddCounterSample(families, "portolan_policy_names_total",
+                     "Questions while a policy isolates by name, or forbids DNS, by what was made "
+                     "of them.",
+                     {{"ruling", kWords[i]}}, static_cast<double>(outcomes_[i].value()));
+  }
+  const auto add = [&](std::string_view verdict, const Counter& counter) {
+    AddCounterSample(families, "portolan_policy_no_state_total",
+                     "Connections, UDP flows and names that came before any policy was known.",
+                     {{"verdict", verdict}}, static_cast<double>(counter.value()));
+  };
+  add("allowed", no_state_allowed_);
+  add("denied", no_state_denied_);
+}
+
+}  // namespace portolan::proxy

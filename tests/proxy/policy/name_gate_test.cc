@@ -1,0 +1,347 @@
+// Which names a pod may ask for under its policies, and what is learned from the answers.
+#include "proxy/policy/name_gate.h"
+
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "common/monotonic.h"
+#include "dns/wire/reply.h"
+#include "proxy/policy/policy_compiler.h"
+#include "tests/dns/question.h"
+#include "tests/proxy/policy/policies.h"
+
+namespace portolan::proxy {
+namespace {
+
+using dns::Exchange;
+using dns::QueryGate;
+using dns::Transport;
+using dns::wire::Rcode;
+using dns::wire::Section;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+namespace rr = dns::wire::type;
+
+constexpr uint16_t kHttps = 65;
+
+class NoPool : public dns::SuspendedPool {
+  dns::Suspended* Suspend(Exchange&) override { return nullptr; }
+};
+
+// A question and the room for its reply.
+struct Asked {
+  explicit Asked(std::string_view name, uint16_t type = rr::kA,
+                 Transport transport = Transport::kUdp)
+      : message(dns::test::MakeQuery(name, type)) {
+    EXPECT_EQ(dns::wire::ParseQuery(message, query), dns::wire::ParseOutcome::kQuery);
+    exchange.emplace(query, At("10.42.0.7:4321"), transport, room, pool);
+    exchange->set_max_reply_bytes(room.size());
+    exchange->set_received(std::chrono::steady_clock::now());
+  }
+
+  struct Record {
+    std::string owner;
+    uint16_t type;
+    uint32_t ttl;
+    std::vector<uint8_t> rdata;
+  };
+  void Reply(const std::vector<Record>& records, Section section = Section::kAnswer) {
+    dns::wire::ReplyWriter writer(query, room, room.size());
+    for (const Record& record : records) {
+      const auto rdata =
+          writer.Add(section, Wire(record.owner), record.type, record.ttl, record.rdata.size());
+      std::copy(record.rdata.begin(), record.rdata.end(), rdata.begin());
+    }
+    exchange->set_reply_bytes(writer.Finish(Rcode::kNoError, 0));
+  }
+
+  dns::test::Bytes message;
+  dns::wire::Query query;
+  std::vector<uint8_t> room = std::vector<uint8_t>(dns::wire::kMaxMessageBytes);
+  NoPool pool;
+  std::optional<Exchange> exchange;
+};
+
+std::vector<uint8_t> IpBytes(std::string_view text) {
+  const IpAddress ip = Ip(text);
+  return {ip.bytes().begin(), ip.bytes().end()};
+}
+std::vector<uint8_t> NameBytes(std::string_view text) {
+  const std::string wire = *dns::wire::NameToWire(text);
+  return {wire.begin(), wire.end()};
+}
+
+class NameGateTest : public testing::Test {
+ protected:
+  NameGateTest() { Make({}); }
+
+  void Make(NameGate::Options options) {
+    gate_ = std::make_unique<NameGate>(options, learned_, denials_);
+    gate_->SetSearch({"default.svc.cluster.local", "svc.cluster.local", "cluster.local",
+                      "corp.example", "not..a.name"});
+    gate_->SetClusterZones({*dns::wire::Zone::Parse("cluster.local")});
+  }
+  void Use(std::vector<PolicyInput> policies) {
+    PolicyCompiler compiler;
+    compiler.SetPolicies(std::move(policies), {});
+    const auto rules = compiler.Commit();
+    denials_.SetRules(rules.get());
+    gate_->SetRules(rules);
+  }
+  void UseApis() {
+    Use({DnsPolicyOf("apis", {ToNames({"api.example.com", "*.cdn.example"}, {Tcp(443)})})});
+  }
+
+  // "pass", "REFUSED why", "NXDOMAIN why".
+  std::string Ask(std::string_view name, QueryGate::Asker asker = QueryGate::Asker::kClient,
+                  Transport transport = Transport::kUdp) {
+    const Asked asked(name, rr::kA, transport);
+    const QueryGate::Decision decision = gate_->OnQuery(*asked.exchange, asker);
+    const std::string why(decision.why);
+    switch (decision.ruling) {
+      case QueryGate::Ruling::kPass:
+        return decision.as_asked ? "pass as asked" : "pass";
+      case QueryGate::Ruling::kRefused:
+        return "REFUSED " + why;
+      case QueryGate::Ruling::kNxDomain:
+        return "NXDOMAIN " + why;
+    }
+    return "";
+  }
+
+  double Metric(std::string_view family, std::string_view label) {
+    MetricFamilies families;
+    gate_->Collect(families);
+    denials_.Collect(families);
+    double sum = 0;
+    for (const auto& f : families) {
+      if (f.name != family) continue;
+      for (const auto& metric : f.metric) {
+        for (const auto& l : metric.label) sum += l.value == label ? metric.counter.value : 0;
+      }
+    }
+    return sum;
+  }
+  double Names(std::string_view ruling) { return Metric("portolan_policy_names_total", ruling); }
+  double Denials(std::string_view what) { return Metric("portolan_policy_denials_total", what); }
+
+  std::vector<std::string> Learned() {
+    std::vector<std::string> all;
+    for (const auto& entry : learned_.List(Monotonic())) {
+      all.push_back(entry.name + " " + entry.ip.ToString());
+    }
+    return all;
+  }
+
+  LearnedAddresses learned_{LearnedAddresses::Limits{}};
+  DenialCounters denials_;
+  std::unique_ptr<NameGate> gate_;
+};
+
+TEST_F(NameGateTest, WithoutAPolicyThatIsolatesNamesEveryNamePasses) {
+  Use({});
+  EXPECT_EQ(Ask("www.example.com"), "pass");
+  Use({NetworkPolicyOf("db", {ToBlock("10.0.0.0/8", {}, {})})});
+  EXPECT_EQ(Ask("www.example.com"), "pass");
+  EXPECT_EQ(Names("allowed"), 0) << "no name was judged";
+}
+
+TEST_F(NameGateTest, ANameWithARulePassesAndIsAskedAsItIs) {
+  UseApis();
+  EXPECT_EQ(Ask("API.example.com"), "pass as asked");
+  EXPECT_EQ(Ask("a.b.cdn.example"), "pass as asked");
+  EXPECT_EQ(Names("allowed"), 2);
+}
+
+TEST_F(NameGateTest, AnotherIsRefusedAndToldByWhichPolicies) {
+  UseApis();
+  EXPECT_EQ(Ask("cdn.example"), "REFUSED DNSEgressPolicy/default/apis") << "not the apex";
+  EXPECT_EQ(Ask("www.example.com"), "REFUSED DNSEgressPolicy/default/apis");
+  EXPECT_EQ(Ask("7.0.42.10.in-addr.arpa"), "REFUSED DNSEgressPolicy/default/apis");
+  EXPECT_EQ(Names("denied"), 3);
+  EXPECT_EQ(Denials("name"), 3);
+}
+
+TEST_F(NameGateTest, ARefusalMayBeNxdomain) {
+  Make({.denied_names = NameGate::DeniedNames::kNxDomain});
+  UseApis();
+  EXPECT_EQ(Ask("www.example.com"), "NXDOMAIN DNSEgressPolicy/default/apis");
+}
+
+TEST_F(NameGateTest, NamesOfTheClusterPass) {
+  UseApis();
+  EXPECT_EQ(Ask("backend.default.svc.cluster.local"), "pass as asked");
+  EXPECT_EQ(Ask("www.example.com.default.svc.cluster.local"), "pass as asked");
+  EXPECT_EQ(Names("cluster"), 2);
+}
+
+TEST_F(NameGateTest, AStepOfTheSearchListToANameThatPassesIsNxdomain) {
+  UseApis();
+  EXPECT_EQ(Ask("api.example.com.corp.example"), "NXDOMAIN ");
+  // Or the resolver would stop before it asks for the Service.
+  EXPECT_EQ(Ask("backend.default.svc.cluster.local.corp.example"), "NXDOMAIN ");
+  EXPECT_EQ(Names("search"), 2);
+  EXPECT_EQ(Denials("name"), 0);
+  EXPECT_EQ(Ask("www.example.com.corp.example"), "REFUSED DNSEgressPolicy/default/apis");
+  EXPECT_EQ(Ask("corp.example"), "REFUSED DNSEgressPolicy/default/apis");
+}
+
+TEST_F(NameGateTest, AQuestionThatIsExplainedCountsForNothing) {
+  UseApis();
+  EXPECT_EQ(Ask("www.example.com", QueryGate::Asker::kExplained),
+            "REFUSED DNSEgressPolicy/default/apis");
+  EXPECT_EQ(Names("denied"), 0);
+  EXPECT_EQ(Denials("name"), 0);
+}
+
+TEST_F(NameGateTest, APolicyInAuditDeniesNothingAndCountsWhatItWould) {
+  Use({InAudit(DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})}))});
+  EXPECT_EQ(Ask("www.example.com"), "pass");
+  EXPECT_EQ(Ask("api.example.com"), "pass");
+  EXPECT_EQ(Ask("api.example.com.corp.example"), "pass") << "it would be NXDOMAIN, no denial";
+  EXPECT_EQ(Ask("backend.default.svc.cluster.local"), "pass");
+  EXPECT_EQ(Names("denied"), 0);
+  EXPECT_EQ(Denials("name"), 1);
+  EXPECT_EQ(Denials("audit"), 1);
+}
+
+TEST_F(NameGateTest, APodThatMayReachNoResolverMayAskNothing) {
+  Use({NetworkPolicyOf("db", {ToBlock("10.0.0.0/8", {}, {})})});
+  gate_->SetResolvers({.udp = {.allowed = false}, .tcp = {}});
+  EXPECT_EQ(Ask("backend.default.svc.cluster.local"), "REFUSED NetworkPolicy/default/db");
+  EXPECT_EQ(Ask("a.test", QueryGate::Asker::kClient, Transport::kTcp), "pass");
+  EXPECT_EQ(Names("dns_denied"), 1);
+  EXPECT_EQ(Denials("dns"), 1);
+}
+
+TEST_F(NameGateTest, RulesByNameImplyDns) {
+  Use({NetworkPolicyOf("db", {}), DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})})});
+  gate_->SetResolvers({.udp = {.allowed = false}, .tcp = {.allowed = false}});
+  EXPECT_EQ(Ask("api.example.com"), "pass as asked");
+}
+
+TEST_F(NameGateTest, DnsThatAPolicyInAuditWouldForbidIsCounted) {
+  Use({InAudit(NetworkPolicyOf("db", {}))});
+  gate_->SetResolvers({.udp = {.allowed = true, .audited = true}, .tcp = {}});
+  EXPECT_EQ(Ask("www.example.com"), "pass");
+  EXPECT_EQ(Denials("dns"), 1);
+  EXPECT_EQ(Denials("audit"), 1);
+}
+
+TEST_F(NameGateTest, BeforeAnyPolicyIsKnownASettingDecides) {
+  EXPECT_EQ(Ask("www.example.com"), "pass");
+  EXPECT_EQ(Metric("portolan_policy_no_state_total", "allowed"), 1);
+  Make({.on_no_policy = OnNoPolicy::kClosed});
+  EXPECT_EQ(Ask("www.example.com"), "REFUSED no policy is known yet");
+  EXPECT_EQ(Metric("portolan_policy_no_state_total", "denied"), 1);
+}
+
+TEST_F(NameGateTest, WhatTheAnswerLeadsToIsLearnedForTheNameThatWasAsked) {
+  UseApis();
+  Asked asked("API.example.com");
+  asked.Reply({{"api.example.com", rr::kCname, 60, NameBytes("lb.elsewhere.test")},
+               {"lb.elsewhere.test", rr::kA, 30, IpBytes("192.0.2.1")},
+               {"lb.elsewhere.test", rr::kAaaa, 30, IpBytes("2001:db8::1")}});
+  gate_->OnReply(*asked.exchange);
+  EXPECT_THAT(Learned(),
+              UnorderedElementsAre("api.example.com. 192.0.2.1", "api.example.com. 2001:db8::1"));
+  for (const auto& entry : learned_.List(Monotonic())) {
+    const absl::Duration left = entry.expires - Monotonic();
+    EXPECT_GT(left, absl::Seconds(80)) << "TTL and grace";
+    EXPECT_LE(left, absl::Seconds(90));
+  }
+}
+
+TEST_F(NameGateTest, NamesWithoutARuleTeachNothingNorDoOtherSections) {
+  UseApis();
+  Asked other("backend.default.svc.cluster.local");
+  other.Reply({{"backend.default.svc.cluster.local", rr::kA, 30, IpBytes("10.43.0.9")}});
+  gate_->OnReply(*other.exchange);
+  Asked glue("api.example.com");
+  glue.Reply({{"ns.example.com", rr::kA, 30, IpBytes("192.0.2.53")}}, Section::kAdditional);
+  gate_->OnReply(*glue.exchange);
+  gate_->SetRules(nullptr);
+  Asked unknown("api.example.com");
+  unknown.Reply({{"api.example.com", rr::kA, 30, IpBytes("192.0.2.1")}});
+  gate_->OnReply(*unknown.exchange);
+  EXPECT_THAT(Learned(), IsEmpty());
+}
+
+TEST_F(NameGateTest, ItIsLearnedWithoutIsolationAndForPoliciesInAuditToo) {
+  PolicyInput allows = DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})});
+  allows.isolates = allows.isolates_names = false;
+  for (const PolicyInput& policy : {allows, InAudit(allows)}) {
+    Use({policy});
+    Asked asked("api.example.com");
+    asked.Reply({{"api.example.com", rr::kA, 30, IpBytes("192.0.2.1")}});
+    gate_->OnReply(*asked.exchange);
+    EXPECT_THAT(Learned(), UnorderedElementsAre("api.example.com. 192.0.2.1"));
+    learned_.Expire(Monotonic() + absl::Hours(1));
+  }
+}
+
+TEST_F(NameGateTest, ACompletedNameIsLearnedAsTheNameThatWasFound) {
+  PolicyInput allows = DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})});
+  allows.isolates = allows.isolates_names = false;
+  Use({allows});
+  const std::string asked_name = "api.example.com.default.svc.cluster.local";
+  Asked asked(asked_name);
+  asked.Reply({{asked_name, rr::kCname, 30, NameBytes("API.example.com")},
+               {"api.example.com", rr::kA, 30, IpBytes("192.0.2.1")}});
+  gate_->OnReply(*asked.exchange);
+  EXPECT_THAT(Learned(), IsEmpty());
+  asked.exchange->set_completed(true);
+  gate_->OnReply(*asked.exchange);
+  EXPECT_THAT(Learned(), UnorderedElementsAre("api.example.com. 192.0.2.1"));
+}
+
+TEST_F(NameGateTest, HintsOfHttpsRecordsAreLearned) {
+  UseApis();
+  Asked asked("api.example.com", kHttps);
+  // Priority 1, target ".", alpn=h2, ipv4hint with two, ipv6hint with one.
+  std::vector<uint8_t> rdata = {0, 1, 0, 0, 1, 0, 3, 2, 'h', '2', 0, 4, 0, 8};
+  for (const char* ip : {"192.0.2.1", "192.0.2.2"}) {
+    const auto bytes = IpBytes(ip);
+    rdata.insert(rdata.end(), bytes.begin(), bytes.end());
+  }
+  rdata.insert(rdata.end(), {0, 6, 0, 16});
+  const auto v6 = IpBytes("2001:db8::1");
+  rdata.insert(rdata.end(), v6.begin(), v6.end());
+  asked.Reply({{"api.example.com", kHttps, 300, rdata}});
+  gate_->OnReply(*asked.exchange);
+  EXPECT_THAT(Learned(),
+              UnorderedElementsAre("api.example.com. 192.0.2.1", "api.example.com. 192.0.2.2",
+                                   "api.example.com. 2001:db8::1"));
+}
+
+TEST_F(NameGateTest, OneReplyTeachesSoManyAndNoMore) {
+  UseApis();
+  Asked asked("api.example.com");
+  std::vector<Asked::Record> records;
+  for (uint32_t i = 0; i < NameGate::kMostAddresses + 5; ++i) {
+    records.push_back({"api.example.com",
+                       rr::kA,
+                       30,
+                       {198, 18, static_cast<uint8_t>(i >> 8), static_cast<uint8_t>(i)}});
+  }
+  asked.Reply(records);
+  gate_->OnReply(*asked.exchange);
+  EXPECT_EQ(learned_.size(), NameGate::kMostAddresses);
+  EXPECT_EQ(learned_.counters().name_full.load(), 5u);
+}
+
+TEST_F(NameGateTest, ATtlWithTheTopmostBitIsNone) {
+  UseApis();
+  Asked asked("api.example.com");
+  asked.Reply({{"api.example.com", rr::kA, 0x80000000, IpBytes("192.0.2.1")}});
+  gate_->OnReply(*asked.exchange);
+  ASSERT_EQ(learned_.size(), 1u);
+  EXPECT_LE(learned_.List(Monotonic())[0].expires - Monotonic(), absl::Seconds(60));
+}
+
+}  // namespace
+}  // namespace portolan::proxy
