@@ -13,8 +13,8 @@
 namespace portolan::xds {
 
 struct PodPolicies {
-  std::vector<PolicyInput> policies;     // by name; none: everything is allowed
-  std::map<std::string, Peers> peers;    // of each set that the policies refer to, by its name
+  std::vector<PolicyInput> policies;      // by name; none: everything is allowed
+  std::map<std::string, Peers> peers;     // of each set that the policies refer to, by its name
   std::vector<IpAddress> node_addresses;  // of the pod's node, which it may always reach
 };
 

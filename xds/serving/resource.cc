@@ -39,6 +39,23 @@ std::string HashOf(std::string_view bytes) {
   return hex;
 }
 
+// `origin` is null where there is nothing to say of it.
+ResourcePtr Enclose(ResourceType type, std::string name, std::string version, std::string bytes,
+                    const Origin* origin, absl::Time triggered) {
+  envoy::service::discovery::v3::DeltaDiscoveryResponse field;
+  auto& message = *field.add_resources();
+  message.set_name(name);
+  message.set_version(version);
+  message.mutable_resource()->set_type_url(std::string(TypeUrl(type)));
+  message.mutable_resource()->set_value(std::move(bytes));
+  if (origin != nullptr) api::SetOrigin(*origin, triggered, message);
+  auto resource = std::make_shared<Resource>();
+  resource->name = std::move(name);
+  resource->version = std::move(version);
+  resource->wire = grpc::Slice(SerializeDeterministically(field));
+  return resource;
+}
+
 }  // namespace
 
 std::string_view TypeUrl(ResourceType type) {
@@ -125,20 +142,15 @@ std::string_view ServiceOfEndpoints(std::string_view name) {
 ResourcePtr EncodeResource(ResourceType type, std::string name,
                            const google::protobuf::Message& content, const Origin& origin,
                            absl::Time triggered) {
-  auto resource = std::make_shared<Resource>();
   std::string bytes = SerializeDeterministically(content);
-  resource->version = HashOf(bytes);
+  std::string version = HashOf(bytes);
+  return Enclose(type, std::move(name), std::move(version), std::move(bytes), &origin, triggered);
+}
 
-  envoy::service::discovery::v3::DeltaDiscoveryResponse field;
-  auto& message = *field.add_resources();
-  message.set_name(name);
-  message.set_version(resource->version);
-  message.mutable_resource()->set_type_url(std::string(TypeUrl(type)));
-  message.mutable_resource()->set_value(std::move(bytes));
-  api::SetOrigin(origin, triggered, message);
-  resource->name = std::move(name);
-  resource->wire = grpc::Slice(SerializeDeterministically(field));
-  return resource;
+ResourcePtr EncodeResource(ResourceType type, std::string name, std::string version,
+                           const google::protobuf::Message& content) {
+  return Enclose(type, std::move(name), std::move(version), SerializeDeterministically(content),
+                 nullptr, absl::InfinitePast());
 }
 
 ResourcePtr EncodeNamespace(const Namespace& ns) {

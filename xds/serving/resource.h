@@ -72,6 +72,9 @@ grpc::Slice StateField(const Resource& resource);
 ResourcePtr EncodeResource(ResourceType type, std::string name,
                            const google::protobuf::Message& content, const Origin& origin,
                            absl::Time triggered = absl::InfinitePast());
+// Without metadata, of a version that says by itself what the content is.
+ResourcePtr EncodeResource(ResourceType type, std::string name, std::string version,
+                           const google::protobuf::Message& content);
 
 ResourcePtr EncodeNamespace(const Namespace& ns);
 // `ns` is null when there is no such namespace.

@@ -1,0 +1,42 @@
+// A policy of the Kubernetes API in the form that sidecars get: rules without selectors, and the
+// sets of peers that they name.
+//
+// What a policy says is https://kubernetes.io/docs/concepts/services-networking/network-policies/,
+// and directory/dns_egress_policy.h. Pure functions; any thread.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "directory/directory.h"
+#include "directory/dns_egress_policy.h"
+#include "directory/network_policy.h"
+#include "directory/policy_input.h"
+#include "xds/policy/selector.h"
+
+namespace portolan::xds {
+
+// One policy may multiply each of its peers with each named port. What is beyond is left out of
+// its rules, so not allowed, with a line in the log.
+inline constexpr size_t kMostSetsOfPolicy = 10'000;
+
+struct PolicyResource {
+  PolicyInput rules;
+  PodSelector pods;                           // that it is for
+  std::map<std::string, PeerSelector> peers;  // of the sets in its rules, by name
+  Origin origin;
+};
+
+// Nothing: it says nothing of egress.
+std::optional<PolicyResource> ResourceOf(const NetworkPolicy& policy);
+PolicyResource ResourceOf(const DnsEgressPolicy& policy);
+// By the name of its PolicyRules. Nothing: there is none, or it says nothing of egress.
+std::optional<PolicyResource> FindPolicyResource(const Snapshot& snapshot, std::string_view name);
+
+// "NetworkPolicy/default/allow-dns", of the policy's key in a Snapshot. That of a DnsEgressPolicy
+// is its key.
+std::string NetworkPolicyRulesName(std::string_view key);
+
+}  // namespace portolan::xds
