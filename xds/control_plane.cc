@@ -318,6 +318,7 @@ absl::Status ControlPlane::StartStatusPages() {
     if (api_client_ != nullptr) api_client_->AddMetrics(families);
     if (server_ != nullptr) server_->AddMetrics(families);
     sidecars_.AddMetrics(families);
+    cache_.AddMetrics(families);
     history_->AddMetrics(families);
     if (identity_ != nullptr) identity_->AddMetrics(families);
     if (gate_ != nullptr) gate_->AddMetrics(families);

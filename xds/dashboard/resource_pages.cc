@@ -16,8 +16,8 @@ constexpr std::string_view kOurs = "type.googleapis.com/portolan.v1.";
 http::Response Page(const http::Request& request, const ResourceSet& set) {
   const std::string word(request.FindQuery("type").value_or(""));
   const auto type = ResourceTypeOf(fmt::format("{}{}", kOurs, word));
-  // Addresses are made when they are asked for: there is no list of them.
-  if (!type || *type == ResourceType::kAddress) {
+  // There is no list of what is asked for by name: addresses, what policies are made of.
+  if (!type || !InWildcard(*type, "")) {
     return http::JsonError(
         400, "type: one of ProxyConfig, Namespace, Service, Endpoints and ServiceImport");
   }

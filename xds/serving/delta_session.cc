@@ -11,9 +11,10 @@ namespace {
 
 constexpr char kWildcard[] = "*";
 
-bool HoldsAlready(const DeltaSession::Request& request, const Resource& resource) {
-  const auto held = request.initial_resource_versions().find(resource.name);
-  return held != request.initial_resource_versions().end() && held->second == resource.version;
+bool HoldsAlready(const DeltaSession::Request& request, const std::string& name,
+                  const std::string& version) {
+  const auto held = request.initial_resource_versions().find(name);
+  return held != request.initial_resource_versions().end() && held->second == version;
 }
 
 }  // namespace
@@ -27,6 +28,8 @@ absl::Status DeltaSession::Take(const grpc::ByteBuffer& bytes) {
   if (!found.ok()) return found.status();
   Subscription& sub = **found;
 
+  // What it has of those sets that it refused is not known any more.
+  if (request.has_error_detail()) sub.held.clear();
   const bool is_first = std::exchange(sub.first, false);
   for (const std::string& name : request.resource_names_unsubscribe()) Unsubscribe(name, sub);
   if (!request.resource_names_unsubscribe().empty()) {
@@ -52,6 +55,7 @@ void DeltaSession::Unsubscribe(const std::string& name, Subscription& sub) {
     sub.first_set = FirstSet();
   } else {
     RemoveName(name, sub);
+    sub.held.erase(name);
     // The client drops it, but the wildcard still covers it: say what it is.
     if (Covers(sub, name)) OnChanged(name, sub);
   }
@@ -70,8 +74,22 @@ void DeltaSession::Subscribe(const std::string& name, const Request& request, Su
 
 void DeltaSession::MarkUnlessHeld(const std::string& name, const Request& request,
                                   Subscription& sub) {
+  if (sub.type == ResourceType::kPeerSet) return MarkPeers(name, request, sub);
   const ResourcePtr resource = Find(sub, name);
-  if (resource == nullptr || !HoldsAlready(request, *resource)) OnChanged(name, sub);
+  if (resource == nullptr || !HoldsAlready(request, name, resource->version)) OnChanged(name, sub);
+}
+
+void DeltaSession::MarkPeers(const std::string& name, const Request& request, Subscription& sub) {
+  const auto held = request.initial_resource_versions().find(name);
+  const bool known =
+      held != request.initial_resource_versions().end() && held->second.size() == kVersionDigits;
+  if (known) {
+    sub.held.insert_or_assign(name, held->second);
+  } else {
+    sub.held.erase(name);
+  }
+  const PeerSet* peers = set()->FindPeers(name);
+  if (peers == nullptr || !known || held->second != peers->version()) OnChanged(name, sub);
 }
 
 void DeltaSession::StartWildcard(const Request& request, Subscription& sub) {
@@ -86,7 +104,7 @@ void DeltaSession::StartWildcard(const Request& request, Subscription& sub) {
   ForEach(sub, [&](const std::string& name, const ResourcePtr& made) {
     if (made == nullptr) {
       MarkUnlessHeld(name, request, sub);
-    } else if (!HoldsAlready(request, *made)) {
+    } else if (!HoldsAlready(request, name, made->version)) {
       lacking.push_back(made);
     }
   });
@@ -96,8 +114,14 @@ void DeltaSession::StartWildcard(const Request& request, Subscription& sub) {
 // What the client brought from an earlier stream and is no more.
 void DeltaSession::MarkVanished(const Request& request, Subscription& sub) {
   for (const auto& [name, version] : request.initial_resource_versions()) {
-    if (Covers(sub, name) && Find(sub, name) == nullptr) OnChanged(name, sub);
+    if (Covers(sub, name) && !Exists(name, sub)) OnChanged(name, sub);
   }
+}
+
+// Without making a set of peers whole that nobody is sent.
+bool DeltaSession::Exists(const std::string& name, const Subscription& sub) const {
+  if (sub.type == ResourceType::kPeerSet) return set()->FindPeers(name) != nullptr;
+  return Find(sub, name) != nullptr;
 }
 
 void DeltaSession::OnChanged(const std::string& name, Subscription& sub) {
@@ -107,6 +131,14 @@ void DeltaSession::OnChanged(const std::string& name, Subscription& sub) {
 
 bool DeltaSession::Owes(const Subscription& sub) const {
   return !sub.first_set.empty() || !sub.pending.empty() || !sub.removed.empty() || sub.owes_answer;
+}
+
+ResourcePtr DeltaSession::FindOwed(const std::string& name, const Subscription& sub) const {
+  if (sub.type != ResourceType::kPeerSet) return Find(sub, name);
+  const PeerSet* peers = set()->FindPeers(name);
+  if (peers == nullptr) return nullptr;
+  const auto held = sub.held.find(name);
+  return held == sub.held.end() ? peers->Whole() : peers->Since(held->second);
 }
 
 grpc::ByteBuffer DeltaSession::Compose(Subscription& sub) {
@@ -119,10 +151,12 @@ grpc::ByteBuffer DeltaSession::Compose(Subscription& sub) {
   }
   while (sub.first_set.empty() && !sub.pending.empty()) {
     const auto name = sub.pending.begin();
-    if (const ResourcePtr resource = Find(sub, *name)) {
+    if (const ResourcePtr resource = FindOwed(*name, sub)) {
       if (!body.Add(resource->wire, kMaxResponseBytes)) break;
+      if (sub.type == ResourceType::kPeerSet) sub.held[*name] = resource->version;
     } else {
       sub.removed.insert(*name);
+      sub.held.erase(*name);
     }
     sub.pending.erase(name);
   }

@@ -33,7 +33,11 @@ class DeltaSession : public Session {
   void Subscribe(const std::string& name, const Request& request, Subscription& sub);
   void StartWildcard(const Request& request, Subscription& sub);
   void MarkUnlessHeld(const std::string& name, const Request& request, Subscription& sub);
+  void MarkPeers(const std::string& name, const Request& request, Subscription& sub);
   void MarkVanished(const Request& request, Subscription& sub);
+  bool Exists(const std::string& name, const Subscription& sub) const;
+  // What to send of `name`; null if there is none.
+  ResourcePtr FindOwed(const std::string& name, const Subscription& sub) const;
 };
 
 }  // namespace portolan::xds

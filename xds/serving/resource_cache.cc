@@ -4,11 +4,26 @@
 #include <set>
 #include <utility>
 
+#include "xds/api/policy_codec.h"
+
 namespace portolan::xds {
 
 ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name,
                               const Viewer& viewer) const {
-  if (type == ResourceType::kAddress) return FindAddress(name, viewer);
+  switch (type) {
+    case ResourceType::kAddress:
+      return FindAddress(name, viewer);
+    case ResourceType::kPeerSet: {
+      const PeerSet* peers = FindPeers(name);
+      return peers == nullptr ? nullptr : peers->Whole();
+    }
+    case ResourceType::kPolicyRules:
+      return policies_->FindRules(name);
+    case ResourceType::kEgressPolicy:
+      return FindEgressPolicy(name, viewer);
+    default:
+      break;
+  }
   if (!Sees(viewer, type, name)) return nullptr;
   if (IsEnvoyType(type)) return envoy_->Find(type, name, *snapshot_);
   const auto* found = of(type).Find(name);
@@ -38,6 +53,16 @@ ResourcePtr ResourceSet::FindAddress(std::string_view name, const Viewer& viewer
   if (pod == nullptr && services.empty()) return nullptr;
   const Node* node = pod == nullptr ? nullptr : snapshot_->FindNode(pod->node_name);
   return EncodeAddress(std::string(name), pod, node, std::move(services));
+}
+
+ResourcePtr ResourceSet::FindEgressPolicy(std::string_view name, const Viewer& viewer) const {
+  const Names* names = viewer.pod == name ? policies_->FindPolicies(name) : nullptr;
+  if (names == nullptr) return nullptr;
+  api::EgressPolicy policy{*names, {}};
+  const Node* node = snapshot_->FindNode(snapshot_->FindPod(name)->node_name);
+  if (node != nullptr) policy.node_addresses = node->internal_ips;
+  return EncodeResource(ResourceType::kEgressPolicy, std::string(name), api::ToProto(policy),
+                        Origin());
 }
 
 const ResourceSet::Names* ResourceSet::SlicesOf(std::string_view service_key,
@@ -92,6 +117,7 @@ ResourceCache::ResourceCache(std::string_view cluster_domain)
   auto first = std::make_shared<ResourceSet>();
   first->snapshot_ = std::make_shared<const Snapshot>();
   first->envoy_ = envoy_;
+  first->policies_ = policies_.current();
   current_ = std::move(first);
 }
 ResourceCache::~ResourceCache() = default;
@@ -112,6 +138,7 @@ ResourceCache::Published ResourceCache::Update(const Directory::Committed& commi
   edit.addresses =
       edit.addresses.Next(committed, &edit.changed[static_cast<size_t>(ResourceType::kAddress)]);
   envoy_->Follow(*current_->snapshot_, committed, edit.changed);
+  policies_.Follow(committed, edit.changed);
   return Publish(std::move(edit), committed.snapshot, since);
 }
 
@@ -257,6 +284,7 @@ ResourceCache::Published ResourceCache::Publish(Edit edit, std::shared_ptr<const
   next->slices_ = std::move(edit.slices).Finish();
   next->addresses_ = std::move(edit.addresses);
   next->exports_ = std::move(edit.exports).Finish();
+  next->policies_ = policies_.current();
   current_ = std::move(next);
   return {current_, std::move(edit.changed), since};
 }

@@ -3,8 +3,9 @@
 // One thread, the one that owns the Directory, calls the cache; a ResourceSet is read by any
 // number of threads without a lock. Only what a commit changed is encoded anew, and what comes out
 // the same as before (a resourceVersion that rose without a change that concerns us) stays the
-// same resource and is sent to nobody. Addresses and the standard types (EnvoyCache) are encoded
-// when they are asked for: a cluster has more of them than all clients together ask after.
+// same resource and is sent to nobody. Addresses, EgressPolicies, PeerSets and the standard types
+// (EnvoyCache) are encoded when they are asked for: a cluster has more of them than all clients
+// together ask after.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,11 @@
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "common/metrics.h"
 #include "common/shared_map.h"
 #include "common/string_map.h"
 #include "directory/directory.h"
+#include "xds/policy/policy_index.h"
 #include "xds/serving/address_index.h"
 #include "xds/serving/envoy_cache.h"
 #include "xds/serving/export_to.h"
@@ -26,9 +29,11 @@
 
 namespace portolan::xds {
 
-// Who asks: a client sees what is exported to its namespace (export_to.h).
+// Who asks: a client sees what is exported to its namespace (export_to.h), and of EgressPolicies
+// that of its own pod alone.
 struct Viewer {
-  std::string ns;  // empty: in none
+  std::string ns;        // empty: in none
+  std::string pod = {};  // NAMESPACE/POD; empty: none
 };
 
 class ResourceSet {
@@ -45,6 +50,9 @@ class ResourceSet {
   const Names* SlicesOf(std::string_view service_key, const Viewer& viewer) const;
   // Of the types that are made before they are asked for.
   size_t size(ResourceType type) const { return of(type).size(); }
+
+  // A set of peers, be it in difference to an earlier version; null if there is none. Anybody may.
+  const PeerSet* FindPeers(std::string_view name) const { return policies_->FindPeers(name); }
 
   // Who has which address.
   const AddressIndex& addresses() const { return addresses_; }
@@ -93,6 +101,7 @@ class ResourceSet {
   bool Sees(const Viewer& viewer, ResourceType type, std::string_view name) const;
   bool SeesService(const Viewer& viewer, std::string_view key) const;
   ResourcePtr FindAddress(std::string_view name, const Viewer& viewer) const;
+  ResourcePtr FindEgressPolicy(std::string_view name, const Viewer& viewer) const;
 
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const EnvoyCache> envoy_;
@@ -100,6 +109,7 @@ class ResourceSet {
   ByName<Names> slices_;
   AddressIndex addresses_;
   ByName<ExportTo> exports_;  // of Services that not all see
+  std::shared_ptr<const PolicySnapshot> policies_;
 };
 
 class ResourceCache {
@@ -120,6 +130,8 @@ class ResourceCache {
   Published SetCorefile(std::string_view name, std::string_view corefile);
   Published RemoveCorefile(std::string_view name);
 
+  void AddMetrics(MetricFamilies& families) const { policies_.AddMetrics(families); }
+
   // The last one published; never null.
   const std::shared_ptr<const ResourceSet>& current() const { return current_; }
 
@@ -139,6 +151,7 @@ class ResourceCache {
   Published Publish(Edit edit, std::shared_ptr<const Snapshot> snapshot, absl::Time since);
 
   const std::shared_ptr<EnvoyCache> envoy_;
+  PolicyIndex policies_;
   std::shared_ptr<const ResourceSet> current_;
   // What the slices in force were made from, by service key, so that a set of slices of which one
   // changed costs one encoding.

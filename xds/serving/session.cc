@@ -72,7 +72,7 @@ absl::Status Session::TakeNode(const envoy::config::core::v3::Node& node) {
   client_.node_id = admitted_.value_or(Printable(node.id()));
   client_.version = Printable(node.user_agent_version());
   const size_t slash = client_.node_id.find('/');
-  if (slash != std::string::npos) viewer_.ns = client_.node_id.substr(0, slash);
+  if (slash != std::string::npos) viewer_ = {client_.node_id.substr(0, slash), client_.node_id};
   return absl::OkStatus();
 }
 
@@ -153,10 +153,21 @@ void Session::OnPublish(const ResourceCache::Published& published) {
   set_ = published.set;
   for (auto& [key, sub] : subscriptions_) {
     if (!sub.type.has_value()) continue;
-    for (const std::string& name : published.changed[static_cast<size_t>(*sub.type)]) {
-      if (!Covers(sub, name)) continue;
+    const auto& changed = published.changed[static_cast<size_t>(*sub.type)];
+    const auto owe = [&, &sub = sub](const std::string& name) {
       OnChanged(name, sub);
       sub.owed_since = std::min(sub.owed_since, published.since);
+    };
+    // A policy for all pods changes as many EgressPolicies, and each client has asked for one.
+    const bool by_name = !sub.wildcard && sub.type != ResourceType::kEndpoints;
+    if (by_name && sub.names.size() < changed.size()) {
+      for (const std::string& name : sub.names) {
+        if (std::binary_search(changed.begin(), changed.end(), name)) owe(name);
+      }
+      continue;
+    }
+    for (const std::string& name : changed) {
+      if (Covers(sub, name)) owe(name);
     }
   }
 }

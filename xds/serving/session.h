@@ -105,6 +105,9 @@ class Session {
     absl::btree_set<std::string> pending;  // to be looked up, and sent or listed as removed
     absl::btree_set<std::string> removed;  // delta: sent once nothing else is left
     bool owes_answer = false;              // even if it should be empty
+    // Delta, PeerSets: the version that the client has once it has read what was sent. What comes
+    // next is the difference from that; without one it is sent the whole.
+    StringMap<std::string> held;
     absl::Time owed_since = absl::InfiniteFuture();  // as Sent::since, of what is not sent yet
 
     std::string last_nonce;
@@ -174,7 +177,8 @@ class Session {
   void Stamp(Subscription& sub, bool completes, Response& response) {
     response.set_type_url(sub.type_url);
     response.set_nonce(NextNonce(sub, completes));
-    response.mutable_control_plane()->set_identifier(identifier_);
+    // Once is enough for a client to know whom it talks to, and a change is a message of 200 bytes.
+    if (last_nonce_ == 1) response.mutable_control_plane()->set_identifier(identifier_);
   }
 
   const std::shared_ptr<const ResourceSet>& set() const { return set_; }

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <vector>
 
+#include "xds/api/policy_codec.h"
 #include "xds/serving/delta_session.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/state_session.h"
@@ -62,7 +63,12 @@ Message Parsed(grpc::ByteBuffer bytes) {
   return message;
 }
 
-// Two Services that come, go and change.
+// Pods that a policy names as peers, by the number of their label.
+PeerSelector PeersLabelled(const std::string& number) {
+  return {{"default", {}, {{{"n", number}}, {}}}, "", Protocol::kTcp};
+}
+
+// Two Services that come, go and change, and two policies with the pods that they admit.
 class World {
  public:
   World() { set_ = cache_.current(); }
@@ -89,26 +95,60 @@ class World {
       endpoint.addresses = {*IpAddress::Parse("10.42.0." + std::to_string(what >> 4))};
       directory_.Put(slice);
     }
-    auto published = cache_.Update(directory_.Commit());
-    set_ = published.set;
-    return published;
+    return Publish();
+  }
+
+  ResourceCache::Published ChangePolicies(uint8_t what) {
+    const std::string name(1, what & 1 ? 'a' : 'b');
+    if (what & 2) {
+      NetworkPolicy policy;
+      policy.name = {"default", name};
+      policy.for_egress = true;
+      policy.egress.emplace_back().peers.push_back({{{{"n", what & 1 ? "0" : "1"}}, {}}, {}, {}});
+      if (what & 4) {
+        directory_.Put(policy);
+      } else {
+        directory_.RemoveNetworkPolicy(policy.name);
+      }
+      return Publish();
+    }
+    const std::string number = std::to_string(what >> 3);
+    Pod pod;
+    pod.name = {"default", number};
+    pod.labels = {{"n", what & 1 ? "0" : "1"}};
+    pod.ips = {*IpAddress::Parse("10.44.0." + number)};
+    if (what & 4) {
+      directory_.Put(pod);
+    } else {
+      directory_.RemovePod(pod.name);
+    }
+    return Publish();
   }
 
   const std::shared_ptr<const ResourceSet>& set() const { return set_; }
 
  private:
+  ResourceCache::Published Publish() {
+    auto published = cache_.Update(directory_.Commit());
+    set_ = published.set;
+    return published;
+  }
+
   Directory directory_;
   ResourceCache cache_;
   std::shared_ptr<const ResourceSet> set_;
 };
 
-constexpr std::array<ResourceType, 6> kTypes = {
-    ResourceType::kService,        ResourceType::kEndpoints, ResourceType::kCluster,
-    ResourceType::kLoadAssignment, ResourceType::kListener,  ResourceType::kRoute};
+constexpr std::array<ResourceType, 8> kTypes = {
+    ResourceType::kService,  ResourceType::kEndpoints,      ResourceType::kPeerSet,
+    ResourceType::kCluster,  ResourceType::kLoadAssignment, ResourceType::kPolicyRules,
+    ResourceType::kListener, ResourceType::kRoute};
 
 std::string NameFor(ResourceType type, uint8_t which) {
   if (which % 8 == 7) return "*";
   const std::string name(1, which & 1 ? 'a' : 'b');
+  if (type == ResourceType::kPeerSet) return PeersLabelled(which & 1 ? "0" : "1").SetName();
+  if (type == ResourceType::kPolicyRules) return "NetworkPolicy/default/" + name;
   if (!IsEnvoyType(type)) {
     if (which % 8 == 6) return "default/none";
     return "default/" + name + (type == ResourceType::kEndpoints && (which & 2) ? "/x-1" : "");
@@ -123,7 +163,8 @@ struct Belief {
   bool named = false;
   bool wildcard = false;
   std::set<std::string> names;
-  std::map<std::string, std::string> held;  // delta: version; state of the world: bytes
+  std::map<std::string, std::string> held;      // delta: version; state of the world: bytes
+  std::map<std::string, std::set<Peer>> peers;  // of sets of peers, what is in them
   std::string nonce;
 };
 
@@ -166,6 +207,10 @@ class Client {
         const auto held = belief.held.find(name);
         if (resource != nullptr) {
           Require(held != belief.held.end() && held->second == Expected(*resource));
+          if (type == ResourceType::kPeerSet) {
+            const Peers peers = world_.set()->FindPeers(name)->Members();
+            Require(belief.peers[name] == std::set<Peer>(peers.begin(), peers.end()));
+          }
         } else if (SaysWhatIsGone(type)) {
           Require(held == belief.held.end());
         }
@@ -200,6 +245,9 @@ class DeltaClient : public Client {
       } else {
         belief.names.insert(name);
       }
+      if ((shape & 64) && belief.held.contains(name)) {
+        (*request.mutable_initial_resource_versions())[name] = belief.held[name];
+      }
     }
     if (!belief.asked && (shape & 15) == 0) belief.wildcard = true;
     belief.asked = true;
@@ -217,6 +265,7 @@ class DeltaClient : public Client {
     Belief& belief = beliefs_[*type];
     belief.nonce = response.nonce();
     for (const auto& resource : response.resources()) {
+      if (type == ResourceType::kPeerSet) TakePeers(resource, belief);
       belief.held[resource.name()] = resource.version();
     }
     for (const std::string& name : response.removed_resources()) belief.held.erase(name);
@@ -234,6 +283,20 @@ class DeltaClient : public Client {
   bool SaysWhatIsGone(ResourceType) const override { return true; }
 
  private:
+  // A difference is one from what it has.
+  static void TakePeers(const envoy::service::discovery::v3::Resource& resource, Belief& belief) {
+    const auto set = api::ParsePeerSet(resource);
+    Require(set.ok());
+    std::set<Peer>& peers = belief.peers[resource.name()];
+    if (set->is_whole()) {
+      peers.clear();
+    } else {
+      Require(belief.held[resource.name()] == set->base);
+    }
+    for (const Peer& peer : set->added) Require(peers.insert(peer).second);
+    for (const Peer& peer : set->removed) Require(peers.erase(peer) == 1);
+  }
+
   static void Forget(Belief& belief, const std::string& name) {
     if (name == "*") {
       belief.wildcard = false;
@@ -341,6 +404,9 @@ void Run(Client& client, World& world, Steps& steps) {
       case 3:
       case 4:
         client.Read();
+        break;
+      case 5:
+        client.session().OnPublish(world.ChangePolicies(steps.Byte()));
         break;
       default:
         client.session().OnPublish(world.Change(steps.Byte()));
