@@ -153,10 +153,11 @@ absl::Status SidecarStream::TakeReport(v1::SidecarReport& report) {
 }
 
 absl::Status SidecarStream::TakeAnswer(const v1::Answer& answer) {
+  // What is refused stays unanswered: who asked is told when the stream has ended.
+  if (absl::Status status = CheckAnswer(answer.json()); !status.ok()) return status;
   const bool asked =
       state_.With([&](State& state) { return state.unanswered.erase(answer.id()) > 0; });
   if (!asked) return InvalidArgument("an answer to nothing that was asked: id {}", answer.id());
-  if (absl::Status status = CheckAnswer(answer.json()); !status.ok()) return status;
   sidecars_.OnAnswer(answer);
   return absl::OkStatus();
 }
