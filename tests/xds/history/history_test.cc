@@ -148,7 +148,11 @@ class HistoryTest : public ::testing::Test {
     EXPECT_THAT(Causes(2), ElementsAre("backend slice-created", "backend first-seen"));
   }
   void DamageLarge() const {
-    std::fstream(file_, std::ios::in | std::ios::out).seekp(4 << 20) << std::string(4 << 20, '\7');
+    // Where the pages are read from as long as nothing else is written.
+    for (const char* suffix : {"", "-wal"}) {
+      std::fstream(file_ + suffix, std::ios::in | std::ios::out).seekp(4 << 20)
+          << std::string(4 << 20, '\7');
+    }
   }
 
   std::string folder_;
@@ -340,19 +344,31 @@ TEST_F(HistoryTest, WhatCannotBeSetAsideIsLeftForMemory) {
   EXPECT_EQ(Metric("portolan_history_in_file"), 0);
 }
 
-TEST_F(HistoryTest, WhatWasInAFileThatIsSetAsideIsWrittenIntoTheNewOne) {
-  ASSERT_TRUE(Open().ok());
-  WriteLarge();
+// Found to be damaged while no commit is being written.
+TEST_F(HistoryTest, WhatTheFileSaidLastIsThereToBeWrittenAnew) {
+  Recorder::Stats stats;
+  const auto recorder = *Recorder::Open({.file = file_, .now = [this] { return now(); }}, stats);
+  const auto write = [&](const RecordedCommit& commit) {
+    return recorder->Write(commit) == Recorder::Outcome::kDone;
+  };
+  directory_->Put(MakeService());
+  ASSERT_TRUE(write({.snapshot = directory_->Commit().snapshot, .keys = {}, .since = now()}));
+  Endpoint endpoint = MakeEndpoint("10.42.0.1");
+  endpoint.zone = std::string(12 << 20, 'z');
+  directory_->Put(MakeSlice({endpoint}, "20", now()));
+  const auto snapshot = directory_->Commit().snapshot;
+  ASSERT_TRUE(write({.snapshot = snapshot, .keys = {{"default/backend", now()}}, .since = now()}));
+  EXPECT_FALSE(recorder->TakeToWriteAnew().has_value());
   DamageLarge();
-  // The damage is found when what is old is removed, after this was written.
-  now_ms_ += absl::ToInt64Milliseconds(absl::Hours(25));
-  directory_->Put(MakeService("other", "30", now()));
-  Commit();
-  while (Metric("portolan_history_set_aside_total") == 0) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  EXPECT_THAT(Causes(2), ::testing::UnorderedElementsAre("backend first-seen", "other first-seen"));
-  EXPECT_EQ(Metric("portolan_history_in_file"), 1);
+  recorder->Check();
+  EXPECT_EQ(SetAside(), 1u);
+  EXPECT_TRUE(recorder->store().List({})->entries.empty());
+  const auto anew = recorder->TakeToWriteAnew();
+  ASSERT_TRUE(anew.has_value());
+  EXPECT_EQ(anew->snapshot, snapshot);
+  ASSERT_TRUE(write(*anew));
+  EXPECT_THAT(recorder->store().List({})->entries, SizeIs(1));
+  EXPECT_FALSE(recorder->TakeToWriteAnew().has_value());
 }
 
 TEST_F(HistoryTest, AFullDiskIsWaitedForAndWhatHappenedMeanwhileIsMade) {
