@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <utility>
+
 #include "tests/common/http/served.h"
 #include "tests/ctl/invoke.h"
 
@@ -40,9 +42,12 @@ TEST(Diff, WhatOnlyOneLookSawIsAChangeOnItsWay) {
 // A control plane and the sidecar behind it.
 class BothSides {
  public:
+  BothSides() : held(served) {}
+  explicit BothSides(json is_held) : held(std::move(is_held)) {}
+
   std::string url() const { return served_.url(); }
-  json served = {{"default/a", "1"}, {"default/b", "2"}};
-  json held = served;
+  const json served = {{"default/a", "1"}, {"default/b", "2"}};
+  const json held;
 
  private:
   void Answer(const http::Request& request, http::Responder responder) const {
@@ -84,8 +89,7 @@ TEST(DiffProgram, EqualsAreSaidWithStatusZero) {
 }
 
 TEST(DiffProgram, DifferencesAreNamedWithStatusOne) {
-  BothSides sides;
-  sides.held = {{"default/a", "old"}, {"default/gone", "1"}};
+  BothSides sides(json{{"default/a", "old"}, {"default/gone", "1"}});
   const Ran ran = Invoke("diff default/frontend-1 --server " + sides.url());
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.output, HasSubstr("Service default/b is not held\n"
