@@ -19,6 +19,7 @@
 #include "ctl/inject_command.h"
 #include "ctl/log_level.h"
 #include "ctl/names.h"
+#include "ctl/policy_command.h"
 #include "ctl/proxy_status.h"
 #include "ctl/records.h"
 #include "ctl/session.h"
@@ -49,6 +50,7 @@ const Command kCommands[] = {
     {"log-level", "set a sidecar's log level", AddLogLevel},
     {"dashboard", "open the control plane's pages in a browser, until Ctrl-C", AddDashboard},
     {"analyze", "what is wrong with the names of a cluster, or of manifests", AddAnalyze},
+    {"policy", "whether the egress policies in manifests let a pod open a connection", AddPolicy},
     {"inject", "pod templates of a file, with what the webhook puts into pods; to standard output",
      AddInject},
     {"completion", "what bash or zsh needs to complete the command line", AddCompletion},

@@ -118,8 +118,9 @@ std::string FaultOfTarget(const Value* target) {
 
 ServicePort ServicePortOf(const Value* value) {
   const Value* target = Find(value, "targetPort");
-  ServicePort port{Number(Find(value, "port")), Text(Find(value, "protocol")), Text(target),
-                   FaultOfTarget(target), LineOf(value)};
+  ServicePort port{Text(Find(value, "name")),     Number(Find(value, "port")),
+                   Text(Find(value, "protocol")), Text(target),
+                   FaultOfTarget(target),         LineOf(value)};
   if (port.protocol.empty()) port.protocol = "TCP";
   if (port.target.empty()) port.target = fmt::format("{}", port.port);
   return port;

@@ -39,6 +39,7 @@ struct Object {
 };
 
 struct ServicePort {
+  std::string name;
   int port = 0;
   std::string protocol = "TCP";
   std::string target;        // a number or a name; never empty

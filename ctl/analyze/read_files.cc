@@ -46,7 +46,8 @@ absl::Status AddText(const std::string& file, const std::string& text, Objects& 
   return InvalidArgument("{}:{}", file, Message(status));
 }
 
-absl::StatusOr<Objects> ReadFiles(const std::vector<std::string>& paths, Folders folders) {
+absl::StatusOr<std::vector<std::string>> ListManifests(const std::vector<std::string>& paths,
+                                                       Folders folders) {
   std::vector<std::string> files;
   for (const std::string& path : paths) {
     std::error_code ignored;
@@ -65,8 +66,14 @@ absl::StatusOr<Objects> ReadFiles(const std::vector<std::string>& paths, Folders
     }
     std::sort(files.begin() + static_cast<std::ptrdiff_t>(before), files.end());
   }
+  return files;
+}
+
+absl::StatusOr<Objects> ReadFiles(const std::vector<std::string>& paths, Folders folders) {
+  const auto files = ListManifests(paths, folders);
+  if (!files.ok()) return files.status();
   Objects objects;
-  for (const std::string& file : files) {
+  for (const std::string& file : *files) {
     const auto text = ReadManifestText(file);
     if (!text.ok()) return text.status();
     const absl::Status status = AddText(file == "-" ? "standard input" : file, *text, objects);

@@ -12,7 +12,11 @@ namespace portolan::ctl::analyze {
 enum class Folders : uint8_t { kFlat, kDeep };
 
 // Each of `paths` is a file, a folder (its *.yaml, *.yml and *.json; kDeep: of those within it too)
-// or "-" for standard input. An error names the file and the line that cannot be read.
+// or "-" for standard input. Gives the files; an error names a folder that holds none.
+absl::StatusOr<std::vector<std::string>> ListManifests(const std::vector<std::string>& paths,
+                                                       Folders folders);
+
+// The objects of all of them. An error names the file and the line that cannot be read.
 absl::StatusOr<Objects> ReadFiles(const std::vector<std::string>& paths, Folders folders);
 
 // The objects of one text, which `file` is the name of.

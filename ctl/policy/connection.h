@@ -1,0 +1,37 @@
+// Whether the egress policies of a snapshot let a pod open a connection: the rules as the control
+// plane works them out (xds/policy), judged as a sidecar does (proxy/policy). Any thread.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/ip.h"
+#include "directory/directory.h"
+
+namespace portolan::ctl {
+
+struct PolicyQuestion {
+  ObjectName from;  // a pod, which need not be in the snapshot: then without labels
+  // As the application has it: "backend", "backend.shop", "db.example.com", or an address.
+  std::string to;
+  uint16_t port = 0;
+  Protocol protocol = Protocol::kTcp;
+  std::string cluster_domain = "cluster.local";
+};
+
+struct PolicyAnswer {
+  bool allowed = true;
+  bool audited = false;                // allowed, and a policy in audit would deny it
+  std::string says = {};               // which rule allows it, or who denies it
+  std::string nearest = {};            // of what is denied, the rule that came nearest; empty: none
+  std::vector<SocketAddress> at = {};  // where the name leads; empty: nowhere that is known
+};
+
+// A Service is judged by its endpoints, of which one that is allowed is enough; a name that leads
+// nowhere by rules for names alone. Whether the pod may ask a DNS server is not part of it.
+PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
+                      const PolicyQuestion& question);
+
+}  // namespace portolan::ctl

@@ -1,0 +1,140 @@
+#include "ctl/policy_command.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/numbers.h"
+#include "common/flags.h"
+#include "common/status.h"
+#include "ctl/analyze/read_files.h"
+#include "ctl/json_fields.h"
+#include "ctl/output.h"
+#include "ctl/policy/connection.h"
+#include "ctl/policy/manifest_cluster.h"
+#include "ctl/session.h"
+
+namespace portolan::ctl {
+namespace {
+
+using nlohmann::json;
+
+struct Flags {
+  std::string action;
+  std::vector<std::string> files;
+  bool recursive = false;
+  std::string from;
+  std::string to;
+  std::string protocol = "tcp";
+  std::string cluster_domain = "cluster.local";
+};
+
+absl::StatusOr<PolicyQuestion> QuestionOf(const Flags& flags) {
+  PolicyQuestion question;
+  question.cluster_domain = flags.cluster_domain;
+  question.protocol = flags.protocol == "udp" ? Protocol::kUdp : Protocol::kTcp;
+  const size_t slash = flags.from.find('/');
+  if (slash == 0 || slash == std::string::npos || slash + 1 == flags.from.size() ||
+      flags.from.find('/', slash + 1) != std::string::npos) {
+    return InvalidArgument("--from: '{}' is not NAMESPACE/POD", flags.from);
+  }
+  question.from = {flags.from.substr(0, slash), flags.from.substr(slash + 1)};
+  const size_t colon = flags.to.rfind(':');
+  int port = 0;
+  const bool whole = colon != std::string::npos && colon > 0 &&
+                     absl::SimpleAtoi(flags.to.substr(colon + 1), &port) && port > 0 &&
+                     port <= 65535;
+  if (!whole) return InvalidArgument("--to: '{}' is not NAME:PORT or ADDRESS:PORT", flags.to);
+  question.port = static_cast<uint16_t>(port);
+  question.to = flags.to.substr(0, colon);
+  if (question.to.starts_with('[') && question.to.ends_with(']')) {
+    question.to = question.to.substr(1, question.to.size() - 2);
+  }
+  return question;
+}
+
+// Addresses that stand for pods are no use to a reader.
+std::string Named(std::string text, const ManifestCluster& cluster) {
+  for (const auto& [ip, pod] : cluster.stand_ins) {
+    const std::string word = ip.ToString();
+    for (size_t at = 0; (at = text.find(word, at)) != text.npos; at += pod.size()) {
+      const size_t end = at + word.size();
+      if (end < text.size() && text[end] >= '0' && text[end] <= '9') continue;  // of a longer one
+      text.replace(at, word.size(), pod);
+    }
+  }
+  return text;
+}
+
+absl::StatusOr<json> OfManifests(const Flags& flags, const PolicyQuestion& question) {
+  const auto cluster = ReadManifestCluster(
+      flags.files, flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat);
+  if (!cluster.ok()) return cluster.status();
+  const PolicyAnswer found = AnswerOf(cluster->snapshot, question);
+  json answer = {{"verdict", found.allowed ? "allowed" : "denied"},
+                 {"audited", found.audited},
+                 {"says", found.says},
+                 {"at", json::array()}};
+  if (!found.nearest.empty()) answer["nearest"] = Named(found.nearest, *cluster);
+  for (const SocketAddress& at : found.at) answer["at"].push_back(Named(at.ToString(), *cluster));
+  return answer;
+}
+
+int Test(Session& session, const Flags& flags) {
+  const auto question = QuestionOf(flags);
+  if (!question.ok()) return *WrongUsage(Message(question.status()));
+  auto answer = OfManifests(flags, *question);
+  // Neither allowed nor denied.
+  if (!answer.ok()) {
+    Fail(answer.status());
+    return kExitUsage;
+  }
+  (*answer)["from"] = flags.from;
+  (*answer)["to"] = fmt::format("{}/{}", flags.to, flags.protocol == "udp" ? "UDP" : "TCP");
+  const int exit = session.ShowOnce(*answer, PolicyText);
+  if (exit != kExitOk) return kExitUsage;
+  return TextOf(*answer, "verdict") == "allowed" ? kExitOk : kExitFailed;
+}
+
+}  // namespace
+
+std::string PolicyText(const json& answer, const Look& look) {
+  const std::string verdict = TextOf(answer, "verdict");
+  std::string out = Styled(verdict, verdict == "allowed" ? Tone::kGood : Tone::kBad, look);
+  out += Printable(fmt::format(": {} to {}: {}", TextOf(answer, "from"), TextOf(answer, "to"),
+                               TextOf(answer, "says"))) +
+         "\n";
+  const std::string at = Joined(FieldOf(answer, "at"));
+  if (!at.empty()) out += Printable("  leads to " + at) + "\n";
+  if (const std::string nearest = TextOf(answer, "nearest"); !nearest.empty()) {
+    out += Printable("  nearest: " + nearest) + "\n";
+  }
+  if (FieldOf(answer, "audited") == true) {
+    out += Styled("  a policy in audit would deny it", Tone::kWarning, look) + "\n";
+  }
+  return out;
+}
+
+Run AddPolicy(CLI::App& command) {
+  auto flags = std::make_shared<Flags>();
+  command.add_option("ACTION", flags->action, "test: may the pod open that connection?")
+      ->check(CLI::IsMember({"test"}))
+      ->required();
+  command.add_option("--from", flags->from, "NAMESPACE/POD")->required();
+  command.add_option("--to", flags->to, "NAME:PORT, or ADDRESS:PORT")->required();
+  command.add_option("--protocol", flags->protocol, "tcp or udp")
+      ->check(CLI::IsMember({"tcp", "udp"}))
+      ->capture_default_str();
+  command
+      .add_option("-f,--filename", flags->files, "manifests: a file, a folder, -: standard input")
+      ->allow_extra_args(false)
+      ->required();
+  command.add_flag("-R,--recursive", flags->recursive, "the folders in folders too");
+  command.add_option("--cluster-domain", flags->cluster_domain, "of the manifests")
+      ->capture_default_str();
+  return [flags](Session& session) { return Test(session, *flags); };
+}
+
+}  // namespace portolan::ctl

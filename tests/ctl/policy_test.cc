@@ -1,0 +1,160 @@
+// portolanctl policy test -f: manifests in, a verdict out.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/ctl/invoke.h"
+#include "tests/proxy/feed/temp_dir.h"
+
+namespace portolan::ctl {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr char kShop[] = R"(apiVersion: v1
+kind: Pod
+metadata: {name: frontend, namespace: shop, labels: {app: frontend}}
+spec: {containers: [{name: c}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: backend, namespace: shop}
+spec:
+  template:
+    metadata: {labels: {app: backend}}
+    spec: {containers: [{name: c, ports: [{name: http, containerPort: 8080}]}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: backend, namespace: shop}
+spec: {selector: {app: backend}, ports: [{name: web, port: 80, targetPort: http}, {name: dns, port: 53, protocol: UDP}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: db, namespace: data, labels: {app: db}}
+spec: {containers: [{name: c}]}
+status: {podIP: 10.42.0.7}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: db, namespace: data}
+spec: {clusterIP: None, selector: {app: db}}
+)";
+
+class PolicyTest : public ::testing::Test {
+ protected:
+  Ran Test(const std::string& policy, const std::string& question) {
+    std::ofstream(folder_.path() + "/a.yaml") << kShop << policy;
+    return Invoke("policy test -f " + folder_.path() + " " + question);
+  }
+  // Of the pod shop/frontend.
+  int StatusOf(const std::string& policy, const std::string& to, const std::string& more = "") {
+    const Ran ran = Test(policy, "--from shop/frontend --to " + to + " " + more);
+    output_ = ran.output;
+    return ran.status;
+  }
+
+  proxy::TempDir folder_;
+  std::string output_;
+};
+
+std::string Policy(const std::string& egress) {
+  return "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+         "metadata: {name: walls, namespace: shop}\n"
+         "spec: {podSelector: {matchLabels: {app: frontend}}, policyTypes: [Egress], egress: [" +
+         egress + "]}\n";
+}
+std::string DnsPolicy(const std::string& spec) {
+  return "---\napiVersion: portolan.dev/v1alpha1\nkind: DNSEgressPolicy\n"
+         "metadata: {name: names, namespace: shop}\nspec: {podSelector: {}, " +
+         spec + "}\n";
+}
+
+TEST_F(PolicyTest, WithoutAPolicyAllIsAllowed) {
+  EXPECT_EQ(StatusOf("", "backend:80"), 0) << output_;
+  EXPECT_EQ(output_,
+            "allowed: shop/frontend to backend:80/TCP: no policy limits what the pod may reach\n"
+            "  leads to shop/backend:8080\n");
+}
+
+TEST_F(PolicyTest, AServiceIsJudgedByWhatItLeadsTo) {
+  const std::string backend = Policy(
+      "{to: [{podSelector: {matchLabels: {app: backend}}}], "
+      "ports: [{port: http}, {port: 53, protocol: UDP}]}");
+  EXPECT_EQ(StatusOf(backend, "backend:80"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("of NetworkPolicy/shop/walls allows it"));
+  EXPECT_EQ(StatusOf(backend, "backend.shop.svc.cluster.local:80"), 0) << output_;
+  EXPECT_EQ(StatusOf(backend, "backend:53", "--protocol udp"), 0) << output_;
+  EXPECT_EQ(StatusOf(backend, "backend:8081"), 1) << output_;
+  EXPECT_EQ(StatusOf(backend, "db.data:5432"), 1) << output_;
+  EXPECT_THAT(output_, StartsWith("denied: shop/frontend to db.data:5432/TCP: no rule of "
+                                  "NetworkPolicy/shop/walls allows it\n"
+                                  "  leads to 10.42.0.7:5432\n"));
+  // By the label that the API server gives each namespace, declared or not.
+  EXPECT_EQ(StatusOf(Policy("{to: [{namespaceSelector: {matchLabels: "
+                            "{kubernetes.io/metadata.name: data}}}]}"),
+                     "db.data:5432"),
+            0)
+      << output_;
+}
+
+TEST_F(PolicyTest, AddressesAreJudgedAsTheyAre) {
+  const std::string block =
+      Policy("{to: [{ipBlock: {cidr: 192.0.2.0/24, except: [192.0.2.7/32]}}]}");
+  EXPECT_EQ(StatusOf(block, "192.0.2.1:443"), 0) << output_;
+  EXPECT_EQ(StatusOf(block, "192.0.2.7:443"), 1) << output_;
+  EXPECT_EQ(StatusOf(block, "'[2001:db8::1]:443'"), 1) << output_;
+}
+
+TEST_F(PolicyTest, ANameThatLeadsNowhereIsJudgedByRulesForNames) {
+  const std::string names = DnsPolicy(
+      "defaultDeny: true, rules: [{names: ['*.example.com'], "
+      "ports: [{port: 443}]}]");
+  EXPECT_EQ(StatusOf(names, "api.example.com:443"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("of DNSEgressPolicy/shop/names allows it"));
+  EXPECT_EQ(StatusOf(names, "API.example.com.:443"), 0) << output_;
+  EXPECT_EQ(StatusOf(names, "api.example.com:80"), 1) << output_;
+  EXPECT_EQ(StatusOf(names, "example.com:443"), 1) << output_;
+  EXPECT_THAT(output_, HasSubstr("no rule of DNSEgressPolicy/shop/names has the name: it is not "
+                                 "resolved"));
+  EXPECT_EQ(StatusOf(names, "backend:80"), 1) << output_;
+  EXPECT_EQ(StatusOf(Policy("{to: [{podSelector: {}}]}"), "api.example.com:443"), 1) << output_;
+}
+
+TEST_F(PolicyTest, APodThatIsNotInTheManifestsHasNoLabels) {
+  const std::string to = " --to backend:80";
+  EXPECT_EQ(Test(Policy(""), "--from shop/another" + to).status, 0);
+  EXPECT_EQ(Test(DnsPolicy("defaultDeny: true"), "--from shop/another" + to).status, 1);
+  EXPECT_EQ(Test(DnsPolicy("defaultDeny: true"), "--from elsewhere/another" + to).status, 0);
+}
+
+TEST_F(PolicyTest, WhatIsAuditedIsAllowedAndSaid) {
+  EXPECT_EQ(StatusOf(DnsPolicy("defaultDeny: true, audit: true"), "backend:80"), 0);
+  EXPECT_THAT(output_, HasSubstr("a policy in audit would deny it"));
+}
+
+TEST_F(PolicyTest, WhatCannotBeJudgedIsNeitherAllowedNorDenied) {
+  for (const char* question :
+       {"--from shop --to backend:80", "--from a/b/c --to backend:80", "--from shop/frontend",
+        "--from shop/frontend --to backend", "--from shop/frontend --to backend:0",
+        "--from shop/frontend --to backend:http"}) {
+    EXPECT_EQ(Test("", question).status, 2) << question;
+  }
+  const Ran ran = Test("---\nkind: [\n", "--from shop/frontend --to backend:80");
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.output, HasSubstr("a.yaml:"));
+}
+
+TEST_F(PolicyTest, ForProgramsItIsJson) {
+  StatusOf(Policy(""), "backend:80", "-o json");
+  const auto answer = nlohmann::json::parse(output_);
+  EXPECT_EQ(answer["verdict"], "denied");
+  EXPECT_EQ(answer["at"][0], "shop/backend:8080");
+}
+
+}  // namespace
+}  // namespace portolan::ctl
