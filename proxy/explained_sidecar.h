@@ -31,6 +31,7 @@ class RunningSidecar final : public ExplainedSidecar {
     const OwnPlace& place;
     const std::vector<std::unique_ptr<Worker>>& workers;
     std::function<FeedStatus()> feed_status;
+    std::function<ExplainedPolicy()> policy;
   };
   explicit RunningSidecar(Parts parts) : parts_(std::move(parts)) {}
 
@@ -45,6 +46,7 @@ class RunningSidecar final : public ExplainedSidecar {
   std::string EndpointsStateOf(const std::string& service_key) override;
   nlohmann::json Feed() override;
   std::string own_namespace() override;
+  ExplainedPolicy policy() override { return parts_.policy(); }
   void Describe(std::vector<std::shared_ptr<const Route>> routes,
                 std::function<void(States)> done) override;
 

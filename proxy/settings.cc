@@ -108,6 +108,28 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
       ->capture_default_str();
   AddFlag(app, "--udp-timeout", out.udp_timeout, "idle time of a UDP flow that was never answered");
   AddFlag(app, "--udp-stream-timeout", out.udp_stream_timeout, "idle time of one that was");
+  app.add_option("--captured", out.captured,
+                 "what portolan-init was told to --capture, cluster or all: whether policies are "
+                 "enforced for all that the pod sends")
+      ->check(CLI::IsMember({"cluster", "all"}))
+      ->capture_default_str();
+  app.add_option("--on-no-policy", out.on_no_policy,
+                 "open or closed: what is done with connections and names before it is known which "
+                 "policies there are")
+      ->check(CLI::IsMember({"open", "closed"}))
+      ->capture_default_str();
+  app.add_option("--denied-names", out.denied_names,
+                 "refused or nxdomain: the answer for a name that policy does not allow")
+      ->check(CLI::IsMember({"refused", "nxdomain"}))
+      ->capture_default_str();
+  AddFlag(
+      app, "--learned-grace", out.learned_grace,
+      "how long, after its TTL, an address may be reached that a name allowed by policy led to");
+  app.add_flag("--end-denied-connections", out.end_denied_connections,
+               "reset open TCP connections that a new policy denies; UDP flows end in any case");
+  app.add_option("--policy-log-sample", out.policy_log_sample,
+                 "log one in so many denials by policy, ten a second at most; 0: none")
+      ->capture_default_str();
   app.add_option("--eject-after", out.eject_after,
                  "failures to connect in a row after which an endpoint is passed over; 0: never")
       ->capture_default_str();

@@ -69,6 +69,17 @@ struct Settings {
   size_t udp_flows = 4096;
   absl::Duration udp_timeout = absl::Seconds(30);
   absl::Duration udp_stream_timeout = absl::Seconds(120);
+  // Egress policy. What portolan-init was told to capture: "all", or "cluster" and then policies
+  // are enforced in part.
+  std::string captured = "cluster";
+  // What is done with connections and names while no policy is known: "open" or "closed".
+  std::string on_no_policy = "open";
+  // What who asks for a name that no rule allows is told: "refused" or "nxdomain".
+  std::string denied_names = "refused";
+  absl::Duration learned_grace = absl::Seconds(60);  // of learned addresses, after their TTL
+  // Joined TCP connections that a new policy denies are reset.
+  bool end_denied_connections = false;
+  uint32_t policy_log_sample = 1;  // a line for one denial in so many; 0: none
   // Failures in a row after which an endpoint is passed over (0: never), and for how long at first.
   uint32_t eject_after = 3;
   absl::Duration eject_for = absl::Seconds(5);

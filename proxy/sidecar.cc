@@ -113,6 +113,12 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
                  .seed = settings_.node}),
       routes_(place_.current()),
       worker_reports_(NamesIn(settings_)),
+      policy_({.loop = loop_,
+               .settings = settings_,
+               .pod_resolvers = pod_resolvers_,
+               .dialling = dialling_,
+               .routes = routes_,
+               .workers = workers_}),
       explained_({.loop = loop_,
                   .settings = settings_,
                   .admin = *this,
@@ -121,7 +127,8 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
                   .routes = routes_,
                   .place = place_,
                   .workers = workers_,
-                  .feed_status = [this] { return feed_->status(); }}),
+                  .feed_status = [this] { return feed_->status(); },
+                  .policy = [this] { return policy_.Explained(); }}),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
         Trim();
@@ -131,6 +138,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
     corefile_pages_.CollectMetrics(families);
     dialling_.CollectMetrics(families);
     conntrack_.CollectMetrics(families);
+    policy_.CollectMetrics(families);
     AddProcessMetrics(families);
     AddCoreDnsMetrics(families);
   });
@@ -192,6 +200,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   options.forwarder.balancer.metrics = service_metrics_;
   options.forwarder.access_log =
       settings_.access_log == "-" ? &LineOutput::Standard() : access_log_.get();
+  policy_.AddTo(options);
   options.udp = {.max_flows = UdpFlowsPerWorker(*descriptors, workers, settings_.udp_flows),
                  .timeout = settings_.udp_timeout,
                  .stream_timeout = settings_.udp_stream_timeout};
@@ -253,6 +262,7 @@ void Sidecar::ConfigureDns() {
     worker->SetDialledInstead(dialling_.upstreams());
     worker->SetConfig(config);
   }
+  policy_.Follow();
   KeepDialled();
 }
 
@@ -261,6 +271,7 @@ void Sidecar::FollowDialling() {
   const dns::DialledInstead before = dialling_.upstreams();
   dialling_.SetRoutes(routes_.table());
   if (dialling_.upstreams() != before) ConfigureDns();
+  policy_.Follow();
   KeepDialled();
 }
 
@@ -452,13 +463,16 @@ Readiness Sidecar::Ready() {
                       absl::ToChronoNanoseconds(settings_.ready_wait);
   const bool known = feed_status_.source != FeedStatus::Source::kNone;
   Readiness readiness;
-  readiness.ready = !drain_until_.has_value() && (ever_in_sync_ || waited);
+  readiness.ready = !drain_until_.has_value() && ((ever_in_sync_ && policy_.is_known()) || waited);
   readiness.body = fmt::format(
       "{}\nfeed: {}\nage: {}\n", readiness.ready ? "ready" : "not ready",
       feed_status_.in_sync ? "in sync"
                            : (known ? fmt::format("stale, from {}", SourceName(feed_status_.source))
                                     : "nothing yet: passing on to the pod's resolvers"),
       DescribeAge(feed_status_));
+  if (!policy_.is_known()) {
+    readiness.body += fmt::format("policy: none is known yet: {}\n", settings_.on_no_policy);
+  }
   if (feed_status_.proxy_config_missing && settings_.proxy_config != kDefaultProxyConfig) {
     readiness.body += fmt::format("configuration: the control plane has no '{}'; in force: {}\n",
                                   settings_.proxy_config, dns_config_.source());
@@ -489,6 +503,7 @@ nlohmann::json Sidecar::ConfigDump() {
   dump["node"] = settings_.node;
   dump["place"] = place_.Dump();
   dump["upstreamServices"] = dialling_.Dump();
+  dump["policy"] = policy_.Dump();
   dump["feed"] = {{"source", SourceName(status.source)},
                   {"controlPlane", status.control_plane},
                   {"connected", status.connected},

@@ -33,6 +33,7 @@
 #include "proxy/reporting/reporter.h"
 #include "proxy/reporting/search_walks.h"
 #include "proxy/settings.h"
+#include "proxy/sidecar_policy.h"
 #include "proxy/worker.h"
 
 namespace portolan::proxy {
@@ -71,6 +72,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void OnDirectory(const Directory::Committed& committed) override;
   absl::Status OnProxyConfig(const v1::ProxyConfig& config) override;
   void OnProxyConfigWithdrawn() override;
+  void OnEgressRules(std::shared_ptr<const EgressRules> rules) override {
+    policy_.OnRules(std::move(rules));
+  }
   void OnFeedStatus(const FeedStatus& status) override;
   std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override;
   std::vector<std::string> EndpointsOf(const std::string& control_plane) override {
@@ -85,6 +89,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override;
   bool WantsEndpoints(const std::string& service_key) override;
   nlohmann::json ConfigDump() override;
+  nlohmann::json Policy() override { return policy_.Page(); }
   absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,
                                                const std::string& after) override;
   void Connections(std::function<void(nlohmann::json)> done) override;
@@ -120,6 +125,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   UseFilter used_services_;                 // marked by the workers
   std::vector<std::string> kept_services_;  // whose endpoints dialling_ needs
 
+  SidecarPolicy policy_;  // the workers use what it holds
   Fd access_log_file_;
   std::unique_ptr<LineOutput> access_log_;  // null: none, or standard output
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -13,12 +13,20 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
     worker->asked_names_ = std::make_unique<AskedNames>(*options.search_walks, options.names);
     worker->asked_names_->SetSearch(options.pod_resolvers.search);
   }
+  worker->egress_gate_ =
+      std::make_unique<EgressGate>(options.egress_gate, *options.learned, worker->denials_);
+  worker->name_gate_ =
+      std::make_unique<NameGate>(options.name_gate, *options.learned, worker->denials_);
+  worker->name_gate_->SetSearch(options.pod_resolvers.search);
   auto server = dns::Server::Start(worker->loop_, {.listen = options.dns_listen,
                                                    .tcp = {.connections = options.dns_connections},
-                                                   .observer = worker->asked_names_.get()});
+                                                   .observer = worker->asked_names_.get(),
+                                                   .gate = worker->name_gate_.get()});
   if (!server.ok()) return server.status();
   worker->dns_ = *std::move(server);
-  auto forwarder = Forwarder::Start(worker->loop_, options.forwarder);
+  ForwarderOptions forwarder_options = options.forwarder;
+  forwarder_options.gate = worker->egress_gate_.get();
+  auto forwarder = Forwarder::Start(worker->loop_, std::move(forwarder_options));
   if (!forwarder.ok()) return forwarder.status();
   worker->forwarder_ = *std::move(forwarder);
   worker->forward_addresses_ = worker->forwarder_->addresses();
@@ -65,9 +73,28 @@ void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
   });
 }
 
+void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules,
+                            const ResolverVerdicts& resolvers) {
+  loop_.Post([this, rules = std::move(rules), resolvers]() mutable {
+    denials_.SetRules(rules.get());
+    name_gate_->SetRules(rules);
+    name_gate_->SetResolvers({.udp = resolvers.udp, .tcp = resolvers.tcp});
+    egress_gate_->SetRules(std::move(rules));
+    forwarder_->ReviewDenied();
+    if (udp_ != nullptr) udp_->ReviewDenied();
+  });
+}
+
+void Worker::SetResolverVerdicts(const ResolverVerdicts& resolvers) {
+  loop_.Post([this, resolvers] {
+    name_gate_->SetResolvers({.udp = resolvers.udp, .tcp = resolvers.tcp});
+  });
+}
+
 void Worker::SetPodResolvers(ResolvConf resolvers) {
   loop_.Post([this, resolvers = std::move(resolvers)]() mutable {
     options_.pod_resolvers = std::move(resolvers);
+    name_gate_->SetSearch(options_.pod_resolvers.search);
     if (asked_names_ != nullptr) asked_names_->SetSearch(options_.pod_resolvers.search);
   });
 }
@@ -96,6 +123,7 @@ void Worker::UseConfig(const dns::Config& config) {
                           .on_demand = on_demand_.get(),
                           .used_services = options_.used_services,
                           .cache_stores = &cache_stores_});
+  name_gate_->SetClusterZones(config.cluster_zones());
   dns_->SetChains(chains->zones());
   // The old ones go outside the lock, and on this thread.
   chains_.With([&](auto& current) { std::swap(current, chains); });
@@ -149,6 +177,9 @@ void Worker::CollectMetrics(MetricFamilies& families) const {
   dns_->CollectMetrics(families);
   upstream_->CollectMetrics(families);
   on_demand_->CollectMetrics(families);
+  denials_.Collect(families);
+  egress_gate_->Collect(families);
+  name_gate_->Collect(families);
   chains_.With([&](const auto& chains) {
     if (chains != nullptr) chains->CollectMetrics(families);
   });

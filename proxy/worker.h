@@ -29,7 +29,11 @@
 #include "proxy/forwarder/udp_forwarder.h"
 #include "proxy/forwarder/udp_sockets.h"
 #include "proxy/on_demand.h"
+#include "proxy/policy/denial_counters.h"
+#include "proxy/policy/egress_gate.h"
+#include "proxy/policy/name_gate.h"
 #include "proxy/reporting/worker_report.h"
+#include "proxy/resolver_verdicts.h"
 
 namespace portolan::proxy {
 
@@ -55,6 +59,10 @@ struct WorkerOptions {
   AskedNames::Names names = AskedNames::Names::kCounted;
   // Where Services that are used are marked; null where the endpoints of all are held.
   UseFilter* used_services = nullptr;
+  // Of all workers; outlives them. `forwarder.gate` is the worker's own.
+  LearnedAddresses* learned = nullptr;
+  EgressGate::Options egress_gate = {};
+  NameGate::Options name_gate = {};
 };
 
 class Worker {
@@ -73,6 +81,9 @@ class Worker {
   void SetClusterData(std::shared_ptr<const dns::ClusterData> data);
   void SetFeedAnswering(bool answering);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
+  // `resolvers`: what these rules say of the pod's.
+  void SetEgressRules(std::shared_ptr<const EgressRules> rules, const ResolverVerdicts& resolvers);
+  void SetResolverVerdicts(const ResolverVerdicts& resolvers);
   // For configurations that are set from then on.
   void SetPodResolvers(ResolvConf resolvers);
   void SetDialledInstead(dns::DialledInstead dialled_instead);
@@ -110,6 +121,7 @@ class Worker {
   std::shared_ptr<const ForwarderCounters> forwarder_counters() const {
     return forwarder_->counters();
   }
+  const DenialCounters& denials() const { return denials_; }
   // Null if no UDP is forwarded.
   std::shared_ptr<const UdpCounters> udp_counters() const {
     return udp_ == nullptr ? nullptr : udp_->counters();
@@ -126,6 +138,9 @@ class Worker {
   WorkerOptions options_;
   dns::ClusterDataHolder cluster_data_;
   dns::CacheStores cache_stores_;
+  DenialCounters denials_;
+  std::unique_ptr<EgressGate> egress_gate_;
+  std::unique_ptr<NameGate> name_gate_;
   std::unique_ptr<OnDemandWaits> on_demand_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
   std::unique_ptr<AskedNames> asked_names_;  // null: they are not counted

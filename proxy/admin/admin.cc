@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 #include <utility>
 
 #include "common/http/json.h"
@@ -17,8 +19,15 @@ using nlohmann::json;
 // The index, and with it the answer to a mistyped path.
 constexpr std::string_view kIndex =
     "/ready /healthz /health /stats /stats/prometheus /config_dump /names /endpoints /connections "
-    "/explain?name=&type=&clusterDns=\n"
+    "/explain?name=&type=&port=&clusterDns= /policy\n"
     "POST: /logging?level=debug|info|warn|error /drain /quitquitquit\n";
+
+std::optional<uint16_t> ReadPort(std::string_view text) {
+  uint16_t port = 0;
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (read.ec != std::errc() || read.ptr != text.data() + text.size()) return std::nullopt;
+  return port;
+}
 
 http::Handler Page(std::function<http::Response(const http::Request&)> make) {
   return [make = std::move(make)](const http::Request& request, http::Responder responder) {
@@ -139,6 +148,8 @@ void Admin::AddAdminPages(http::Server& server) {
   server.Get("/stats/prometheus", Page([this](const auto&) { return MetricsResponse(metrics_); }));
   server.Get("/config_dump",
              Page([this](const http::Request& request) { return ConfigDump(request); }));
+  server.Get("/policy",
+             Page([this](const auto&) { return http::JsonResponse(200, source_.Policy()); }));
   server.Get("/names", Page([this](const http::Request& request) {
                return ListNames(request, Listing::kNames);
              }));
@@ -156,8 +167,13 @@ void Admin::AddAdminPages(http::Server& server) {
 }
 
 void Admin::Explain(const http::Request& request, http::Responder responder) {
+  const auto port = ReadPort(request.FindQuery("port").value_or("0"));
+  if (!port.has_value()) {
+    return responder.Send(http::JsonError(400, "port: a number from 0 to 65535 is needed"));
+  }
   source_.Explain({.name = std::string(request.FindQuery("name").value_or("")),
                    .type = std::string(request.FindQuery("type").value_or("")),
+                   .port = *port,
                    .with_cluster_dns = request.FindQuery("clusterDns") == "true"},
                   [responder](absl::StatusOr<json> explained) mutable {
                     if (explained.ok()) return responder.Send(http::JsonResponse(200, *explained));

@@ -15,8 +15,10 @@
 //                                       had on demand both say for each Service whether they are
 //                                       held, asked for and awaited, or not held
 //   GET  /connections       x           JSON, collected from the workers
-//   GET  /explain           x           ?name= &type= &clusterDns=true; JSON: what becomes of
-//                                       a name (proxy/explain/explainer.h)
+//   GET  /explain           x           ?name= &type= &port= &clusterDns=true; JSON: what becomes
+//                                       of a name (proxy/explain/explainer.h)
+//   GET  /policy            x           JSON: policies in force, learned addresses and denials
+//                                       (proxy/sidecar_policy.h)
 //   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
 //   POST /quitquitquit      x
@@ -50,6 +52,7 @@ struct Readiness {
 struct ExplainRequest {
   std::string name;
   std::string type = {};          // empty: A
+  uint16_t port = 0;              // at which an address outside of the cluster is dialled; 0: any
   bool with_cluster_dns = false;  // the pod's own nameservers are asked as well
 };
 
@@ -65,6 +68,7 @@ class AdminSource {
   // Whether the endpoints of a Service ("namespace/name") are asked for, held or not yet.
   virtual bool WantsEndpoints(const std::string& service_key) = 0;
   virtual nlohmann::json ConfigDump() = 0;
+  virtual nlohmann::json Policy() = 0;
   // A page of the resources of a type ("Service") that are held, behind the name `after`. An error
   // names the types there are.
   virtual absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,

@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "common/text.h"
@@ -84,8 +86,28 @@ bool IsForwarded(Protocol protocol, bool udp) {
   return protocol == Protocol::kTcp || (protocol == Protocol::kUdp && udp);
 }
 
-// The one place where a policy's verdict belongs.
-json PolicyVerdict() { return {{"verdict", "allowed"}, {"says", "no policy applies"}}; }
+// What is no Service's and passed through, at each port that it may be dialled at.
+json PassedThroughVerdict(const ExplainedConnection& connection,
+                          const ConnectionSurroundings& around) {
+  std::vector<uint16_t> ports = {around.port};
+  if (around.port == 0) ports.assign(std::begin(kUsualPorts), std::end(kUsualPorts));
+  json by_port = json::array();
+  for (const uint16_t port : ports) {
+    const SocketAddress to{connection.dialled.ip, port};
+    const auto by_name = JudgeDialled(around.policy, around.asked, to, connection.protocol);
+    by_port.push_back(
+        ToJson(by_name.value_or(JudgeAddress(around.policy, to, connection.protocol))));
+    if (around.port == 0) by_port.back()["port"] = port;
+  }
+  json verdict = by_port[0];
+  verdict.erase("port");
+  if (by_port.size() == 1 || by_port[0]["says"] == by_port[1]["says"]) return verdict;
+  if (by_port[0]["verdict"] != by_port[1]["verdict"]) {
+    verdict = {{"verdict", "by port"}, {"says", "it depends on the port that is dialled"}};
+  }
+  verdict["ports"] = std::move(by_port);
+  return verdict;
+}
 
 std::string_view Word(LoadBalancing how) {
   switch (how) {
@@ -147,15 +169,65 @@ std::vector<Eligibility> EndpointsOf(const ExplainedConnection& connection,
       at_cluster_ip ? service->internal_traffic_policy : TrafficPolicy::kCluster, around.here);
 }
 
-json EndpointJson(const Eligibility& one, const Known& known, size_t workers) {
+// An endpoint, and what policy says of it.
+struct Judged {
+  Eligibility eligibility;
+  PolicyVerdict verdict;
+
+  bool may_be_used() const { return eligibility.why_not.empty() && !verdict.denied(); }
+};
+
+std::vector<Judged> JudgeAll(std::vector<Eligibility> all,
+                             const std::optional<PolicyVerdict>& by_name, Protocol protocol,
+                             const ExplainedPolicy& policy) {
+  std::vector<Judged> judged;
+  for (Eligibility& one : all) {
+    const SocketAddress& to = one.endpoint.address;
+    PolicyVerdict verdict = by_name.has_value() ? *by_name : JudgeAddress(policy, to, protocol);
+    judged.push_back({std::move(one), std::move(verdict)});
+  }
+  return judged;
+}
+
+// Of a Service as a whole: what holds of the eligible endpoints.
+PolicyVerdict ServiceVerdict(const std::vector<Judged>& endpoints,
+                             const std::optional<PolicyVerdict>& by_name) {
+  if (by_name.has_value()) return *by_name;
+  const Judged* first_denied = nullptr;
+  const Judged* first_allowed = nullptr;
+  size_t eligible = 0, allowed = 0;
+  for (const Judged& one : endpoints) {
+    if (!one.eligibility.why_not.empty()) continue;
+    ++eligible;
+    if (!one.verdict.denied()) ++allowed;
+    const Judged*& first = one.verdict.denied() ? first_denied : first_allowed;
+    if (first == nullptr) first = &one;
+  }
+  if (eligible == 0) return {.kind = PolicyVerdict::Kind::kAllowed, .says = "nobody to judge"};
+  PolicyVerdict verdict = allowed > 0 ? first_allowed->verdict : first_denied->verdict;
+  if (allowed == 0) {
+    verdict.says = "no rule allows an endpoint";
+  } else if (allowed < eligible) {
+    verdict.says = fmt::format("of {} eligible endpoints {} are allowed", eligible, allowed);
+  }
+  return verdict;
+}
+
+json EndpointJson(const Judged& judged, const Known& known, size_t workers) {
+  const Eligibility& one = judged.eligibility;
   const Endpoint& endpoint = *one.endpoint.endpoint;
   json out = {{"address", one.endpoint.address.ToString()},
               {"pod", endpoint.pod.name.empty() ? "" : endpoint.pod.ToString()},
               {"node", endpoint.node_name},
               {"zone", endpoint.zone},
               {"eligible", one.why_not.empty()},
-              {"open", known.open}};
-  if (!one.why_not.empty()) out["why"] = one.why_not;
+              {"open", known.open},
+              {"policy", ToJson(judged.verdict)}};
+  if (!one.why_not.empty()) {
+    out["why"] = one.why_not;
+  } else if (judged.verdict.denied()) {
+    out["why"] = "denied by policy: " + judged.verdict.says;
+  }
   if (known.failures > 0) out["failures"] = known.failures;
   if (known.ejected_by > 0) {
     out["ejectedFor"] =
@@ -169,10 +241,10 @@ json EndpointJson(const Eligibility& one, const Known& known, size_t workers) {
   return out;
 }
 
-json EndpointsJson(const std::vector<Eligibility>& all, const std::map<SocketAddress, Known>& known,
+json EndpointsJson(const std::vector<Judged>& all, const std::map<SocketAddress, Known>& known,
                    size_t workers) {
-  const auto of = [&](const Eligibility& one) {
-    const auto found = known.find(one.endpoint.address);
+  const auto of = [&](const Judged& one) {
+    const auto found = known.find(one.eligibility.endpoint.address);
     return found == known.end() ? Known() : found->second;
   };
   const auto is_passed_over = [&](const Known& state) {
@@ -181,19 +253,19 @@ json EndpointsJson(const std::vector<Eligibility>& all, const std::map<SocketAdd
   // Where every worker passes over each of them, one of them is better than none.
   size_t usable = 0, eligible = 0;
   bool kept = false;
-  for (const Eligibility& one : all) {
-    if (!one.why_not.empty()) continue;
+  for (const Judged& one : all) {
+    if (!one.may_be_used()) continue;
     const Known state = of(one);
     ++eligible;
     if (!is_passed_over(state)) ++usable;
     kept = kept || (state.kept && state.ejected_by == 0);
   }
   json endpoints = json::array();
-  for (const Eligibility& one : all) {
+  for (const Judged& one : all) {
     if (endpoints.size() == kMostExplainedEndpoints) break;
     const Known state = of(one);
     json out = EndpointJson(one, state, workers);
-    const bool among = one.why_not.empty() && (usable == 0 || !is_passed_over(state));
+    const bool among = one.may_be_used() && (usable == 0 || !is_passed_over(state));
     const size_t candidates = usable == 0 ? eligible : usable;
     if (!among) {
       out["next"] = "no";
@@ -256,16 +328,32 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
               {"protocol", ProtocolWord(connection.protocol)},
               {"captured", CapturedWord(connection.protocol, around.udp)},
               {"outcome", words.outcome},
-              {"says", words.says},
-              {"policy", PolicyVerdict()}};
-  if (connection.service.empty()) return out;
+              {"says", words.says}};
+  const auto deny = [&](std::string_view says) {
+    out["outcome"] = "policy_denied";
+    out["says"] = says;
+  };
+  if (connection.service.empty()) {
+    out["policy"] = PassedThroughVerdict(connection, around);
+    if (out["policy"]["verdict"] == "denied") deny("policy denies the address: reset");
+    return out;
+  }
   out["service"] = connection.service;
   out["port"] = connection.dialled.port;
   out["portName"] = connection.port_name;
-  if (!forwarded) return out;
+  if (!forwarded) {
+    out["policy"] = {{"verdict", "not enforced"}, {"says", "it does not come to the sidecar"}};
+    return out;
+  }
   const std::map<SocketAddress, Known> known = Sum(workers);
   if (connection.route != nullptr) out["choice"] = ChoiceJson(*connection.route, known);
-  const std::vector<Eligibility> all = EndpointsOf(connection, around);
+  const auto by_name =
+      JudgeDialled(around.policy, around.asked, connection.dialled, connection.protocol);
+  const std::vector<Judged> all =
+      JudgeAll(EndpointsOf(connection, around), by_name, connection.protocol, around.policy);
+  const PolicyVerdict verdict = ServiceVerdict(all, by_name);
+  out["policy"] = ToJson(verdict);
+  if (verdict.denied()) deny("policy denies every eligible endpoint: reset");
   out["endpoints"] = EndpointsJson(all, known, workers.size());
   if (all.size() > kMostExplainedEndpoints) out["more"] = all.size() - kMostExplainedEndpoints;
   return out;

@@ -12,6 +12,7 @@
 
 #include "common/ip.h"
 #include "directory/directory.h"
+#include "proxy/explain/policy.h"
 #include "proxy/forwarder/balancer.h"
 #include "proxy/forwarder/routes.h"
 
@@ -42,13 +43,20 @@ struct ConnectionSurroundings {
   const Snapshot& snapshot;
   Place here;
   bool udp = false;  // it is forwarded
+  ExplainedPolicy policy = {};
+  std::string asked = {};  // the name whose answer led here
+  uint16_t port = 0;       // at which an address that is no Service's is dialled; 0: kUsualPorts
 };
+
+// Of what no Service has.
+inline constexpr uint16_t kUsualPorts[] = {443, 80};
 
 // `workers`: what each worker knows of the route's endpoints (Balancer::Describe).
 // {"address", "port"?, "portName"?, "protocol", "service"?, "captured", "outcome", "says",
-// "policy": {"verdict", "says"}, "choice"?: {"how", "says", "affinity"?: {"seconds", "kept"},
+// "policy": as ToJson(PolicyVerdict), of a Service for all its endpoints and else with "ports"? for
+// each port that is judged, "choice"?: {"how", "says", "affinity"?: {"seconds", "kept"},
 // "maxConnections"?, "open"}, "endpoints"?: [{"address", "pod", "node", "zone", "eligible", "why"?,
-// "open", "failures"?, "ejectedFor"?, "next"}], "more"?}. "outcome" is a word of
+// "open", "failures"?, "ejectedFor"?, "policy", "next"}], "more"?}. "outcome" is a word of
 // portolan_forwarder_connections_total, or "not_captured": it does not come to the sidecar, which
 // chooses no endpoint. "next" is "chosen" where the next connection surely goes
 // there, "one of", or "no".

@@ -22,6 +22,7 @@ class Explainer::Running {
     ExplainedSidecar& sidecar = explainer_.sidecar_;
     const ResolvConf& conf = sidecar.resolv_conf();
     const std::vector<std::string> names = NamesAskedFor(request.name, conf);
+    port_ = request.port;
     explained_ = {{"name", request.name},
                   {"type", dns::wire::TypeWord(type)},
                   {"search", conf.search},
@@ -55,7 +56,12 @@ class Explainer::Running {
     const NameSurroundings around{explainer_.cluster_domain_, own_namespace,
                                   explained_["feed"].value("inSync", false)};
     const std::string type = explained_["type"];
+    policy_ = sidecar.policy();
+    explained_["policy"] = ToJson(policy_);
     for (json& lookup : explained_["lookups"]) {
+      lookup["policy"] =
+          ToJson(JudgeName(policy_, lookup["name"].get_ref<const std::string&>(),
+                           explainer_.cluster_domain_, sidecar.resolv_conf().search));
       AddObjects(*snapshot, explainer_.cluster_domain_, lookup);
       AddWhy(*snapshot, around, type, lookup);
       if (!lookup.contains("service")) continue;
@@ -86,7 +92,12 @@ class Explainer::Running {
   void OnDescribed(const ExplainedSidecar::States& states) {
     ExplainedSidecar& sidecar = explainer_.sidecar_;
     const auto snapshot = sidecar.snapshot();
-    const ConnectionSurroundings around{*snapshot, sidecar.place(), sidecar.forwards_udp()};
+    const ConnectionSurroundings around{.snapshot = *snapshot,
+                                        .here = sidecar.place(),
+                                        .udp = sidecar.forwards_udp(),
+                                        .policy = std::move(policy_),
+                                        .asked = explained_["lookups"].back()["name"],
+                                        .port = port_};
     size_t route = 0;
     for (const ExplainedConnection& one : connections_) {
       const bool described = one.route != nullptr && route < states.size();
@@ -111,6 +122,8 @@ class Explainer::Running {
   Done done_;
   json explained_;
   int missing_ = 0;
+  ExplainedPolicy policy_;
+  uint16_t port_ = 0;
   std::vector<ExplainedConnection> connections_;
   std::optional<OwnLookups> own_;
   std::optional<ClusterDnsLookups> cluster_dns_;

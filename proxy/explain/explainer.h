@@ -7,6 +7,7 @@
 //   cluster_dns.h  asks the servers that the pod would ask without a sidecar, at the same time
 //   objects.h      the directory's part: source objects, and why a name is not there
 //   connections.h  the forwarder's part: whose address, which endpoints, why not the others
+//   policy.h       what egress policy says of the names and of these connections
 //
 // The main loop's thread; nothing blocks. The questions are counted and logged as all others.
 #pragma once
@@ -27,6 +28,7 @@
 #include "proxy/admin/admin.h"
 #include "proxy/explain/connections.h"
 #include "proxy/explain/own_lookups.h"
+#include "proxy/explain/policy.h"
 
 namespace portolan::proxy {
 
@@ -49,6 +51,7 @@ class ExplainedSidecar {
   // {"inSync", "source", "age", "generation", ...}
   virtual nlohmann::json Feed() = 0;
   virtual std::string own_namespace() = 0;
+  virtual ExplainedPolicy policy() = 0;
   // For each route what each worker knows of its endpoints. Calls `done` once, on the main loop,
   // when the workers have answered.
   using States = std::vector<std::vector<std::vector<Balancer::EndpointState>>>;
@@ -70,11 +73,11 @@ class Explainer {
   Explainer(const Explainer&) = delete;
   Explainer& operator=(const Explainer&) = delete;
 
-  // {"name", "type", "search", "ndots", "lookups", "connections", "feed", "clusterDns"?}: lookups
-  // as in own_lookups.h and objects.h, connections of the last one's answer as in connections.h,
-  // clusterDns as in cluster_dns.h. `done` is called once, on the loop, unless this is destroyed
-  // before: kInvalidArgument for what is no name or no type, kResourceExhausted where kMostAtOnce
-  // are under way. An empty type is A.
+  // {"name", "type", "search", "ndots", "lookups", "connections", "feed", "policy", "clusterDns"?}:
+  // lookups as in own_lookups.h and objects.h, with "policy" for each, connections of the last
+  // one's answer as in connections.h, policy as in policy.h, clusterDns as in cluster_dns.h. `done`
+  // is called once, on the loop, unless this is destroyed before: kInvalidArgument for what is no
+  // name or no type, kResourceExhausted where kMostAtOnce are under way. An empty type is A.
   void Explain(const ExplainRequest& request, Done done);
 
  private:

@@ -94,7 +94,7 @@ class Worker : public ::testing::Test {
     auto config = Load(text);
     ASSERT_TRUE(config.ok()) << config.status();
     chains_ = (*config)->Instantiate({loop_, cluster_, upstream_, {pod_.address}});
-    routes_.emplace(chains_->zones(), counters_);
+    routes_.emplace(chains_->zones(), counters_, Routes::Told{});
   }
   std::string Other() const { return other_.address.ToString(); }
 

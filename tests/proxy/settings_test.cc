@@ -75,6 +75,29 @@ TEST(Settings, ConnectionsAreLoggedOnRequestAndNamesInMetricsBounded) {
   EXPECT_EQ(settings.metric_endpoints, 0u);
 }
 
+TEST(Settings, PoliciesAreEnforcedAsFarAsTheyAreKnownUnlessAskedOtherwise) {
+  Settings settings;
+  EXPECT_EQ(settings.on_no_policy, "open");
+  EXPECT_EQ(settings.captured, "cluster");
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--captured", "all",
+                   "--on-no-policy", "closed", "--denied-names", "nxdomain", "--learned-grace",
+                   "90s", "--end-denied-connections", "--policy-log-sample", "100"},
+                  settings),
+            std::nullopt);
+  EXPECT_EQ(settings.captured, "all");
+  EXPECT_EQ(settings.on_no_policy, "closed");
+  EXPECT_EQ(settings.denied_names, "nxdomain");
+  EXPECT_EQ(settings.learned_grace, absl::Seconds(90));
+  EXPECT_TRUE(settings.end_denied_connections);
+  EXPECT_EQ(settings.policy_log_sample, 100u);
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--on-no-policy", "ajar"}, settings),
+            kExitUsage);
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--end-denied-connections=false"},
+                  settings),
+            std::nullopt);
+  EXPECT_FALSE(settings.end_denied_connections);
+}
+
 TEST(Settings, ReportsAndTheNamesInThemAreThereUnlessRefused) {
   Settings settings;
   EXPECT_TRUE(settings.reports);

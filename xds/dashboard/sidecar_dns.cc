@@ -130,7 +130,7 @@ absl::Status SidecarDns::SetCorefile(std::string_view text) {
   if (!config.ok()) return config.status();
   const auto chains =
       (*config)->Instantiate({.loop = loop_, .cluster = cluster_, .upstream = upstream_});
-  routes_ = std::make_unique<dns::Routes>(chains->zones(), counters_);
+  routes_ = std::make_unique<dns::Routes>(chains->zones(), counters_, dns::Routes::Told{});
   may_shadow_ = MayShadow(corefile);
   return absl::OkStatus();
 }

@@ -26,6 +26,7 @@ struct FakeSource : AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override { return cluster; }
   bool WantsEndpoints(const std::string& service) override { return service == "default/asked"; }
   json ConfigDump() override { return {{"corefile", ".:53 {}\xff"}}; }
+  json Policy() override { return {{"known", true}}; }
   absl::StatusOr<json> HeldResources(const std::string& type, const std::string& after) override {
     if (type != "Service") return absl::InvalidArgumentError("type: no such type");
     return json{{"resources", {{"default/backend", after}}}};
@@ -36,8 +37,10 @@ struct FakeSource : AdminSource {
   void Explain(const ExplainRequest& request,
                std::function<void(absl::StatusOr<json>)> done) override {
     if (request.name.empty()) return done(InvalidArgument("name: what is to be looked up?"));
-    done(json{
-        {"name", request.name}, {"type", request.type}, {"clusterDns", request.with_cluster_dns}});
+    done(json{{"name", request.name},
+              {"type", request.type},
+              {"port", request.port},
+              {"clusterDns", request.with_cluster_dns}});
   }
   absl::Status SetLogLevel(std::string text) override {
     if (text != "debug") return InvalidArgument("log level '{}' is none of debug", text);
@@ -171,6 +174,10 @@ TEST_F(AdminTest, ConfigDumpMayBeOfTheResourcesOfAType) {
   EXPECT_THAT(Get("/config_dump?type=Pod"), StartsWith("HTTP/1.1 400 "));
 }
 
+TEST_F(AdminTest, ShowsThePolicyInForce) {
+  EXPECT_EQ(json::parse(BodyOf(Get("/policy")))["known"], true);
+}
+
 TEST_F(AdminTest, ConfigDumpSurvivesBytesThatAreNoText) {
   EXPECT_EQ(json::parse(BodyOf(Get("/config_dump")))["corefile"], ".:53 {}\xEF\xBF\xBD");
 }
@@ -209,8 +216,9 @@ TEST_F(AdminTest, APageOfAForeignSiteCannotQuitTheSidecar) {
 }
 
 TEST_F(AdminTest, ExplainsANameOrSaysWhatIsWrongWithIt) {
-  EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend&type=AAAA&clusterDns=true"))),
-            json::parse(R"({"name": "backend", "type": "AAAA", "clusterDns": true})"));
+  EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend&type=AAAA&port=443&clusterDns=true"))),
+            json::parse(R"({"name": "backend", "type": "AAAA", "port": 443, "clusterDns": true})"));
+  EXPECT_THAT(Get("/explain?name=backend&port=https"), StartsWith("HTTP/1.1 400 "));
   EXPECT_EQ(json::parse(BodyOf(Get("/explain?name=backend")))["clusterDns"], false);
   const std::string answer = Get("/explain");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "proxy/policy/policy_compiler.h"
 #include "tests/directory/small_cluster.h"
+#include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {
@@ -33,7 +35,16 @@ class ConnectionsTest : public ::testing::Test {
   json Explain(const char* address, std::vector<std::vector<Balancer::EndpointState>> workers) {
     const auto connections = ConnectionsTo({*IpAddress::Parse(address)}, *builder_.table());
     if (connections.size() != 1) return connections.size();
-    return ConnectionJson(connections[0], workers, {*directory_.snapshot(), {}, false});
+    return ConnectionJson(connections[0], workers,
+                          {*directory_.snapshot(), {}, false, policy_, asked_, port_});
+  }
+
+  static ExplainedPolicy Policies(std::vector<PolicyInput> policies) {
+    PolicyCompiler compiler;
+    compiler.SetPolicies(std::move(policies), {});
+    ExplainedPolicy policy;
+    policy.rules = compiler.Commit();
+    return policy;
   }
 
   static Balancer::EndpointState State(const char* address) {
@@ -48,6 +59,9 @@ class ConnectionsTest : public ::testing::Test {
 
   Directory directory_;
   RouteTableBuilder builder_;
+  ExplainedPolicy policy_;
+  std::string asked_;
+  uint16_t port_ = 0;
 };
 
 TEST_F(ConnectionsTest, EachEndpointSaysWhetherItMayBeNextAndWhyNot) {
@@ -120,6 +134,52 @@ TEST_F(ConnectionsTest, WithoutAnEligibleEndpointTheConnectionIsReset) {
   EXPECT_FALSE(connection.contains("choice"));
   ASSERT_EQ(connection["endpoints"].size(), 3u);
   EXPECT_EQ(connection["endpoints"][2]["why"], "not ready");
+}
+
+// --- Policy ---
+
+TEST_F(ConnectionsTest, ADeniedEndpointIsNotNextAndSaysWhy) {
+  policy_ = Policies({NetworkPolicyOf("web", {ToBlock("10.42.0.3/32", {}, {Tcp(8080)})})});
+  const json connection = Explain("10.43.0.123", {});
+  EXPECT_EQ(connection["outcome"], "forwarded");
+  EXPECT_EQ(connection["policy"]["verdict"], "allowed");
+  EXPECT_EQ(connection["policy"]["says"], "of 2 eligible endpoints 1 are allowed");
+  EXPECT_EQ(Next(connection, 0), "no");
+  EXPECT_EQ(connection["endpoints"][0]["policy"]["verdict"], "denied");
+  EXPECT_THAT(connection["endpoints"][0]["why"].get<std::string>(), HasSubstr("denied by policy"));
+  EXPECT_EQ(Next(connection, 2), "chosen") << "the only one left";
+  EXPECT_EQ(connection["endpoints"][2]["policy"]["says"],
+            "rule 0 of NetworkPolicy/default/web allows it");
+}
+
+TEST_F(ConnectionsTest, WhereNoEndpointIsAllowedPolicyDeniesTheConnection) {
+  policy_ = Policies({NetworkPolicyOf("web", {})});
+  const json connection = Explain("10.43.0.123", {});
+  EXPECT_EQ(connection["outcome"], "policy_denied");
+  EXPECT_EQ(connection["policy"]["verdict"], "denied");
+  EXPECT_THAT(connection["policy"]["isolatedBy"], ElementsAre("NetworkPolicy/default/web"));
+}
+
+TEST_F(ConnectionsTest, ARuleByNameLetsEveryEndpoint) {
+  policy_ = Policies({DnsPolicyOf("web", {ToNames({"backend.example.com"}, {Tcp(8080)})})});
+  EXPECT_EQ(Explain("10.43.0.123", {})["outcome"], "policy_denied");
+  asked_ = "backend.example.com.";
+  const json connection = Explain("10.43.0.123", {});
+  EXPECT_EQ(connection["policy"]["verdict"], "allowed");
+  EXPECT_EQ(Next(connection, 0), "one of");
+}
+
+TEST_F(ConnectionsTest, WhatIsPassedThroughIsJudgedAtThePortOrAtTheUsualOnes) {
+  policy_ = Policies({NetworkPolicyOf("web", {ToBlock("192.0.2.0/24", {}, {Tcp(443)})})});
+  const json connection = Explain("192.0.2.1", {});
+  EXPECT_EQ(connection["policy"]["verdict"], "by port");
+  EXPECT_EQ(connection["policy"]["ports"][0]["port"], 443);
+  EXPECT_EQ(connection["policy"]["ports"][0]["verdict"], "allowed");
+  EXPECT_EQ(connection["policy"]["ports"][1]["verdict"], "denied");
+  EXPECT_EQ(connection["outcome"], "passed_through");
+  port_ = 80;
+  EXPECT_EQ(Explain("192.0.2.1", {})["outcome"], "policy_denied");
+  EXPECT_EQ(Explain("198.51.100.1", {})["policy"]["verdict"], "denied");
 }
 
 TEST_F(ConnectionsTest, WhatIsNoServicesPassesThrough) {

@@ -6,8 +6,10 @@
 #include <optional>
 
 #include "common/status.h"
+#include "proxy/policy/policy_compiler.h"
 #include "tests/directory/small_cluster.h"
 #include "tests/proxy/explain/odd_server.h"
+#include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {
@@ -43,6 +45,7 @@ class FakeSidecar : public ExplainedSidecar {
   std::string EndpointsStateOf(const std::string& key) override { return "held " + key; }
   json Feed() override { return {{"inSync", true}, {"age", "0"}}; }
   std::string own_namespace() override { return "default"; }
+  ExplainedPolicy policy() override { return explained_policy; }
   void Describe(std::vector<std::shared_ptr<const Route>> described,
                 std::function<void(States)> done) override {
     States states(described.size());
@@ -60,6 +63,7 @@ class FakeSidecar : public ExplainedSidecar {
       "nameserver 10.43.0.10\noptions ndots:5\n",
       "resolv.conf");
   std::vector<SocketAddress> servers;
+  ExplainedPolicy explained_policy;
   Directory directory;
   RouteTableBuilder builder;
   bool silent = true;
@@ -115,6 +119,18 @@ TEST_F(ExplainerTest, GoesOnToTheServiceTheObjectsAndTheConnection) {
   EXPECT_EQ(explained["connections"][0]["endpoints"][0]["next"], "chosen");
   EXPECT_TRUE(explained["feed"]["inSync"].get<bool>());
   EXPECT_FALSE(explained.contains("clusterDns"));
+}
+
+TEST_F(ExplainerTest, SaysWhatPolicyMakesOfTheNamesAndTheConnection) {
+  PolicyCompiler compiler;
+  compiler.SetPolicies({DnsPolicyOf("apis", {ToNames({"example.com"}, {})})}, {});
+  sidecar_.explained_policy.rules = compiler.Commit();
+  sidecar_.explained_policy.partly = true;
+  const json explained = *Explain({.name = "backend"});
+  EXPECT_EQ(explained["policy"]["enforced"], "PartlyEnforced");
+  EXPECT_THAT(explained["lookups"][1]["policy"]["says"].get<std::string>(),
+              HasSubstr("of the cluster"));
+  EXPECT_EQ(explained["connections"][0]["outcome"], "policy_denied");
 }
 
 TEST_F(ExplainerTest, AsksTheClusterDnsAtTheSameTime) {

@@ -1,0 +1,176 @@
+#include "proxy/sidecar_policy.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "common/log.h"
+#include "common/monotonic.h"
+
+namespace portolan::proxy {
+namespace {
+
+using nlohmann::json;
+
+double SecondsOf(absl::Duration time) {
+  return absl::ToDoubleSeconds(absl::Trunc(time, absl::Milliseconds(1)));
+}
+
+bool IsSame(const EgressRules::Verdict& a, const EgressRules::Verdict& b) {
+  return a.allowed == b.allowed && a.audited == b.audited && a.rule == b.rule;
+}
+
+}  // namespace
+
+SidecarPolicy::SidecarPolicy(Parts parts)
+    : parts_(parts),
+      learned_({.grace = parts.settings.learned_grace}),
+      learned_state_(parts.loop,
+                     parts.settings.state_dir.empty() ? std::string()
+                                                      : parts.settings.state_dir + "/learned.state",
+                     learned_),
+      log_(parts.loop, parts.settings.policy_log_sample) {}
+
+void SidecarPolicy::AddTo(WorkerOptions& options) {
+  const Settings& settings = parts_.settings;
+  options.learned = &learned_;
+  const OnNoPolicy on_no_policy =
+      settings.on_no_policy == "closed" ? OnNoPolicy::kClosed : OnNoPolicy::kOpen;
+  options.egress_gate = {.on_no_policy = on_no_policy, .own = settings.pod_ips, .log = &log_};
+  options.name_gate = {.on_no_policy = on_no_policy,
+                       .denied_names = settings.denied_names == "nxdomain"
+                                           ? NameGate::DeniedNames::kNxDomain
+                                           : NameGate::DeniedNames::kRefused,
+                       .log = &log_};
+  options.forwarder.end_denied = settings.end_denied_connections;
+}
+
+void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
+  const bool was_isolated = rules_ != nullptr && rules_->isolates();
+  const bool is_first = rules_ == nullptr;
+  rules_ = std::move(rules);
+  resolvers_ = JudgeResolversNow();
+  for (const auto& worker : parts_.workers) worker->SetEgressRules(rules_, resolvers_);
+  shown_.With([&](Shown& shown) { shown = {rules_->isolates(), IsPartly(), rules_->size()}; });
+  if (rules_->isolates() == was_isolated && !is_first) return;
+  if (!rules_->isolates()) return log::info("no policy isolates this pod for egress");
+  log::info("this pod is isolated for egress by {}{}", rules_->isolating_text(),
+            IsPartly() ? ", enforced in part: not all that it sends is captured" : "");
+}
+
+void SidecarPolicy::Follow() {
+  if (rules_ == nullptr) return;
+  const ResolverVerdicts now = JudgeResolversNow();
+  if (IsSame(now.udp, resolvers_.udp) && IsSame(now.tcp, resolvers_.tcp)) return;
+  resolvers_ = now;
+  for (const auto& worker : parts_.workers) worker->SetResolverVerdicts(resolvers_);
+}
+
+ResolverVerdicts SidecarPolicy::JudgeResolversNow() const {
+  return JudgeResolvers(*rules_, parts_.pod_resolvers.current().nameservers,
+                        parts_.dialling.upstreams(), *parts_.routes.table());
+}
+
+bool SidecarPolicy::IsPartly() const {
+  const Settings& settings = parts_.settings;
+  const bool all_comes_here = settings.captured == "all" && settings.udp != "off";
+  return rules_ != nullptr && rules_->isolates() && !all_comes_here;
+}
+
+ExplainedPolicy SidecarPolicy::Explained() const {
+  return {.rules = rules_,
+          .learned = learned_.List(Monotonic()),
+          .own = parts_.settings.pod_ips,
+          .open_while_unknown = parts_.settings.on_no_policy == "open",
+          .partly = IsPartly(),
+          .resolvers = resolvers_};
+}
+
+json SidecarPolicy::Dump() const {
+  const Settings& settings = parts_.settings;
+  json dump = {{"known", is_known()},
+               {"onNoPolicy", settings.on_no_policy},
+               {"captured", settings.captured}};
+  if (!is_known()) return dump;
+  const EgressRules::Size& size = rules_->size();
+  dump["isolates"] = rules_->isolates();
+  dump["isolatesNames"] = rules_->isolates_names();
+  dump["enforced"] = IsPartly() ? "PartlyEnforced" : "Enforced";
+  dump["dns"] = {{"udp", resolvers_.udp.allowed}, {"tcp", resolvers_.tcp.allowed}};
+  dump["size"] = {{"policies", size.policies}, {"rules", size.rules}, {"peers", size.peers}};
+  return dump;
+}
+
+json SidecarPolicy::Page() const {
+  json page = Dump();
+  page["policies"] = json::array();
+  if (is_known()) {
+    for (const PolicyInput& policy : rules_->policies()) {
+      page["policies"].push_back({{"name", policy.name},
+                                  {"isolates", policy.isolates},
+                                  {"isolatesNames", policy.isolates_names},
+                                  {"audit", policy.audit},
+                                  {"rules", policy.rules.size()}});
+    }
+  }
+  page["learned"] = LearnedJson();
+  page["denials"] = DenialsJson();
+  return page;
+}
+
+json SidecarPolicy::LearnedJson() const {
+  const absl::Duration now = Monotonic();
+  std::vector<LearnedAddresses::Entry> entries = learned_.List(now);
+  std::sort(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.name, a.ip) < std::tie(b.name, b.ip);
+  });
+  json learned = json::array();
+  for (LearnedAddresses::Entry& entry : entries) {
+    if (entry.name.ends_with('.')) entry.name.pop_back();
+    learned.push_back({{"name", entry.name},
+                       {"address", entry.ip.ToString()},
+                       {"expires", SecondsOf(entry.expires - now)},
+                       {"lastUsed", SecondsOf(now - entry.last_used)},
+                       {"live", entry.live}});
+  }
+  return learned;
+}
+
+json SidecarPolicy::DenialsJson() const {
+  std::map<std::tuple<std::string, Denied, PolicyMode>, uint64_t> sums;
+  for (const auto& worker : parts_.workers) {
+    worker->denials().ForEach(
+        [&](const std::string& policy, Denied what, PolicyMode mode, uint64_t count) {
+          sums[{policy, what, mode}] += count;
+        });
+  }
+  json denials = json::array();
+  for (const auto& [key, count] : sums) {
+    const auto& [policy, what, mode] = key;
+    denials.push_back(
+        {{"policy", policy}, {"what", Word(what)}, {"mode", Word(mode)}, {"count", count}});
+  }
+  return denials;
+}
+
+void SidecarPolicy::CollectMetrics(MetricFamilies& families) const {
+  learned_.CollectMetrics(families);
+  learned_state_.Collect(families);
+  const Shown shown = shown_.With([](const Shown& current) { return current; });
+  const auto gauge = [&](std::string_view name, std::string_view help, auto value) {
+    AddGaugeSample(families, name, help, {}, static_cast<double>(value));
+  };
+  gauge("portolan_policy_isolated", "1: a policy isolates the pod for egress.",
+        shown.isolated ? 1 : 0);
+  gauge("portolan_policy_partly_enforced",
+        "1: isolated, and not all that the pod sends is captured.", shown.partly ? 1 : 0);
+  gauge("portolan_policy_policies", "Policies in force, those in audit included.",
+        shown.size.policies);
+  gauge("portolan_policy_rules", "Their rules.", shown.size.rules);
+  gauge("portolan_policy_peers", "Addresses that their selectors stand for, by set.",
+        shown.size.peers);
+}
+
+}  // namespace portolan::proxy

@@ -1,0 +1,84 @@
+// The sidecar's part in egress policy: the rules that the feed brings go to the workers, with what
+// the workers cannot know themselves (whether the pod's resolvers may be asked); the addresses that
+// were learned are kept and forgotten; the page /policy shows all of it.
+//
+// Main thread only, but for the metrics.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "common/event_loop.h"
+#include "common/guarded.h"
+#include "common/metrics.h"
+#include "proxy/explain/policy.h"
+#include "proxy/forwarder/routes.h"
+#include "proxy/own_dialling.h"
+#include "proxy/pod_resolvers.h"
+#include "proxy/policy/denial_log.h"
+#include "proxy/policy/egress_rules.h"
+#include "proxy/policy/learned_addresses.h"
+#include "proxy/policy/learned_state.h"
+#include "proxy/resolver_verdicts.h"
+#include "proxy/settings.h"
+#include "proxy/worker.h"
+
+namespace portolan::proxy {
+
+class SidecarPolicy {
+ public:
+  // All outlive it.
+  struct Parts {
+    EventLoop& loop;
+    const Settings& settings;
+    const PodResolvers& pod_resolvers;
+    const OwnDialling& dialling;
+    const RouteTableBuilder& routes;
+    const std::vector<std::unique_ptr<Worker>>& workers;
+  };
+  explicit SidecarPolicy(Parts parts);
+
+  // The workers' options of policy. They are gone before this is.
+  void AddTo(WorkerOptions& options);
+
+  void OnRules(std::shared_ptr<const EgressRules> rules);
+  // To be called when the routes, the pod's resolvers or what is dialled for them changed.
+  void Follow();
+
+  bool is_known() const { return rules_ != nullptr; }
+  // For explain.
+  ExplainedPolicy Explained() const;
+  // {"known", "isolates", "isolatesNames", "captured", "enforced", "onNoPolicy", "dns": {"udp",
+  // "tcp"}, "size": {"policies", "rules", "peers"}}; the page has also "policies": [{"name",
+  // "isolates", "isolatesNames", "audit", "rules"}], "learned": [{"name", "address", "expires",
+  // "lastUsed", "live"}], both times in seconds from and to now, and "denials": [{"policy", "what",
+  // "mode", "count"}].
+  nlohmann::json Dump() const;
+  nlohmann::json Page() const;
+  // Any thread.
+  void CollectMetrics(MetricFamilies& families) const;
+
+ private:
+  struct Shown {
+    bool isolated = false;
+    bool partly = false;
+    EgressRules::Size size;
+  };
+
+  bool IsPartly() const;
+  ResolverVerdicts JudgeResolversNow() const;
+  nlohmann::json LearnedJson() const;
+  nlohmann::json DenialsJson() const;
+
+  const Parts parts_;
+  LearnedAddresses learned_;
+  LearnedState learned_state_;
+  DenialLog log_;
+  std::shared_ptr<const EgressRules> rules_;  // null: none is known
+  ResolverVerdicts resolvers_;
+  Guarded<Shown> shown_;
+};
+
+}  // namespace portolan::proxy
