@@ -429,5 +429,61 @@ TEST(Manifests, NetworkPolicyThatMeansNothingIsAnError) {
               HasSubstr("'Sideways' is none of Ingress, Egress"));
 }
 
+TEST(DnsEgressPolicies, AreReadWithTheirDefaults) {
+  const auto policy = One<DnsEgressPolicy>(R"(
+apiVersion: portolan.dev/v1alpha1
+kind: DNSEgressPolicy
+metadata: {name: apis, namespace: shop, generation: 3}
+spec:
+  podSelector: {matchLabels: {app: web}}
+  defaultDeny: true
+  rules:
+  - names: [API.example.com., "*.cdn.example.com"]
+    ports: [{port: 443}, {port: 8000, endPort: 8010, protocol: UDP}]
+  - names: [status.example.com]
+)");
+  EXPECT_EQ(policy.Key(), "DNSEgressPolicy/shop/apis");
+  EXPECT_TRUE(policy.default_deny);
+  EXPECT_FALSE(policy.audit);
+  EXPECT_EQ(policy.api_generation, 3);
+  EXPECT_EQ(policy.pods, (ObjectSelector{{{"app", "web"}}, {}}));
+  EXPECT_THAT(
+      policy.rules,
+      ElementsAre(DnsEgressRule{{{"api.example.com", false}, {"cdn.example.com", true}},
+                                {{Protocol::kTcp, 443, 0, ""}, {Protocol::kUdp, 8000, 8010, ""}},
+                                0},
+                  DnsEgressRule{{{"status.example.com", false}}, {}, 1}));
+}
+
+TEST(DnsEgressPolicies, WhatIsWrongIsNamed) {
+  const auto error = [](const std::string& rule) {
+    return ErrorOf(
+        "apiVersion: portolan.dev/v1alpha1\nkind: DNSEgressPolicy\nmetadata: {name: a}\n"
+        "spec: {rules: [" +
+        rule + "]}\n");
+  };
+  EXPECT_THAT(error("{names: ['a.*.com']}"), HasSubstr("spec.rules[0].names[0]"));
+  EXPECT_THAT(error("{ports: [{port: 1}]}"), HasSubstr("spec.rules[0].names: is missing"));
+  EXPECT_THAT(error("{names: [a.com], ports: [{port: 9, endPort: 8}]}"), HasSubstr("endPort"));
+  EXPECT_THAT(error("{names: [a.com], ports: [{port: 9, protocol: SCTP}]}"),
+              HasSubstr("'SCTP' is none of TCP, UDP"));
+}
+
+TEST(Pods, HaveTheNamedPortsOfContainersThatKeepRunning) {
+  const auto pod = One<Pod>(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec:
+  initContainers:
+  - {name: once, ports: [{name: gone, containerPort: 1}]}
+  - {name: side, restartPolicy: Always, ports: [{name: side, containerPort: 9, protocol: UDP}]}
+  containers:
+  - {name: app, ports: [{name: web, containerPort: 80}, {containerPort: 81}]}
+)");
+  EXPECT_THAT(*pod.named_ports, ElementsAre(ContainerPort{"web", Protocol::kTcp, 80},
+                                            ContainerPort{"side", Protocol::kUdp, 9}));
+}
+
 }  // namespace
 }  // namespace portolan::xds

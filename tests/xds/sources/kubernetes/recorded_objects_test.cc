@@ -60,6 +60,9 @@ std::string Describe(Object object) {
                                      Labels(pod.labels), pod.terminating, pod.host_network,
                                      pod.finished, absl::FormatTime(pod.created));
       for (const IpAddress& ip : pod.ips) text += " " + ip.ToString();
+      for (const ContainerPort& port : *pod.named_ports) {
+        text += fmt::format(" {}={}", port.name, port.port);
+      }
       return text;
     }
     std::string operator()(const Node& node) const {
@@ -76,6 +79,10 @@ std::string Describe(Object object) {
     std::string operator()(const NetworkPolicy& policy) const {
       return fmt::format("{} {} {} {}{}", policy.name.ToString(), policy.ingress.size(),
                          policy.egress.size(), policy.for_ingress, policy.for_egress);
+    }
+    std::string operator()(const DnsEgressPolicy& policy) const {
+      return fmt::format("{} {} {} {}", policy.Key(), policy.rules.size(), policy.default_deny,
+                         policy.audit);
     }
     std::string operator()(const Service& service) const {
       Directory directory;
