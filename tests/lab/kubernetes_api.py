@@ -24,6 +24,7 @@ _COLLECTIONS = {"Namespace": "/api/v1/namespaces", "Node": "/api/v1/nodes",
                 "ConfigMap": "/api/v1/namespaces/{}/configmaps", "Service": "/api/v1/namespaces/{}/services", "Pod": "/api/v1/namespaces/{}/pods",
                 "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices",
                 "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{}/networkpolicies",
+                "DNSEgressPolicy": "/apis/portolan.dev/v1alpha1/namespaces/{}/dnsegresspolicies",
                 "ServiceImport": "/apis/multicluster.x-k8s.io/v1alpha1/namespaces/{}/serviceimports"}
 
 

@@ -50,6 +50,9 @@ class ApiTypes:
 
     def faults(self, obj: dict) -> list[str]:
         """What an API server would not know or not take; empty for an object that is well formed."""
+        # Its types are not among those that can be read here: test_definitions.py.
+        if obj["kind"] == "CustomResourceDefinition":
+            return []
         group, _, version = obj["apiVersion"].rpartition("/")
         file = self._folder / (group.split(".")[0] or "core") / f"{version}.d.ts"
         if not file.exists() or obj["kind"] not in self._module(file).interfaces:

@@ -38,6 +38,8 @@ KINDS = [
     Kind("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"),
     Kind("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short="netpol"),
     Kind("networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR", namespaced=False),
+    Kind("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", namespaced=False,
+         short="crd"),
     Kind("coordination.k8s.io", "v1", "leases", "Lease"),
     Kind("apps", "v1", "deployments", "Deployment", short="deploy"),
     Kind("admissionregistration.k8s.io", "v1", "mutatingwebhookconfigurations", "MutatingWebhookConfiguration",
@@ -47,6 +49,7 @@ KINDS = [
     Kind("rbac.authorization.k8s.io", "v1", "roles", "Role"),
     Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
     Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short="pdb"),
+    Kind("portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", short="dnsep"),
     # Of a custom resource: there only when asked for.
     Kind("multicluster.x-k8s.io", "v1alpha1", "serviceimports", "ServiceImport"),
 ]

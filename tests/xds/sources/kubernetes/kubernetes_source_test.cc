@@ -19,7 +19,7 @@ using ::testing::StartsWith;
 
 constexpr const char* kRequired[] = {"namespaces", "services", "endpointslices",
                                      "pods",       "nodes",    "networkpolicies"};
-constexpr const char* kOptional[] = {"servicecidrs", "serviceimports"};
+constexpr const char* kOptional[] = {"servicecidrs", "serviceimports", "dnsegresspolicies"};
 
 std::string Service(const std::string& name, int version, int port = 80) {
   return fmt::format(
@@ -88,9 +88,10 @@ class KubernetesSourceTest : public ::testing::Test {
 };
 
 TEST_F(KubernetesSourceTest, NothingLeavesUntilAllIsThere) {
-  EXPECT_THAT(source_->missing(), SizeIs(8));
+  EXPECT_THAT(source_->missing(), SizeIs(9));
   api_.For("services").Head().Bytes(Event("ADDED", Service("a", 1)) + EndOfList(10));
   api_.For("serviceimports").Answer(404, "404 page not found");
+  api_.For("dnsegresspolicies").Answer(404, "404 page not found");
   api_.For("servicecidrs").Head().Bytes(EndOfList(10));
   for (const char* name : {"namespaces", "pods", "nodes", "networkpolicies"}) {
     api_.For(name).Head().Bytes(EndOfList(10));
