@@ -104,7 +104,8 @@ class World {
       NetworkPolicy policy;
       policy.name = {"default", name};
       policy.for_egress = true;
-      policy.egress.emplace_back().peers.push_back({{{{"n", what & 1 ? "0" : "1"}}, {}}, {}, {}});
+      NetworkPolicyPeer& peer = policy.egress.emplace_back().peers.emplace_back();
+      peer.pods.emplace().match_labels = {{"n", what & 1 ? "0" : "1"}};
       if (what & 4) {
         directory_.Put(policy);
       } else {
