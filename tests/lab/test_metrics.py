@@ -77,7 +77,14 @@ def pod(cluster):
     objects = _half_dead_service(cluster)
     for obj in objects:
         cluster.apply(obj)
-    made = cluster.tools_pod("metrics", Shape(annotations={"corefile": "every-directive", "udp": "tproxy"}))
+    # In audit: denials are counted, and nothing is denied.
+    objects.append({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+                    "metadata": {"name": "audited", "namespace": "default",
+                                 "annotations": {"portolan.dev/audit": "true"}},
+                    "spec": {"podSelector": {"matchLabels": {"metrics": "all"}}, "policyTypes": ["Egress"]}})
+    cluster.apply(objects[-1])
+    made = cluster.start_pod({"metadata": {"name": "metrics", "labels": {"metrics": "all"}},
+                              "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, Shape(annotations={"corefile": "every-directive", "udp": "tproxy"}))
     made.sidecar.kill()
     made.sidecar.start("--access-log", "/var/lib/portolan/access.log", "--eject-after", "1")
     yield made
@@ -90,7 +97,9 @@ def pod(cluster):
 def _has_all_series(pod) -> bool:
     """Of those that are there once something has happened."""
     pod.sh(f"for i in 1 2 3 4 5 6 7 8; do curl -s -o /dev/null -m 2 http://{_MIXED}/; done")
-    return "portolan_forwarder_endpoint_ejected{" in pod.sidecar.page("/metrics").body
+    metrics = pod.sidecar.page("/metrics").body
+    return all(name + "{" in metrics
+               for name in ("portolan_forwarder_endpoint_ejected", "portolan_policy_denials_total"))
 
 
 def test_the_page_says_what_a_sidecar_serves(cluster, pod, documented):

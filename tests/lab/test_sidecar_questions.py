@@ -65,7 +65,7 @@ def test_config_dump_and_log_level(frontend):
     wait_until(lambda: _can_be_asked(frontend), "the sidecar can be asked")
     dump = json.loads(_ask(f"/{_name(frontend)}/config_dump").body)
     assert dump["node"] == _name(frontend) and dump["corefile"]
-    assert _ask(f"/{_name(frontend)}/logging?level=debug", "PUT").status == 200
+    assert _ask(f"/{_name(frontend)}/logging?level=debug", "POST").status == 200
     assert _ask(f"/{_name(frontend)}/logging?level=info", "POST").status == 200
     assert _ask(f"/{_name(frontend)}/logging?level=loud", "POST").status == 502
 

@@ -10,9 +10,9 @@ SHARED = "Every program"
 
 # Labels whose values are names of the cluster's or of the configuration's: too many to be listed.
 OPEN_LABELS = frozenset((
-    "certificate", "class", "endpoint", "goversion", "hash", "name", "plugin", "pod", "port", "protocol", "rcode",
-    "resource", "revision", "secret", "server", "service", "service_namespace", "template", "to", "upstream", "value",
-    "version", "view", "zone", "zones"))
+    "certificate", "class", "endpoint", "goversion", "hash", "name", "plugin", "pod", "policy", "port", "protocol",
+    "rcode", "resource", "revision", "secret", "server", "service", "service_namespace", "template", "to", "upstream",
+    "value", "version", "view", "zone", "zones"))
 _COLUMNS = ["metric", "type", "labels", "what it says"]
 
 
