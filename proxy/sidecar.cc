@@ -17,6 +17,7 @@
 #include "common/process_metrics.h"
 #include "common/status.h"
 #include "proxy/ask_workers.h"
+#include "proxy/connection_json.h"
 #include "proxy/forwarder/descriptors.h"
 #include "proxy/pod_sockets.h"
 #include "proxy/privileges.h"
@@ -69,31 +70,6 @@ absl::StatusOr<std::vector<UdpSockets>> OpenUdp(const Settings& settings) {
 
 AskedNames::Names NamesIn(const Settings& settings) {
   return settings.report_names ? AskedNames::Names::kCounted : AskedNames::Names::kLeftOut;
-}
-
-std::string_view StateName(ConnectionInfo::State state) {
-  switch (state) {
-    case ConnectionInfo::State::kWaiting:
-      return "waiting for endpoints";
-    case ConnectionInfo::State::kConnecting:
-      return "connecting";
-    case ConnectionInfo::State::kJoined:
-      break;
-  }
-  return "joined";
-}
-
-nlohmann::json ToJson(const ConnectionInfo& info) {
-  return {{"protocol", info.protocol == Protocol::kUdp ? "udp" : "tcp"},
-          {"state", StateName(info.state)},
-          {"client", info.client.ToString()},
-          {"dialled", info.dialled.ToString()},
-          {"endpoint", info.endpoint.ToString()},
-          {"service", info.service},
-          {"pod", info.pod},
-          {"bytesUp", info.bytes_up},
-          {"bytesDown", info.bytes_down},
-          {"ageMs", absl::ToInt64Milliseconds(info.age)}};
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ void EgressGate::SetRules(std::shared_ptr<const EgressRules> rules) {
 
 void EgressGate::Begin(EgressPass& pass, const SocketAddress& dialled, Protocol protocol,
                        absl::Duration now) {
-  if (rules_ == nullptr && !judges_) no_state_allowed_.Add();
+  if (rules_ == nullptr && !judges_) no_policy_.allowed.Add();
   EgressPass before = pass;
   pass.admission = 0;
   pass.named = EgressPass::Named::kNo;
@@ -60,7 +60,7 @@ bool EgressGate::IsOwn(const IpAddress& ip) const {
 }
 
 void EgressGate::OnDenied(const Attempt& attempt, absl::Duration now) {
-  if (rules_ == nullptr) no_state_denied_.Add();
+  if (rules_ == nullptr) no_policy_.denied.Add();
   denials_.Count(attempt.what, PolicyMode::kEnforced);
   Log(attempt, PolicyMode::kEnforced, now);
 }
@@ -87,16 +87,6 @@ void EgressGate::Log(const Attempt& attempt, PolicyMode mode, absl::Duration now
   }
   denial.rules = rules_;
   options_.log->Write(std::move(denial));
-}
-
-void EgressGate::Collect(MetricFamilies& families) const {
-  const auto add = [&](std::string_view verdict, const Counter& counter) {
-    AddCounterSample(families, "portolan_policy_no_state_total",
-                     "Connections, UDP flows and names that came before any policy was known.",
-                     {{"verdict", verdict}}, static_cast<double>(counter.value()));
-  };
-  add("allowed", no_state_allowed_);
-  add("denied", no_state_denied_);
 }
 
 }  // namespace portolan::proxy

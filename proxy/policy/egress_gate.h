@@ -87,7 +87,7 @@ class EgressGate {
   }
 
   // The family portolan_policy_no_state_total. Any thread.
-  void Collect(MetricFamilies& families) const;
+  void Collect(MetricFamilies& families) const { no_policy_.Collect(families); }
 
  private:
   void FindName(EgressPass& pass, const SocketAddress& dialled, Protocol protocol,
@@ -105,8 +105,7 @@ class EgressGate {
   bool judges_;
   bool audits_ = false;
   bool names_ = false;
-  Counter no_state_allowed_;
-  Counter no_state_denied_;
+  NoPolicyCounters no_policy_;
 };
 
 }  // namespace portolan::proxy

@@ -70,7 +70,7 @@ QueryGate::Decision NameGate::OnQuery(const dns::Exchange& exchange, Asker asker
 QueryGate::Decision NameGate::WithoutRules(const dns::Exchange& exchange, Asker asker) {
   const bool open = options_.on_no_policy == OnNoPolicy::kOpen;
   if (asker == Asker::kClient) {
-    (open ? no_state_allowed_ : no_state_denied_).Add();
+    (open ? no_policy_.allowed : no_policy_.denied).Add();
     if (!open) Log(exchange, Denied::kName, PolicyMode::kEnforced);
   }
   if (open) return {};
@@ -171,13 +171,7 @@ void NameGate::Collect(MetricFamilies& families) const {
                      "of them.",
                      {{"ruling", kWords[i]}}, static_cast<double>(outcomes_[i].value()));
   }
-  const auto add = [&](std::string_view verdict, const Counter& counter) {
-    AddCounterSample(families, "portolan_policy_no_state_total",
-                     "Connections, UDP flows and names that came before any policy was known.",
-                     {{"verdict", verdict}}, static_cast<double>(counter.value()));
-  };
-  add("allowed", no_state_allowed_);
-  add("denied", no_state_denied_);
+  no_policy_.Collect(families);
 }
 
 }  // namespace portolan::proxy

@@ -101,8 +101,7 @@ class NameGate final : public dns::QueryGate {
   bool judges_names_ = false;
 
   std::array<Counter, kOutcomes> outcomes_;
-  Counter no_state_allowed_;
-  Counter no_state_denied_;
+  NoPolicyCounters no_policy_;
 };
 
 }  // namespace portolan::proxy
