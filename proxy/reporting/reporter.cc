@@ -148,6 +148,7 @@ void Reporter::Ask(const v1::Question& question,
                               if (!explained.ok()) return done(explained.status());
                               done(http::DumpJson(*explained));
                             });
+    case v1::Question::kPolicyTest:
     case v1::Question::ASKS_NOT_SET:
       break;
   }
