@@ -14,6 +14,7 @@ under the seed's Corefile (world.py). CoreDNS is not in Debian 12, so it is not 
   a nodata nxdomain srv headless3   local answers, beside knot, nsd, unbound and dnsmasq
   cached         answers of an upstream, beside those who keep them: unbound and dnsmasq
   services       500 Services beside 50,000
+  policy         local and cached answers of a pod under 1,000 rules of egress policy (rules.py), beside one without
   latency        what a client waits on a machine at rest, one query at a time
   change         one Service changed among 50,000, under full load
   memory         10,000 Services: at rest, and while the first feed loads
@@ -23,14 +24,14 @@ under the seed's Corefile (world.py). CoreDNS is not in Debian 12, so it is not 
 import argparse, os, shutil, statistics, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-import change, instructions, memory, redirect
+import change, instructions, memory, redirect, rules
 from promises import Verdicts, spread
-from servers import CACHES, PEERS, Bench, expect, installed
+from servers import CACHES, PEERS, Bench, expect, expect_denied, installed
 
 LOCAL = ("a", "nodata", "nxdomain", "srv", "headless3")
 NAMES = 2000
 FEW, MANY = 500, 50000
-FLOOR_LIMIT, CACHED_LIMIT, MANY_LIMIT = 1.15, 1.30, 1.10
+FLOOR_LIMIT, CACHED_LIMIT, MANY_LIMIT, POLICY_LIMIT = 1.15, 1.30, 1.10, 1.05
 
 
 def rounds_of(servers, ask, count):
@@ -121,6 +122,25 @@ def services(bench, args, verdicts):
                  statistics.median(ratios(rounds, f"portolan {MANY}", f"portolan {FEW}")), MANY_LIMIT)
 
 
+def policy(bench, args, verdicts):
+    upstream = bench.upstream(NAMES)
+    if upstream is None:
+        return print("\npolicy: nsd is not installed, left out")
+    control = bench.control(NAMES, NAMES, others=rules.manifests([], ["*.example.org"]))
+    sidecars = [bench.portolan(control, upstream),
+                bench.portolan(control, upstream, label=f"{rules.RULES} rules", node=rules.NODE)]
+    expect_denied(sidecars[1])
+    for scenario in ("a", "cached"):
+        for sidecar in sidecars:
+            expect(sidecar, scenario, NAMES)
+        able, rounds = rounds_of([bench.floor(16), *sidecars],
+                                 lambda s: s.load(scenario, NAMES, args.count, args.outstanding), args.rounds)
+        able[0].stop()
+        print_cpu(f"policy: {scenario}, {args.count} queries for {NAMES} names", able, rounds)
+        verdicts.add(f"{scenario}: with {rules.RULES} rules / without",
+                     statistics.median(ratios(rounds, sidecars[1].label, "portolan")), POLICY_LIMIT)
+
+
 def latency(bench, args, _):
     servers = [bench.floor(16), bench.portolan(bench.control(NAMES, NAMES))]
     servers += [bench.peer(label, NAMES) for label in PEERS if installed(label)]
@@ -140,8 +160,8 @@ def latency(bench, args, _):
     redirect.run(args.build)
 
 
-OTHERS = {"cached": cached, "services": services, "latency": latency, "change": change.run, "memory": memory.run,
-          "endpoints": memory.run_endpoints, "instructions": instructions.run}
+OTHERS = {"cached": cached, "services": services, "policy": policy, "latency": latency, "change": change.run,
+          "memory": memory.run, "endpoints": memory.run_endpoints, "instructions": instructions.run}
 
 
 def main():

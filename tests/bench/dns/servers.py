@@ -168,14 +168,15 @@ class ControlPlane(Program):
                           "--status-listen", "127.0.0.1:0"], folder)
 
 
-def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None, saves=False, flags=()):
+def portolan_command(build, folder, port, xds, upstream=None, admin="127.0.0.1:0", ca=None, saves=False, flags=(),
+                     node="bench/client"):
     """The sidecar under the seed's Corefile; `upstream` adds a line to forward there; `ca`: fed over TLS; `saves`:
     keeps its state on disk."""
     write(f"{folder}/resolv.conf", "nameserver 127.0.0.1\n")
     forward = f"    forward . 127.0.0.1:{upstream}\n}}\n" if upstream is not None else "}\n"
     write(f"{folder}/Corefile", world.COREFILE.removesuffix("}\n") + forward)
     transport = ["--control-ca", ca] if ca else ["--control-insecure"]
-    return [f"{build}/bin/portolan-proxy", "--node", "bench/client", "--concurrency", "1",
+    return [f"{build}/bin/portolan-proxy", "--node", node, "--concurrency", "1",
             "--corefile", f"{folder}/Corefile", "--control", f"127.0.0.1:{xds}", *transport,
             "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen", f"127.0.0.1:{port}", "--forward-listen",
             "127.0.0.1:0", "--admin-listen", admin, "--status-listen", "127.0.0.1:0",
@@ -209,14 +210,15 @@ class Bench:
         return self.server("floor", lambda _, port: [f"{self.build}/bin/dns_bench_floor", f"127.0.0.1:{port}",
                                                      str(extra_bytes)])
 
-    def control(self, services, headless_services=0, tls=False, endpoints=0):
+    def control(self, services, headless_services=0, tls=False, endpoints=0, others=()):
         folder = self.folder("control")
-        world.write_manifests(f"{folder}/manifests", services, headless_services, endpoints)
+        world.write_manifests(f"{folder}/manifests", services, headless_services, endpoints, others)
         return self.keep(ControlPlane(self.build, folder, tls))
 
-    def portolan(self, control, upstream=None, label="portolan", saves=False, flags=()):
+    def portolan(self, control, upstream=None, label="portolan", saves=False, flags=(), **more):
         return self.server(label, lambda folder, port: portolan_command(self.build, folder, port, control.xds, upstream,
-                                                                        ca=control.ca, saves=saves, flags=flags))
+                                                                        ca=control.ca, saves=saves, flags=flags,
+                                                                        **more))
 
     def peer(self, label, names, upstream=None):
         return self.server(label, lambda folder, port: PEERS[label](folder, port, names, upstream))
@@ -235,3 +237,15 @@ def expect(server, scenario, names):
     """Ends the bench if the server does not answer as it should."""
     if not server.wait(scenario, names):
         sys.exit(f"{server.label} does not answer {scenario} as expected:\n{server.program.said()}")
+
+
+def expect_denied(server, seconds=20):
+    """Ends the bench if the server goes on to resolve what no rule has."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        out = subprocess.run(["dig", "+tries=1", "+time=1", "@127.0.0.1", "-p", str(server.port), "denied.example.com"],
+                             capture_output=True, text=True)
+        if "status: REFUSED" in out.stdout and "EDE: 18" in out.stdout:
+            return
+        time.sleep(0.2)
+    sys.exit(f"{server.label} denies nothing:\n{out.stdout}{server.program.said()}")

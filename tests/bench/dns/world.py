@@ -4,7 +4,7 @@ service-N   a ClusterIP Service with one port, "http" 80
 headless-N  a headless Service with three endpoints
 host-N.example.org   at the upstream
 """
-import os
+import json, os
 
 # Word for word what the seed asks for.
 COREFILE = """.:53 {
@@ -84,12 +84,13 @@ endpoints: [{endpoints}]
 """
 
 
-def write_manifests(folder, services, headless_services=0, endpoints=0):
-    """endpoints: of each ClusterIP Service."""
+def write_manifests(folder, services, headless_services=0, endpoints=0, others=()):
+    """endpoints: of each ClusterIP Service; others: objects beside them."""
     os.mkdir(folder)
     objects = [service(f"service-{i}", service_address(i)) for i in range(services)]
     objects += [endpoints_of_service(i, endpoints) for i in range(services) if endpoints]
     objects += [headless(i) for i in range(headless_services)]
+    objects += [f"---\n{json.dumps(o)}\n" for o in others]
     for at in range(0, len(objects), MANIFESTS_IN_A_FILE):
         with open(f"{folder}/{at // MANIFESTS_IN_A_FILE:03}.yaml", "w") as f:
             f.writelines(objects[at:at + MANIFESTS_IN_A_FILE])

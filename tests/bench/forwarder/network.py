@@ -4,6 +4,7 @@
 10.67.0.0/16 Services, redirected to the sidecar
 10.68.0.0/16 redirected to haproxy            10.69.0.0/16  to nginx
 10.71.0.1    a Service of UDP, led to the sidecar by TPROXY
+10.72.0.0/16 Services, redirected to a sidecar with egress policy
 10.70.0.0/16 the same Services as 10.67.0.0/16, in an nftables DNAT map as kube-proxy would make it
 """
 import os, subprocess

@@ -1,7 +1,7 @@
 """The forwarders of the bench: their configuration, how they are started, reached and stopped."""
 import json, os, resource, shutil, socket, subprocess, sys, tempfile, time
 
-import network
+import network, rules
 from programs import Program, cpu_ns, free_port, write
 
 SERVICES = 5000  # that the sidecar and the DNAT map know
@@ -11,7 +11,8 @@ FIRST = ["nice", "-n", "-15"]
 AS_SIDECAR = [*FIRST, "setpriv", f"--reuid={network.SIDECAR}", f"--regid={network.SIDECAR}", "--clear-groups"]
 # Of a Service in a range of its own: what is TCP to the others is none of portolan-init's business here.
 UDP_SERVICE = "10.71.0.1"
-RANGES = {"portolan": 67, "haproxy": 68, "nginx": 69, "nftables DNAT": 70}
+GUARDED = f"{rules.RULES} rules"
+RANGES = {"portolan": 67, "haproxy": 68, "nginx": 69, "nftables DNAT": 70, GUARDED: 72}
 
 
 def most_connections():
@@ -19,9 +20,9 @@ def most_connections():
     return (resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 300) * 2 // 5
 
 
-def portolan(build, folder, port, xds):
+def portolan(build, folder, port, xds, node="bench/client"):
     write(f"{folder}/resolv.conf", "nameserver 127.0.0.1\n")
-    return [f"{build}/bin/portolan-proxy", "--node", "bench/client", "--concurrency", "1", "--control",
+    return [f"{build}/bin/portolan-proxy", "--node", node, "--concurrency", "1", "--control",
             f"127.0.0.1:{xds}", "--control-insecure", "--resolv-conf", f"{folder}/resolv.conf", "--dns-listen",
             "127.0.0.1:0", "--forward-listen", f"127.0.0.1:{port}", "--admin-listen", "127.0.0.1:0",
             "--status-listen", "127.0.0.1:0"]
@@ -65,6 +66,11 @@ stream {{
     return ["nginx", "-e", "stderr", "-c", f"{folder}/conf"]
 
 
+def guarded(build, folder, port, xds):
+    """A sidecar with rules in force that admit the endpoints."""
+    return portolan(build, folder, port, xds, rules.NODE)
+
+
 PEERS = {"portolan": portolan, "haproxy": haproxy, "nginx": nginx}
 
 
@@ -75,7 +81,7 @@ def installed(label):
 
 
 def manifests():
-    """SERVICES Services that share the endpoints, and one of UDP."""
+    """SERVICES Services that share the endpoints, one of UDP, and the rules for a pod, which admit the endpoints."""
     endpoints = ", ".join(f"{{addresses: [{e}], conditions: {{ready: true}}}}" for e in network.ENDPOINTS)
     def service(name, address, protocol):
         return f"""---
@@ -93,8 +99,11 @@ endpoints: [{endpoints}]
 """
 
     yield service("udp", UDP_SERVICE, "UDP")
+    yield service("guarded", network.service_address(RANGES[GUARDED], 0), "TCP")
     for n in range(SERVICES):
         yield service(f"service-{n}", network.service_address(RANGES["portolan"], n), "TCP")
+    for o in rules.manifests([f"{e}/32" for e in network.ENDPOINTS], []):
+        yield f"---\n{json.dumps(o)}\n"
 
 
 class Peer:
@@ -160,6 +169,7 @@ class Bench:
         self.started.clear()
 
     def control(self):
+        """The port at which it feeds sidecars."""
         folder, xds = self.folder("control"), free_port(socket.SOCK_STREAM)
         os.mkdir(f"{folder}/manifests")
         write(f"{folder}/manifests/all.yaml", "".join(manifests()))
@@ -168,13 +178,25 @@ class Bench:
                            "--status-listen", "127.0.0.1:0"], folder, "1"))
         return xds
 
+    def guarded(self, xds):
+        """A sidecar with egress policy, known to deny what that does not admit."""
+        peer = self.peer(GUARDED, xds)
+        until = time.monotonic() + 20
+        while "policy denied TCP" not in peer.program.said():
+            if time.monotonic() > until:
+                sys.exit(f"{GUARDED} deny nothing:\n{peer.program.said()}")
+            with socket.create_connection((network.service_address(RANGES[GUARDED], 1), network.PORT)):
+                time.sleep(0.2)
+        return peer
+
     def targets(self, label, services):
         return [network.service_address(RANGES[label], n) for n in range(services)]
 
     def peer(self, label, xds):
         """Started anew, and known to carry."""
         folder, port = self.folder(label), free_port(socket.SOCK_STREAM)
-        program = self.keep(Program(AS_SIDECAR + PEERS[label](self.build, folder, port, xds), folder, "0"))
+        command = guarded if label == GUARDED else PEERS[label]
+        program = self.keep(Program(AS_SIDECAR + command(self.build, folder, port, xds), folder, "0"))
         self.network.redirect(RANGES[label], port)
         peer = Peer(self, label, self.targets(label, 1), program)
         if not peer.carries():

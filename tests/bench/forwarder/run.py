@@ -12,6 +12,7 @@ threads, kernel included; what the kernel does for its packets on behalf of othe
   connect      connections with one exchange of 64 bytes each
   request      exchanges of 64 bytes over connections that stay open
   bulk         megabytes from endpoint to client
+  policy       connections of a pod under 1,000 rules of egress policy (rules.py), beside one without
   first-byte   one connection at a time on a machine at rest, beside an nftables DNAT map
   memory       20,000 and 50,000 idle connections
   udp          exchanges of datagrams, beside nginx's stream module (udp.py)
@@ -22,10 +23,10 @@ import argparse, os, shutil, statistics, sys, tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import memory, udp
-from peers import PEERS, SERVICES, Bench, installed
+from peers import GUARDED, PEERS, SERVICES, Bench, installed
 from promises import Verdicts, spread
 
-CPU_LIMIT, BULK_LIMIT = 0.85, 0.90
+CPU_LIMIT, BULK_LIMIT, POLICY_LIMIT = 0.85, 0.90, 1.05
 
 
 def rounds_of(peers, mode, args, count):
@@ -99,6 +100,17 @@ def bulk(peers, args, verdicts):
             verdicts, BULK_LIMIT, False)
 
 
+def policy(peers, args, verdicts):
+    portolan = next(p for p in peers if p.label == "portolan")
+    guarded = portolan.bench.guarded(args.xds)
+    rounds = rounds_of([portolan, guarded], "connect", ["--count", args.count, "--connections", 64], args.rounds)
+    carried([portolan, guarded], rounds, f"policy: {args.count} connections, 64 at once, one exchange each",
+            "connection", lambda r: r["done"], verdicts, None, False, beside=None)
+    verdicts.add(f"CPU per connection: with {GUARDED} / without",
+                 ratio(rounds, GUARDED, "portolan", lambda r: r["cpu_us"] / r["done"]), POLICY_LIMIT)
+    portolan.bench.drop(guarded)
+
+
 def first_byte(peers, args, _):
     peers = [p for p in peers if p.label == "portolan"] + [peers[0].bench.dnat(), peers[0].bench.direct()]
     rounds = rounds_of(peers, "first-byte", ["--count", 1000, "--pause-us", 500], min(args.rounds, 5))
@@ -110,7 +122,7 @@ def first_byte(peers, args, _):
                                          for k in ("p50_us", "p99_us")), flush=True)
 
 
-CARRIED = {"connect": connect, "request": request, "bulk": bulk, "first-byte": first_byte}
+CARRIED = {"connect": connect, "request": request, "bulk": bulk, "policy": policy, "first-byte": first_byte}
 SCENARIOS = [*CARRIED, "memory", "udp"]
 
 
@@ -138,7 +150,7 @@ def main():
     home = tempfile.mkdtemp(prefix="portolan-forwarder-bench-")
     verdicts, bench = Verdicts(), Bench(os.path.abspath(args.build), home)
     try:
-        xds = bench.control()
+        xds = args.xds = bench.control()
         labels = [label for label in PEERS if installed(label)]
         if set(wanted) & set(CARRIED):
             peers = [bench.peer(label, xds) for label in labels] + [bench.direct()]
