@@ -1,6 +1,7 @@
-// What a workload may reach and resolve, without selectors: policies as they are for it, and the
-// peers that their rules name as sets. What the control plane works out of NetworkPolicies and
-// DnsEgressPolicies, sends (portolan/v1/policy.proto), and a sidecar compiles and enforces.
+// What a workload may reach and resolve and who may connect to it, without selectors: policies as
+// they are for it, and the peers that their rules name as sets. What the control plane works out of
+// NetworkPolicies and DnsEgressPolicies, sends (portolan/v1/policy.proto), and a sidecar compiles
+// and enforces. Of ingress, the peers are who connects and the ports the workload's own.
 //
 // Values; any thread.
 #pragma once
@@ -29,6 +30,8 @@ struct PortInput {
   Protocol protocol = Protocol::kTcp;
   uint16_t port = 0;      // 0: every port; in a set by the name of a port: that of the peer
   uint16_t end_port = 0;  // the last of a range that begins with `port`; 0: no range
+  // Of ingress: the container port of the workload that has this name; `port` is then 0.
+  std::string name = {};
   friend bool operator==(const PortInput&, const PortInput&) = default;
 };
 
@@ -44,7 +47,9 @@ struct RuleInput {
 };
 
 struct PolicyInput {
-  std::string name;             // "NetworkPolicy/default/allow-dns", "ClusterNetworkPolicy/apis"
+  // "NetworkPolicy/default/allow-dns", "ClusterNetworkPolicy/apis"; of ingress
+  // "NetworkPolicy/default/db/ingress"
+  std::string name;
   bool isolates = false;        // what no rule of any policy of the workload allows is denied
   bool isolates_names = false;  // the same of names: they are not resolved
   bool audit = false;  // it neither allows nor denies; what it would have denied is counted

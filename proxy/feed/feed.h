@@ -8,8 +8,8 @@
 // address, forever. With a state directory it starts from what it had when it last ran.
 //
 // Until there is a first full set, from the control plane or from disk, nothing is published: half
-// a cluster would look like a whole one in which names are missing. The pod's egress policy goes
-// its own way (policy_replica.h): neither waits for the other.
+// a cluster would look like a whole one in which names are missing. The pod's own policy goes its
+// own way (policy_replica.h): neither waits for the other.
 //
 // One event loop owns a Feed; all methods but AddMetrics' page, and all calls of the delegate, are
 // on it. gRPC's threads and the disk's never block it.
@@ -59,8 +59,10 @@ struct FeedOptions {
   std::string server_name;
   // NAMESPACE/POD; of another form: no egress policy is asked for.
   std::string node_id;
-  // Of the pod: no egress policy is about them.
+  // Of the pod: no policy is about them.
   std::vector<IpAddress> pod_ips;
+  // Who may connect to the pod is enforced, so that its policies for ingress are asked for too.
+  bool enforce_ingress = false;
   // Of this program.
   std::string version;
   // Which ProxyConfig is asked for.
@@ -98,6 +100,9 @@ class FeedDelegate {
   // known whole, from disk or from the control plane, whatever of the directory is, and at every
   // change.
   virtual void OnEgressRules(std::shared_ptr<const EgressRules> /*rules*/) {}
+  // The same of who may connect to the pod, right after what it may reach; only with
+  // enforce_ingress.
+  virtual void OnIngressRules(std::shared_ptr<const EgressRules> /*rules*/) {}
   // Something but last_failure, last_sync, state_fault and the counts changed. Comes after
   // OnDirectory: who is told "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;
@@ -147,6 +152,7 @@ class Feed : private AdsStream::Listener {
   const std::shared_ptr<const Snapshot>& snapshot() const { return published_; }
   // As published; null while no policy is known.
   const std::shared_ptr<const EgressRules>& egress_rules() const { return published_rules_; }
+  const std::shared_ptr<const EgressRules>& ingress_rules() const { return published_ingress_; }
   // Adds those of a type ("Service") that are held; an error names the types there are.
   absl::Status ListHeld(std::string_view type, api::ResourcePage& page) const;
   // The source stays valid when the feed is gone.
@@ -232,6 +238,7 @@ class Feed : private AdsStream::Listener {
   std::unique_ptr<PolicyReplica> policy_;
 
   std::shared_ptr<const EgressRules> published_rules_;
+  std::shared_ptr<const EgressRules> published_ingress_;
   std::optional<v1::SavedResource> proxy_config_;
   bool proxy_config_missing_ = false;
   // The configuration that this stream brought and the delegate refused, so that it is not asked

@@ -1,4 +1,4 @@
-// The feed's part in egress policy: what policy_replica.h holds is asked for, and told of.
+// The feed's part in policy: what policy_replica.h holds is asked for, and told of.
 #include <algorithm>
 #include <utility>
 
@@ -6,7 +6,9 @@
 
 namespace portolan::proxy {
 
-PolicyReplica::Own Feed::OwnPolicy() const { return {options_.node_id, options_.pod_ips}; }
+PolicyReplica::Own Feed::OwnPolicy() const {
+  return {options_.node_id, options_.pod_ips, options_.enforce_ingress};
+}
 
 absl::Status Feed::ApplyPolicy(const Response& response) {
   absl::Status applied = policy_->Apply(response);
@@ -43,9 +45,14 @@ void Feed::AskForPolicies() {
 }
 
 void Feed::PublishPolicy() {
-  if (policy_->rules() == published_rules_) return;
-  published_rules_ = policy_->rules();
-  delegate_.OnEgressRules(published_rules_);
+  if (policy_->rules() != published_rules_) {
+    published_rules_ = policy_->rules();
+    delegate_.OnEgressRules(published_rules_);
+  }
+  if (policy_->ingress_rules() != published_ingress_) {
+    published_ingress_ = policy_->ingress_rules();
+    delegate_.OnIngressRules(published_ingress_);
+  }
 }
 
 }  // namespace portolan::proxy

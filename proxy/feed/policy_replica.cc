@@ -5,6 +5,7 @@
 
 #include "common/status.h"
 #include "proxy/feed/resource_envelope.h"
+#include "proxy/policy/own_ports.h"
 #include "xds/api/codec.h"
 
 namespace portolan::proxy {
@@ -95,7 +96,9 @@ absl::Status PolicyReplica::Apply(const Response& response) {
   for (const std::string& name : response.removed_resources()) wanted.Arrived(name);
   // Members that come and go are all that changes most of the time.
   if (type != kSets || !is_whole_ || response.removed_resources_size() > 0) Settle();
-  if (in_force_) rules_ = compiler_.Commit();
+  for (Direction* direction : {&egress_, &ingress_}) {
+    if (direction->inputs) direction->rules = direction->compiler.Commit();
+  }
   return absl::OkStatus();
 }
 
@@ -180,11 +183,14 @@ void PolicyReplica::PutSet(const std::string& name, const api::PeerSet& change, 
   HeldSet& held = sets_[name];
   const bool is_same = held.peers == next.peers;
   held = std::move(next);
-  if (is_same || !IsInForce(name)) return;
-  if (change.is_whole()) {
-    compiler_.SetPeers(name, *held.peers);
-  } else {
-    compiler_.ChangePeers(name, change.added, change.removed);
+  if (is_same) return;
+  for (Direction* direction : {&egress_, &ingress_}) {
+    if (!direction->sets.contains(name)) continue;
+    if (change.is_whole()) {
+      direction->compiler.SetPeers(name, *held.peers);
+    } else {
+      direction->compiler.ChangePeers(name, change.added, change.removed);
+    }
   }
 }
 
@@ -198,7 +204,7 @@ void PolicyReplica::RemoveSet(const std::string& name) {
 }
 
 bool PolicyReplica::IsInForce(std::string_view set) const {
-  return in_force_ && in_force_->sets.contains(set);
+  return egress_.sets.contains(set) || ingress_.sets.contains(set);
 }
 
 bool PolicyReplica::HasSetsOf(const PolicyInput& policy) const {
@@ -211,18 +217,20 @@ bool PolicyReplica::HasSetsOf(const PolicyInput& policy) const {
 }
 
 bool PolicyReplica::IsWhole() const {
-  if (!is_told_ || !head_) return is_told_;
-  const auto& names = head_->value->policies;
-  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-    const auto policy = policies_.find(name);
-    return policy != policies_.end() && HasSetsOf(*policy->second.value);
-  });
+  const StringSet& names = wanted_[kPolicies].all();
+  return is_told_ && std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+           const auto policy = policies_.find(name);
+           return policy != policies_.end() && HasSetsOf(*policy->second.value);
+         });
 }
 
 // After something that leads to something else came or went.
 void PolicyReplica::Settle() {
   StringSet policies;
   if (head_) policies.insert(head_->value->policies.begin(), head_->value->policies.end());
+  if (head_ && own_.ingress) {
+    policies.insert(head_->value->ingress.begin(), head_->value->ingress.end());
+  }
   wanted_[kPolicies].Want(std::move(policies));
   absl::erase_if(policies_,
                  [&](const auto& held) { return !wanted_[kPolicies].Wants(held.first); });
@@ -230,7 +238,7 @@ void PolicyReplica::Settle() {
   is_whole_ = IsWhole();
   if (is_whole_) PutInForce();
 
-  StringSet sets = in_force_ ? in_force_->sets : StringSet();
+  StringSet sets = SetsInForce();
   for (const auto& [name, held] : policies_) AddSetsOf(*held.value, sets);
   wanted_[kSets].Want(std::move(sets));
   absl::erase_if(sets_, [&](const auto& held) { return !wanted_[kSets].Wants(held.first); });
@@ -238,31 +246,45 @@ void PolicyReplica::Settle() {
 
 // REQUIRES: what is held is whole.
 void PolicyReplica::PutInForce() {
-  InForce next;
+  static const api::EgressPolicy kNone;
+  head_in_force_ = head_ ? head_->value : nullptr;
+  const api::EgressPolicy& head = head_ ? *head_->value : kNone;
   std::vector<IpAddress> always_allowed = own_.addresses;
-  if (head_) {
-    next.head = head_->value;
-    const std::vector<IpAddress>& node = head_->value->node_addresses;
-    always_allowed.insert(always_allowed.end(), node.begin(), node.end());
-    for (const std::string& name : head_->value->policies) {
-      next.policies.push_back(policies_.find(name)->second.value);
-      AddSetsOf(*next.policies.back(), next.sets);
-    }
+  always_allowed.insert(always_allowed.end(), head.node_addresses.begin(),
+                        head.node_addresses.end());
+  PutInForce(head.policies, {{}, always_allowed, {}}, egress_);
+  if (own_.ingress) PutInForce(head.ingress, {{}, always_allowed, head.ports}, ingress_);
+}
+
+void PolicyReplica::PutInForce(const std::vector<std::string>& policies, Direction::Inputs inputs,
+                               Direction& direction) {
+  StringSet sets;
+  for (const std::string& name : policies) {
+    inputs.policies.push_back(policies_.find(name)->second.value);
+    AddSetsOf(*inputs.policies.back(), sets);
   }
-  if (in_force_ && in_force_->head == next.head && in_force_->policies == next.policies) return;
-  for (const std::string& set : next.sets) {
-    if (!IsInForce(set)) compiler_.SetPeers(set, *sets_.find(set)->second.peers);
+  if (direction.inputs == inputs) return;
+  PolicyCompiler& compiler = direction.compiler;
+  for (const std::string& set : sets) {
+    if (!direction.sets.contains(set)) compiler.SetPeers(set, *sets_.find(set)->second.peers);
   }
-  if (in_force_) {
-    for (const std::string& set : in_force_->sets) {
-      if (!next.sets.contains(set)) compiler_.ForgetPeers(set);
-    }
+  for (const std::string& set : direction.sets) {
+    if (!sets.contains(set)) compiler.ForgetPeers(set);
   }
-  std::vector<PolicyInput> inputs;
-  inputs.reserve(next.policies.size());
-  for (const auto& policy : next.policies) inputs.push_back(*policy);
-  compiler_.SetPolicies(std::move(inputs), std::move(always_allowed));
-  in_force_ = std::move(next);
+  std::vector<PolicyInput> compiled;
+  compiled.reserve(inputs.policies.size());
+  for (const auto& policy : inputs.policies) {
+    compiled.push_back(WithOwnPorts(*policy, inputs.ports));
+  }
+  compiler.SetPolicies(std::move(compiled), inputs.always_allowed);
+  direction.sets = std::move(sets);
+  direction.inputs = std::move(inputs);
+}
+
+StringSet PolicyReplica::SetsInForce() const {
+  StringSet sets = egress_.sets;
+  sets.insert(ingress_.sets.begin(), ingress_.sets.end());
+  return sets;
 }
 
 void PolicyReplica::BeginStream() {
@@ -302,16 +324,20 @@ void PolicyReplica::ForEachHeld(
 
 PolicyReplica::Image PolicyReplica::image() const {
   Image image;
-  if (!in_force_) return image;
-  const bool is_head = head_ && head_->value == in_force_->head;
-  image.head = {own_.name, is_head ? head_->version : std::string(), in_force_->head};
-  if (in_force_->head == nullptr) image.head->value = std::make_shared<api::EgressPolicy>();
-  for (const auto& policy : in_force_->policies) {
-    const auto held = policies_.find(policy->name);
-    const bool is_held = held != policies_.end() && held->second.value == policy;
-    image.policies.push_back({policy->name, is_held ? held->second.version : "", policy});
+  if (!head_in_force_) return image;
+  const std::shared_ptr<const api::EgressPolicy>& head = *head_in_force_;
+  const bool is_head = head_ && head_->value == head;
+  image.head = {own_.name, is_head ? head_->version : std::string(), head};
+  if (head == nullptr) image.head->value = std::make_shared<api::EgressPolicy>();
+  for (const Direction* direction : {&egress_, &ingress_}) {
+    if (!direction->inputs) continue;
+    for (const auto& policy : direction->inputs->policies) {
+      const auto held = policies_.find(policy->name);
+      const bool is_held = held != policies_.end() && held->second.value == policy;
+      image.policies.push_back({policy->name, is_held ? held->second.version : "", policy});
+    }
   }
-  for (const std::string& name : in_force_->sets) {
+  for (const std::string& name : SetsInForce()) {
     const HeldSet& set = sets_.find(name)->second;
     image.sets.push_back({name, set.version, {set.describes, set.peers}});
   }

@@ -1,5 +1,6 @@
-// The sidecar's copy of its own egress policy: the EgressPolicy of the pod, the PolicyRules that it
-// names and the PeerSets that those refer to; and the rules made of them that are in force.
+// The sidecar's copy of its own policy: the EgressPolicy of the pod, the PolicyRules that it names
+// and the PeerSets that those refer to; and the rules made of them that are in force, those of
+// egress and, for a sidecar that enforces them, those of ingress.
 //
 // What is held is put in force once all that the EgressPolicy leads to is held. Until then the
 // rules that were in force stay, with the peers they have by now: members of a set come and go at
@@ -35,6 +36,7 @@ class PolicyReplica {
   struct Own {
     std::string name;                  // NAMESPACE/POD; another: no policy is asked for
     std::vector<IpAddress> addresses;  // always allowed
+    bool ingress = false;              // who may connect to the pod is enforced
   };
   explicit PolicyReplica(Own own);
 
@@ -43,7 +45,10 @@ class PolicyReplica {
   absl::Status Apply(const envoy::service::discovery::v3::DeltaDiscoveryResponse& response);
 
   // In force. Null: no policy is known yet, nor that there is none. Another object at every change.
-  const std::shared_ptr<const EgressRules>& rules() const { return rules_; }
+  const std::shared_ptr<const EgressRules>& rules() const { return egress_.rules; }
+  // The same of who may connect to the pod: Judge({source address, own port}, protocol). Known when
+  // rules() is, and always null if ingress is not enforced.
+  const std::shared_ptr<const EgressRules>& ingress_rules() const { return ingress_.rules; }
   // Something that the EgressPolicy leads to is not held, so that what is in force is older.
   bool in_transit() const { return is_told_ && !is_whole_; }
 
@@ -92,10 +97,18 @@ class PolicyReplica {
     std::string version;
     bool withdrawn = false;  // by the server, but in force
   };
-  struct InForce {
-    std::shared_ptr<const api::EgressPolicy> head;  // null: there is none
-    std::vector<std::shared_ptr<const PolicyInput>> policies;
-    StringSet sets;  // that those refer to
+  // What is in force of egress or of ingress.
+  struct Direction {
+    struct Inputs {
+      std::vector<std::shared_ptr<const PolicyInput>> policies;
+      std::vector<IpAddress> always_allowed;
+      std::vector<ContainerPort> ports;  // that rules name
+      friend bool operator==(const Inputs&, const Inputs&) = default;
+    };
+    std::optional<Inputs> inputs;  // nothing: none is known
+    StringSet sets;                // that those refer to
+    PolicyCompiler compiler;
+    std::shared_ptr<const EgressRules> rules;
   };
   enum Type : size_t { kHead, kPolicies, kSets, kTypeCount };
 
@@ -113,6 +126,9 @@ class PolicyReplica {
   bool IsWhole() const;
   void Settle();
   void PutInForce();
+  void PutInForce(const std::vector<std::string>& policies, Direction::Inputs inputs,
+                  Direction& direction);
+  StringSet SetsInForce() const;
 
   const Own own_;
   std::array<WantedNames, kTypeCount> wanted_;
@@ -124,9 +140,9 @@ class PolicyReplica {
   StringMap<HeldSet> sets_;
 
   bool is_whole_ = false;
-  std::optional<InForce> in_force_;
-  PolicyCompiler compiler_;
-  std::shared_ptr<const EgressRules> rules_;
+  // In force; null in it: there is none. Nothing: none is known.
+  std::optional<std::shared_ptr<const api::EgressPolicy>> head_in_force_;
+  Direction egress_, ingress_;
 };
 
 }  // namespace portolan::proxy

@@ -16,6 +16,7 @@ constexpr size_t kPeerSetDigits = 16;
 constexpr size_t kMaxVersionBytes = 256;
 constexpr size_t kV4Bytes = 4;
 constexpr size_t kV6Bytes = 16;
+constexpr std::string_view kIngress = "ingress";
 
 bool IsText(std::string_view text, size_t max) {
   return CheckText("", text, max, Presence::kRequired).ok();
@@ -26,29 +27,34 @@ absl::Status At(std::string_view field, int index, const absl::Status& error) {
   return InvalidArgument("{}[{}]: {}", field, index, Message(error));
 }
 
-absl::Status CheckNames(const v1::EgressPolicy& proto) {
-  if (proto.policies_size() > kMaxPoliciesOfPod) {
-    return InvalidArgument("policies: more than {}", kMaxPoliciesOfPod);
+bool IsEgressRulesName(std::string_view name) {
+  return IsPolicyRulesName(name) && !IsIngressRulesName(name);
+}
+
+absl::Status CheckNames(std::string_view field,
+                        const google::protobuf::RepeatedPtrField<std::string>& names,
+                        bool (*is_name)(std::string_view), std::string_view shape) {
+  if (names.size() > kMaxPoliciesOfPod) {
+    return InvalidArgument("{}: more than {}", field, kMaxPoliciesOfPod);
   }
-  for (int i = 0; i < proto.policies_size(); ++i) {
-    if (!IsPolicyRulesName(proto.policies(i))) {
-      return InvalidArgument("policies[{}]: not KIND/NAMESPACE/NAME or KIND/NAME", i);
-    }
-    if (i > 0 && proto.policies(i - 1) >= proto.policies(i)) {
-      return InvalidArgument("policies[{}]: not in order", i);
+  for (int i = 0; i < names.size(); ++i) {
+    if (!is_name(names[i])) return InvalidArgument("{}[{}]: not {}", field, i, shape);
+    if (i > 0 && names[i - 1] >= names[i]) {
+      return InvalidArgument("{}[{}]: not in order", field, i);
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<EgressPolicy> Convert(const std::string&, const v1::EgressPolicy& proto) {
-  if (absl::Status status = CheckNames(proto); !status.ok()) return status;
-  if (proto.node_addresses_size() > kMaxNodeAddresses) {
-    return InvalidArgument("node_addresses: more than {}", kMaxNodeAddresses);
+absl::StatusOr<ContainerPort> Convert(const v1::NamedPort& proto) {
+  const auto protocol = ParseProtocol(proto.protocol());
+  if (!protocol.ok()) return protocol.status();
+  absl::Status status = CheckText("name", proto.name(), kMaxLabel, Presence::kRequired);
+  if (!status.ok()) return status;
+  if (proto.port() == 0 || proto.port() > kMaxPort) {
+    return InvalidArgument("port: {} is no port", proto.port());
   }
-  auto addresses = ParseAddresses("node_addresses", proto.node_addresses());
-  if (!addresses.ok()) return addresses.status();
-  return EgressPolicy{{proto.policies().begin(), proto.policies().end()}, *std::move(addresses)};
+  return ContainerPort{proto.name(), *protocol, static_cast<uint16_t>(proto.port())};
 }
 
 absl::StatusOr<Cidr> ParseBlock(std::string_view address, uint32_t prefix) {
@@ -106,8 +112,14 @@ absl::StatusOr<PortInput> Convert(const v1::PolicyPort& proto) {
   if (proto.end_port() != 0 && (proto.port() == 0 || proto.end_port() < proto.port())) {
     return InvalidArgument("end_port: {} ends no range from {}", proto.end_port(), proto.port());
   }
-  return PortInput{*protocol, static_cast<uint16_t>(proto.port()),
-                   static_cast<uint16_t>(proto.end_port())};
+  if (proto.name().empty()) {
+    return PortInput{*protocol, static_cast<uint16_t>(proto.port()),
+                     static_cast<uint16_t>(proto.end_port())};
+  }
+  absl::Status status = CheckText("name", proto.name(), kMaxLabel, Presence::kRequired);
+  if (!status.ok()) return status;
+  if (proto.port() != 0) return InvalidArgument("port: {} beside a name", proto.port());
+  return PortInput{*protocol, 0, 0, proto.name()};
 }
 
 // How many of each there are in the rules of a policy up to now.
@@ -171,6 +183,44 @@ absl::StatusOr<RuleInput> Convert(const v1::PolicyRule& proto) {
   return rule;
 }
 
+absl::StatusOr<EgressPolicy> Convert(const std::string&, const v1::EgressPolicy& proto) {
+  absl::Status status = CheckNames("policies", proto.policies(), IsEgressRulesName,
+                                   "KIND/NAMESPACE/NAME or KIND/NAME");
+  status.Update(
+      CheckNames("ingress", proto.ingress(), IsIngressRulesName, "KIND/NAMESPACE/NAME/ingress"));
+  if (proto.node_addresses_size() > kMaxNodeAddresses) {
+    status.Update(InvalidArgument("node_addresses: more than {}", kMaxNodeAddresses));
+  }
+  if (proto.ports_size() > kMaxPortsOfPod) {
+    status.Update(InvalidArgument("ports: more than {}", kMaxPortsOfPod));
+  }
+  if (proto.ports_size() > 0 && proto.ingress().empty()) {
+    status.Update(InvalidArgument("ports: no rules of ingress name any"));
+  }
+  if (!status.ok()) return status;
+  EgressPolicy policy;
+  auto addresses = ParseAddresses("node_addresses", proto.node_addresses());
+  if (!addresses.ok()) return addresses.status();
+  policy.node_addresses = *std::move(addresses);
+  const auto convert = [](const v1::NamedPort& one) { return Convert(one); };
+  status = ConvertEach("ports", proto.ports(), convert, policy.ports);
+  if (!status.ok()) return status;
+  policy.policies = {proto.policies().begin(), proto.policies().end()};
+  policy.ingress = {proto.ingress().begin(), proto.ingress().end()};
+  return policy;
+}
+
+// Ports by name are the workload's own, so of ingress alone: at peers they are sets.
+absl::Status CheckNoNames(const std::vector<RuleInput>& rules) {
+  for (size_t i = 0; i < rules.size(); ++i) {
+    for (size_t j = 0; j < rules[i].ports.size(); ++j) {
+      if (rules[i].ports[j].name.empty()) continue;
+      return InvalidArgument("rules[{}]: ports[{}]: name: not of ingress", i, j);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PolicyInput> Convert(const std::string& name, const v1::PolicyRules& proto) {
   PolicyInput policy{name, proto.isolates(), proto.isolates_names(), proto.audit(), {}};
   if (proto.rules_size() > kMaxRulesOfPolicy) {
@@ -184,6 +234,7 @@ absl::StatusOr<PolicyInput> Convert(const std::string& name, const v1::PolicyRul
   }
   const auto convert = [](const v1::PolicyRule& one) { return Convert(one); };
   absl::Status status = ConvertEach("rules", proto.rules(), convert, policy.rules);
+  if (status.ok() && !IsIngressRulesName(name)) status = CheckNoNames(policy.rules);
   if (!status.ok()) return status;
   return policy;
 }
@@ -288,8 +339,14 @@ bool IsEgressPolicyName(std::string_view name) {
 
 bool IsPolicyRulesName(std::string_view name) {
   const auto parts = SplitName(name);
-  if (parts.size() < 2 || parts.size() > 3 || !IsText(parts[0], kMaxLabel)) return false;
-  return IsText(parts.back(), kMaxName) && (parts.size() == 2 || IsText(parts[1], kMaxLabel));
+  if (parts.size() < 2 || !IsText(parts[0], kMaxLabel)) return false;
+  if (parts.size() == 2) return IsText(parts[1], kMaxName);
+  if (parts.size() == 4 && parts[3] != kIngress) return false;
+  return IsText(parts[1], kMaxLabel) && IsText(parts[2], kMaxName);
+}
+
+bool IsIngressRulesName(std::string_view name) {
+  return std::count(name.begin(), name.end(), '/') == 3 && IsPolicyRulesName(name);
 }
 
 bool IsPeerSetName(std::string_view name) {

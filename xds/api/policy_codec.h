@@ -23,6 +23,7 @@ namespace portolan::api {
 // messages of few bytes that take up much memory. A sender stays below them.
 inline constexpr int kMaxPoliciesOfPod = 10'000;
 inline constexpr int kMaxNodeAddresses = 64;
+inline constexpr int kMaxPortsOfPod = 50'000;
 inline constexpr int kMaxRulesOfPolicy = 50'000;
 // Of peer sets, blocks, holes in blocks, names, ports: each, of all rules of a policy.
 inline constexpr size_t kMaxPartsOfPolicy = 200'000;
@@ -31,8 +32,10 @@ inline constexpr size_t kMaxDescribesBytes = 1024;
 
 // Which policies are for a pod: names of PolicyRules, sorted, each once.
 struct EgressPolicy {
-  std::vector<std::string> policies;
+  std::vector<std::string> policies;  // for what it may reach; none: everything
   std::vector<IpAddress> node_addresses;
+  std::vector<std::string> ingress;  // for who may connect to it; none: anybody
+  std::vector<ContainerPort> ports;  // that rules of ingress may name; none without such rules
   friend bool operator==(const EgressPolicy&, const EgressPolicy&) = default;
 };
 
@@ -48,8 +51,11 @@ struct PeerSet {
 
 // "default/frontend-1"
 bool IsEgressPolicyName(std::string_view name);
-// "NetworkPolicy/default/allow-dns", "ClusterNetworkPolicy/apis"; a kind we do not know is one.
+// "NetworkPolicy/default/allow-dns", "ClusterNetworkPolicy/apis", or of ingress; a kind we do not
+// know is one.
 bool IsPolicyRulesName(std::string_view name);
+// "NetworkPolicy/default/db/ingress"; one named "ingress" is none.
+bool IsIngressRulesName(std::string_view name);
 // "00c0ffee00c0ffee": 16 hexadecimal digits, in lower case.
 bool IsPeerSetName(std::string_view name);
 

@@ -28,6 +28,7 @@ void Fill(const RuleInput& from, v1::PolicyRule& to) {
     added.set_protocol(ToProto(port.protocol));
     added.set_port(port.port);
     added.set_end_port(port.end_port);
+    added.set_name(port.name);
   }
 }
 
@@ -53,6 +54,13 @@ v1::EgressPolicy ToProto(const EgressPolicy& policy) {
   for (const std::string& name : policy.policies) proto.add_policies(name);
   for (const IpAddress& address : policy.node_addresses) {
     SetBytes(address, *proto.add_node_addresses());
+  }
+  for (const std::string& name : policy.ingress) proto.add_ingress(name);
+  for (const ContainerPort& port : policy.ports) {
+    v1::NamedPort& added = *proto.add_ports();
+    added.set_name(port.name);
+    added.set_protocol(ToProto(port.protocol));
+    added.set_port(port.port);
   }
   return proto;
 }

@@ -58,7 +58,7 @@ ResourcePtr ResourceSet::FindAddress(std::string_view name, const Viewer& viewer
 ResourcePtr ResourceSet::FindEgressPolicy(std::string_view name, const Viewer& viewer) const {
   const Names* names = viewer.pod == name ? policies_->FindPolicies(name) : nullptr;
   if (names == nullptr) return nullptr;
-  api::EgressPolicy policy{*names, {}};
+  api::EgressPolicy policy{*names, {}, {}, {}};
   const Node* node = snapshot_->FindNode(snapshot_->FindPod(name)->node_name);
   if (node != nullptr) policy.node_addresses = node->internal_ips;
   return EncodeResource(ResourceType::kEgressPolicy, std::string(name), api::ToProto(policy),
