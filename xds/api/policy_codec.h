@@ -34,8 +34,9 @@ inline constexpr size_t kMaxDescribesBytes = 1024;
 struct EgressPolicy {
   std::vector<std::string> policies;  // for what it may reach; none: everything
   std::vector<IpAddress> node_addresses;
-  std::vector<std::string> ingress;  // for who may connect to it; none: anybody
-  std::vector<ContainerPort> ports;  // that rules of ingress may name; none without such rules
+  std::vector<std::string> ingress = {};  // for who may connect to it; none: anybody
+  // That rules of ingress may name; none without such rules.
+  std::vector<ContainerPort> ports = {};
   friend bool operator==(const EgressPolicy&, const EgressPolicy&) = default;
 };
 
