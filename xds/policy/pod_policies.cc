@@ -25,13 +25,18 @@ PodPolicies PolicyRulesFor(const std::shared_ptr<const Snapshot>& snapshot, cons
   ChangedResources ignored;
   index.Follow({snapshot, AllOf(*snapshot)}, ignored);
   PodPolicies result;
-  for (const std::string& name : index.PoliciesFor(pod)) {
-    PolicyResource resource = *FindPolicyResource(*snapshot, name);
-    for (const auto& [set, peers] : resource.peers) {
-      result.peers[set] = index.current()->FindPeers(set)->Members();
+  const auto add = [&](const std::vector<std::string>& names, std::vector<PolicyInput>& to) {
+    for (const std::string& name : names) {
+      PolicyResource resource = *FindPolicyResource(*snapshot, name);
+      for (const auto& [set, peers] : resource.peers) {
+        result.peers[set] = index.current()->FindPeers(set)->Members();
+      }
+      to.push_back(std::move(resource.rules));
     }
-    result.policies.push_back(std::move(resource.rules));
-  }
+  };
+  const PolicyNames names = index.PoliciesFor(pod);
+  add(names.egress, result.policies);
+  add(names.ingress, result.ingress);
   const Node* node = snapshot->FindNode(pod.node_name);
   if (node != nullptr) result.node_addresses = node->internal_ips;
   return result;

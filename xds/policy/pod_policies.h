@@ -13,8 +13,9 @@
 namespace portolan::xds {
 
 struct PodPolicies {
-  std::vector<PolicyInput> policies;      // by name; none: everything is allowed
-  std::map<std::string, Peers> peers;     // of each set that the policies refer to, by its name
+  std::vector<PolicyInput> policies;      // by name; none: it may reach everything
+  std::vector<PolicyInput> ingress;       // by name; none: anybody may connect to it
+  std::map<std::string, Peers> peers;     // of each set that all these refer to, by its name
   std::vector<IpAddress> node_addresses;  // of the pod's node, which it may always reach
 };
 

@@ -42,7 +42,7 @@ ResourcePtr PolicySnapshot::FindRules(std::string_view name) const {
 
 const PeerSet* PolicySnapshot::FindPeers(std::string_view name) const { return Get(peers_, name); }
 
-const std::vector<std::string>* PolicySnapshot::FindPolicies(std::string_view pod_key) const {
+const PolicyNames* PolicySnapshot::FindPolicies(std::string_view pod_key) const {
   return Get(pods_, pod_key);
 }
 
@@ -91,6 +91,7 @@ void PolicyIndex::Follow(const Directory::Committed& committed, ChangedResources
   for (const std::string& ns : changes.namespaces) FollowNamespace(ns, edit);
   for (const std::string& key : changes.network_policies) {
     FollowPolicy(NetworkPolicyRulesName(key), edit);
+    FollowPolicy(IngressRulesName(key), edit);
   }
   for (const std::string& key : changes.dns_egress_policies) FollowPolicy(key, edit);
   LookAtSelected(edit);
@@ -222,8 +223,12 @@ void PolicyIndex::FollowPod(const std::string& key, Edit& edit) {
   selections_.AddPod(*now);
   if (!alike) CountPeers(*now, 1, edit);
   if (!alike || edit.other_lists.contains(before)) SetPolicies(key, PoliciesFor(*now), edit);
-  const bool moved = before != nullptr && before->node_name != now->node_name;
-  if (moved && edit.pods.Find(key) != nullptr) edit.MarkChanged(ResourceType::kEgressPolicy, key);
+  const auto* names = edit.pods.Find(key);
+  if (before == nullptr || names == nullptr) return;
+  const bool is_served_other =
+      before->node_name != now->node_name ||
+      (!(*names)->ingress.empty() && *before->named_ports != *now->named_ports);
+  if (is_served_other) edit.MarkChanged(ResourceType::kEgressPolicy, key);
 }
 
 // A node's addresses are set when it joins and hardly ever again.
@@ -250,12 +255,15 @@ void PolicyIndex::CountPeers(const Pod& pod, int by, Edit& edit) {
   });
 }
 
-std::vector<std::string> PolicyIndex::PoliciesFor(const Pod& pod) {
+PolicyNames PolicyIndex::PoliciesFor(const Pod& pod) {
   Names names;
   selections_.ForEachOf(pod, [&](Selection& selection) {
-    names.insert(names.end(), selection.policies.begin(), selection.policies.end());
+    for (const std::string& name : selection.policies) {
+      (IsForIngress(name) ? names.ingress : names.egress).push_back(name);
+    }
   });
-  std::sort(names.begin(), names.end());
+  std::sort(names.egress.begin(), names.egress.end());
+  std::sort(names.ingress.begin(), names.ingress.end());
   return names;
 }
 
@@ -287,14 +295,21 @@ void PolicyIndex::Unshare(const std::shared_ptr<const Names>& names) {
 }
 
 void PolicyIndex::AddMetrics(MetricFamilies& families) const {
+  const auto count = [&](std::string_view kind, bool for_ingress) {
+    const auto found = std::count_if(policies_.begin(), policies_.end(), [&](const auto& policy) {
+      return policy.first.substr(0, policy.first.find('/')) == kind &&
+             IsForIngress(policy.first) == for_ingress;
+    });
+    AddGaugeSample(families, "portolan_control_policies",
+                   "Policies for what pods may reach, and for who may connect to them.",
+                   {{"kind", kind}, {"direction", for_ingress ? "ingress" : "egress"}},
+                   static_cast<double>(found));
+  };
   for (const std::string_view kind :
        {"NetworkPolicy", "DNSEgressPolicy", "ClusterNetworkPolicy", "AdminNetworkPolicy"}) {
-    const auto count = std::count_if(policies_.begin(), policies_.end(), [&](const auto& policy) {
-      return policy.first.substr(0, policy.first.find('/')) == kind;
-    });
-    AddGaugeSample(families, "portolan_control_policies", "Policies for what pods may reach.",
-                   {{"kind", kind}}, static_cast<double>(count));
+    count(kind, false);
   }
+  count("NetworkPolicy", true);
   AddGaugeSample(families, "portolan_control_peer_sets",
                  "Selectors that policies name peers by, each counted once.", {},
                  static_cast<double>(current_->peer_set_count()));

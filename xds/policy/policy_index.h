@@ -10,7 +10,9 @@
 // https://kubernetes.io/docs/concepts/services-networking/network-policies/. A pod on its host's
 // network is selected by nothing. Peers are pods that have an address and have not finished; one
 // that terminates is a peer until it is gone. A port's name stands for the number that it has at
-// each peer with a container port of that name and protocol.
+// each peer with a container port of that name and protocol; of ingress, at the pod itself, where
+// the sidecar knows it. A pod may have policies of one direction alone: it is isolated for no
+// other.
 #pragma once
 
 #include <memory>
@@ -33,14 +35,27 @@
 
 namespace portolan::xds {
 
+// Names of the PolicyRules for a pod, sorted.
+struct PolicyNames {
+  std::vector<std::string> egress = {};
+  std::vector<std::string> ingress = {};
+
+  bool empty() const { return egress.empty() && ingress.empty(); }
+  friend bool operator==(const PolicyNames&, const PolicyNames&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const PolicyNames& names) {
+    return H::combine(std::move(h), names.egress, names.ingress);
+  }
+};
+
 class PolicySnapshot {
  public:
   // By the name of the resource; null if there is none. A set is there as long as a policy refers
   // to it, with or without members.
   ResourcePtr FindRules(std::string_view name) const;
   const PeerSet* FindPeers(std::string_view name) const;
-  // Names of the PolicyRules for a pod, by its "namespace/name"; null: none selects it.
-  const std::vector<std::string>* FindPolicies(std::string_view pod_key) const;
+  // By the pod's "namespace/name"; null: no policy selects it.
+  const PolicyNames* FindPolicies(std::string_view pod_key) const;
 
   size_t rules_count() const { return rules_.size(); }
   size_t peer_set_count() const { return peers_.size(); }
@@ -53,7 +68,7 @@ class PolicySnapshot {
 
   ByName<Resource> rules_;
   ByName<PeerSet> peers_;
-  ByName<std::vector<std::string>> pods_;
+  ByName<PolicyNames> pods_;
 };
 
 // One thread, the one that owns the Directory.
@@ -67,14 +82,14 @@ class PolicyIndex {
   // After the last commit; never null.
   const std::shared_ptr<const PolicySnapshot>& current() const { return current_; }
 
-  // Names of the PolicyRules for a pod, be it in the directory or not, sorted.
-  std::vector<std::string> PoliciesFor(const Pod& pod);
+  // Those for a pod, be it in the directory or not.
+  PolicyNames PoliciesFor(const Pod& pod);
 
   void AddMetrics(MetricFamilies& families) const;
 
  private:
   using Selection = Selections::Selection;
-  using Names = std::vector<std::string>;
+  using Names = PolicyNames;
 
   // What stands on selections for one policy.
   struct Followed {

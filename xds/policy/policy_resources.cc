@@ -11,6 +11,7 @@ namespace portolan::xds {
 namespace {
 
 constexpr std::string_view kNetworkPolicy = "NetworkPolicy/";
+constexpr std::string_view kIngress = "/ingress";
 
 PodSelector SelectorOf(const NetworkPolicyPeer& peer, const std::string& own_namespace) {
   PodSelector selector;
@@ -27,6 +28,11 @@ PortInput NumberOf(const NetworkPolicyPort& port) {
   return {port.protocol, port.port, port.end_port};
 }
 
+// Of the pod that the rule is for, which knows what its ports are called.
+PortInput OwnPort(const NetworkPolicyPort& port) {
+  return {port.protocol, port.port, port.end_port, port.name};
+}
+
 // Makes rules, and the sets that they name, out of a policy's own.
 class RuleWriter {
  public:
@@ -36,10 +42,17 @@ class RuleWriter {
     for (const NetworkPolicyPort& port : rule.ports) {
       if (port.name.empty()) numbers.push_back(NumberOf(port));
     }
-    if (rule.ports.empty() || !numbers.empty()) AddByNumber(rule, std::move(numbers));
+    if (rule.ports.empty() || !numbers.empty()) AddAt(rule, std::move(numbers));
     for (const NetworkPolicyPort& port : rule.ports) {
       if (!port.name.empty()) AddByName(rule, port);
     }
+    ++index_;
+  }
+
+  void AddIngress(const NetworkPolicyRule& rule) {
+    std::vector<PortInput> ports;
+    for (const NetworkPolicyPort& port : rule.ports) ports.push_back(OwnPort(port));
+    AddAt(rule, std::move(ports));
     ++index_;
   }
 
@@ -59,7 +72,7 @@ class RuleWriter {
   }
 
  private:
-  void AddByNumber(const NetworkPolicyRule& rule, std::vector<PortInput> ports) {
+  void AddAt(const NetworkPolicyRule& rule, std::vector<PortInput> ports) {
     RuleInput input;
     input.index = index_;
     input.any_peer = rule.peers.empty();
@@ -117,23 +130,49 @@ class RuleWriter {
   size_t left_out_ = 0;
 };
 
+// Without rules.
+PolicyResource IsolatingResource(const NetworkPolicy& policy, std::string name) {
+  PolicyResource resource;
+  resource.rules.name = std::move(name);
+  resource.rules.isolates = true;
+  resource.rules.audit = policy.audit;
+  resource.pods.ns = policy.name.ns;
+  resource.pods.pods = policy.pods;
+  resource.origin = policy.origin;
+  return resource;
+}
+
 }  // namespace
 
 std::string NetworkPolicyRulesName(std::string_view key) {
   return std::string(kNetworkPolicy) + std::string(key);
 }
 
+std::string IngressRulesName(std::string_view key) {
+  return NetworkPolicyRulesName(key) + std::string(kIngress);
+}
+
+// A policy may be named "ingress".
+bool IsForIngress(std::string_view rules_name) {
+  return rules_name.ends_with(kIngress) &&
+         std::count(rules_name.begin(), rules_name.end(), '/') == 3;
+}
+
 std::optional<PolicyResource> ResourceOf(const NetworkPolicy& policy) {
   if (!policy.for_egress) return std::nullopt;
-  PolicyResource resource;
-  resource.rules.name = NetworkPolicyRulesName(policy.name.ToString());
-  resource.rules.isolates = true;
-  resource.rules.audit = policy.audit;
-  resource.pods.ns = policy.name.ns;
-  resource.pods.pods = policy.pods;
-  resource.origin = policy.origin;
+  const std::string key = policy.name.ToString();
+  PolicyResource resource = IsolatingResource(policy, NetworkPolicyRulesName(key));
   RuleWriter writer(resource, policy.name.ns);
   for (const NetworkPolicyRule& rule : policy.egress) writer.Add(rule);
+  writer.Finish();
+  return resource;
+}
+
+std::optional<PolicyResource> IngressResourceOf(const NetworkPolicy& policy) {
+  if (!policy.for_ingress) return std::nullopt;
+  PolicyResource resource = IsolatingResource(policy, IngressRulesName(policy.name.ToString()));
+  RuleWriter writer(resource, policy.name.ns);
+  for (const NetworkPolicyRule& rule : policy.ingress) writer.AddIngress(rule);
   writer.Finish();
   return resource;
 }
@@ -156,8 +195,12 @@ PolicyResource ResourceOf(const DnsEgressPolicy& policy) {
 
 std::optional<PolicyResource> FindPolicyResource(const Snapshot& snapshot, std::string_view name) {
   if (name.starts_with(kNetworkPolicy)) {
-    const NetworkPolicy* policy = snapshot.FindNetworkPolicy(name.substr(kNetworkPolicy.size()));
-    return policy == nullptr ? std::nullopt : ResourceOf(*policy);
+    const bool for_ingress = IsForIngress(name);
+    name.remove_prefix(kNetworkPolicy.size());
+    if (for_ingress) name.remove_suffix(kIngress.size());
+    const NetworkPolicy* policy = snapshot.FindNetworkPolicy(name);
+    if (policy == nullptr) return std::nullopt;
+    return for_ingress ? IngressResourceOf(*policy) : ResourceOf(*policy);
   }
   const DnsEgressPolicy* policy = snapshot.FindDnsEgressPolicy(name);
   if (policy == nullptr) return std::nullopt;

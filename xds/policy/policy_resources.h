@@ -29,14 +29,18 @@ struct PolicyResource {
   Origin origin;
 };
 
-// Nothing: it says nothing of egress.
+// What it says of egress, and of ingress. Nothing: it says nothing of that.
 std::optional<PolicyResource> ResourceOf(const NetworkPolicy& policy);
+std::optional<PolicyResource> IngressResourceOf(const NetworkPolicy& policy);
 PolicyResource ResourceOf(const DnsEgressPolicy& policy);
-// By the name of its PolicyRules. Nothing: there is none, or it says nothing of egress.
+// By the name of its PolicyRules. Nothing: there is none, or it says nothing of that direction.
 std::optional<PolicyResource> FindPolicyResource(const Snapshot& snapshot, std::string_view name);
 
-// "NetworkPolicy/default/allow-dns", of the policy's key in a Snapshot. That of a DnsEgressPolicy
-// is its key.
+// "NetworkPolicy/default/allow-dns" and "NetworkPolicy/default/db/ingress", of the policy's key in
+// a Snapshot. That of a DnsEgressPolicy is its key.
 std::string NetworkPolicyRulesName(std::string_view key);
+std::string IngressRulesName(std::string_view key);
+// One of the latter.
+bool IsForIngress(std::string_view rules_name);
 
 }  // namespace portolan::xds

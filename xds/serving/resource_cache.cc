@@ -56,11 +56,13 @@ ResourcePtr ResourceSet::FindAddress(std::string_view name, const Viewer& viewer
 }
 
 ResourcePtr ResourceSet::FindEgressPolicy(std::string_view name, const Viewer& viewer) const {
-  const Names* names = viewer.pod == name ? policies_->FindPolicies(name) : nullptr;
+  const PolicyNames* names = viewer.pod == name ? policies_->FindPolicies(name) : nullptr;
   if (names == nullptr) return nullptr;
-  api::EgressPolicy policy{*names, {}, {}, {}};
-  const Node* node = snapshot_->FindNode(snapshot_->FindPod(name)->node_name);
+  const Pod& pod = *snapshot_->FindPod(name);
+  api::EgressPolicy policy{names->egress, {}, names->ingress, {}};
+  const Node* node = snapshot_->FindNode(pod.node_name);
   if (node != nullptr) policy.node_addresses = node->internal_ips;
+  if (!names->ingress.empty()) policy.ports = *pod.named_ports;
   return EncodeResource(ResourceType::kEgressPolicy, std::string(name), api::ToProto(policy),
                         Origin());
 }

@@ -219,7 +219,7 @@ void ReadContainerPorts(const Field& container, std::vector<ContainerPort>& port
     const Field name = item["name"];
     const Field protocol = item["protocol"];
     const Field port = item["containerPort"];
-    if (!name.present()) return;
+    if (name.String().empty()) return;
     ports.push_back({name.String(), ReadProtocol(protocol), ReadPort(port)});
   });
 }

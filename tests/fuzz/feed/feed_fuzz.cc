@@ -22,7 +22,7 @@ void Require(bool holds) {
   if (!holds) std::abort();
 }
 
-const PolicyReplica::Own kOwn = {"default/frontend-1", {}};
+const PolicyReplica::Own kOwn = {"default/frontend-1", {}, true};
 
 absl::StatusOr<RestoredState> Restore(std::string_view file) {
   return RestoreState(file, "fuzz", Directory::Slices::kOfAll, kOwn);
@@ -43,6 +43,7 @@ void SaveAndRestore(const Replica& replica, const PolicyReplica& policy) {
   const auto restored = Restore(file);
   Require(restored.ok());
   RequireSame(policy.rules().get(), restored->policy->rules().get());
+  RequireSame(policy.ingress_rules().get(), restored->policy->ingress_rules().get());
   const Snapshot& before = *replica.snapshot();
   const Snapshot& after = *restored->replica->snapshot();
   Require(after.service_count() == before.service_count());
@@ -73,22 +74,26 @@ void AsResponseOnDemand(std::string_view bytes) {
   Require(replica.endpoints_in_transit() == 0);
 }
 
-// default/a with one set of two, and default/b with the same and one of nobody.
+// default/a with one set of two, and default/b with the same and one of nobody; and who may connect
+// to the port "web", which are those two.
 void PutInForce(PolicyReplica& policy) {
   const std::string a = "NetworkPolicy/default/a";
   const std::string b = "NetworkPolicy/default/b";
   const std::string pair = "0000000000000001";
   const std::string nobody = "0000000000000002";
   using namespace api;
-  const Resource head = EgressPolicyResource(kOwn.name, "h1", {a, b});
+  const std::string in = a + "/ingress";
+  const Resource head =
+      BothWaysResource(kOwn.name, "h1", {a, b}, {in}, {{"web", Protocol::kTcp, 80}});
   Require(policy.Apply(MakeResponse(kEgressPolicyType, {head})).ok());
   const Resource rules_a = RulesResource(a, "a1", {pair});
   const Resource rules_b = RulesResource(b, "b1", {pair, nobody});
-  Require(policy.Apply(MakeResponse(kPolicyRulesType, {rules_a, rules_b})).ok());
+  const Resource rules_in = NamedPortRulesResource(in, "i1", {pair}, "web");
+  Require(policy.Apply(MakeResponse(kPolicyRulesType, {rules_a, rules_b, rules_in})).ok());
   const Resource two = PeerSetResource(pair, "s1", {"10.0.0.1", "10.0.0.3"});
   const Resource none = PeerSetResource(nobody, "s1", {});
   Require(policy.Apply(MakeResponse(kPeerSetType, {two, none})).ok());
-  Require(policy.rules() != nullptr);
+  Require(policy.rules() != nullptr && policy.ingress_rules() != nullptr);
 }
 
 void AsPolicyResponse(std::string_view bytes) {
@@ -98,8 +103,9 @@ void AsPolicyResponse(std::string_view bytes) {
   PolicyReplica policy(kOwn);
   PutInForce(policy);
   const auto before = policy.rules();
+  const auto ingress_before = policy.ingress_rules();
   const bool applied = policy.Apply(response).ok();
-  Require(applied || policy.rules() == before);
+  Require(applied || (policy.rules() == before && policy.ingress_rules() == ingress_before));
   SaveAndRestore(Replica(), policy);
 }
 

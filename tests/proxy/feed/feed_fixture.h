@@ -34,6 +34,9 @@ class RecordingDelegate : public FeedDelegate {
   void OnEgressRules(std::shared_ptr<const EgressRules> now) override {
     rules.push_back(std::move(now));
   }
+  void OnIngressRules(std::shared_ptr<const EgressRules> now) override {
+    ingress_rules.push_back(std::move(now));
+  }
   void OnFeedStatus(const FeedStatus& status) override { statuses.push_back(status); }
 
   std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override {
@@ -60,6 +63,7 @@ class RecordingDelegate : public FeedDelegate {
   std::vector<DirectoryChanges> changes;
   std::vector<FeedStatus> statuses;
   std::vector<std::shared_ptr<const EgressRules>> rules;
+  std::vector<std::shared_ptr<const EgressRules>> ingress_rules;
   std::string corefile;
   int config_calls = 0;
   std::set<std::string> used;

@@ -268,6 +268,31 @@ TEST_F(FeedPolicyOnDisk, APolicyIsInForceFromTheStartAndItsVersionsAreHeld) {
   EXPECT_FALSE(Allows("10.0.0.1"));
 }
 
+TEST_F(FeedPolicyOnDisk, WhoMayConnectIsToldOfAndInForceFromTheStart) {
+  FeedOptions options = OnDisk();
+  options.enforce_ingress = true;
+  StartFeed(options);
+  ASSERT_TRUE(UntilAsked(kEgressPolicyType, {kOwn}));
+  Send(kEgressPolicyType, {BothWaysResource(kOwn, "h1", {}, {kIn}, {})});
+  ASSERT_TRUE(UntilAsked(kPolicyRulesType, {kIn}));
+  EXPECT_THAT(delegate.ingress_rules, IsEmpty());
+  Send(kPolicyRulesType, {RulesResource(kIn, "i1", {})});
+  ASSERT_TRUE(UntilPolicyKnown());
+  ASSERT_THAT(delegate.ingress_rules, SizeIs(1));
+  EXPECT_EQ(delegate.ingress_rules[0], feed->ingress_rules());
+  EXPECT_TRUE(feed->ingress_rules()->isolates());
+  ASSERT_THAT(delegate.rules, SizeIs(1));
+  EXPECT_FALSE(delegate.rules[0]->isolates());
+  SyncEmpty();
+  feed.reset();
+  ASSERT_TRUE(Until([&] { return server.requests().empty(); }));
+  delegate = RecordingDelegate();
+  options.control_planes.clear();
+  StartFeed(options);
+  ASSERT_THAT(delegate.ingress_rules, SizeIs(1));
+  EXPECT_TRUE(delegate.ingress_rules[0]->isolates());
+}
+
 TEST_F(FeedPolicyOnDisk, ThatThereIsNoneIsKnownAfterARestart) {
   Run([&] {
     Send(kEgressPolicyType, {}, {kOwn});

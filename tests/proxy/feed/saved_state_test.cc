@@ -111,6 +111,36 @@ TEST(SavedState, APolicyIsReadAndInForce) {
   EXPECT_EQ(state->policy->image().sets[0].value.describes, "pods of a test");
 }
 
+TEST(SavedState, WhoMayConnectIsReadAndInForce) {
+  const PolicyReplica::Own own = {"default/frontend-1", {}, true};
+  const std::string name = "NetworkPolicy/default/a/ingress";
+  const std::string set = "0000000000000001";
+  Replica replica;
+  PolicyReplica policy(own);
+  for (const auto& [type, resource] : std::vector<std::pair<std::string_view, Resource>>{
+           {kEgressPolicyType,
+            BothWaysResource(own.name, "h1", {}, {name}, {{"web", Protocol::kTcp, 80}})},
+           {kPolicyRulesType, NamedPortRulesResource(name, "r1", {set}, "web")},
+           {kPeerSetType, PeerSetResource(set, "p1", {"10.42.0.1"})}}) {
+    ASSERT_TRUE(policy.Apply(MakeResponse(type, {resource})).ok());
+  }
+  const std::string file =
+      StateBytes({replica.image(), policy.image(), std::nullopt, absl::UnixEpoch(), "1.0"});
+  const auto state = RestoreState(file, "1.0", Directory::Slices::kOfAll, own);
+  ASSERT_TRUE(state.ok()) << state.status();
+  EXPECT_THAT(HeldPolicies(*state->policy),
+              ElementsAre("default/frontend-1 h1", name + " r1", set + " p1"));
+  EXPECT_FALSE(state->policy->rules()->isolates());
+  ASSERT_NE(state->policy->ingress_rules(), nullptr);
+  const auto may_connect = [&](const std::string& from, uint16_t port) {
+    const SocketAddress at{*IpAddress::Parse(from), port};
+    return state->policy->ingress_rules()->Judge(at, Protocol::kTcp).allowed;
+  };
+  EXPECT_TRUE(may_connect("10.42.0.1", 80));
+  EXPECT_FALSE(may_connect("10.42.0.1", 81));
+  EXPECT_FALSE(may_connect("10.42.0.2", 80));
+}
+
 TEST(SavedState, AnotherProgramsPolicyIsReadWithoutVersions) {
   const auto state = Restore(SampleFile(), "1.1");
   ASSERT_TRUE(state.ok()) << state.status();

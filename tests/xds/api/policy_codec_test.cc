@@ -121,8 +121,15 @@ TEST(PolicyCodec, NamesHaveTheirShape) {
   }
   EXPECT_TRUE(IsPolicyRulesName("NetworkPolicy/default/a"));
   EXPECT_TRUE(IsPolicyRulesName("ClusterNetworkPolicy/a"));
-  for (const char* name : {"", "a", "a/", "/a", "a//b", "a/b/", "a/b/c/d", "a/b/c/d/e"}) {
+  EXPECT_TRUE(IsPolicyRulesName("NetworkPolicy/default/a/ingress"));
+  for (const char* name : {"", "a", "a/", "/a", "a//b", "a/b/", "a/b/c/d", "a/b/c/d/e",
+                           "a/b/ingress/", "a//c/ingress", "a/b/c/ingress/"}) {
     EXPECT_FALSE(IsPolicyRulesName(name)) << name;
+  }
+  EXPECT_TRUE(IsIngressRulesName("NetworkPolicy/default/ingress/ingress"));
+  for (const char* name : {"", "ingress", "NetworkPolicy/default/ingress", "a/b/c/d",
+                           "a/b//ingress", "/b/c/ingress", "a/b/c/d/ingress"}) {
+    EXPECT_FALSE(IsIngressRulesName(name)) << name;
   }
   EXPECT_TRUE(IsPeerSetName("0123456789abcdef"));
   for (const char* name : {"", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF"}) {
@@ -174,6 +181,76 @@ TEST(PolicyCodec, BadHeadsAreRefused) {
   v1::EgressPolicy many;
   for (int i = 0; i <= kMaxNodeAddresses; ++i) many.add_node_addresses("abcd");
   EXPECT_THAT(error_of(many), HasSubstr("node_addresses: more than 64"));
+}
+
+TEST(PolicyCodec, WhoMayConnectComesBackAsItWas) {
+  const EgressPolicy policy{{"NetworkPolicy/b/a"},
+                            {},
+                            {"NetworkPolicy/b/a/ingress", "NetworkPolicy/b/c/ingress"},
+                            {{"web", Protocol::kTcp, 80}, {"dns", Protocol::kUdp, 53}}};
+  const auto parsed = ParseEgressPolicy(MakeResource("default/a", "1", ToProto(policy)));
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(*parsed, policy);
+
+  PolicyInput rules;
+  rules.name = "NetworkPolicy/b/a/ingress";
+  rules.rules.emplace_back().ports = {{Protocol::kTcp, 0, 0, "web"}, {Protocol::kTcp, 80, 90}};
+  const auto back = ParsePolicyRules(MakeResource(rules.name, "1", ToProto(rules)));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(*back, rules);
+}
+
+TEST(PolicyCodec, BadIngressOfAHeadIsRefused) {
+  const auto error_of = [](const v1::EgressPolicy& policy) {
+    const auto parsed = ParseEgressPolicy(MakeResource("default/a", "1", policy));
+    return parsed.ok() ? "" : std::string(Message(parsed.status()));
+  };
+  v1::EgressPolicy mixed;
+  mixed.add_policies("NetworkPolicy/b/a/ingress");
+  EXPECT_THAT(error_of(mixed), HasSubstr("policies[0]: not KIND/NAMESPACE/NAME or KIND/NAME"));
+  mixed.clear_policies();
+  mixed.add_ingress("NetworkPolicy/b/a");
+  EXPECT_THAT(error_of(mixed), HasSubstr("ingress[0]: not KIND/NAMESPACE/NAME/ingress"));
+
+  v1::EgressPolicy policy;
+  policy.add_ingress("NetworkPolicy/b/a/ingress");
+  policy.add_ingress("NetworkPolicy/b/a/ingress");
+  EXPECT_THAT(error_of(policy), HasSubstr("ingress[1]: not in order"));
+  policy.mutable_ingress()->RemoveLast();
+  v1::NamedPort& port = *policy.add_ports();
+  port.set_port(80);
+  EXPECT_THAT(error_of(policy), HasSubstr("ports[0]: name: empty"));
+  port.set_name(std::string(64, 'x'));
+  EXPECT_THAT(error_of(policy), HasSubstr("ports[0]: name: longer than 63 bytes"));
+  port.set_name("web");
+  port.set_port(65536);
+  EXPECT_THAT(error_of(policy), HasSubstr("ports[0]: port: 65536 is no port"));
+  port.set_port(0);
+  EXPECT_THAT(error_of(policy), HasSubstr("ports[0]: port: 0 is no port"));
+  port.set_port(80);
+  EXPECT_EQ(error_of(policy), "");
+  policy.clear_ingress();
+  EXPECT_THAT(error_of(policy), HasSubstr("ports: no rules of ingress name any"));
+
+  v1::EgressPolicy many;
+  many.add_ingress("NetworkPolicy/b/a/ingress");
+  for (int i = 0; i <= kMaxPortsOfPod; ++i) *many.add_ports() = port;
+  EXPECT_THAT(error_of(many), HasSubstr("ports: more than 50000"));
+}
+
+TEST(PolicyCodec, APortByNameIsOfIngressAndHasNoNumber) {
+  v1::PolicyRules rules;
+  v1::PolicyPort& port = *rules.add_rules()->add_ports();
+  port.set_name("web");
+  EXPECT_EQ(ErrorOf(rules, "NetworkPolicy/default/db/ingress"), "");
+  EXPECT_THAT(ErrorOf(rules), HasSubstr("rules[0]: ports[0]: name: not of ingress"));
+  port.set_port(80);
+  EXPECT_THAT(ErrorOf(rules, "NetworkPolicy/default/db/ingress"),
+              HasSubstr("rules[0]: ports[0]: port: 80 beside a name"));
+  port.set_port(0);
+  port.set_name("a b");
+  EXPECT_THAT(ErrorOf(rules, "NetworkPolicy/default/db/ingress"),
+              HasSubstr("rules[0]: ports[0]: name: a character that no name has"));
 }
 
 TEST(PolicyCodec, BadBlocksAreRefused) {

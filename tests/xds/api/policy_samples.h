@@ -22,6 +22,28 @@ inline Resource EgressPolicyResource(const std::string& name, const std::string&
   return MakeResource(name, version, ToProto(policy));
 }
 
+inline Resource BothWaysResource(const std::string& name, const std::string& version,
+                                 std::vector<std::string> egress, std::vector<std::string> ingress,
+                                 std::vector<ContainerPort> ports) {
+  const EgressPolicy policy{
+      std::move(egress), {*IpAddress::Parse("192.168.0.7")}, std::move(ingress), std::move(ports)};
+  return MakeResource(name, version, ToProto(policy));
+}
+
+// A policy of ingress that isolates, with one rule that allows these sets at the pod's port of that
+// name.
+inline Resource NamedPortRulesResource(const std::string& name, const std::string& version,
+                                       std::vector<std::string> peer_sets,
+                                       const std::string& port) {
+  RuleInput rule;
+  rule.peer_sets = std::move(peer_sets);
+  rule.ports = {{Protocol::kTcp, 0, 0, port}};
+  PolicyInput policy;
+  policy.isolates = true;
+  policy.rules.push_back(std::move(rule));
+  return MakeResource(name, version, ToProto(policy));
+}
+
 // A policy that isolates, with one rule that allows these sets at every port.
 inline Resource RulesResource(const std::string& name, const std::string& version,
                               std::vector<std::string> peer_sets) {

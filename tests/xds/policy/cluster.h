@@ -54,8 +54,18 @@ inline NetworkPolicy MakePolicy(const std::string& ns, const std::string& name, 
   NetworkPolicy policy;
   policy.name = {ns, name};
   policy.pods = Labelled(std::move(pods));
+  policy.for_ingress = false;
   policy.for_egress = true;
   policy.egress = std::move(egress);
+  return policy;
+}
+
+inline NetworkPolicy MakeIngress(const std::string& ns, const std::string& name, LabelMap pods,
+                                 std::vector<NetworkPolicyRule> ingress) {
+  NetworkPolicy policy;
+  policy.name = {ns, name};
+  policy.pods = Labelled(std::move(pods));
+  policy.ingress = std::move(ingress);
   return policy;
 }
 

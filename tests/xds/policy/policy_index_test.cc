@@ -47,16 +47,22 @@ class Policies : public ::testing::Test {
   }
   std::vector<std::string> For(const std::string& pod) {
     const auto* names = index_.current()->FindPolicies(pod);
-    return names == nullptr ? std::vector<std::string>() : *names;
+    return names == nullptr ? std::vector<std::string>() : names->egress;
   }
-  double Metric(const std::string& name, const std::string& kind = "") {
+  std::vector<std::string> IngressFor(const std::string& pod) {
+    const auto* names = index_.current()->FindPolicies(pod);
+    return names == nullptr ? std::vector<std::string>() : names->ingress;
+  }
+  double Metric(const std::string& name, const std::string& kind = "",
+                const std::string& direction = "egress") {
     MetricFamilies families;
     index_.AddMetrics(families);
     for (const auto& family : families) {
       for (const auto& metric : family.metric) {
-        if (family.name == name && (kind.empty() || metric.label[0].value == kind)) {
-          return metric.gauge.value;
-        }
+        if (family.name != name) continue;
+        const bool is_it =
+            kind.empty() || (metric.label[0].value == kind && metric.label[1].value == direction);
+        if (is_it) return metric.gauge.value;
       }
     }
     return -1;
@@ -116,6 +122,58 @@ TEST_F(Policies, APolicyThatNoLongerSpeaksOfEgressIsNone) {
   EXPECT_THAT(For("shop/web"), IsEmpty());
   EXPECT_THAT(Members(kDb), ElementsAre("none"));
   EXPECT_EQ(index_.current()->FindRules("NetworkPolicy/shop/a"), nullptr);
+}
+
+TEST_F(Policies, APodThatOnlyIngressSelectsHasNoneOfEgress) {
+  Put(MakePod("shop", "db", {{"app", "db"}}, {"10.0.0.1"}),
+      MakePod("shop", "web", {{"app", "web"}}, {"10.0.0.2"}),
+      MakeIngress("shop", "a", {{"app", "db"}}, {{{PodsWith({{"app", "web"}})}, {Tcp(80)}}}));
+  EXPECT_THAT(For("shop/db"), IsEmpty());
+  EXPECT_THAT(IngressFor("shop/db"), ElementsAre("NetworkPolicy/shop/a/ingress"));
+  EXPECT_EQ(index_.current()->FindPolicies("shop/web"), nullptr);
+  EXPECT_THAT(Members(InNamespace("shop", {{"app", "web"}})), ElementsAre("10.0.0.2"));
+  EXPECT_THAT(Changed(ResourceType::kEgressPolicy), ElementsAre("shop/db"));
+  EXPECT_THAT(Changed(ResourceType::kPolicyRules), ElementsAre("NetworkPolicy/shop/a/ingress"));
+  directory_.RemoveNetworkPolicy({"shop", "a"});
+  Commit();
+  EXPECT_EQ(index_.current()->FindPolicies("shop/db"), nullptr);
+  EXPECT_EQ(index_.current()->FindRules("NetworkPolicy/shop/a/ingress"), nullptr);
+  EXPECT_THAT(Members(InNamespace("shop", {{"app", "web"}})), ElementsAre("none"));
+}
+
+TEST_F(Policies, APolicyForBothIsOneOfEachWithTheirPeersShared) {
+  NetworkPolicy both = MakePolicy("shop", "ingress", {}, {{{PodsWith({{"app", "db"}})}, {}}});
+  both.for_ingress = true;
+  both.ingress = both.egress;
+  Put(MakePod("shop", "db", {{"app", "db"}}, {"10.0.0.1"}), both);
+  EXPECT_THAT(For("shop/db"), ElementsAre("NetworkPolicy/shop/ingress"));
+  EXPECT_THAT(IngressFor("shop/db"), ElementsAre("NetworkPolicy/shop/ingress/ingress"));
+  EXPECT_EQ(index_.current()->peer_set_count(), 1u);
+  EXPECT_EQ(index_.current()->rules_count(), 2u);
+  // What one of them says no more, the other still does.
+  both.for_egress = false;
+  Put(both);
+  EXPECT_THAT(For("shop/db"), IsEmpty());
+  EXPECT_THAT(IngressFor("shop/db"), ElementsAre("NetworkPolicy/shop/ingress/ingress"));
+  EXPECT_THAT(Members(kDb), ElementsAre("10.0.0.1"));
+}
+
+TEST_F(Policies, APodOnItsHostsNetworkIsSelectedForIngressByNothing) {
+  Pod pod = MakePod("shop", "db", {}, {"10.0.0.1"});
+  pod.host_network = true;
+  Put(pod, MakeIngress("shop", "a", {}, {}));
+  EXPECT_EQ(index_.current()->FindPolicies("shop/db"), nullptr);
+}
+
+TEST_F(Policies, PortsThatChangeAreServedToPodsWithIngressAlone) {
+  const auto with_port = [](const std::string& name, uint16_t port) {
+    return WithPorts(MakePod("shop", name, {{"app", name}}, {"10.0.0.1"}),
+                     {{"web", Protocol::kTcp, port}});
+  };
+  Put(with_port("a", 80), with_port("b", 80), MakeIngress("shop", "in", {{"app", "a"}}, {}),
+      MakePolicy("shop", "out", {}, {}));
+  Put(with_port("a", 81), with_port("b", 81));
+  EXPECT_THAT(Changed(ResourceType::kEgressPolicy), ElementsAre("shop/a"));
 }
 
 TEST_F(Policies, PeersComeAndGo) {
@@ -282,8 +340,10 @@ TEST_F(Policies, AreCounted) {
   EXPECT_EQ(Metric("portolan_control_policies", "NetworkPolicy"), 0);
   Put(MakePod("shop", "web", {}, {"10.0.0.1"}), MakePod("other", "web", {}, {"10.0.0.2"}),
       MakePolicy("shop", "a", {}, {{{PodsWith({}), NamespacesWith({})}, {}}}),
-      MakePolicy("shop", "b", {}, {}), MakeDnsPolicy("shop", "c", {}, {"example.com"}));
+      MakePolicy("shop", "b", {}, {}), MakeIngress("shop", "d", {}, {}),
+      MakeDnsPolicy("shop", "c", {}, {"example.com"}));
   EXPECT_EQ(Metric("portolan_control_policies", "NetworkPolicy"), 2);
+  EXPECT_EQ(Metric("portolan_control_policies", "NetworkPolicy", "ingress"), 1);
   EXPECT_EQ(Metric("portolan_control_policies", "DNSEgressPolicy"), 1);
   EXPECT_EQ(Metric("portolan_control_policies", "AdminNetworkPolicy"), 0);
   EXPECT_EQ(Metric("portolan_control_peer_sets"), 2);
@@ -300,6 +360,7 @@ TEST(PolicyRulesFor, AreWhatThePodWouldBeServed) {
   directory.Put(MakePod("shop", "db", {{"app", "db"}}, {"10.0.0.1"}));
   directory.Put(MakePolicy("shop", "a", {{"app", "web"}}, {{{PodsWith({{"app", "db"}})}, {}}}));
   directory.Put(MakePolicy("shop", "none", {{"app", "db"}}, {{{PodsWith({})}, {}}}));
+  directory.Put(MakeIngress("shop", "in", {{"app", "web"}}, {{{PodsWith({{"app", "x"}})}, {}}}));
   DnsEgressPolicy cluster = MakeDnsPolicy("", "apis", {}, {"api.example.com"});
   cluster.kind = DnsEgressPolicy::Kind::kAdminNetworkPolicy;
   cluster.namespaces = Labelled({{"team", "a"}});
@@ -312,7 +373,10 @@ TEST(PolicyRulesFor, AreWhatThePodWouldBeServed) {
   ASSERT_EQ(found.policies.size(), 2u);
   EXPECT_EQ(found.policies[0].name, "AdminNetworkPolicy/apis");
   EXPECT_EQ(found.policies[1].name, "NetworkPolicy/shop/a");
-  ASSERT_EQ(found.peers.size(), 1u);
+  ASSERT_EQ(found.ingress.size(), 1u);
+  EXPECT_EQ(found.ingress[0].name, "NetworkPolicy/shop/in/ingress");
+  EXPECT_THAT(found.peers.at(found.ingress[0].rules[0].peer_sets[0]), IsEmpty());
+  ASSERT_EQ(found.peers.size(), 2u);
   EXPECT_THAT(found.peers.at(found.policies[1].rules[0].peer_sets[0]),
               ElementsAre(Peer{Ip("10.0.0.1"), 0}));
   EXPECT_EQ(found.node_addresses, node.internal_ips);

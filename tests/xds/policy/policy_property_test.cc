@@ -23,7 +23,7 @@ using Operator = LabelRequirement::Operator;
 // What it all comes to: members of sets, policies of pods.
 struct Outcome {
   std::map<std::string, std::set<Peer>> sets;
-  std::map<std::string, std::vector<std::string>> pods;
+  std::map<std::string, PolicyNames> pods;
   std::set<std::string> policies;
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
@@ -48,11 +48,15 @@ class Reference {
  public:
   explicit Reference(const Snapshot& snapshot) : snapshot_(snapshot) {
     snapshot.ForEachNetworkPolicy([&](const NetworkPolicy& policy) {
-      if (policy.for_egress) Add(*ResourceOf(policy));
+      if (policy.for_egress) Add(*ResourceOf(policy), &PolicyNames::egress);
+      if (policy.for_ingress) Add(*IngressResourceOf(policy), &PolicyNames::ingress);
     });
     snapshot.ForEachDnsEgressPolicy(
-        [&](const DnsEgressPolicy& policy) { Add(ResourceOf(policy)); });
-    for (auto& [pod, names] : outcome.pods) std::sort(names.begin(), names.end());
+        [&](const DnsEgressPolicy& policy) { Add(ResourceOf(policy), &PolicyNames::egress); });
+    for (auto& [pod, names] : outcome.pods) {
+      std::sort(names.egress.begin(), names.egress.end());
+      std::sort(names.ingress.begin(), names.ingress.end());
+    }
   }
 
   Outcome outcome;
@@ -68,10 +72,11 @@ class Reference {
     return PlainlyMatches(selector.namespaces, labels);
   }
 
-  void Add(const PolicyResource& policy) {
+  void Add(const PolicyResource& policy, std::vector<std::string> PolicyNames::*direction) {
     outcome.policies.insert(policy.rules.name);
     snapshot_.ForEachPod([&](const Pod& pod) {
-      if (Selects(policy.pods, pod)) outcome.pods[pod.name.ToString()].push_back(policy.rules.name);
+      if (!Selects(policy.pods, pod)) return;
+      (outcome.pods[pod.name.ToString()].*direction).push_back(policy.rules.name);
     });
     for (const auto& [name, peers] : policy.peers) {
       std::set<Peer>& members = outcome.sets[name];
@@ -174,7 +179,9 @@ class RandomCluster {
     policy.name = {NamespaceName(), PolicyName()};
     policy.pods = Selector();
     policy.for_egress = Below(6) != 0;
+    policy.for_ingress = Below(3) != 0;
     for (size_t i = Below(3); i > 0; --i) policy.egress.push_back(Rule());
+    for (size_t i = Below(3); i > 0; --i) policy.ingress.push_back(Rule());
     return policy;
   }
 
@@ -239,6 +246,16 @@ std::set<std::string> Differing(const std::map<std::string, T>& a,
     if (!a.contains(name)) names.insert(name);
   }
   return names;
+}
+
+// What else of a pod is served to it: its ports, where policies of ingress select it.
+std::map<std::string, std::vector<ContainerPort>> PortsServed(const Snapshot& snapshot,
+                                                              const Outcome& outcome) {
+  std::map<std::string, std::vector<ContainerPort>> ports;
+  for (const auto& [key, names] : outcome.pods) {
+    if (!names.ingress.empty()) ports[key] = *snapshot.FindPod(key)->named_ports;
+  }
+  return ports;
 }
 
 std::set<std::string> NamesOf(const ChangedResources& changed, ResourceType type) {
@@ -306,6 +323,7 @@ void FollowRandomly(unsigned seed) {
   Directory directory;
   PolicyIndex index;
   Outcome before;
+  std::map<std::string, std::vector<ContainerPort>> ports_before;
   std::map<std::string, Client> clients;
   for (int step = 0; step < 400; ++step) {
     SCOPED_TRACE("step " + std::to_string(step));
@@ -320,7 +338,11 @@ void FollowRandomly(unsigned seed) {
     ASSERT_EQ(index.current()->selected_pod_count(), expected.pods.size());
     // What is said to have changed is what did.
     ASSERT_EQ(NamesOf(changed, ResourceType::kPeerSet), Differing(before.sets, expected.sets));
-    ASSERT_EQ(NamesOf(changed, ResourceType::kEgressPolicy), Differing(before.pods, expected.pods));
+    const auto ports = PortsServed(snapshot, expected);
+    std::set<std::string> other_pods = Differing(before.pods, expected.pods);
+    other_pods.merge(Differing(ports_before, ports));
+    ASSERT_EQ(NamesOf(changed, ResourceType::kEgressPolicy), other_pods);
+    ports_before = ports;
     for (const auto& [name, members] : expected.sets) {
       if (cluster.Below(8) != 0) continue;
       clients[name].Ask(*index.current()->FindPeers(name));

@@ -45,6 +45,60 @@ TEST(PolicyResource, ThereIsNoneOfAPolicyForIngressAlone) {
   EXPECT_FALSE(ResourceOf(policy).has_value());
 }
 
+TEST(PolicyResource, OfIngressIsolatesAsThatOfEgressDoes) {
+  NetworkPolicy policy = MakeIngress("shop", "db", {{"app", "db"}}, {});
+  const auto resource = IngressResourceOf(policy);
+  EXPECT_EQ(resource->rules.name, "NetworkPolicy/shop/db/ingress");
+  EXPECT_TRUE(resource->rules.isolates);
+  EXPECT_FALSE(resource->rules.isolates_names);
+  EXPECT_FALSE(resource->rules.audit);
+  EXPECT_THAT(resource->rules.rules, IsEmpty());
+  EXPECT_EQ(resource->pods.ns, "shop");
+  EXPECT_EQ(ToText(resource->pods.pods), "app=db");
+  policy.audit = true;
+  EXPECT_TRUE(IngressResourceOf(policy)->rules.audit);
+  policy.for_ingress = false;
+  EXPECT_FALSE(IngressResourceOf(policy).has_value());
+}
+
+TEST(PolicyResource, OfIngressHasWhoConnectsAsPeersAndItsOwnPortsByNameToo) {
+  const auto resource = IngressResourceOf(
+      MakeIngress("shop", "db", {},
+                  {{{PodsWith({{"app", "web"}}), Block("10.0.0.0/8")}, {NamedTcp("sql"), Tcp(80)}},
+                   {{}, {NamedTcp("web")}},
+                   {{}, {}}}));
+  ASSERT_THAT(resource->rules.rules, SizeIs(3));
+  const RuleInput& first = resource->rules.rules[0];
+  EXPECT_THAT(Described(*resource, first), ElementsAre("pods with app=web in namespace shop"));
+  EXPECT_THAT(first.blocks, SizeIs(1));
+  EXPECT_THAT(first.ports, ElementsAre(PortInput{Protocol::kTcp, 0, 0, "sql"},
+                                       PortInput{Protocol::kTcp, 80, 0}));
+  const RuleInput& second = resource->rules.rules[1];
+  EXPECT_EQ(second.index, 1u);
+  EXPECT_TRUE(second.any_peer);
+  EXPECT_THAT(second.ports, ElementsAre(PortInput{Protocol::kTcp, 0, 0, "web"}));
+  EXPECT_TRUE(resource->rules.rules[2].any_peer);
+  EXPECT_THAT(resource->rules.rules[2].ports, IsEmpty());
+}
+
+TEST(PolicyResource, IsFoundByTheNameOfItsDirection) {
+  Directory directory;
+  NetworkPolicy both = MakePolicy("shop", "ingress", {}, {});
+  both.for_ingress = true;
+  directory.Put(both);
+  directory.Put(MakeIngress("shop", "in", {}, {}));
+  const Snapshot& snapshot = *directory.Commit().snapshot;
+  for (const char* name : {"NetworkPolicy/shop/ingress", "NetworkPolicy/shop/ingress/ingress",
+                           "NetworkPolicy/shop/in/ingress"}) {
+    const auto found = FindPolicyResource(snapshot, name);
+    ASSERT_TRUE(found.has_value()) << name;
+    EXPECT_EQ(found->rules.name, name);
+  }
+  EXPECT_FALSE(FindPolicyResource(snapshot, "NetworkPolicy/shop/in").has_value());
+  EXPECT_FALSE(IsForIngress("NetworkPolicy/shop/ingress"));
+  EXPECT_TRUE(IsForIngress("NetworkPolicy/shop/ingress/ingress"));
+}
+
 TEST(PolicyResource, WithoutPeersItIsAnybodyAndWithoutPortsAny) {
   const auto resource = WithRules({{{}, {}}, {{}, {Tcp(80)}}});
   ASSERT_THAT(resource.rules.rules, SizeIs(2));

@@ -96,6 +96,33 @@ TEST_F(PolicyServer, APodIsToldWhichPoliciesAreForItAndWhatItsNodesAddressesAre)
   EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("shop/web-1"));
 }
 
+TEST_F(PolicyServer, APodIsToldWhoMayConnectAndWhatItsPortsAreCalled) {
+  const std::vector<ContainerPort> ports = {{"web", Protocol::kTcp, 8080}};
+  Put(WithPorts(Web(), ports),
+      MakeIngress("shop", "in", {{"app", "web"}}, {{{}, {NamedTcp("web")}}}));
+  DeltaClient client(port());
+  client.Send(AskAs("shop/web-1", kEgressPolicy, {"shop/web-1"}));
+  const auto policy = api::ParseEgressPolicy(client.Receive().resources(0));
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_THAT(policy->policies, IsEmpty());
+  EXPECT_THAT(policy->ingress, ElementsAre("NetworkPolicy/shop/in/ingress"));
+  EXPECT_EQ(policy->ports, ports);
+  DeltaClient other(port());
+  other.Send(kPolicyRules, {"NetworkPolicy/shop/in/ingress"});
+  const auto rules = api::ParsePolicyRules(other.Receive().resources(0));
+  ASSERT_TRUE(rules.ok()) << rules.status();
+  EXPECT_EQ(rules->rules[0].ports[0].name, "web");
+
+  Put(AdmitDb("db"));
+  const auto both = api::ParseEgressPolicy(client.Receive().resources(0));
+  EXPECT_THAT(both->policies, ElementsAre("NetworkPolicy/shop/db"));
+  EXPECT_EQ(both->ports, ports);
+  // Without policies of ingress its ports are nobody's affair.
+  directory_.RemoveNetworkPolicy({"shop", "in"});
+  Commit();
+  EXPECT_THAT(api::ParseEgressPolicy(client.Receive().resources(0))->ports, IsEmpty());
+}
+
 TEST_F(PolicyServer, AnEgressPolicyIsShownToItsOwnPodAlone) {
   Put(Web(), AdmitDb());
   for (const char* node : {"shop/web-2", "other/web-1", "shop", ""}) {
