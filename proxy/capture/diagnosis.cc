@@ -81,6 +81,7 @@ std::string ModulesOf(std::string_view rule) {
       add(fmt::format("xt_{}", word));
     }
     if (previous == "-j" && word == "MARK") add("xt_mark");
+    if (previous == "-j" && word == "CONNMARK") add("xt_connmark");
     previous = word;
   }
   return fmt::format("{}", fmt::join(modules, ", "));

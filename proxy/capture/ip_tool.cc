@@ -52,11 +52,11 @@ absl::StatusOr<std::string> Print(IpFamily family, const std::string& arguments)
 }  // namespace
 
 absl::StatusOr<std::string> IpTool::Rules(IpFamily family) {
-  return Print(family, fmt::format("rule show pref {}", kUdpRoutingTable));
+  return Print(family, fmt::format("rule show pref {}", kToLoTable));
 }
 
 absl::StatusOr<std::string> IpTool::Routes(IpFamily family) {
-  return Print(family, fmt::format("route show table {}", kUdpRoutingTable));
+  return Print(family, fmt::format("route show table {}", kToLoTable));
 }
 
 absl::Status IpTool::Change(IpFamily family, const std::string& command) {

@@ -44,6 +44,11 @@ void AddCaptureFlags(CLI::App& app, CommandLine& line) {
       ->capture_default_str();
   app.add_option("--forward-port", capture.forward_port, "where the sidecar's forwarder listens")
       ->capture_default_str();
+  app.add_option("--inbound-port", capture.inbound_port,
+                 "where the sidecar listens for what comes to the pod")
+      ->capture_default_str();
+  one_each(app.add_option("--exclude-inbound-port", capture.exclude_inbound_ports,
+                          "never capture what comes to this port"));
   one_each(AddFlag(app, "--service-cidr", capture.service_cidrs, "Service range of the cluster"));
   one_each(AddFlag(app, "--pod-cidr", capture.pod_cidrs, "pod range of the cluster"));
   one_each(AddFlag(app, "--include-cidr", capture.include_cidrs, "forward what goes to these too"));
@@ -142,6 +147,10 @@ int Main(int argc, const char* const* argv) {
                         "off (none but DNS) or tproxy (UDP to Service ranges, or every UDP with "
                         "--capture all); portolan-proxy must be told the same",
                         {{"off", UdpCapture::kOff}, {"tproxy", UdpCapture::kTproxy}});
+  AddChoice<InboundCapture>(app, "--inbound", line.capture.inbound,
+                            "off or tproxy (TCP that comes to the pod); portolan-proxy must be "
+                            "told the same",
+                            {{"off", InboundCapture::kOff}, {"tproxy", InboundCapture::kTproxy}});
   AddCaptureFlags(app, line);
   AddLogFlags(app, line.log_level, line.log_format);
   if (auto status = ParseFlags(app, argc, argv)) return *status;

@@ -56,8 +56,8 @@ void Compare(std::string_view kind, const std::vector<std::string>& wanted,
 }  // namespace
 
 PolicyRoute WantedPolicyRoute(const CaptureSettings& settings) {
-  if (settings.udp == UdpCapture::kOff) return {};
-  return {.rules = {fmt::format("from all fwmark {} lookup {}", kUdpMark, kUdpRoutingTable)},
+  if (settings.udp == UdpCapture::kOff && settings.inbound == InboundCapture::kOff) return {};
+  return {.rules = {fmt::format("from all fwmark {} lookup {}", kToLoMark, kToLoTable)},
           .routes = {std::string(kLocalRoute)}};
 }
 
@@ -87,19 +87,19 @@ std::vector<std::string> Commands(const PolicyRoute& wanted, const PolicyRoute& 
   // the main table.
   if (rules_differ) {
     commands.insert(commands.end(), found.rules.size(),
-                    fmt::format("rule del pref {}", kUdpRoutingTable));
+                    fmt::format("rule del pref {}", kToLoTable));
   }
   if (routes_differ) {
     if (!found.routes.empty()) {
-      commands.push_back(fmt::format("route flush table {}", kUdpRoutingTable));
+      commands.push_back(fmt::format("route flush table {}", kToLoTable));
     }
     for (const std::string& route : wanted.routes) {
-      commands.push_back(fmt::format("route add {} table {}", route, kUdpRoutingTable));
+      commands.push_back(fmt::format("route add {} table {}", route, kToLoTable));
     }
   }
   if (rules_differ) {
     for (const std::string& rule : wanted.rules) {
-      commands.push_back(fmt::format("rule add pref {} {}", kUdpRoutingTable, rule));
+      commands.push_back(fmt::format("rule add pref {} {}", kToLoTable, rule));
     }
   }
   return commands;

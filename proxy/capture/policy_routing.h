@@ -1,9 +1,9 @@
-// The policy route that has the kernel deliver marked UDP through lo instead of sending it out: a
-// rule for the mark, and a table of one local route (ip-rule(8), ip-route(8)).
+// The policy route that has the kernel deliver marked packets through lo instead of sending them
+// out: a rule for the mark, and a table of one local route (ip-rule(8), ip-route(8)).
 //
 // PolicyRouting is the seam to the kernel that tests replace: one thread, calls block until the
 // tool that does the work has ended. The rest is pure text. Ours are the rules of priority
-// kUdpRoutingTable and the table of that number; nothing else is ever named.
+// kToLoTable and the table of that number; nothing else is ever named.
 #pragma once
 
 #include <string>
@@ -17,7 +17,7 @@
 namespace portolan::proxy {
 
 // Of the routing table and of the rule that leads to it: before the main table's 32766.
-inline constexpr int kUdpRoutingTable = 15001;
+inline constexpr int kToLoTable = 15001;
 
 // Errors: NotFound, the tool is not installed; Unavailable, the kernel has no policy routing or not
 // this family; PermissionDenied, a capability is missing; Internal, anything else.
@@ -40,7 +40,7 @@ struct PolicyRoute {
   std::vector<std::string> routes;  // "local default dev lo"
 };
 
-// The same for both families; empty with UdpCapture::kOff.
+// The same for both families; empty where neither UDP nor what comes to the pod is captured.
 PolicyRoute WantedPolicyRoute(const CaptureSettings& settings);
 absl::StatusOr<PolicyRoute> ReadPolicyRoute(PolicyRouting& routing, IpFamily family);
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <utility>
 
 namespace portolan::proxy {
 namespace {
@@ -12,6 +13,7 @@ using Rules = std::vector<std::string>;
 
 // The first packet of a TCP connection, as iptables-save prints `--syn`.
 constexpr std::string_view kTcpSyn = "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN";
+constexpr std::string_view kOriginalTcp = "-p tcp -m conntrack --ctdir ORIGINAL";
 
 template <typename T>
 std::vector<T> SortedOnce(std::initializer_list<const std::vector<T>*> lists) {
@@ -91,7 +93,7 @@ Rules UdpExemptions(const CaptureSettings& settings, IpFamily family) {
 }
 
 Rules UdpMarkRules(const CaptureSettings& settings, IpFamily family) {
-  const std::string mark = fmt::format("-j MARK --set-xmark {}", kUdpMark);
+  const std::string mark = fmt::format("-j MARK --set-xmark {}", kToLoMark);
   Rules rules = UdpExemptions(settings, family);
   if (settings.forward == ForwardCapture::kAll) {
     rules.push_back("-p udp " + mark);
@@ -107,16 +109,61 @@ Rules UdpMarkRules(const CaptureSettings& settings, IpFamily family) {
   return rules;
 }
 
+std::string TproxyTo(uint16_t port, IpFamily family) {
+  return fmt::format("-j TPROXY --on-port {} --on-ip {} --tproxy-mark 0x0/0x0", port,
+                     family == IpFamily::kIpv4 ? "127.0.0.1" : "::1");
+}
+
+void AddUdp(const CaptureSettings& settings, IpFamily family, Table& mangle) {
+  mangle.jumps.push_back({"OUTPUT", "-p udp -j PORTOLAN_UDP_MARK"});
+  mangle.jumps.push_back(
+      {"PREROUTING", fmt::format("-i lo -p udp -m mark --mark {} -j PORTOLAN_UDP", kToLoMark)});
+  mangle.chains.push_back({"PORTOLAN_UDP", {"-p udp " + TproxyTo(settings.forward_port, family)}});
+  mangle.chains.push_back({"PORTOLAN_UDP_MARK", UdpMarkRules(settings, family)});
+}
+
+Rules InboundRules(const CaptureSettings& settings, IpFamily family) {
+  Rules rules;
+  for (uint16_t port : SortedOnce({&settings.exclude_inbound_ports})) {
+    rules.push_back(fmt::format("-p tcp -m tcp --dport {} -j RETURN", port));
+  }
+  // The first packet whatever the tracker makes of it, so that none comes in unseen.
+  for (std::string_view packets : {kTcpSyn, kOriginalTcp}) {
+    rules.push_back(fmt::format("{} {}", packets, TproxyTo(settings.inbound_port, family)));
+  }
+  return rules;
+}
+
+// Nobody but the sidecar can have a source by lo that is not the pod's: it takes CAP_NET_RAW. The
+// rules name it all the same.
+Rules RepliesRules(const CaptureSettings& settings) {
+  Rules rules;
+  const auto remember = [&](std::string_view owner, uint32_t id) {
+    rules.push_back(fmt::format(
+        "-o lo {} -m owner --{}-owner {} -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark {}",
+        kTcpSyn, owner, id, kInboundConnectionMark));
+  };
+  for (uint32_t uid : SortedOnce({&settings.exempt_uids})) remember("uid", uid);
+  for (uint32_t gid : SortedOnce({&settings.exempt_gids})) remember("gid", gid);
+  rules.push_back(
+      fmt::format("-m connmark --mark {} -m conntrack --ctdir REPLY -j MARK --set-xmark {}",
+                  kInboundConnectionMark, kToLoMark));
+  return rules;
+}
+
+void AddInbound(const CaptureSettings& settings, IpFamily family, Table& mangle) {
+  mangle.jumps.push_back({"OUTPUT", "-p tcp -j PORTOLAN_REPLIES"});
+  mangle.jumps.push_back(
+      {"PREROUTING", "! -i lo -p tcp -m addrtype --dst-type LOCAL -j PORTOLAN_INBOUND"});
+  mangle.chains.push_back({"PORTOLAN_INBOUND", InboundRules(settings, family)});
+  mangle.chains.push_back({"PORTOLAN_REPLIES", RepliesRules(settings)});
+}
+
 Table MangleTable(const CaptureSettings& settings, IpFamily family) {
-  const std::string tproxy =
-      fmt::format("-p udp -j TPROXY --on-port {} --on-ip {} --tproxy-mark 0x0/0x0",
-                  settings.forward_port, family == IpFamily::kIpv4 ? "127.0.0.1" : "::1");
-  return {.name = "mangle",
-          .jumps = {{"OUTPUT", "-p udp -j PORTOLAN_UDP_MARK"},
-                    {"PREROUTING",
-                     fmt::format("-i lo -p udp -m mark --mark {} -j PORTOLAN_UDP", kUdpMark)}},
-          .chains = {{"PORTOLAN_UDP", {tproxy}},
-                     {"PORTOLAN_UDP_MARK", UdpMarkRules(settings, family)}}};
+  Table mangle{.name = "mangle", .jumps = {}, .chains = {}};
+  if (settings.inbound == InboundCapture::kTproxy) AddInbound(settings, family, mangle);
+  if (settings.udp == UdpCapture::kTproxy) AddUdp(settings, family, mangle);
+  return mangle;
 }
 
 Table RawTable(const CaptureSettings& settings, IpFamily family) {
@@ -154,7 +201,8 @@ Table NatTable(const CaptureSettings& settings, IpFamily family) {
 
 std::vector<Table> WantedTables(const CaptureSettings& settings, IpFamily family) {
   std::vector<Table> tables = {RawTable(settings, family), NatTable(settings, family)};
-  if (settings.udp == UdpCapture::kTproxy) tables.push_back(MangleTable(settings, family));
+  Table mangle = MangleTable(settings, family);
+  if (!mangle.chains.empty()) tables.push_back(std::move(mangle));
   return tables;
 }
 

@@ -10,8 +10,10 @@
 //                         PORTOLAN_FORWARD   new TCP connections -> --forward-port
 //   mangle  OUTPUT     -> PORTOLAN_UDP_MARK  exemptions, then a mark on UDP to capture
 //           PREROUTING -> PORTOLAN_UDP       what comes back by lo, marked -> --forward-port
+//           PREROUTING -> PORTOLAN_INBOUND   TCP to the pod -> --inbound-port
+//           OUTPUT     -> PORTOLAN_REPLIES   a mark on what answers the sidecar's inbound side
 //
-// The mangle table is used with --udp tproxy alone.
+// The mangle table is used with --udp tproxy and --inbound tproxy alone.
 //
 // UDP takes the way of TPROXY (https://docs.kernel.org/networking/tproxy.html): a redirect would
 // lose the address that was dialled. The mark has the packet routed to lo (policy_routing.h), and
@@ -34,6 +36,18 @@
 // is not given out while a connection holds it, and the tracker forgets a finished connection when
 // a SYN comes for it.
 //
+// TCP that comes to the pod takes the way of TPROXY too, and stays what it was: the sidecar's
+// transparent socket has the pod's address and port, and the client's as its peer. The first packet
+// takes it whatever the tracker knows, and so do all of the original direction: with SYN cookies
+// the last of a handshake finds no connection yet, and would find the application's listener.
+// Answers to what the pod itself dialled are of the reply direction; TPROXY would drop them, as
+// their sockets are not transparent. Without a sidecar what is captured is dropped.
+//
+// The sidecar then dials the application by lo, from the client's address. What the application
+// answers would leave by eth0: such a connection is remembered by a mark of the tracker, and its
+// replies get the mark that has them routed to lo, where the sidecar's socket is. No redirection
+// touches them: OUTPUT of nat sees first packets alone, and those leave by lo.
+//
 // Only a connection's first packet (SYN) is matched for redirection: the tracker may pick up a
 // connection midway, be it one that stood before the rules or one the pod serves, and that must
 // not be redirected.
@@ -52,9 +66,14 @@ namespace portolan::proxy {
 // Every chain of ours begins so, and no other chain of a pod does.
 inline constexpr std::string_view kChainPrefix = "PORTOLAN_";
 
-// On UDP packets to capture; one bit, so that the other bits stay whose they are. Bits 0 to 23 are
-// taken by others in pods: Istio (0x539, 0x111), WireGuard (0xca6c), Tailscale (0xff0000).
-inline constexpr std::string_view kUdpMark = "0x1000000/0x1000000";
+// On packets to be delivered through lo; one bit, so that the other bits stay whose they are. Bits
+// 0 to 23 are taken by others in pods: Istio (0x539, 0x111), WireGuard (0xca6c), Tailscale
+// (0xff0000).
+inline constexpr std::string_view kToLoMark = "0x1000000/0x1000000";
+
+// The tracker's mark on connections from the sidecar to the application, in place of a client.
+// Another bit than kToLoMark, which a rule that restores marks would put on both directions.
+inline constexpr std::string_view kInboundConnectionMark = "0x2000000/0x2000000";
 
 // The zone of captured queries. Zones are numbered per network namespace.
 inline constexpr uint16_t kCaptureZone = 15053;

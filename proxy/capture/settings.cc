@@ -43,6 +43,14 @@ absl::Status Validate(const CaptureSettings& settings) {
     return InvalidArgument("--dns-port and --forward-port are both {}: they must differ",
                            settings.dns_port);
   }
+  if (settings.inbound_port == 0) {
+    return InvalidArgument("--inbound-port 0: ports go from 1 to 65535");
+  }
+  if (settings.inbound_port == settings.dns_port ||
+      settings.inbound_port == settings.forward_port) {
+    return InvalidArgument("--inbound-port {} is --dns-port or --forward-port: they must differ",
+                           settings.inbound_port);
+  }
   if (settings.exempt_uids.empty() && settings.exempt_gids.empty()) {
     return InvalidArgument(
         "neither --exempt-uid nor --exempt-gid: the sidecar would capture its own connections");
@@ -53,6 +61,7 @@ absl::Status Validate(const CaptureSettings& settings) {
            RefuseWholeFamily("--include-cidr", settings.include_cidrs),
            RefusePortZero("--include-port", settings.include_ports),
            RefusePortZero("--exclude-port", settings.exclude_ports),
+           RefusePortZero("--exclude-inbound-port", settings.exclude_inbound_ports),
            RefuseUnsetId("--exempt-uid", settings.exempt_uids),
            RefuseUnsetId("--exempt-gid", settings.exempt_gids),
            RefuseUnsetId("--exclude-uid", settings.exclude_uids),
@@ -83,6 +92,9 @@ std::vector<std::string> Warnings(const CaptureSettings& settings) {
   if (settings.forward == ForwardCapture::kCluster && !includes && settings.service_cidrs.empty() &&
       settings.pod_cidrs.empty()) {
     warnings.push_back("no --service-cidr and no --pod-cidr: no TCP connection is captured");
+  }
+  if (settings.inbound == InboundCapture::kOff && !settings.exclude_inbound_ports.empty()) {
+    warnings.push_back("--exclude-inbound-port, but no --inbound tproxy: it excludes nothing");
   }
   if (settings.udp == UdpCapture::kTproxy && settings.forward == ForwardCapture::kCluster &&
       !includes && settings.service_cidrs.empty()) {

@@ -1,7 +1,7 @@
 // What a pod wants captured: the settings of portolan-init, checked before anything is written.
 //
 // Plain values, any thread. They are fixed when the pod starts; portolan-proxy has no part in them
-// but for the two ports, which must be those it listens on (on 127.0.0.1 and ::1).
+// but for the three ports, which must be those it listens on (on 127.0.0.1 and ::1).
 #pragma once
 
 #include <cstdint>
@@ -32,9 +32,17 @@ enum class UdpCapture {
   kTproxy,  // to the Service ranges and what the include lists add; every one with kAll
 };
 
+// Whether TCP that comes to the pod reaches the sidecar. The sidecar must be started with the same
+// --inbound: what is captured while nobody takes it is dropped.
+enum class InboundCapture {
+  kOff,
+  kTproxy,  // all that does not come by loopback
+};
+
 struct CaptureSettings {
   uint16_t dns_port = 15053;
   uint16_t forward_port = 15001;
+  uint16_t inbound_port = 15006;
 
   DnsCapture dns = DnsCapture::kResolvers;
   // Read from resolv.conf; not needed with DnsCapture::kAll.
@@ -56,6 +64,10 @@ struct CaptureSettings {
   std::vector<Cidr> exclude_cidrs;
   std::vector<uint16_t> exclude_ports;
   std::vector<uint32_t> exclude_uids;
+
+  InboundCapture inbound = InboundCapture::kOff;
+  // The pod's own: what comes to these is not captured.
+  std::vector<uint16_t> exclude_inbound_ports;
 };
 
 // An error that names the flag at fault.

@@ -22,6 +22,8 @@ using ::testing::Not;
 CaptureSettings EverySetting() {
   CaptureSettings settings;
   settings.udp = UdpCapture::kTproxy;
+  settings.inbound = InboundCapture::kTproxy;
+  settings.exclude_inbound_ports = {15020, 9090};
   for (IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
     const Addresses& a = AddressesOf(family);
     settings.nameservers.push_back(a.nameserver);

@@ -120,6 +120,45 @@ COMMIT
 )"));
 }
 
+TEST(CaptureRules, InboundTcpIsTakenAndWhatAnswersItComesBackByLo) {
+  CaptureSettings settings = DualStack();
+  settings.inbound = InboundCapture::kTproxy;
+  settings.exclude_inbound_ports = {15020, 22};
+  const std::string printed = Print(settings, Printed::kApply);
+  EXPECT_NE(printed.find(R"(*mangle
+:PORTOLAN_INBOUND - [0:0]
+:PORTOLAN_REPLIES - [0:0]
+-I PREROUTING 1 ! -i lo -p tcp -m addrtype --dst-type LOCAL -j PORTOLAN_INBOUND
+-I OUTPUT 1 -p tcp -j PORTOLAN_REPLIES
+-A PORTOLAN_INBOUND -p tcp -m tcp --dport 22 -j RETURN
+-A PORTOLAN_INBOUND -p tcp -m tcp --dport 15020 -j RETURN
+-A PORTOLAN_INBOUND -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j TPROXY --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
+-A PORTOLAN_INBOUND -p tcp -m conntrack --ctdir ORIGINAL -j TPROXY --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
+-A PORTOLAN_REPLIES -o lo -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m owner --uid-owner 1337 -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark 0x2000000/0x2000000
+-A PORTOLAN_REPLIES -o lo -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m owner --gid-owner 1337 -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark 0x2000000/0x2000000
+-A PORTOLAN_REPLIES -m connmark --mark 0x2000000/0x2000000 -m conntrack --ctdir REPLY -j MARK --set-xmark 0x1000000/0x1000000
+COMMIT
+# ip -6 route add local default dev lo table 15001
+# ip -6 rule add pref 15001 from all fwmark 0x1000000/0x1000000 lookup 15001
+)"),
+            std::string::npos)
+      << printed;
+}
+
+// Verify compares chain by chain, in the order of their names.
+TEST(CaptureRules, UdpAndInboundShareTheMangleTable) {
+  CaptureSettings settings = DualStack();
+  settings.udp = UdpCapture::kTproxy;
+  settings.inbound = InboundCapture::kTproxy;
+  const std::vector<Table> tables = WantedTables(settings, IpFamily::kIpv4);
+  ASSERT_EQ(tables.size(), 3u);
+  std::vector<std::string> names;
+  for (const Chain& chain : tables.back().chains) names.push_back(chain.name);
+  EXPECT_EQ(names, (std::vector<std::string>{"PORTOLAN_INBOUND", "PORTOLAN_REPLIES", "PORTOLAN_UDP",
+                                             "PORTOLAN_UDP_MARK"}));
+  EXPECT_EQ(tables.back().jumps.size(), 4u);
+}
+
 TEST(CaptureRules, UdpOfEveryAddressIsMarkedInAllMode) {
   CaptureSettings settings = DualStack();
   settings.udp = UdpCapture::kTproxy;

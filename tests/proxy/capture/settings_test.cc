@@ -41,6 +41,20 @@ TEST(CaptureSettings, PortZeroIsRefused) {
   settings = Usual();
   settings.include_ports = {0};
   EXPECT_THAT(Refusal(settings), HasSubstr("--include-port 0"));
+  settings = Usual();
+  settings.inbound_port = 0;
+  EXPECT_THAT(Refusal(settings), HasSubstr("--inbound-port 0"));
+  settings = Usual();
+  settings.exclude_inbound_ports = {0};
+  EXPECT_THAT(Refusal(settings), HasSubstr("--exclude-inbound-port 0"));
+}
+
+TEST(CaptureSettings, WhatComesToThePodHasAPortOfItsOwn) {
+  for (uint16_t taken : {Usual().dns_port, Usual().forward_port}) {
+    CaptureSettings settings = Usual();
+    settings.inbound_port = taken;
+    EXPECT_THAT(Refusal(settings), HasSubstr("--inbound-port"));
+  }
 }
 
 TEST(CaptureSettings, DnsAndForwarderCannotShareAPort) {
