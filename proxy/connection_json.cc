@@ -20,7 +20,9 @@ std::string_view StateName(ConnectionInfo::State state) {
 }  // namespace
 
 nlohmann::json ToJson(const ConnectionInfo& info) {
-  return {{"protocol", info.protocol == Protocol::kUdp ? "udp" : "tcp"},
+  const bool inbound = info.direction == ConnectionInfo::Direction::kInbound;
+  return {{"direction", inbound ? "inbound" : "outbound"},
+          {"protocol", info.protocol == Protocol::kUdp ? "udp" : "tcp"},
           {"state", StateName(info.state)},
           {"client", info.client.ToString()},
           {"dialled", info.dialled.ToString()},

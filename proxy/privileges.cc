@@ -43,19 +43,26 @@ absl::Status RaiseNetRaw() {
   if (own == nullptr) return ErrnoError(errno, "cap_get_proc");
   if (IsPermitted(own, CAP_NET_RAW)) return MakeEffective(own, CAP_NET_RAW);
   return absl::PermissionDeniedError(
-      "--udp tproxy needs the capability CAP_NET_RAW at its start. Either the program file has it "
+      "--udp tproxy and --inbound tproxy need the capability CAP_NET_RAW. Either the program file "
+      "has it "
       "(setcap cap_net_raw+p portolan-proxy) and the container's securityContext lets it have "
       "effect (capabilities: {drop: [ALL], add: [NET_RAW]}, allowPrivilegeEscalation: true); or "
       "the process is started with it (setpriv --inh-caps +net_raw --ambient-caps +net_raw)");
 }
 
-absl::Status DropPrivileges() {
+absl::Status DropPrivileges(Kept kept) {
   const Capabilities own(cap_get_proc());
-  const Capabilities none(cap_init());
-  if (own == nullptr || none == nullptr) return ErrnoError(errno, "cap_get_proc");
+  const Capabilities left(cap_init());
+  if (own == nullptr || left == nullptr) return ErrnoError(errno, "cap_get_proc");
   EmptyBoundingSet(own);
-  if (cap_reset_ambient() != 0 || cap_set_proc(none.get()) != 0) {
-    return ErrnoError(errno, "drop all capabilities");
+  const cap_value_t net_raw = CAP_NET_RAW;
+  if (kept == Kept::kNetRaw &&
+      (cap_set_flag(left.get(), CAP_PERMITTED, 1, &net_raw, CAP_SET) != 0 ||
+       cap_set_flag(left.get(), CAP_EFFECTIVE, 1, &net_raw, CAP_SET) != 0)) {
+    return ErrnoError(errno, "keep CAP_NET_RAW");
+  }
+  if (cap_reset_ambient() != 0 || cap_set_proc(left.get()) != 0) {
+    return ErrnoError(errno, "drop capabilities");
   }
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return ErrnoError(errno, "no_new_privs");
   return absl::OkStatus();

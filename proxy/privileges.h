@@ -1,5 +1,5 @@
-// The one capability that UDP forwarding needs, and how the program is rid of it again,
-// capabilities(7).
+// The one capability that UDP forwarding and inbound connections need, and how the program is rid
+// of all others, and of it as soon as it can be, capabilities(7).
 //
 // Capabilities belong to threads: both are called by main, before there is a second one.
 #pragma once
@@ -14,7 +14,10 @@ absl::Status RaiseNetRaw();
 
 // Gives up every capability for good: none is effective, permitted, inheritable or ambient, and no
 // program that is run from here gains one (no_new_privs). The bounding set is emptied where the
-// process may (CAP_SETPCAP), which without new privileges is for the looks alone.
-absl::Status DropPrivileges();
+// process may (CAP_SETPCAP), which without new privileges is for the looks alone. kNetRaw: that one
+// stays effective in this process, for a socket with a client's address at each inbound connection;
+// what is run from here does not have it.
+enum class Kept { kNone, kNetRaw };
+absl::Status DropPrivileges(Kept kept);
 
 }  // namespace portolan::proxy

@@ -36,6 +36,7 @@ std::string Fault(const Settings& settings) {
 Settings::Settings()
     : dns_listen{At("127.0.0.1:15053"), At("[::1]:15053")},
       forward_listen{At("127.0.0.1:15001"), At("[::1]:15001")},
+      inbound_listen{At("127.0.0.1:15006"), At("[::1]:15006")},
       admin_listen(At("127.0.0.1:15000")),
       status_listen{At("0.0.0.0:15020"), At("[::]:15020")} {}
 
@@ -73,6 +74,7 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
       ->delimiter(',');
   AddFlag(app, "--dns-listen", out.dns_listen, "default 127.0.0.1:15053 and [::1]:15053");
   AddFlag(app, "--forward-listen", out.forward_listen, "default 127.0.0.1:15001 and [::1]:15001");
+  AddFlag(app, "--inbound-listen", out.inbound_listen, "default 127.0.0.1:15006 and [::1]:15006");
   AddFlag(app, "--admin-listen", out.admin_listen, "default 127.0.0.1:15000");
   AddFlag(app, "--status-listen", out.status_listen,
           "/ready, /healthz and /metrics; default port 15020 on all addresses");
@@ -100,6 +102,12 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
          "--udp", out.udp,
          "off or tproxy: forward UDP too, as portolan-init was told; needs CAP_NET_RAW at the "
          "start, which is given up then")
+      ->check(CLI::IsMember({"off", "tproxy"}))
+      ->capture_default_str();
+  app.add_option(
+         "--inbound", out.inbound,
+         "off or tproxy: carry TCP that comes to the pod, as portolan-init was told, and enforce "
+         "ingress policy; needs CAP_NET_RAW, which is kept")
       ->check(CLI::IsMember({"off", "tproxy"}))
       ->capture_default_str();
   app.add_option("--udp-flows", out.udp_flows,

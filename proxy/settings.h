@@ -41,6 +41,7 @@ struct Settings {
   // loopback unless asked otherwise. Addresses of a family that the pod lacks are left out.
   std::vector<SocketAddress> dns_listen;
   std::vector<SocketAddress> forward_listen;
+  std::vector<SocketAddress> inbound_listen;  // with --inbound tproxy
   SocketAddress admin_listen;
   // /ready, /healthz and /metrics for the kubelet and Prometheus: reachable from outside the pod.
   std::vector<SocketAddress> status_listen;
@@ -65,6 +66,10 @@ struct Settings {
   absl::Duration idle_timeout = absl::ZeroDuration();  // of a TCP connection; 0: never
   // "tproxy": UDP is forwarded too, which needs CAP_NET_RAW at the start. "off": it is not.
   std::string udp = "off";
+  // "tproxy": what comes to the pod is carried and judged, which needs CAP_NET_RAW all the time.
+  // "off": it is not.
+  std::string inbound = "off";
+  bool carries_inbound() const { return inbound != "off"; }
   // Most flows of a worker, and how long one may be idle: never answered, and answered.
   size_t udp_flows = 4096;
   absl::Duration udp_timeout = absl::Seconds(30);

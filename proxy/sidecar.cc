@@ -20,7 +20,7 @@
 #include "proxy/connection_json.h"
 #include "proxy/forwarder/descriptors.h"
 #include "proxy/pod_sockets.h"
-#include "proxy/privileges.h"
+#include "proxy/privileged_sockets.h"
 
 namespace portolan::proxy {
 namespace {
@@ -55,17 +55,6 @@ void AddCoreDnsMetrics(MetricFamilies& families) {
   AddCounterSample(families, "coredns_panics_total",
                    "Always 0: a fault ends the process, and Kubernetes counts its restarts.", {},
                    0);
-}
-
-// The first thing of all: threads that are there already would keep what they may.
-absl::StatusOr<std::vector<UdpSockets>> OpenUdp(const Settings& settings) {
-  const auto workers = static_cast<size_t>(settings.concurrency);
-  if (settings.udp == "off") return std::vector<UdpSockets>(workers);
-  if (auto status = RaiseNetRaw(); !status.ok()) return status;
-  auto sockets = OpenUdpSockets(Usable(settings.forward_listen), workers);
-  if (!sockets.ok()) return sockets.status();
-  if (auto status = DropPrivileges(); !status.ok()) return status;
-  return sockets;
 }
 
 AskedNames::Names NamesIn(const Settings& settings) {
@@ -125,7 +114,7 @@ Sidecar::~Sidecar() {
 }
 
 absl::StatusOr<std::unique_ptr<Sidecar>> Sidecar::Start(EventLoop& loop, Settings settings) {
-  auto udp = OpenUdp(settings);
+  auto udp = OpenPrivileged(settings);
   if (!udp.ok()) return udp.status();
   std::unique_ptr<Sidecar> sidecar(new Sidecar(loop, std::move(settings)));
   if (auto status = sidecar->OpenAccessLog(); !status.ok()) return status;
@@ -176,6 +165,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   options.forwarder.balancer.metrics = service_metrics_;
   options.forwarder.access_log =
       settings_.access_log == "-" ? &LineOutput::Standard() : access_log_.get();
+  AddInbound(options, *descriptors);
   policy_.AddTo(options);
   options.udp = {.max_flows = UdpFlowsPerWorker(*descriptors, workers, settings_.udp_flows),
                  .timeout = settings_.udp_timeout,
@@ -193,6 +183,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     options.used_services = &used_services_;
   }
   std::vector<std::shared_ptr<const ForwarderCounters>> forwarders;
+  std::vector<std::shared_ptr<const ForwarderCounters>> inbound;
   std::vector<std::shared_ptr<const UdpCounters>> udp_forwarders;
   std::vector<SocketAddress> udp_listen;
   for (const auto& listener : udp.front().listeners) udp_listen.push_back(listener.address);
@@ -204,6 +195,8 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     options.dns_listen = (*worker)->dns_addresses();
     options.forwarder.listen = (*worker)->forward_addresses();
     forwarders.push_back((*worker)->forwarder_counters());
+    options.inbound.listen = (*worker)->inbound_addresses();
+    if (auto counters = (*worker)->inbound_counters()) inbound.push_back(std::move(counters));
     if (auto counters = (*worker)->udp_counters()) udp_forwarders.push_back(std::move(counters));
     AddReported([w = worker->get()](auto& families) { w->CollectMetrics(families); });
     workers_.push_back(*std::move(worker));
@@ -216,14 +209,27 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
                      "Of the access log, what could not be written to its file.", {},
                      static_cast<double>(access_log_->lost_bytes()));
   });
+  AddReported(InboundMetrics(std::move(inbound)));
   AddReported(UdpMetrics(std::move(udp_forwarders)));
   explainer_ = std::make_unique<Explainer>(loop_, explained_, kClusterDomain);
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
     log::info("forwarder on {}", address.ToString());
   }
+  for (const auto& address : options.inbound.listen) {
+    log::info("inbound connections on {}", address.ToString());
+  }
   for (const auto& address : udp_listen) log::info("forwarder on UDP {}", address.ToString());
   return absl::OkStatus();
+}
+
+// They share what descriptors there are with those that the pod makes.
+void Sidecar::AddInbound(WorkerOptions& options, uint64_t descriptors) const {
+  if (!settings_.carries_inbound()) return;
+  options.inbound.listen = Usable(settings_.inbound_listen);
+  options.inbound.idle_timeout = settings_.idle_timeout;
+  options.forwarder.max_connections = options.inbound.max_connections =
+      ConnectionsPerWorker(descriptors, options.workers * 2);
 }
 
 void Sidecar::AddReported(const MetricsPage::Source& source) {
@@ -335,6 +341,7 @@ absl::Status Sidecar::StartFeed() {
   options.control_planes = settings_.control;
   options.node_id = settings_.node;
   options.pod_ips = settings_.pod_ips;
+  options.enforce_ingress = settings_.carries_inbound();
   options.version = PORTOLAN_VERSION;
   options.proxy_config = settings_.proxy_config;
   options.state_dir = settings_.state_dir;

@@ -41,7 +41,7 @@ namespace portolan::proxy {
 class Sidecar : private FeedDelegate, private AdminSource {
  public:
   // Opens all sockets and reads the Corefile, the CAs and the state on disk. An error names what
-  // failed. With UDP it gives up the privileges of the process: to be called before there is a
+  // failed. With UDP or inbound connections it gives up privileges: to be called before there is a
   // second thread.
   static absl::StatusOr<std::unique_ptr<Sidecar>> Start(EventLoop& loop, Settings settings);
   ~Sidecar() override;
@@ -51,6 +51,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
 
   absl::Status OpenAccessLog();
   absl::Status OpenWorkers(std::vector<UdpSockets> udp);
+  void AddInbound(WorkerOptions& options, uint64_t descriptors) const;
   absl::Status OpenPages();
   void StartReporter();
   void AddReported(const MetricsPage::Source& source);
@@ -74,6 +75,9 @@ class Sidecar : private FeedDelegate, private AdminSource {
   void OnProxyConfigWithdrawn() override;
   void OnEgressRules(std::shared_ptr<const EgressRules> rules) override {
     policy_.OnRules(std::move(rules));
+  }
+  void OnIngressRules(std::shared_ptr<const EgressRules> rules) override {
+    policy_.OnIngressRules(std::move(rules));
   }
   void OnFeedStatus(const FeedStatus& status) override;
   std::vector<std::string> TakeUsed(const std::vector<std::string>& services) override;

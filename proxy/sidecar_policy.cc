@@ -22,6 +22,18 @@ bool IsSame(const EgressRules::Verdict& a, const EgressRules::Verdict& b) {
   return a.allowed == b.allowed && a.audited == b.audited && a.rule == b.rule;
 }
 
+json PoliciesJson(const EgressRules& rules) {
+  json policies = json::array();
+  for (const PolicyInput& policy : rules.policies()) {
+    policies.push_back({{"name", policy.name},
+                        {"isolates", policy.isolates},
+                        {"isolatesNames", policy.isolates_names},
+                        {"audit", policy.audit},
+                        {"rules", policy.rules.size()}});
+  }
+  return policies;
+}
+
 }  // namespace
 
 SidecarPolicy::SidecarPolicy(Parts parts)
@@ -44,7 +56,8 @@ void SidecarPolicy::AddTo(WorkerOptions& options) {
                                            ? NameGate::DeniedNames::kNxDomain
                                            : NameGate::DeniedNames::kRefused,
                        .log = &log_};
-  options.forwarder.end_denied = settings.end_denied_connections;
+  options.ingress_gate = {.on_no_policy = on_no_policy, .log = &log_};
+  options.forwarder.end_denied = options.inbound.end_denied = settings.end_denied_connections;
 }
 
 void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
@@ -58,6 +71,18 @@ void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
   if (!rules_->isolates()) return log::info("no policy isolates this pod for egress");
   log::info("this pod is isolated for egress by {}{}", rules_->isolating_text(),
             IsPartly() ? ", enforced in part: not all that it sends is captured" : "");
+}
+
+void SidecarPolicy::OnIngressRules(std::shared_ptr<const EgressRules> rules) {
+  const bool was_isolated = ingress_rules_ != nullptr && ingress_rules_->isolates();
+  const bool is_first = ingress_rules_ == nullptr;
+  ingress_rules_ = std::move(rules);
+  for (const auto& worker : parts_.workers) worker->SetIngressRules(ingress_rules_);
+  const bool isolated = ingress_rules_->isolates();
+  ingress_isolated_.store(isolated, std::memory_order_relaxed);
+  if (isolated == was_isolated && !is_first) return;
+  if (!isolated) return log::info("no policy isolates this pod for ingress");
+  log::info("this pod is isolated for ingress by {}", ingress_rules_->isolating_text());
 }
 
 void SidecarPolicy::Follow() {
@@ -90,10 +115,11 @@ ExplainedPolicy SidecarPolicy::Explained() const {
 
 json SidecarPolicy::Dump() const {
   const Settings& settings = parts_.settings;
-  json dump = {{"known", is_known()},
+  json dump = {{"known", rules_ != nullptr},
                {"onNoPolicy", settings.on_no_policy},
                {"captured", settings.captured}};
-  if (!is_known()) return dump;
+  dump["ingress"] = IngressJson();
+  if (rules_ == nullptr) return dump;
   const EgressRules::Size& size = rules_->size();
   dump["isolates"] = rules_->isolates();
   dump["isolatesNames"] = rules_->isolates_names();
@@ -103,18 +129,19 @@ json SidecarPolicy::Dump() const {
   return dump;
 }
 
+json SidecarPolicy::IngressJson() const {
+  json ingress = {{"carried", parts_.settings.carries_inbound()}};
+  if (!parts_.settings.carries_inbound()) return ingress;
+  ingress["known"] = ingress_rules_ != nullptr;
+  if (ingress_rules_ == nullptr) return ingress;
+  ingress["isolates"] = ingress_rules_->isolates();
+  ingress["policies"] = PoliciesJson(*ingress_rules_);
+  return ingress;
+}
+
 json SidecarPolicy::Page() const {
   json page = Dump();
-  page["policies"] = json::array();
-  if (is_known()) {
-    for (const PolicyInput& policy : rules_->policies()) {
-      page["policies"].push_back({{"name", policy.name},
-                                  {"isolates", policy.isolates},
-                                  {"isolatesNames", policy.isolates_names},
-                                  {"audit", policy.audit},
-                                  {"rules", policy.rules.size()}});
-    }
-  }
+  page["policies"] = rules_ == nullptr ? json::array() : PoliciesJson(*rules_);
   page["learned"] = LearnedJson();
   page["denials"] = DenialsJson();
   return page;
@@ -141,10 +168,12 @@ json SidecarPolicy::LearnedJson() const {
 json SidecarPolicy::DenialsJson() const {
   std::map<std::tuple<std::string, Denied, PolicyMode>, uint64_t> sums;
   for (const auto& worker : parts_.workers) {
-    worker->denials().ForEach(
-        [&](const std::string& policy, Denied what, PolicyMode mode, uint64_t count) {
-          sums[{policy, what, mode}] += count;
-        });
+    for (const DenialCounters* counters : {&worker->denials(), &worker->inbound_denials()}) {
+      counters->ForEach(
+          [&](const std::string& policy, Denied what, PolicyMode mode, uint64_t count) {
+            sums[{policy, what, mode}] += count;
+          });
+    }
   }
   json denials = json::array();
   for (const auto& [key, count] : sums) {
@@ -164,6 +193,8 @@ void SidecarPolicy::CollectMetrics(MetricFamilies& families) const {
   };
   gauge("portolan_policy_isolated", "1: a policy isolates the pod for egress.",
         shown.isolated ? 1 : 0);
+  gauge("portolan_policy_ingress_isolated", "1: a policy isolates the pod for ingress.",
+        ingress_isolated_.load(std::memory_order_relaxed) ? 1 : 0);
   gauge("portolan_policy_partly_enforced",
         "1: isolated, and not all that the pod sends is captured.", shown.partly ? 1 : 0);
   gauge("portolan_policy_policies", "Policies in force, those in audit included.",

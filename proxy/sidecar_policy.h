@@ -1,10 +1,11 @@
-// The sidecar's part in egress policy: the rules that the feed brings go to the workers, with what
+// The sidecar's part in policy: the rules that the feed brings go to the workers, with what
 // the workers cannot know themselves (whether the pod's resolvers may be asked); the addresses that
 // were learned are kept and forgotten; the page /policy shows all of it.
 //
 // Main thread only, but for the metrics.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -44,17 +45,22 @@ class SidecarPolicy {
   void AddTo(WorkerOptions& options);
 
   void OnRules(std::shared_ptr<const EgressRules> rules);
+  // Of who may connect to the pod.
+  void OnIngressRules(std::shared_ptr<const EgressRules> rules);
   // To be called when the routes, the pod's resolvers or what is dialled for them changed.
   void Follow();
 
-  bool is_known() const { return rules_ != nullptr; }
+  // All of it that is enforced here.
+  bool is_known() const {
+    return rules_ != nullptr && (ingress_rules_ != nullptr || !parts_.settings.carries_inbound());
+  }
   // For explain.
   ExplainedPolicy Explained() const;
   // {"known", "isolates", "isolatesNames", "captured", "enforced", "onNoPolicy", "dns": {"udp",
-  // "tcp"}, "size": {"policies", "rules", "peers"}}; the page has also "policies": [{"name",
-  // "isolates", "isolatesNames", "audit", "rules"}], "learned": [{"name", "address", "expires",
-  // "lastUsed", "live"}], both times in seconds from and to now, and "denials": [{"policy", "what",
-  // "mode", "count"}].
+  // "tcp"}, "size": {"policies", "rules", "peers"}, "ingress": {"carried", "known", "isolates",
+  // "policies"}}; the page has also "policies": [{"name", "isolates", "isolatesNames", "audit",
+  // "rules"}], "learned": [{"name", "address", "expires", "lastUsed", "live"}], both times in
+  // seconds from and to now, and "denials": [{"policy", "what", "mode", "count"}].
   nlohmann::json Dump() const;
   nlohmann::json Page() const;
   // Any thread.
@@ -69,6 +75,7 @@ class SidecarPolicy {
 
   bool IsPartly() const;
   ResolverVerdicts JudgeResolversNow() const;
+  nlohmann::json IngressJson() const;
   nlohmann::json LearnedJson() const;
   nlohmann::json DenialsJson() const;
 
@@ -77,6 +84,8 @@ class SidecarPolicy {
   LearnedState learned_state_;
   DenialLog log_;
   std::shared_ptr<const EgressRules> rules_;  // null: none is known
+  std::shared_ptr<const EgressRules> ingress_rules_;
+  std::atomic<bool> ingress_isolated_{false};
   ResolverVerdicts resolvers_;
   Guarded<Shown> shown_;
 };

@@ -34,11 +34,26 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
     worker->udp_ = std::make_unique<UdpForwarder>(worker->loop_, std::move(udp), options.udp,
                                                   worker->forwarder_->parts());
   }
+  if (auto status = worker->OpenInbound(options); !status.ok()) return status;
   worker->options_ = options;
   worker->on_demand_ = std::make_unique<OnDemandWaits>(
       worker->loop_, worker->cluster_data_, options.want_address, options.want_endpoints);
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
   return worker;
+}
+
+absl::Status Worker::OpenInbound(const WorkerOptions& options) {
+  ingress_gate_ = std::make_unique<IngressGate>(options.ingress_gate, inbound_denials_);
+  if (options.inbound.listen.empty()) return absl::OkStatus();
+  ForwarderOptions inbound_options = options.inbound;
+  inbound_options.direction = ForwarderOptions::Direction::kInbound;
+  inbound_options.original_destination = LocalAddress;
+  inbound_options.ingress_gate = ingress_gate_.get();
+  auto inbound = Forwarder::Start(loop_, std::move(inbound_options));
+  if (!inbound.ok()) return inbound.status();
+  inbound_ = *std::move(inbound);
+  inbound_addresses_ = inbound_->addresses();
+  return absl::OkStatus();
 }
 
 Worker::~Worker() {
@@ -82,6 +97,14 @@ void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules,
     egress_gate_->SetRules(std::move(rules));
     forwarder_->ReviewDenied();
     if (udp_ != nullptr) udp_->ReviewDenied();
+  });
+}
+
+void Worker::SetIngressRules(std::shared_ptr<const EgressRules> rules) {
+  loop_.Post([this, rules = std::move(rules)]() mutable {
+    inbound_denials_.SetRules(rules.get());
+    ingress_gate_->SetRules(std::move(rules));
+    if (inbound_ != nullptr) inbound_->ReviewDenied();
   });
 }
 
@@ -132,11 +155,12 @@ void Worker::UseConfig(const dns::Config& config) {
 void Worker::ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take) {
   loop_.Post([this, max, take = std::move(take)] {
     std::vector<ConnectionInfo> all = forwarder_->Connections(max);
-    if (udp_ != nullptr) {
-      std::vector<ConnectionInfo> flows = udp_->Flows(max);
-      all.insert(all.end(), std::make_move_iterator(flows.begin()),
-                 std::make_move_iterator(flows.end()));
-    }
+    const auto append = [&](std::vector<ConnectionInfo> more) {
+      all.insert(all.end(), std::make_move_iterator(more.begin()),
+                 std::make_move_iterator(more.end()));
+    };
+    if (inbound_ != nullptr) append(inbound_->Connections(max));
+    if (udp_ != nullptr) append(udp_->Flows(max));
     take(std::move(all));
   });
 }
@@ -178,7 +202,9 @@ void Worker::CollectMetrics(MetricFamilies& families) const {
   upstream_->CollectMetrics(families);
   on_demand_->CollectMetrics(families);
   denials_.Collect(families);
+  inbound_denials_.Collect(families);
   egress_gate_->Collect(families);
+  ingress_gate_->Collect(families);
   name_gate_->Collect(families);
   chains_.With([&](const auto& chains) {
     if (chains != nullptr) chains->CollectMetrics(families);

@@ -31,6 +31,7 @@
 #include "proxy/on_demand.h"
 #include "proxy/policy/denial_counters.h"
 #include "proxy/policy/egress_gate.h"
+#include "proxy/policy/ingress_gate.h"
 #include "proxy/policy/name_gate.h"
 #include "proxy/reporting/worker_report.h"
 #include "proxy/resolver_verdicts.h"
@@ -50,6 +51,9 @@ struct WorkerOptions {
   size_t workers = 1;
   ForwarderOptions forwarder;
   UdpForwarderOptions udp;
+  // Of what comes to the pod; listens nowhere: it is not carried. `ingress_gate` is the worker's
+  // own.
+  ForwarderOptions inbound;
   // Have the feed bring who has an address, and the endpoints of a Service; called on the worker's
   // thread. The latter is null where those of all Services are held.
   std::function<void(const IpAddress&)> want_address;
@@ -62,6 +66,7 @@ struct WorkerOptions {
   // Of all workers; outlives them. `forwarder.gate` is the worker's own.
   LearnedAddresses* learned = nullptr;
   EgressGate::Options egress_gate = {};
+  IngressGate::Options ingress_gate = {};
   NameGate::Options name_gate = {};
 };
 
@@ -83,6 +88,8 @@ class Worker {
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // `resolvers`: what these rules say of the pod's.
   void SetEgressRules(std::shared_ptr<const EgressRules> rules, const ResolverVerdicts& resolvers);
+  // Of who may connect to the pod.
+  void SetIngressRules(std::shared_ptr<const EgressRules> rules);
   void SetResolverVerdicts(const ResolverVerdicts& resolvers);
   // For configurations that are set from then on.
   void SetPodResolvers(ResolvConf resolvers);
@@ -90,7 +97,8 @@ class Worker {
   // Queries under way end by the configuration they began with.
   void SetConfig(std::shared_ptr<const dns::Config> config);
 
-  // Calls `take` on the worker's thread with at most `max` connections and as many UDP flows.
+  // Calls `take` on the worker's thread with at most `max` connections, as many that came to
+  // the pod, and as many UDP flows.
   void ListConnections(size_t max, std::function<void(std::vector<ConnectionInfo>)> take);
 
   // Asks a DNS question as if `client` had sent it, and calls `take` on the worker's thread with
@@ -110,18 +118,28 @@ class Worker {
   void Report(std::function<void(WorkerReport)> take);
 
   // Connections that are open.
-  size_t active() const { return forwarder_->counters()->active(); }
+  size_t active() const {
+    return forwarder_->counters()->active() +
+           (inbound_ == nullptr ? 0 : inbound_->counters()->active());
+  }
 
   // The addresses with the ports that port 0 became.
   const std::vector<SocketAddress>& dns_addresses() const { return dns_->addresses(); }
   const std::vector<SocketAddress>& forward_addresses() const { return forward_addresses_; }
+
+  const std::vector<SocketAddress>& inbound_addresses() const { return inbound_addresses_; }
 
   // Any thread, while the worker lives.
   void CollectMetrics(MetricFamilies& families) const;
   std::shared_ptr<const ForwarderCounters> forwarder_counters() const {
     return forwarder_->counters();
   }
+  // Null if what comes to the pod is not carried.
+  std::shared_ptr<const ForwarderCounters> inbound_counters() const {
+    return inbound_ == nullptr ? nullptr : inbound_->counters();
+  }
   const DenialCounters& denials() const { return denials_; }
+  const DenialCounters& inbound_denials() const { return inbound_denials_; }
   // Null if no UDP is forwarded.
   std::shared_ptr<const UdpCounters> udp_counters() const {
     return udp_ == nullptr ? nullptr : udp_->counters();
@@ -130,6 +148,7 @@ class Worker {
  private:
   Worker() = default;
 
+  absl::Status OpenInbound(const WorkerOptions& options);
   void UseConfig(const dns::Config& config);
 
   // In the order in which they may be taken apart, the last first: chains, the server whose queries
@@ -139,8 +158,10 @@ class Worker {
   dns::ClusterDataHolder cluster_data_;
   dns::CacheStores cache_stores_;
   DenialCounters denials_;
+  DenialCounters inbound_denials_;
   std::unique_ptr<EgressGate> egress_gate_;
   std::unique_ptr<NameGate> name_gate_;
+  std::unique_ptr<IngressGate> ingress_gate_;
   std::unique_ptr<OnDemandWaits> on_demand_;
   std::unique_ptr<dns::upstream::Upstream> upstream_;
   std::unique_ptr<AskedNames> asked_names_;  // null: they are not counted
@@ -148,8 +169,10 @@ class Worker {
   // Those in force. Written on the worker's thread, read by the metrics page.
   Guarded<std::unique_ptr<dns::Chains>> chains_;
   std::unique_ptr<Forwarder> forwarder_;
-  std::unique_ptr<UdpForwarder> udp_;  // uses the forwarder's balancer
+  std::unique_ptr<UdpForwarder> udp_;   // uses the forwarder's balancer
+  std::unique_ptr<Forwarder> inbound_;  // null: what comes to the pod is not carried
   std::vector<SocketAddress> forward_addresses_;
+  std::vector<SocketAddress> inbound_addresses_;
   std::thread thread_;
 };
 

@@ -195,6 +195,7 @@ std::vector<ConnectionInfo> Forwarder::Connections(size_t max) {
     if (all.size() >= max || (c.state != State::kConnecting && c.state != State::kJoined)) return;
     if (c.service == nullptr) Identify(c);
     ConnectionInfo& info = all.emplace_back();
+    info.direction = options_.direction;
     info.state = c.state == State::kJoined ? ConnectionInfo::State::kJoined
                                            : ConnectionInfo::State::kConnecting;
     if (c.awaits_endpoints) info.state = ConnectionInfo::State::kWaiting;

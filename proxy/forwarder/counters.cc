@@ -31,6 +31,18 @@ constexpr ConnectionWord kOutcomes[] = {
     {"stopped", &ConnectionCounters::stopped},
 };
 
+constexpr ConnectionWord kInboundOutcomes[] = {
+    {"joined", &ConnectionCounters::passed_through},
+    {"policy_denied", &ConnectionCounters::denied},
+    {"loop_refused", &ConnectionCounters::loop_refused},
+    {"no_destination", &ConnectionCounters::no_destination},
+    {"connect_failed", &ConnectionCounters::connect_failed},
+    {"connect_timeout", &ConnectionCounters::connect_timeout},
+    {"no_descriptor", &ConnectionCounters::no_descriptor},
+    {"client_gone", &ConnectionCounters::client_gone},
+    {"stopped", &ConnectionCounters::stopped},
+};
+
 constexpr ConnectionWord kEnds[] = {
     {"closed", &ConnectionCounters::closed},
     {"reset_by_client", &ConnectionCounters::reset_by_client},
@@ -154,6 +166,39 @@ void Collect(const Workers& workers, MetricFamilies& families) {
                  "Connections being connected or joined.", {}, static_cast<double>(active));
 }
 
+void CollectInbound(const Workers& workers, MetricFamilies& families) {
+  AddCounterSample(families, "portolan_inbound_accepted_total", "Connections to the pod.", {},
+                   Sum(workers, &ForwarderCounters::accepted));
+  for (const auto& [outcome, field] : kInboundOutcomes) {
+    AddCounterSample(families, "portolan_inbound_connections_total",
+                     "Connections to the pod by what became of them.", {{"outcome", outcome}},
+                     Sum(workers, field));
+  }
+  for (const auto& [how, field] : kEnds) {
+    AddCounterSample(families, "portolan_inbound_ended_total",
+                     "Connections to the pod that were joined, by how they ended.", {{"how", how}},
+                     Sum(workers, field));
+  }
+  for (const auto& [reason, field] : kPauses) {
+    AddCounterSample(families, "portolan_inbound_accept_pauses_total",
+                     "Times that accepting connections to the pod paused.", {{"reason", reason}},
+                     Sum(workers, field));
+  }
+  AddCounterSample(families, "portolan_inbound_source_ports_out_total",
+                   "Connections for which none of the source ports tried was free.", {},
+                   Sum(workers, &ForwarderCounters::source_ports_out));
+  for (const auto& [direction, field] : kBytes) {
+    AddCounterSample(families, "portolan_inbound_bytes_total",
+                     "Bytes carried to and from the pod; up is from client to application.",
+                     {{"direction", direction}}, Sum(workers, field));
+  }
+  uint64_t active = 0;
+  for (const auto& worker : workers) active += worker->active();
+  AddGaugeSample(families, "portolan_inbound_active_connections",
+                 "Connections to the pod being connected or joined.", {},
+                 static_cast<double>(active));
+}
+
 }  // namespace
 
 void ConnectionCounters::AddTo(ConnectionCounters& sum) const {
@@ -177,6 +222,12 @@ std::string_view WordFor(ConnectionEvent event) {
     }
   }
   return {};
+}
+
+MetricsPage::Source InboundMetrics(Workers workers) {
+  return [workers = std::move(workers)](MetricFamilies& families) {
+    CollectInbound(workers, families);
+  };
 }
 
 MetricsPage::Source ForwarderMetrics(Workers workers) {

@@ -109,9 +109,13 @@ struct ForwarderCounters : ConnectionCounters {
 
   Counter access_logged;   // lines of the access log
   Counter access_dropped;  // for which it had no room
+
+  Counter source_ports_out;  // inbound, and the kernel chose the source port (transparent.h)
 };
 
 // The families portolan_forwarder_*, workers added up. For MetricsPage::AddSource.
 MetricsPage::Source ForwarderMetrics(std::vector<std::shared_ptr<const ForwarderCounters>> workers);
+// The families portolan_inbound_*, of the forwarders of what comes to the pod.
+MetricsPage::Source InboundMetrics(std::vector<std::shared_ptr<const ForwarderCounters>> workers);
 
 }  // namespace portolan::proxy

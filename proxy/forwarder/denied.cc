@@ -1,4 +1,4 @@
-// What policy has to say of connections (proxy/policy/egress_gate.h).
+// What policy has to say of connections (egress_gate.h and ingress_gate.h of proxy/policy).
 #include "common/monotonic.h"
 #include "proxy/forwarder/forwarder.h"
 
@@ -13,11 +13,17 @@ void Forwarder::SetOut(Connection& c) {
 }
 
 bool Forwarder::MayReach(const Connection& c, const SocketAddress& to) const {
+  if (options_.ingress_gate != nullptr) {
+    return options_.ingress_gate->Allows(c.client_address.ip, to.port);
+  }
   return options_.gate == nullptr || options_.gate->Allows(c.pass, to, Protocol::kTcp);
 }
 
 // `endpoint` of a Service; null: the dialled address.
 void Forwarder::Took(Connection& c, const SocketAddress* endpoint) {
+  if (options_.ingress_gate != nullptr) {
+    options_.ingress_gate->OnTaken(c.client_address, c.dialled, Monotonic());
+  }
   if (options_.gate == nullptr) return;
   const ObjectName* service = c.service == nullptr ? nullptr : &c.service->name.service;
   options_.gate->OnTaken(
@@ -25,6 +31,10 @@ void Forwarder::Took(Connection& c, const SocketAddress* endpoint) {
 }
 
 void Forwarder::Deny(Connection& c, ConnectionEvent how) {
+  if (options_.ingress_gate != nullptr) {
+    options_.ingress_gate->OnDenied(c.client_address, c.dialled, Monotonic());
+    return Finish(c, how, Ending::kReset);
+  }
   // Any of them: all that are left are denied.
   const SocketAddress* endpoint = nullptr;
   if (c.used != nullptr) {
@@ -40,12 +50,14 @@ void Forwarder::Deny(Connection& c, ConnectionEvent how) {
 
 // By rules that may be others than those by which it set out.
 bool Forwarder::IsDeniedNow(Connection& c) {
-  options_.gate->Begin(c.pass, c.dialled, Protocol::kTcp, Monotonic());
+  if (options_.gate != nullptr) {
+    options_.gate->Begin(c.pass, c.dialled, Protocol::kTcp, Monotonic());
+  }
   return !MayReach(c, c.Tried().back());
 }
 
 void Forwarder::ReviewDenied() {
-  if (options_.gate == nullptr) return;
+  if (!IsJudged()) return;
   connections_.ForEach([this](Connection& c) {
     if (c.state == Connection::State::kConnecting && !c.awaits_endpoints) {
       if (IsDeniedNow(c)) Deny(c, &ConnectionCounters::denied);

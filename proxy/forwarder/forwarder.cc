@@ -108,9 +108,12 @@ absl::StatusOr<std::unique_ptr<Forwarder>> Forwarder::Start(EventLoop& loop,
   });
   if (!events.ok()) return events.status();
   forwarder->events_ = *std::move(events);
+  const auto kind =
+      forwarder->sources_.has_value() ? Listener::Kind::kTransparent : Listener::Kind::kPlain;
   for (const SocketAddress& address : forwarder->options_.listen) {
-    auto listener = Listener::Open(
-        loop, address, [self = forwarder.get()](Listener& ready) { self->AcceptFrom(ready); });
+    auto listener = Listener::Open(loop, address, kind, [self = forwarder.get()](Listener& ready) {
+      self->AcceptFrom(ready);
+    });
     if (!listener.ok()) return listener.status();
     forwarder->listeners_.push_back(*std::move(listener));
   }
@@ -142,6 +145,9 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
   if (options_.access_log != nullptr) access_log_.emplace(*options_.access_log, *counters_);
+  if (options_.direction == ForwarderOptions::Direction::kInbound) {
+    sources_.emplace(counters_->source_ports_out);
+  }
   const auto common = [&](absl::Duration length) {
     const timeval tv = absl::ToTimeval(length);
     return event_base_init_common_timeout(loop.base(), &tv);
@@ -336,23 +342,27 @@ void Forwarder::EndpointFailed(Connection& c, ConnectionEvent why) {
 
 Forwarder::Dialling Forwarder::Dial(Connection& c, const SocketAddress& to,
                                     const timeval* timeout) {
-  const int family = to.ip.is_v4() ? AF_INET : AF_INET6;
-  Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!fd.valid()) {
+  Fd fd;
+  if (const int error = Connect(c, to, fd); error != 0 && error != EINPROGRESS) {
     // A host without IPv6 has no such sockets at all.
-    return errno == EAFNOSUPPORT ? Dialling::kFailed : Dialling::kNoDescriptor;
-  }
-  SetInt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
-  sockaddr_storage storage;
-  const socklen_t length = to.ToSockaddr(&storage);
-  if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) != 0 &&
-      errno != EINPROGRESS) {
-    return Dialling::kFailed;
+    return fd.valid() || error == EAFNOSUPPORT ? Dialling::kFailed : Dialling::kNoDescriptor;
   }
   if (!events_->Add(fd.get(), &c.endpoint_leg)) return Dialling::kNoDescriptor;
   if (timeout != nullptr) event_add(&c.timer, timeout);
   c.endpoint = std::move(fd);
   return Dialling::kPending;
+}
+
+// As ClientSources::Connect has it.
+int Forwarder::Connect(const Connection& c, const SocketAddress& to, Fd& fd) {
+  if (sources_.has_value()) return sources_->Connect(c.client_address.ip, to, fd);
+  const int family = to.ip.is_v4() ? AF_INET : AF_INET6;
+  fd = Fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return errno;
+  SetInt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  sockaddr_storage storage;
+  const socklen_t length = to.ToSockaddr(&storage);
+  return connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0 ? 0 : errno;
 }
 
 void Forwarder::DropEndpoint(Connection& c) {

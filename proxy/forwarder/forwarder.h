@@ -18,6 +18,10 @@
 //   any other address                        passed through
 //   the forwarder's own listener             reset at once
 //
+// With Direction::kInbound it carries what comes to the pod instead: what TPROXY gives it
+// (proxy/capture/rules.h) is passed through to the dialled address, the pod's own, from the
+// client's address. It is never given routes.
+//
 // Before the first SetRoutes all connections pass through. docs/forwarder.md is the page for users.
 //
 // Endpoints that are not held are asked for, where they are had on demand, and waited for at most a
@@ -53,13 +57,18 @@
 #include "proxy/forwarder/service_metrics.h"
 #include "proxy/forwarder/slab.h"
 #include "proxy/forwarder/socket_events.h"
+#include "proxy/forwarder/transparent.h"
 #include "proxy/policy/egress_gate.h"
+#include "proxy/policy/ingress_gate.h"
 
 struct timeval;
 
 namespace portolan::proxy {
 
 struct ForwarderOptions {
+  // kInbound takes CAP_NET_RAW, at each connection (transparent.h).
+  enum class Direction { kOutbound, kInbound };
+  Direction direction = Direction::kOutbound;
   std::vector<SocketAddress> listen = {};
   // One attempt to connect to an endpoint of a Service. What is passed through has the kernel's own
   // time, as if the application had dialled itself.
@@ -82,6 +91,8 @@ struct ForwarderOptions {
   LineOutput* access_log = nullptr;
   // What policy says; null: everything is allowed. Outlives the forwarder.
   EgressGate* gate = nullptr;
+  // The same of who connects to the pod, in place of `gate`, for what is inbound.
+  IngressGate* ingress_gate = nullptr;
   // Joined connections that a new policy denies are reset; else they go on.
   bool end_denied = false;
   // Has the owner of an address brought into the directory, some time later; called on the worker's
@@ -105,7 +116,9 @@ struct ForwarderParts {
 // A line of /connections.
 struct ConnectionInfo {
   enum class State { kWaiting, kConnecting, kJoined };  // kWaiting: for endpoints
+  using Direction = ForwarderOptions::Direction;
 
+  Direction direction = Direction::kOutbound;
   Protocol protocol = Protocol::kTcp;
   State state = State::kConnecting;
   SocketAddress client;
@@ -180,6 +193,7 @@ class Forwarder {
   bool Open(Connection& c, Fd client);
   // What policy has to say: denied.cc.
   void SetOut(Connection& c);
+  bool IsJudged() const { return options_.gate != nullptr || options_.ingress_gate != nullptr; }
   bool MayReach(const Connection& c, const SocketAddress& to) const;
   void Took(Connection& c, const SocketAddress* endpoint);
   void Deny(Connection& c, ConnectionEvent how);
@@ -194,6 +208,7 @@ class Forwarder {
   void ConnectToEndpoint(Connection& c, ConnectionEvent last_failure);
   void EndpointFailed(Connection& c, ConnectionEvent why);
   Dialling Dial(Connection& c, const SocketAddress& to, const timeval* timeout);
+  int Connect(const Connection& c, const SocketAddress& to, Fd& fd);
   void DropEndpoint(Connection& c);
 
   void OnEvents(const Connection::Leg& leg, uint32_t events);
@@ -237,6 +252,7 @@ class Forwarder {
   RecentKeys<IpAddress> asked_;             // by want_address
   RecentKeys<ServiceKey> asked_endpoints_;  // by want_endpoints
   Balancer balancer_;
+  std::optional<ClientSources> sources_;  // of what is inbound
   EventLoop::Timer review_;
   bool review_due_ = false;
   std::unique_ptr<SocketEvents> events_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/status.h"
+#include "proxy/forwarder/transparent.h"
 
 namespace portolan::proxy {
 namespace {
@@ -20,7 +21,7 @@ bool Set(const Fd& fd, int level, int option) {
   return setsockopt(fd.get(), level, option, &on, sizeof on) == 0;
 }
 
-absl::StatusOr<Fd> OpenSocket(const SocketAddress& address) {
+absl::StatusOr<Fd> OpenSocket(const SocketAddress& address, Listener::Kind kind) {
   const int family = address.ip.is_v4() ? AF_INET : AF_INET6;
   Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   sockaddr_storage storage;
@@ -30,6 +31,7 @@ absl::StatusOr<Fd> OpenSocket(const SocketAddress& address) {
   if (!fd.valid() || !Set(fd, SOL_SOCKET, SO_REUSEADDR) || !Set(fd, SOL_SOCKET, SO_REUSEPORT) ||
       !Set(fd, IPPROTO_TCP, TCP_NODELAY) ||
       (family == AF_INET6 && !Set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
+      (kind == Listener::Kind::kTransparent && !SetTransparent(fd.get(), address.ip.family())) ||
       bind(fd.get(), generic, length) != 0 || listen(fd.get(), kBacklog) != 0) {
     return ErrnoError(errno, "forwarder: listen on " + address.ToString());
   }
@@ -39,9 +41,9 @@ absl::StatusOr<Fd> OpenSocket(const SocketAddress& address) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Open(EventLoop& loop,
-                                                         const SocketAddress& address,
+                                                         const SocketAddress& address, Kind kind,
                                                          OnReady on_ready) {
-  auto fd = OpenSocket(address);
+  auto fd = OpenSocket(address, kind);
   if (!fd.ok()) return fd.status();
   auto listener = std::unique_ptr<Listener>(new Listener());
   listener->fd_ = *std::move(fd);

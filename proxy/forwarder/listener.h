@@ -16,10 +16,14 @@ class Listener {
  public:
   using OnReady = std::function<void(Listener&)>;
 
+  // kTransparent: TPROXY may give it connections to whatever address (transparent.h); opening it
+  // takes CAP_NET_RAW.
+  enum class Kind { kPlain, kTransparent };
+
   // Listens at once; `on_ready` is called on the loop while connections wait. Port 0 lets the
   // kernel choose one. Errors name the address.
   static absl::StatusOr<std::unique_ptr<Listener>> Open(EventLoop& loop,
-                                                        const SocketAddress& address,
+                                                        const SocketAddress& address, Kind kind,
                                                         OnReady on_ready);
 
   // With the port that the kernel chose.

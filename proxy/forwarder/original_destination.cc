@@ -25,4 +25,14 @@ std::optional<SocketAddress> KernelOriginalDestination(int fd, IpFamily family) 
   return Ask(fd, family == IpFamily::kIpv6 ? SOL_IPV6 : SOL_IP);
 }
 
+std::optional<SocketAddress> LocalAddress(int fd, IpFamily /*family*/) {
+  sockaddr_storage address;
+  socklen_t length = sizeof address;
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  if (getsockname(fd, generic, &length) != 0) return std::nullopt;
+  auto local = SocketAddress::From(generic, length);
+  if (!local.ok()) return std::nullopt;
+  return *local;
+}
+
 }  // namespace portolan::proxy

@@ -19,4 +19,7 @@ using OriginalDestination = std::function<std::optional<SocketAddress>(int fd, I
 // or none where the kernel does not track connections.
 std::optional<SocketAddress> KernelOriginalDestination(int fd, IpFamily family);
 
+// Of a connection that TPROXY gave us: it is the socket's own address.
+std::optional<SocketAddress> LocalAddress(int fd, IpFamily family);
+
 }  // namespace portolan::proxy

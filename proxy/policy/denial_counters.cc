@@ -19,6 +19,8 @@ std::string_view Word(Denied what) {
       return "flow";
     case Denied::kName:
       return "name";
+    case Denied::kInbound:
+      return "inbound";
     case Denied::kDns:
       break;
   }
@@ -61,11 +63,13 @@ DenialCounters::InForce DenialCounters::Find(const std::vector<std::string>& pol
 
 void DenialCounters::Collect(MetricFamilies& families) const {
   ForEach([&](const std::string& policy, Denied what, PolicyMode mode, uint64_t count) {
-    AddCounterSample(
-        families, "portolan_policy_denials_total",
-        "What policy denied or, in audit mode, would have denied.",
-        {{"policy", policy}, {"direction", "egress"}, {"what", Word(what)}, {"mode", Word(mode)}},
-        static_cast<double>(count));
+    AddCounterSample(families, "portolan_policy_denials_total",
+                     "What policy denied or, in audit mode, would have denied.",
+                     {{"policy", policy},
+                      {"direction", what == Denied::kInbound ? "ingress" : "egress"},
+                      {"what", Word(what)},
+                      {"mode", Word(mode)}},
+                     static_cast<double>(count));
   });
 }
 

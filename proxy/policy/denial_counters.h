@@ -23,10 +23,11 @@ namespace portolan::proxy {
 
 class EgressRules;
 
-enum class Denied : uint8_t { kConnection, kFlow, kName, kDns };
+// kInbound: a connection to the pod; all others are its own.
+enum class Denied : uint8_t { kConnection, kFlow, kName, kDns, kInbound };
 enum class PolicyMode : uint8_t { kEnforced, kAudit };
 
-// "connection", "flow", "name", "dns": the label `what`.
+// "connection", "flow", "name", "dns", "inbound": the label `what`.
 std::string_view Word(Denied what);
 // "enforced", "audit"
 std::string_view Word(PolicyMode mode);
@@ -62,7 +63,7 @@ class DenialCounters {
 
  private:
   static constexpr size_t kModes = 2;
-  static constexpr size_t kWhats = 4;
+  static constexpr size_t kWhats = 5;
 
   struct OfPolicy {
     std::array<std::array<Counter, kWhats>, kModes> counts;

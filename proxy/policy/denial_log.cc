@@ -23,6 +23,9 @@ std::string Subject(const Denial& denial) {
     case Denied::kDns:
       return fmt::format("DNS (the name {}) to {}", dns::wire::NameToText(denial.name),
                          denial.client.ip.ToString());
+    case Denied::kInbound:
+      return fmt::format("TCP inbound {} -> {}", denial.client.ToString(),
+                         denial.dialled.ToString());
     case Denied::kConnection:
     case Denied::kFlow:
       break;
@@ -55,6 +58,8 @@ std::string Nearest(const Denial& denial) {
     case Denied::kName:
       return denial.rules->NearestName(
           {reinterpret_cast<const uint8_t*>(denial.name.data()), denial.name.size()});
+    case Denied::kInbound:
+      return denial.rules->Nearest({denial.client.ip, denial.dialled.port}, Protocol::kTcp);
     case Denied::kDns:
       break;
   }

@@ -2,6 +2,8 @@
 //
 //   policy denied TCP 10.42.0.7:40312 -> 10.43.0.9:5432 (default/db, endpoint 10.42.3.4:5432):
 //   isolated by NetworkPolicy/default/web; rule 1 of it allows 10.42.3.4 at TCP 5433, not 5432
+//   policy denied TCP inbound 10.42.1.3:51820 -> 10.42.0.7:8080: isolated by
+//   NetworkPolicy/default/web
 //   policy would have denied the name api.example.com to 10.42.0.7: ...
 //
 // One per sidecar. Any thread asks whether its denial is to be told, without a lock or an
@@ -28,7 +30,7 @@ struct Denial {
   Denied what = Denied::kConnection;
   PolicyMode mode = PolicyMode::kEnforced;
   SocketAddress client;
-  SocketAddress dialled;                          // of connections and flows
+  SocketAddress dialled;                          // of connections, inbound ones too, and flows
   std::optional<SocketAddress> endpoint = {};     // of a Service: one that was not allowed
   std::string service = {};                       // "namespace/name"; empty: none, or not known
   std::string name = {};                          // of names and DNS: what was asked, in wire form

@@ -19,6 +19,9 @@ TEST(Settings, ListenersStandOnLoopbackUnlessAskedOtherwise) {
   for (const SocketAddress& address : settings.forward_listen) {
     EXPECT_TRUE(address.ip.is_loopback());
   }
+  for (const SocketAddress& address : settings.inbound_listen) {
+    EXPECT_TRUE(address.ip.is_loopback());
+  }
   EXPECT_TRUE(settings.admin_listen.ip.is_loopback());
 }
 
@@ -31,6 +34,17 @@ TEST(Settings, AnAddressGivenReplacesTheDefault) {
   ASSERT_EQ(settings.dns_listen.size(), 1u);
   EXPECT_EQ(settings.dns_listen[0].ToString(), "10.0.0.1:53");
   EXPECT_EQ(settings.concurrency, 4);
+}
+
+TEST(Settings, WhatComesToThePodIsCarriedWhereAsked) {
+  Settings settings;
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s"}, settings), std::nullopt);
+  EXPECT_FALSE(settings.carries_inbound());
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--inbound", "tproxy"}, settings),
+            std::nullopt);
+  EXPECT_TRUE(settings.carries_inbound());
+  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--inbound", "redirect"}, settings),
+            kExitUsage);
 }
 
 // status.podIPs and a label that may be absent, as the downward API gives them.

@@ -1,0 +1,39 @@
+#include "proxy/policy/ingress_gate.h"
+
+#include <utility>
+
+namespace portolan::proxy {
+
+bool IngressGate::Allows(const IpAddress& client, uint16_t own_port) const {
+  if (rules_ == nullptr) return options_.on_no_policy == OnNoPolicy::kOpen;
+  return rules_->Judge({client, own_port}, Protocol::kTcp).allowed;
+}
+
+void IngressGate::OnDenied(const SocketAddress& client, const SocketAddress& own,
+                           absl::Duration now) {
+  if (rules_ == nullptr) no_policy_.denied.Add();
+  Note(PolicyMode::kEnforced, client, own, now);
+}
+
+void IngressGate::OnTaken(const SocketAddress& client, const SocketAddress& own,
+                          absl::Duration now) {
+  if (rules_ == nullptr) return no_policy_.allowed.Add();
+  if (rules_->Judge({client.ip, own.port}, Protocol::kTcp).audited) {
+    Note(PolicyMode::kAudit, client, own, now);
+  }
+}
+
+void IngressGate::Note(PolicyMode mode, const SocketAddress& client, const SocketAddress& own,
+                       absl::Duration now) {
+  denials_.Count(Denied::kInbound, mode);
+  if (options_.log == nullptr || !options_.log->Takes(now)) return;
+  Denial denial;
+  denial.what = Denied::kInbound;
+  denial.mode = mode;
+  denial.client = client;
+  denial.dialled = own;
+  denial.rules = rules_;
+  options_.log->Write(std::move(denial));
+}
+
+}  // namespace portolan::proxy
