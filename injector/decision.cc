@@ -13,8 +13,6 @@ namespace {
 
 constexpr KubernetesVersion kNativeSidecars = {1, 29};
 constexpr std::string_view kMirror = "kubernetes.io/config.mirror";
-// No annotation moves it: an inbound capture, should there be one, would listen there.
-constexpr uint16_t kReservedPort = 15006;
 
 // Keeps the first thing that speaks against injection: false.
 bool Against(Decision& decision, Outcome outcome, std::string detail) {
@@ -191,7 +189,7 @@ bool PortsAreFree(const Pod& pod, Decision& decision) {
     for (const Json& port : *ports) {
       const int64_t number = NumberAt(&port, "containerPort").value_or(0);
       const std::string_view mover = MovedBy(decision.settings, number);
-      if (mover.empty() && number != kReservedPort) continue;
+      if (mover.empty() && number != kInboundPort) continue;
       const std::string remedy =
           mover.empty()
               ? "Portolan keeps it for itself"

@@ -130,6 +130,14 @@ constexpr PodSettingRow kRows[] = {
      [](View v, S& s) {
        return ReadWord(v, {"true", "false"}, s.end_denied_connections);
      }},
+    {"enforce-ingress", "`true`, `false`", "false",
+     "ingress policies are enforced for TCP that comes to the pod; the sidecar then needs NET_RAW",
+     [](View v, S& s) {
+       return ReadWord(v, {"true", "false"}, s.enforce_ingress);
+     }},
+    {"exclude-inbound-ports", "ports, comma between", "",
+     "with `enforce-ingress`: who comes to these is not judged",
+     [](View v, S& s) { return ReadList<uint16_t>(v, ReadPort, s.exclude_inbound_ports); }},
     {"service-env", "`SERVICE`, `SERVICE.NAMESPACE`, either with `:PORT`; blank or comma between",
      "", "`SERVICE_SERVICE_HOST`, the DNS name, and `SERVICE_SERVICE_PORT` in every container",
      [](View v, S& s) { return ReadServiceEnv(v, s.service_env); }},
@@ -180,6 +188,9 @@ std::string Conflict(const PodSettings& settings) {
   }
   const std::array ports = {settings.admin_port, settings.forward_port, settings.dns_port,
                             settings.status_port};
+  if (std::find(ports.begin(), ports.end(), kInboundPort) != ports.end()) {
+    return fmt::format("{} is the sidecar's own, for what comes to the pod", kInboundPort);
+  }
   for (size_t i = 1; i < ports.size(); ++i) {
     if (std::find(ports.begin(), ports.begin() + i, ports[i]) != ports.begin() + i) {
       return fmt::format("two of admin-port, forward-port, dns-port and status-port are {}",

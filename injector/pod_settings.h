@@ -18,6 +18,9 @@ namespace portolan::injector {
 
 inline constexpr std::string_view kAnnotationPrefix = "portolan.dev/";
 
+// Where the sidecar takes what comes to the pod; no annotation moves it.
+inline constexpr uint16_t kInboundPort = 15006;
+
 // Kubernetes quantities ("10m", "64Mi"); empty: not said.
 struct Resources {
   std::string cpu_request;
@@ -55,6 +58,8 @@ struct PodSettings {
   std::string denied_names = "refused";
   std::string learned_grace = "60s";
   std::string end_denied_connections = "false";
+  std::string enforce_ingress = "false";
+  std::vector<uint16_t> exclude_inbound_ports;
   uint16_t admin_port = 15000;
   uint16_t forward_port = 15001;
   uint16_t dns_port = 15053;
@@ -66,6 +71,10 @@ struct PodSettings {
 std::string UdpCapture(const PodSettings& settings);
 // Whether all that the pod sends over TCP and UDP passes its sidecar, as a firewall wants it.
 bool CapturesAll(const PodSettings& settings);
+
+inline bool EnforcesIngress(const PodSettings& settings) {
+  return settings.enforce_ingress == "true";
+}
 
 struct PodSettingRow {
   std::string_view name;
@@ -81,7 +90,8 @@ std::span<const PodSettingRow> PodSettingRows();
 // Nothing if there is no such setting.
 const PodSettingRow* FindPodSetting(std::string_view name);
 
-// What no single value tells: two of our ports are the same. Empty: all is well.
+// What no single value tells: two of our ports are the same, or one is kInboundPort. Empty: all is
+// well.
 std::string Conflict(const PodSettings& settings);
 
 }  // namespace portolan::injector

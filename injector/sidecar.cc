@@ -79,6 +79,12 @@ Args InitArgs(const Sidecar& sidecar) {
   AddAll(args, "--include-port", settings.include_ports);
   AddAll(args, "--exclude-port", settings.exclude_ports);
   AddAll(args, "--exclude-uid", settings.exclude_uids);
+  if (EnforcesIngress(settings)) {
+    args.push_back("--inbound=tproxy");
+    // The sidecar's own page, which the kubelet and Prometheus ask for.
+    AddAll(args, "--exclude-inbound-port", std::vector<uint16_t>{settings.status_port});
+    AddAll(args, "--exclude-inbound-port", settings.exclude_inbound_ports);
+  }
   args.push_back(fmt::format("--dns-port={}", settings.dns_port));
   args.push_back(fmt::format("--forward-port={}", settings.forward_port));
   AddLog(args, settings);
@@ -104,6 +110,7 @@ void AddMovedPorts(Args& args, const PodSettings& settings) {
 void AddPolicy(Args& args, const PodSettings& settings) {
   const PodSettings usual;
   if (CapturesAll(settings)) args.push_back("--captured=all");
+  if (EnforcesIngress(settings)) args.push_back("--inbound=tproxy");
   const auto add = [&](std::string_view flag, const std::string& value, const std::string& is) {
     if (value != is) args.push_back(fmt::format("{}={}", flag, value));
   };
@@ -196,7 +203,8 @@ Json InitContainer(const Sidecar& sidecar) {
 }
 
 Json ProxyContainer(const Sidecar& sidecar) {
-  const bool udp = UdpCapture(sidecar.settings) == "tproxy";
+  const bool needs_net_raw =
+      UdpCapture(sidecar.settings) == "tproxy" || EnforcesIngress(sidecar.settings);
   Json container = Common(sidecar, kProxy, ProxyArgs(sidecar));
   container["restartPolicy"] = "Always";
   container["env"] = {
@@ -217,8 +225,8 @@ Json ProxyContainer(const Sidecar& sidecar) {
       {"failureThreshold", kStartupSeconds},
   };
   container["securityContext"] = {
-      // With UDP the program file's capability is to count, which the kernel ignores otherwise.
-      {"allowPrivilegeEscalation", udp},
+      // The program file's capability is to count then, which the kernel ignores otherwise.
+      {"allowPrivilegeEscalation", needs_net_raw},
       {"capabilities", {{"drop", Json::array({"ALL"})}}},
       {"privileged", false},
       {"readOnlyRootFilesystem", true},
@@ -227,7 +235,7 @@ Json ProxyContainer(const Sidecar& sidecar) {
       {"runAsUser", kUid},
       {"seccompProfile", {{"type", "RuntimeDefault"}}},
   };
-  if (udp) container["securityContext"]["capabilities"]["add"] = Json::array({"NET_RAW"});
+  if (needs_net_raw) container["securityContext"]["capabilities"]["add"] = Json::array({"NET_RAW"});
   container["volumeMounts"] = {
       Mount(kStateVolume, kStateFolder, false),
       Mount(kTokenVolume, kTokenFolder, true),

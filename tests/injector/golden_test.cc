@@ -45,7 +45,8 @@ INSTANTIATE_TEST_SUITE_P(Pods, Golden,
                          ::testing::Values("02-deployment", "03-job", "04-statefulset",
                                            "10-init-containers", "11-run-as-non-root", "12-volumes",
                                            "14-dns-settings", "bare", "every-annotation",
-                                           "udp-and-moved-ports", "service-env"));
+                                           "udp-and-moved-ports", "service-env",
+                                           "enforce-ingress"));
 
 // The check itself: it knows what is wrong.
 TEST(PublishedSchema, UnknownFieldsWrongTypesAndMissingNamesAreFaults) {

@@ -150,6 +150,30 @@ TEST(Injection, SettingsOfTheFirewallReachTheSidecar) {
   }
 }
 
+TEST(Injection, APodMayHaveIngressPolicyEnforced) {
+  const Json usual = AnswerPod(SmallPod()).patched;
+  EXPECT_EQ(ArgumentOf(InitOf(usual), "--inbound"), "(absent)");
+  EXPECT_EQ(ArgumentOf(ProxyOf(usual), "--inbound"), "(absent)");
+  const Json pod = AnswerPod(PodWith("enforce-ingress", "true")).patched;
+  EXPECT_EQ(ArgumentOf(InitOf(pod), "--inbound"), "tproxy");
+  EXPECT_EQ(ArgumentOf(InitOf(pod), "--exclude-inbound-port"), "15020");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--inbound"), "tproxy");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--udp"), "off");
+  const Json context = ProxyOf(pod)["securityContext"];
+  EXPECT_EQ(context["capabilities"]["add"], Json::array({"NET_RAW"}));
+  EXPECT_EQ(context["allowPrivilegeEscalation"], true);
+}
+
+TEST(Injection, AWrongValueOfIngressPolicyDeniesThePodAndNamesItself) {
+  for (const auto& [setting, value] :
+       {std::pair("enforce-ingress", "yes"), std::pair("exclude-inbound-ports", "http"),
+        std::pair("status-port", "15006")}) {
+    const Answered answered = AnswerPod(PodWith(setting, value));
+    EXPECT_EQ(answered.reviewed.outcome, Outcome::kDeniedAnnotation) << setting;
+    EXPECT_THAT(answered.reviewed.detail, HasSubstr(value));
+  }
+}
+
 TEST(Injection, APodMayReportNoNames) {
   EXPECT_EQ(ArgumentOf(ProxyOf(AnswerPod(SmallPod()).patched), "--report-names"), "(absent)");
   const Json discreet = AnswerPod(PodWith("report-names", "false")).patched;
