@@ -1,0 +1,174 @@
+"""NetworkPolicy ingress: who connects to a pod is judged by its sidecar, and the application sees who it is."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from . import network
+from .pods import Shape
+from .sidecar import UID
+from .tools import PYTHON, run, wait_until
+
+_PEER = str(Path(__file__).resolve().with_name("tcp_peer.py"))
+_PORT, _EXCLUDED, _BULK = 8080, 9090, 4 << 20
+_INGRESS = {"enforce-ingress": "true", "exclude-inbound-ports": str(_EXCLUDED)}
+_NODES = [{"apiVersion": "v1", "kind": "Node", "metadata": {"name": name},
+           "status": {"addresses": [{"type": "InternalIP", "address": address}
+                                    for address in (network.POD_GATEWAY4, network.POD_GATEWAY6)]}}
+          for name in ("node-a", "node-b")]
+
+
+def _policy(app: str, annotations: dict | None = None, **peer) -> dict:
+    return {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+            "metadata": {"name": f"to-{app}", "namespace": "default", "annotations": annotations or {}},
+            "spec": {"podSelector": {"matchLabels": {"app": app}}, "policyTypes": ["Ingress"],
+                     "ingress": [{"from": [peer], "ports": [{"port": _PORT}]}]}}
+
+
+def _admits(app: str, name: str, annotations: dict | None = None) -> dict:
+    return _policy(app, annotations, podSelector={"matchLabels": {"app": name}})
+
+
+def _start(cluster, name: str, shape: Shape, beside=()):
+    return cluster.start_pod({"metadata": {"name": name, "labels": {"app": name}},
+                              "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, shape, beside=beside)
+
+
+@pytest.fixture(scope="module", params=["cluster", "all"])
+def pods(cluster, request):
+    """A server under each capture of egress, and two clients that have no sidecar."""
+    suffix = request.param
+    for node in _NODES:
+        cluster.apply(node)
+    serve = (PYTHON, "-B", _PEER, "serve", str(_PORT), str(_PORT + 1), str(_EXCLUDED))
+    made = {name: _start(cluster, f"{name}-{suffix}", Shape(sidecar=False)) for name in ("friend", "stranger")}
+    made["server"] = _start(cluster, f"server-{suffix}", Shape(annotations={"capture": suffix, **_INGRESS}), serve)
+    yield made
+    made["server"].sidecar.kill()
+    for pod in made.values():
+        cluster.stop_pod(pod)
+    for node in _NODES:
+        cluster.delete(node)
+
+
+@pytest.fixture
+def apply(cluster, pods):
+    """apply(POLICY) has it in force at the server, until the test ends."""
+    standing = []
+
+    def in_force() -> list:
+        page = json.loads(pods["server"].sidecar.admin("/policy"))["ingress"]
+        assert page["carried"]
+        return [policy["name"] for policy in page.get("policies", [])]
+
+    def put(policy: dict) -> None:
+        standing[:] = [policy]
+        cluster.apply(policy)
+        name = policy["metadata"]["name"]
+        wait_until(lambda: in_force() == [f"NetworkPolicy/default/{name}/ingress"], f"{name} is in force")
+
+    yield put
+    for policy in standing:
+        cluster.delete(policy)
+    wait_until(lambda: in_force() == [], "no policy is in force")
+
+
+def _ask(pod, ip: str, port: int = _PORT, size: int = 10) -> str:
+    """Who the server says that the client is, after `size` bytes went each way; or what went wrong."""
+    done = pod.exec(PYTHON, "-B", _PEER, "ask", ip, str(port), str(size), timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def _denials(pod, mode: str) -> float:
+    return sum(value for name, value in pod.sidecar.metrics().items()
+               if re.match(r"portolan_policy_denials_total\{.*direction=\"ingress\"", name) and f'mode="{mode}"' in name)
+
+
+def test_without_a_policy_everybody_connects_and_is_seen(pods):
+    for client in (pods["friend"], pods["stranger"]):
+        for ip, own in zip(pods["server"].sandbox.ips, client.sandbox.ips):
+            assert _ask(client, ip) == own
+    assert pods["server"].sidecar.metrics()['portolan_inbound_connections_total{outcome="joined"}'] >= 4
+
+
+def test_the_allowed_come_in_and_strangers_are_reset(pods, apply):
+    server = pods["server"]
+    before = _denials(server, "enforced")
+    apply(_admits(server.obj["metadata"]["labels"]["app"], pods["friend"].obj["metadata"]["labels"]["app"]))
+    for i, ip in enumerate(server.sandbox.ips):
+        assert _ask(pods["friend"], ip) == pods["friend"].sandbox.ips[i]
+        assert _ask(pods["stranger"], ip) == "reset"
+        assert _ask(pods["friend"], ip, _PORT + 1) == "reset", "a port that no rule has"
+        assert _ask(pods["stranger"], ip, _EXCLUDED) == pods["stranger"].sandbox.ips[i]
+    assert _denials(server, "enforced") == before + 4
+
+
+def test_megabytes_go_both_ways_and_each_side_ends_by_itself(pods):
+    for ip, own in zip(pods["server"].sandbox.ips, pods["friend"].sandbox.ips):
+        assert _ask(pods["friend"], ip, size=_BULK) == own
+
+
+def test_the_node_and_the_pod_itself_are_always_let_in(pods, apply):
+    server = pods["server"]
+    apply(_admits(server.obj["metadata"]["labels"]["app"], "nobody"))
+    for ip, node in zip(server.sandbox.ips, (network.POD_GATEWAY4, network.POD_GATEWAY6)):
+        probe = run([PYTHON, "-B", _PEER, "ask", ip, str(_PORT), "10"], timeout=30)
+        assert probe.stdout.strip() == node
+        assert _ask(server, ip) == ip
+    assert server.sidecar.page("/healthz").status == 200
+
+
+def test_audit_counts_and_lets_in(pods, apply):
+    server = pods["server"]
+    before = _denials(server, "audit")
+    apply(_admits(server.obj["metadata"]["labels"]["app"], "nobody", {"portolan.dev/audit": "true"}))
+    assert _ask(pods["stranger"], server.ip) == pods["stranger"].ip
+    assert _denials(server, "audit") == before + 1
+
+
+def test_a_change_takes_effect_for_new_connections(cluster, pods, apply):
+    server, friend, stranger = pods["server"], pods["friend"], pods["stranger"]
+    app = server.obj["metadata"]["labels"]["app"]
+    apply(_admits(app, friend.obj["metadata"]["labels"]["app"]))
+    assert (_ask(friend, server.ip), _ask(stranger, server.ip)) == (friend.ip, "reset")
+    since = time.monotonic()
+    cluster.apply(_admits(app, stranger.obj["metadata"]["labels"]["app"]))
+    wait_until(lambda: _ask(stranger, server.ip) == stranger.ip, "the other one is let in", timeout=5)
+    assert _ask(friend, server.ip) == "reset"
+    assert time.monotonic() - since < 5
+
+
+def test_while_the_sidecar_is_away_nothing_passes_and_then_policy_is_as_before(pods, apply):
+    server, friend, stranger = pods["server"], pods["friend"], pods["stranger"]
+    apply(_admits(server.obj["metadata"]["labels"]["app"], friend.obj["metadata"]["labels"]["app"]))
+    wait_until((server.sidecar.state_dir / "directory.state").exists, "the state is saved")
+    server.sidecar.kill()
+    try:
+        assert _ask(friend, server.ip) == "timeout"
+    finally:
+        server.sidecar.start()
+    assert (_ask(friend, server.ip), _ask(stranger, server.ip)) == (friend.ip, "reset")
+
+
+def test_the_pods_own_connections_go_on(pods, apply):
+    """Egress beside it: answers to what the pod dials are not taken for what comes to it."""
+    server = pods["server"]
+    apply(_admits(server.obj["metadata"]["labels"]["app"], "nobody"))
+    listener = pods["friend"].sandbox.start("listener", (PYTHON, "-B", _PEER, "serve", str(_PORT)))
+    listener.wait_ready(lambda: "listening" in listener.log_tail(), "it listens")
+    for ip, own in zip(pods["friend"].sandbox.ips, server.sandbox.ips):
+        assert _ask(server, ip) == own
+
+
+def test_the_sidecar_keeps_one_capability_and_the_rules_are_verified(pods):
+    server = pods["server"]
+    status = Path(f"/proc/{server.sidecar.daemon.pid}/status").read_text()
+    sets = {name: int(value, 16) for name, value in re.findall(r"^Cap(\w+):\s+(\w+)$", status, re.M)}
+    net_raw = 1 << 13
+    assert (sets["Prm"], sets["Eff"], sets["Inh"], sets["Amb"]) == (net_raw, net_raw, 0, 0)
+    assert re.search(r"^NoNewPrivs:\s+1$", status, re.M) and re.search(rf"^Uid:\s+{UID}\b", status, re.M)
+    assert server.capture.run("verify").returncode == 0
