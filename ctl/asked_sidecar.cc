@@ -6,7 +6,10 @@ namespace portolan::ctl {
 
 void AskedSidecar::AddFlags(CLI::App& command, bool may_be_direct) {
   command.add_option("--pod", pod, "NAMESPACE/POD whose sidecar is asked");
-  if (!may_be_direct) return;
+  if (may_be_direct) AddDirectFlags(command);
+}
+
+void AskedSidecar::AddDirectFlags(CLI::App& command) {
   CLI::Option* itself = command.add_flag(
       "--direct", direct, "ask the sidecar's own admin interface instead of the control plane");
   command.add_option("--admin", admin, "its URL, with --direct")

@@ -17,8 +17,9 @@ struct AskedSidecar {
   bool direct = false;
   std::string admin = "http://127.0.0.1:15000";
 
-  // --pod; with `may_be_direct` --direct and --admin too.
+  // --pod; with `may_be_direct` --direct and --admin too; those two alone.
   void AddFlags(CLI::App& command, bool may_be_direct);
+  void AddDirectFlags(CLI::App& command);
   // What is wrong with the pod's name, which only the sidecar's own admin interface can do without;
   // empty: nothing. `from`: where it was given.
   std::string Fault(std::string_view from = "--pod") const;

@@ -134,7 +134,9 @@ Words ValuesOf(const CLI::Option& option, const AskCluster& ask) {
   if (std::find(kFileOptions.begin(), kFileOptions.end(), name) != kFileOptions.end()) {
     return {std::string(kFilesWanted)};
   }
-  if (option.check_name("--pod") || option.check_name("POD")) return ask("pod");
+  if (option.check_name("--pod") || option.check_name("--from") || option.check_name("POD")) {
+    return ask("pod");
+  }
   if (option.check_name("SERVICE") || option.check_name("NAME") || option.check_name("SEARCH")) {
     return ask("service");
   }

@@ -50,7 +50,7 @@ const Command kCommands[] = {
     {"log-level", "set a sidecar's log level", AddLogLevel},
     {"dashboard", "open the control plane's pages in a browser, until Ctrl-C", AddDashboard},
     {"analyze", "what is wrong with the names of a cluster, or of manifests", AddAnalyze},
-    {"policy", "whether the egress policies in manifests let a pod open a connection", AddPolicy},
+    {"policy", "whether policies let a pod open a connection, now or by manifests", AddPolicy},
     {"inject", "pod templates of a file, with what the webhook puts into pods; to standard output",
      AddInject},
     {"completion", "what bash or zsh needs to complete the command line", AddCompletion},

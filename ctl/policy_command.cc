@@ -10,11 +10,13 @@
 #include "common/flags.h"
 #include "common/status.h"
 #include "ctl/analyze/read_files.h"
+#include "ctl/asked_sidecar.h"
 #include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/policy/connection.h"
 #include "ctl/policy/manifest_cluster.h"
 #include "ctl/session.h"
+#include "directory/listing.h"
 
 namespace portolan::ctl {
 namespace {
@@ -29,6 +31,7 @@ struct Flags {
   std::string to;
   std::string protocol = "tcp";
   std::string cluster_domain = "cluster.local";
+  AskedSidecar sidecar;
 };
 
 absl::StatusOr<PolicyQuestion> QuestionOf(const Flags& flags) {
@@ -72,30 +75,59 @@ absl::StatusOr<json> OfManifests(const Flags& flags, const PolicyQuestion& quest
   const auto cluster = ReadManifestCluster(
       flags.files, flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat);
   if (!cluster.ok()) return cluster.status();
-  const PolicyAnswer found = AnswerOf(cluster->snapshot, question);
-  json answer = {{"verdict", found.allowed ? "allowed" : "denied"},
-                 {"audited", found.audited},
-                 {"says", found.says},
-                 {"at", json::array()}};
-  if (!found.nearest.empty()) answer["nearest"] = Named(found.nearest, *cluster);
+  PolicyAnswer found = AnswerOf(cluster->snapshot, question);
+  found.verdict.nearest = Named(found.verdict.nearest, *cluster);
+  json answer = ToJson(found.verdict);
+  answer["at"] = json::array();
   for (const SocketAddress& at : found.at) answer["at"].push_back(Named(at.ToString(), *cluster));
   return answer;
+}
+
+// What its sidecar says.
+absl::StatusOr<json> OfPod(Session& session, const Flags& flags, const PolicyQuestion& question) {
+  auto answer = flags.sidecar.Ask(
+      session, fmt::format("policy_test?to={}&port={}&protocol={}", EncodeQuery(question.to),
+                           question.port, ProtocolWord(question.protocol)));
+  if (answer.ok()) return answer;
+  return absl::Status(answer.status().code(),
+                      fmt::format("{}\nOf a pod without a sidecar that answers, ask manifests: -f "
+                                  "FILE",
+                                  Message(answer.status())));
 }
 
 int Test(Session& session, const Flags& flags) {
   const auto question = QuestionOf(flags);
   if (!question.ok()) return *WrongUsage(Message(question.status()));
-  auto answer = OfManifests(flags, *question);
+  auto answer =
+      flags.files.empty() ? OfPod(session, flags, *question) : OfManifests(flags, *question);
   // Neither allowed nor denied.
   if (!answer.ok()) {
     Fail(answer.status());
     return kExitUsage;
   }
   (*answer)["from"] = flags.from;
-  (*answer)["to"] = fmt::format("{}/{}", flags.to, flags.protocol == "udp" ? "UDP" : "TCP");
+  (*answer)["to"] = fmt::format("{}/{}", flags.to, ProtocolWord(question->protocol));
   const int exit = session.ShowOnce(*answer, PolicyText);
-  if (exit != kExitOk) return kExitUsage;
-  return TextOf(*answer, "verdict") == "allowed" ? kExitOk : kExitFailed;
+  const std::string verdict = TextOf(*answer, "verdict");
+  if (exit != kExitOk || (verdict != "allowed" && verdict != "denied")) return kExitUsage;
+  return verdict == "allowed" ? kExitOk : kExitFailed;
+}
+
+// What only a sidecar says.
+std::string SidecarNotes(const json& answer, const Look& look) {
+  std::string out;
+  if (FieldOf(answer, "learned") == false) {
+    out += "  not learned yet: it is once the application has looked the name up\n";
+  }
+  if (const std::string besides = TextOf(answer, "besides"); !besides.empty()) {
+    out += Styled(Printable("  besides: " + besides), Tone::kWarning, look) + "\n";
+  }
+  if (TextOf(FieldOf(answer, "policy"), "enforced") == "PartlyEnforced") {
+    out += Styled("  PartlyEnforced: not all that the pod sends passes its sidecar", Tone::kWarning,
+                  look) +
+           "\n";
+  }
+  return out;
 }
 
 }  // namespace
@@ -106,6 +138,12 @@ std::string PolicyText(const json& answer, const Look& look) {
   out += Printable(fmt::format(": {} to {}: {}", TextOf(answer, "from"), TextOf(answer, "to"),
                                TextOf(answer, "says"))) +
          "\n";
+  if (const std::string name = TextOf(answer, "name"); !name.empty()) {
+    const std::string rcode = TextOf(answer, "rcode");
+    out += Printable(fmt::format("  looked up as {}: {}", name,
+                                 rcode.empty() ? TextOf(answer, "error") : rcode)) +
+           "\n";
+  }
   const std::string at = Joined(FieldOf(answer, "at"));
   if (!at.empty()) out += Printable("  leads to " + at) + "\n";
   if (const std::string nearest = TextOf(answer, "nearest"); !nearest.empty()) {
@@ -114,7 +152,7 @@ std::string PolicyText(const json& answer, const Look& look) {
   if (FieldOf(answer, "audited") == true) {
     out += Styled("  a policy in audit would deny it", Tone::kWarning, look) + "\n";
   }
-  return out;
+  return out + SidecarNotes(answer, look);
 }
 
 Run AddPolicy(CLI::App& command) {
@@ -127,14 +165,22 @@ Run AddPolicy(CLI::App& command) {
   command.add_option("--protocol", flags->protocol, "tcp or udp")
       ->check(CLI::IsMember({"tcp", "udp"}))
       ->capture_default_str();
-  command
-      .add_option("-f,--filename", flags->files, "manifests: a file, a folder, -: standard input")
-      ->allow_extra_args(false)
-      ->required();
-  command.add_flag("-R,--recursive", flags->recursive, "the folders in folders too");
+  CLI::Option* files =
+      command
+          .add_option(
+              "-f,--filename", flags->files,
+              "manifests, instead of the pod's sidecar: a file, a folder, -: standard input")
+          ->allow_extra_args(false);
+  command.add_flag("-R,--recursive", flags->recursive, "the folders in folders too")->needs(files);
   command.add_option("--cluster-domain", flags->cluster_domain, "of the manifests")
+      ->needs(files)
       ->capture_default_str();
-  return [flags](Session& session) { return Test(session, *flags); };
+  flags->sidecar.AddDirectFlags(command);
+  command.get_option("--direct")->excludes(files);
+  return [flags](Session& session) {
+    flags->sidecar.pod = flags->from;
+    return Test(session, *flags);
+  };
 }
 
 }  // namespace portolan::ctl

@@ -1,4 +1,5 @@
-// portolanctl policy test: whether the egress policies in manifests let a pod open a connection.
+// portolanctl policy test: whether the policies in force, or those in manifests, let a pod open a
+// connection.
 #pragma once
 
 #include <string>
@@ -12,8 +13,8 @@ namespace portolan::ctl {
 
 Run AddPolicy(CLI::App& command);
 
-// {"from", "to", "verdict": "allowed"|"denied", "audited", "says", "nearest"?, "at": [...]} in
-// words.
+// An answer with "from" and "to" in words: of manifests as proxy/policy/connection_verdict.h has
+// it, of a sidecar as proxy/explain/policy_tester.h.
 std::string PolicyText(const nlohmann::json& answer, const Look& look);
 
 }  // namespace portolan::ctl

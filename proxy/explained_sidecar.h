@@ -32,6 +32,7 @@ class RunningSidecar final : public ExplainedSidecar {
     const std::vector<std::unique_ptr<Worker>>& workers;
     std::function<FeedStatus()> feed_status;
     std::function<ExplainedPolicy()> policy;
+    std::function<void(const std::string& service_key)> want_endpoints;
   };
   explicit RunningSidecar(Parts parts) : parts_(std::move(parts)) {}
 
@@ -44,6 +45,9 @@ class RunningSidecar final : public ExplainedSidecar {
   Place place() override { return parts_.place.current(); }
   bool forwards_udp() override { return parts_.settings.udp != "off"; }
   std::string EndpointsStateOf(const std::string& service_key) override;
+  void WantEndpoints(const std::string& service_key) override {
+    parts_.want_endpoints(service_key);
+  }
   nlohmann::json Feed() override;
   std::string own_namespace() override;
   ExplainedPolicy policy() override { return parts_.policy(); }

@@ -93,7 +93,9 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
                   .place = place_,
                   .workers = workers_,
                   .feed_status = [this] { return feed_->status(); },
-                  .policy = [this] { return policy_.Explained(); }}),
+                  .policy = [this] { return policy_.Explained(); },
+                  .want_endpoints =
+                      [this](const std::string& service) { feed_->WantEndpoints(service); }}),
       trim_(loop.AddTimer([this] {
         changes_since_trim_ = 0;
         Trim();
@@ -212,6 +214,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   AddReported(InboundMetrics(std::move(inbound)));
   AddReported(UdpMetrics(std::move(udp_forwarders)));
   explainer_ = std::make_unique<Explainer>(loop_, explained_, kClusterDomain);
+  policy_tester_ = std::make_unique<PolicyTester>(loop_, explained_, kClusterDomain);
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
     log::info("forwarder on {}", address.ToString());

@@ -23,6 +23,7 @@
 #include "proxy/corefile_pages.h"
 #include "proxy/dns_config.h"
 #include "proxy/explain/explainer.h"
+#include "proxy/explain/policy_tester.h"
 #include "proxy/explained_sidecar.h"
 #include "proxy/feed/feed.h"
 #include "proxy/forwarder/routes.h"
@@ -101,6 +102,10 @@ class Sidecar : private FeedDelegate, private AdminSource {
                std::function<void(absl::StatusOr<nlohmann::json>)> done) override {
     explainer_->Explain(request, std::move(done));
   }
+  void TestPolicy(const PolicyTestRequest& request,
+                  std::function<void(absl::StatusOr<nlohmann::json>)> done) override {
+    policy_tester_->Test(request, std::move(done));
+  }
   absl::Status SetLogLevel(std::string level) override;
   void Drain() override;
   void Quit() override;
@@ -135,6 +140,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::vector<std::unique_ptr<Worker>> workers_;
   RunningSidecar explained_;
   std::unique_ptr<Explainer> explainer_;
+  std::unique_ptr<PolicyTester> policy_tester_;
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Feed> feed_;  // tells the reporter of its connections
   std::unique_ptr<Admin> admin_;

@@ -3,14 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <optional>
-#include <span>
-#include <string_view>
+#include <array>
 #include <utility>
 
-#include "absl/strings/str_join.h"
 #include "common/text.h"
 #include "ctl/service_name.h"
+#include "directory/port_endpoints.h"
 #include "dns/wire/name.h"
 #include "proxy/policy/egress_rules.h"
 #include "proxy/policy/policy_compiler.h"
@@ -46,34 +44,54 @@ std::shared_ptr<const EgressRules> RulesFor(const std::shared_ptr<const Snapshot
   return compiler.Commit();
 }
 
-// Where a connection to the Service's port goes: the endpoints' own ports.
+using Slices = std::vector<std::shared_ptr<const EndpointSlice>>;
+
+bool MayBeUsed(const Service& service, const Endpoint& endpoint) {
+  return endpoint.conditions.ready || service.publish_not_ready_addresses;
+}
+
+// The port that is dialled is the pod's own. `hostname`: of this pod alone; empty: of all.
+std::vector<SocketAddress> PodsOf(const Service& service, const Slices& slices,
+                                  const std::string& hostname, uint16_t port) {
+  std::vector<SocketAddress> at;
+  for (const auto& slice : slices) {
+    for (const Endpoint& endpoint : slice->endpoints) {
+      if (endpoint.addresses.empty() || !MayBeUsed(service, endpoint)) continue;
+      if (!hostname.empty() && endpoint.hostname != hostname) continue;
+      at.push_back({endpoint.addresses.front(), port});
+    }
+  }
+  return at;
+}
+
+// Where a connection to the Service goes.
 std::vector<SocketAddress> EndpointsOf(const Snapshot& snapshot, const Service& service,
                                        const std::string& hostname,
                                        const PolicyQuestion& question) {
-  std::vector<SocketAddress> at = {};
-  const ServicePort* dialled = nullptr;
-  for (const ServicePort& port : service.ports) {
-    if (port.port == question.port && port.protocol == question.protocol) dialled = &port;
+  std::array<Slices, 2> slices;  // by family
+  if (const SliceSet* set = snapshot.FindSlices(service.name.ns + "/" + service.name.name)) {
+    for (const auto& [name, slice] : *set) {
+      slices[static_cast<size_t>(slice->family)].push_back(slice);
+    }
   }
-  // What no port of the Service is goes to the address as it is.
-  if (!service.headless && dialled == nullptr) {
+  const auto dialled =
+      std::find_if(service.ports.begin(), service.ports.end(), [&](const ServicePort& port) {
+        return port.port == question.port && port.protocol == question.protocol;
+      });
+  std::vector<SocketAddress> at;
+  if (!service.headless && dialled == service.ports.end()) {
+    // What no port of the Service is goes to the address as it is.
     for (const IpAddress& ip : service.cluster_ips) at.push_back({ip, question.port});
     return at;
   }
-  const SliceSet* slices = snapshot.FindSlices(service.name.ns + "/" + service.name.name);
-  if (slices == nullptr) return at;
-  for (const auto& [name, slice] : *slices) {
-    uint16_t number = service.headless ? question.port : 0;
-    for (const EndpointPort& port : slice->ports) {
-      const bool same =
-          !service.headless && port.name == dialled->name && port.protocol == dialled->protocol;
-      if (same) number = port.port == 0 ? question.port : port.port;
+  for (const Slices& of_family : slices) {
+    if (service.headless) {
+      const auto pods = PodsOf(service, of_family, hostname, question.port);
+      at.insert(at.end(), pods.begin(), pods.end());
+      continue;
     }
-    for (const Endpoint& endpoint : slice->endpoints) {
-      const bool ready = endpoint.conditions.ready || service.publish_not_ready_addresses;
-      if (number == 0 || !ready || endpoint.addresses.empty()) continue;
-      if (!hostname.empty() && endpoint.hostname != hostname) continue;
-      at.push_back({endpoint.addresses.front(), number});
+    for (const PortEndpoint& one : EndpointsForPort(of_family, dialled->name, dialled->protocol)) {
+      if (MayBeUsed(service, *one.endpoint)) at.push_back(one.address);
     }
   }
   return at;
@@ -108,60 +126,19 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
           .at = EndpointsOf(snapshot, *service, named->hostname, question)};
 }
 
-std::span<const uint8_t> BytesOf(const std::string& wire) {
-  return {reinterpret_cast<const uint8_t*>(wire.data()), wire.size()};
-}
-
-std::string NameOf(const EgressRules& rules, uint32_t rule) {
-  const EgressRules::RuleName name = rules.rule_name(rule);
-  return fmt::format("rule {} of {} allows it", name.index, name.policy);
-}
-
 }  // namespace
 
 PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
                       const PolicyQuestion& question) {
   const auto rules = RulesFor(snapshot, PodOf(*snapshot, question.from));
-  const Target target = TargetOf(*snapshot, question);
-  const auto wire = BytesOf(target.wire);
+  Target target = TargetOf(*snapshot, question);
   PolicyAnswer answer;
-  answer.at = target.at;
-  if (!wire.empty() && !target.in_cluster) {
-    const EgressRules::Verdict name = rules->JudgeName(wire);
-    if (!name.allowed) {
-      return {.allowed = false,
-              .says = fmt::format("no rule of {} has the name: it is not resolved",
-                                  absl::StrJoin(rules->isolating_names(), ", ")),
-              .nearest = rules->NearestName(wire),
-              .at = target.at};
-    }
-  }
-  std::optional<EgressRules::Verdict> learned;
-  if (!wire.empty()) learned = rules->JudgeLearned(wire, question.port, question.protocol);
-  if (learned.has_value() && learned->allowed) {
-    answer.says = NameOf(*rules, learned->rule);
-    return answer;
-  }
-  for (const SocketAddress& at : target.at) {
-    const EgressRules::Verdict verdict = rules->Judge(at, question.protocol);
-    if (!verdict.allowed) continue;
-    answer.audited = verdict.audited && !(learned.has_value() && learned->rule != rules->kNone);
-    answer.says = verdict.rule != EgressRules::kNone ? NameOf(*rules, verdict.rule)
-                  : rules->isolates() ? "what is its own or its node's is always allowed"
-                                      : "no policy limits what the pod may reach";
-    return answer;
-  }
-  if (!rules->isolates()) {
-    answer.says = "no policy limits what the pod may reach";
-    return answer;
-  }
-  answer.allowed = false;
-  answer.says = fmt::format("no rule of {} allows it", absl::StrJoin(rules->isolating(), ", "));
-  if (!target.at.empty()) {
-    answer.nearest = rules->Nearest(target.at.front(), question.protocol);
-  } else if (!wire.empty()) {
-    answer.nearest = rules->NearestName(wire);
-  }
+  answer.verdict = proxy::JudgeConnection(*rules, {.port = question.port,
+                                                   .protocol = question.protocol,
+                                                   .name = std::move(target.wire),
+                                                   .in_cluster = target.in_cluster,
+                                                   .at = target.at});
+  answer.at = std::move(target.at);
   return answer;
 }
 

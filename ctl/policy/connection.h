@@ -9,6 +9,7 @@
 
 #include "common/ip.h"
 #include "directory/directory.h"
+#include "proxy/policy/connection_verdict.h"
 
 namespace portolan::ctl {
 
@@ -22,10 +23,7 @@ struct PolicyQuestion {
 };
 
 struct PolicyAnswer {
-  bool allowed = true;
-  bool audited = false;                // allowed, and a policy in audit would deny it
-  std::string says = {};               // which rule allows it, or who denies it
-  std::string nearest = {};            // of what is denied, the rule that came nearest; empty: none
+  proxy::ConnectionVerdict verdict;
   std::vector<SocketAddress> at = {};  // where the name leads; empty: nowhere that is known
 };
 

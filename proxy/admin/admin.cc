@@ -19,7 +19,7 @@ using nlohmann::json;
 // The index, and with it the answer to a mistyped path.
 constexpr std::string_view kIndex =
     "/ready /healthz /health /stats /stats/prometheus /config_dump /names /endpoints /connections "
-    "/explain?name=&type=&port=&clusterDns= /policy\n"
+    "/explain?name=&type=&port=&clusterDns= /policy /policy_test?to=&port=&protocol=\n"
     "POST: /logging?level=debug|info|warn|error /drain /quitquitquit\n";
 
 std::optional<uint16_t> ReadPort(std::string_view text) {
@@ -32,6 +32,15 @@ std::optional<uint16_t> ReadPort(std::string_view text) {
 http::Handler Page(std::function<http::Response(const http::Request&)> make) {
   return [make = std::move(make)](const http::Request& request, http::Responder responder) {
     responder.Send(make(request));
+  };
+}
+
+// Answers with what a source says, be it later.
+std::function<void(absl::StatusOr<json>)> SendTo(http::Responder responder) {
+  return [responder](absl::StatusOr<json> said) mutable {
+    if (said.ok()) return responder.Send(http::JsonResponse(200, *said));
+    const int status = absl::IsInvalidArgument(said.status()) ? 400 : 503;
+    responder.Send(http::JsonError(status, Message(said.status())));
   };
 }
 
@@ -164,6 +173,9 @@ void Admin::AddAdminPages(http::Server& server) {
   server.Get("/explain", [this](const http::Request& request, http::Responder responder) {
     Explain(request, std::move(responder));
   });
+  server.Get("/policy_test", [this](const http::Request& request, http::Responder responder) {
+    TestPolicy(request, std::move(responder));
+  });
 }
 
 void Admin::Explain(const http::Request& request, http::Responder responder) {
@@ -175,12 +187,18 @@ void Admin::Explain(const http::Request& request, http::Responder responder) {
                    .type = std::string(request.FindQuery("type").value_or("")),
                    .port = *port,
                    .with_cluster_dns = request.FindQuery("clusterDns") == "true"},
-                  [responder](absl::StatusOr<json> explained) mutable {
-                    if (explained.ok()) return responder.Send(http::JsonResponse(200, *explained));
-                    const absl::Status& status = explained.status();
-                    responder.Send(http::JsonError(absl::IsInvalidArgument(status) ? 400 : 503,
-                                                   Message(status)));
-                  });
+                  SendTo(std::move(responder)));
+}
+
+void Admin::TestPolicy(const http::Request& request, http::Responder responder) {
+  const auto port = ReadPort(request.FindQuery("port").value_or(""));
+  if (!port.has_value()) {
+    return responder.Send(http::JsonError(400, "port: a number from 1 to 65535 is needed"));
+  }
+  source_.TestPolicy({.to = std::string(request.FindQuery("to").value_or("")),
+                      .port = *port,
+                      .protocol = std::string(request.FindQuery("protocol").value_or(""))},
+                     SendTo(std::move(responder)));
 }
 
 void Admin::AddActions(http::Server& server) {

@@ -19,6 +19,9 @@
 //                                       of a name (proxy/explain/explainer.h)
 //   GET  /policy            x           JSON: policies in force, learned addresses and denials
 //                                       (proxy/sidecar_policy.h)
+//   GET  /policy_test       x           ?to= &port= &protocol=udp; JSON: whether policy lets the
+//                                       application open that connection
+//                                       (proxy/explain/policy_tester.h)
 //   POST /logging?level=    x           debug, info, warn, error
 //   POST /drain             x
 //   POST /quitquitquit      x
@@ -56,6 +59,13 @@ struct ExplainRequest {
   bool with_cluster_dns = false;  // the pod's own nameservers are asked as well
 };
 
+// Whether the application could open a connection.
+struct PolicyTestRequest {
+  std::string to;  // a name, as the application would look it up, or an address
+  uint16_t port = 0;
+  std::string protocol = {};  // "TCP", "UDP", in any case; empty: TCP
+};
+
 // What the admin pages show and set in motion. Called on the main loop; must not block.
 class AdminSource {
  public:
@@ -79,6 +89,10 @@ class AdminSource {
   // kInvalidArgument for what is no name or no record type, another error where it cannot be said.
   virtual void Explain(const ExplainRequest& request,
                        std::function<void(absl::StatusOr<nlohmann::json>)> done) = 0;
+  // Whether policy lets the application open a connection (proxy/explain/policy_tester.h); as
+  // Explain.
+  virtual void TestPolicy(const PolicyTestRequest& request,
+                          std::function<void(absl::StatusOr<nlohmann::json>)> done) = 0;
   virtual absl::Status SetLogLevel(std::string level) = 0;
   virtual void Drain() = 0;
   // Called after the answer to /quitquitquit was sent.
@@ -124,6 +138,7 @@ class Admin {
   void AddAdminPages(http::Server& server);
   void AddActions(http::Server& server);
   void Explain(const http::Request& request, http::Responder responder);
+  void TestPolicy(const http::Request& request, http::Responder responder);
   http::Response ConfigDump(const http::Request& request);
   enum class Listing { kNames, kEndpoints };
   http::Response ListNames(const http::Request& request, Listing listing);

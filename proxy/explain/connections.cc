@@ -282,6 +282,8 @@ json EndpointsJson(const std::vector<Judged>& all, const std::map<SocketAddress,
 
 }  // namespace
 
+std::string_view SaysOf(Match match) { return WordsOf(match).says; }
+
 std::vector<IpAddress> AddressesIn(const json& answers) {
   std::vector<IpAddress> addresses;
   for (const json& line : answers) {

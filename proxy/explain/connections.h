@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -38,6 +39,9 @@ std::vector<IpAddress> AddressesIn(const nlohmann::json& answers);
 // At most kMostExplainedPorts.
 std::vector<ExplainedConnection> ConnectionsTo(const std::vector<IpAddress>& addresses,
                                                const RouteTable& routes);
+
+// What the forwarder does then, in words.
+std::string_view SaysOf(RouteTable::Match match);
 
 struct ConnectionSurroundings {
   const Snapshot& snapshot;

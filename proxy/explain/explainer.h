@@ -48,6 +48,8 @@ class ExplainedSidecar {
   virtual bool forwards_udp() = 0;
   // "held", "asked for", "not held".
   virtual std::string EndpointsStateOf(const std::string& service_key) = 0;
+  // Has the endpoints of a Service asked for that are not held.
+  virtual void WantEndpoints(const std::string& service_key) = 0;
   // {"inSync", "source", "age", "generation", ...}
   virtual nlohmann::json Feed() = 0;
   virtual std::string own_namespace() = 0;

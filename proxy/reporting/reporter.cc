@@ -33,6 +33,15 @@ bool LeaveOutUnchanged(const v1::SidecarReport& before, v1::SidecarReport& repor
   return changed > 0;
 }
 
+// Takes what the admin interface says, as text.
+std::function<void(absl::StatusOr<nlohmann::json>)> Dumped(
+    std::function<void(absl::StatusOr<std::string>)> done) {
+  return [done = std::move(done)](const absl::StatusOr<nlohmann::json>& said) {
+    if (!said.ok()) return done(said.status());
+    done(http::DumpJson(*said));
+  };
+}
+
 }  // namespace
 
 Reporter::Reporter(EventLoop& loop, Options options, AdminSource& admin, MakeReport make_report)
@@ -144,11 +153,15 @@ void Reporter::Ask(const v1::Question& question,
       return admin_.Explain({.name = question.explain().name(),
                              .type = question.explain().type(),
                              .with_cluster_dns = question.explain().with_cluster_dns()},
-                            [done = std::move(done)](absl::StatusOr<nlohmann::json> explained) {
-                              if (!explained.ok()) return done(explained.status());
-                              done(http::DumpJson(*explained));
-                            });
-    case v1::Question::kPolicyTest:
+                            Dumped(std::move(done)));
+    case v1::Question::kPolicyTest: {
+      const v1::PolicyTest& test = question.policy_test();
+      const uint32_t port = test.port();
+      if (port > UINT16_MAX) return done(InvalidArgument("port: {} is none", port));
+      return admin_.TestPolicy(
+          {.to = test.to(), .port = static_cast<uint16_t>(port), .protocol = test.protocol()},
+          Dumped(std::move(done)));
+    }
     case v1::Question::ASKS_NOT_SET:
       break;
   }

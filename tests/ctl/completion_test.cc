@@ -86,6 +86,7 @@ TEST_F(Completion, OfWhatTheClusterHasAndAShellCanTake) {
   EXPECT_EQ(With("endpoints web/"), "web/shop\n");
   EXPECT_EQ(With("endpoints backend ''"), "");
   EXPECT_EQ(With("config-dump --pod ''"), "default/frontend-1\n");
+  EXPECT_EQ(With("policy test --from ''"), "default/frontend-1\n");
   EXPECT_EQ(With("diff d"), "default/frontend-1\n");
   // zsh leaves them whole.
   EXPECT_EQ(For("--server=" + served_.url() + " diff d"), "default/frontend-1\n");

@@ -1,4 +1,4 @@
-// portolanctl policy test -f: manifests in, a verdict out.
+// portolanctl policy test: manifests in, a verdict out; or a sidecar asked, and its verdict shown.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -6,6 +6,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "common/guarded.h"
+#include "common/http/json.h"
+#include "tests/common/http/served.h"
 #include "tests/ctl/invoke.h"
 #include "tests/proxy/feed/temp_dir.h"
 
@@ -154,6 +157,78 @@ TEST_F(PolicyTest, ForProgramsItIsJson) {
   const auto answer = nlohmann::json::parse(output_);
   EXPECT_EQ(answer["verdict"], "denied");
   EXPECT_EQ(answer["at"][0], "shop/backend:8080");
+  EXPECT_EQ(answer["isolatedBy"][0], "NetworkPolicy/shop/walls");
+  EXPECT_EQ(answer["nearest"], nullptr);
+  StatusOf(Policy("{}"), "backend:80", "-o json");
+  EXPECT_EQ(nlohmann::json::parse(output_)["rule"],
+            nlohmann::json::parse(R"({"policy": "NetworkPolicy/shop/walls", "index": 0})"));
+}
+
+// A control plane that knows the sidecar of shop/frontend, or that sidecar itself.
+class LivePolicyTest : public ::testing::Test {
+ protected:
+  Ran Test(const std::string& answer, const std::string& more = "--server ") {
+    answer_.With([&](std::string& text) { text = answer; });
+    return Invoke("policy test --from shop/frontend --to api.example.com:443 " + more +
+                  served_.url());
+  }
+  std::string asked() {
+    return asked_.With([](const std::string& text) { return text; });
+  }
+
+  Guarded<std::string> answer_, asked_;
+  http::Served served_{[this](http::Server& server) {
+    const auto answer = [this](const http::Request& request, http::Responder responder) {
+      std::string asked = request.path;
+      for (const auto& [key, value] : request.query) asked += " " + value;
+      asked_.With([&](std::string& last) { last = std::move(asked); });
+      http::Response response;
+      response.body = answer_.With([](const std::string& text) { return text; });
+      responder.Send(response);
+    };
+    server.Get("/api/v1/sidecars/shop/frontend/policy_test", answer);
+    server.Get("/policy_test", answer);
+    server.Get("/*", [](const http::Request&, http::Responder responder) {
+      responder.Send(http::JsonError(404, "the sidecar is not connected"));
+    });
+  }};
+};
+
+constexpr char kAllowedLive[] = R"({"verdict": "allowed", "audited": false,
+    "says": "rule 0 of DNSEgressPolicy/shop/names allows it", "at": ["192.0.2.1:443"],
+    "rule": {"policy": "DNSEgressPolicy/shop/names", "index": 0}, "name": "api.example.com.",
+    "rcode": "NOERROR", "learned": false, "policy": {"known": true, "isolates": true,
+    "enforced": "PartlyEnforced"}, "onNoPolicy": "open"})";
+
+TEST_F(LivePolicyTest, WithoutManifestsTheSidecarIsAsked) {
+  const Ran ran = Test(kAllowedLive);
+  EXPECT_EQ(ran.status, 0);
+  EXPECT_EQ(asked(), "/api/v1/sidecars/shop/frontend/policy_test api.example.com 443 TCP");
+  EXPECT_EQ(ran.output,
+            "allowed: shop/frontend to api.example.com:443/TCP: rule 0 of "
+            "DNSEgressPolicy/shop/names allows it\n"
+            "  looked up as api.example.com.: NOERROR\n"
+            "  leads to 192.0.2.1:443\n"
+            "  not learned yet: it is once the application has looked the name up\n"
+            "  PartlyEnforced: not all that the pod sends passes its sidecar\n");
+}
+
+TEST_F(LivePolicyTest, TheStatusIsTheVerdictAndNothingElseIsOne) {
+  EXPECT_EQ(Test(R"({"verdict": "denied", "says": "no rule of A allows it"})").status, 1);
+  EXPECT_EQ(Test(R"({"verdict": "perhaps"})").status, 2);
+  EXPECT_EQ(Test("[").status, 2);
+  const Ran elsewhere =
+      Invoke("policy test --from shop/bare --to backend:80 --server " + served_.url());
+  EXPECT_EQ(elsewhere.status, 2);
+  EXPECT_THAT(elsewhere.output, HasSubstr("the sidecar is not connected"));
+  EXPECT_THAT(elsewhere.output, HasSubstr("ask manifests: -f FILE"));
+}
+
+TEST_F(LivePolicyTest, TheSidecarItselfIsAskedWhereThatIsSaid) {
+  EXPECT_EQ(Test(kAllowedLive, "--protocol udp --direct --admin ").status, 0);
+  EXPECT_EQ(asked(), "/policy_test api.example.com 443 UDP");
+  EXPECT_EQ(Test(kAllowedLive, "-f x --direct --admin ").status, 2);
+  EXPECT_EQ(Test(kAllowedLive, "-R --server ").status, 2) << "there are no manifests";
 }
 
 }  // namespace

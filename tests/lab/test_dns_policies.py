@@ -1,6 +1,7 @@
 """DNSEgressPolicy: which names a pod may ask for, and what it may reach of what they lead to."""
 
 import json
+import subprocess
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from . import network
+from .control_plane import HTTP
 from .network import MORE_OUTSIDE4, OUTSIDE4, OUTSIDE6
 from .pods import Shape
 from .resolver_tools import dig
-from .tools import PYTHON, Daemon, wait_until
+from .tools import PYTHON, Daemon, portolan, wait_until
 from .namespaces import RUN
 
 _PROBE = str(Path(__file__).resolve().with_name("policy_probe.py"))
@@ -382,6 +384,37 @@ def test_in_audit_nothing_is_denied_and_all_is_counted(firewalled, applied, name
     firewalled.ask(name)
     assert firewalled.reach(OUTSIDE4) == "outside"
     assert firewalled.metric("denials_total", what="connection", mode="audit") == before["connection"] + 1
+
+
+def test_policy_test_says_what_the_sidecar_would_do(firewalled, applied, names):
+    name = _fresh("tested")
+    names(name, f"60 A {OUTSIDE4}")
+    applied(_policy(_rule(name)))
+
+    def tested(to: str, *flags: str, pod="default/firewalled"):
+        return subprocess.run([portolan("portolanctl"), "policy", "test", "--from", pod, "--to", to,
+                               "--server", f"http://{HTTP}", *flags], stdout=subprocess.PIPE, text=True, timeout=20)
+
+    learns = tested(f"{name}:{_OPEN}")
+    assert learns.returncode == 0, learns.stdout
+    assert "rule 0 of DNSEgressPolicy/default/apis allows it" in learns.stdout
+    assert f"leads to {OUTSIDE4}:{_OPEN}" in learns.stdout and "not learned yet" in learns.stdout
+    assert firewalled.reach(OUTSIDE4) == "reset", "to test is not to ask"
+    assert tested(f"{OUTSIDE4}:{_OPEN}").returncode == 1
+    firewalled.ask(name)
+    assert firewalled.reach(OUTSIDE4) == "outside" and tested(f"{OUTSIDE4}:{_OPEN}").returncode == 0
+    assert "not learned yet" not in tested(f"{name}:{_OPEN}").stdout
+    other_port = json.loads(tested(f"{name}:{_OTHER}", "-o", "json").stdout)
+    assert other_port["verdict"] == "denied" and other_port["isolatedBy"] == ["DNSEgressPolicy/default/apis"]
+    assert tested(f"{name}:{_OPEN}", "--protocol", "udp").returncode == 1
+    assert "it is not resolved" in tested("other.example.net:443").stdout
+    # By its endpoints, found by the search list.
+    service = json.loads(tested("backend:8080", "-o", "json").stdout)
+    assert service["verdict"] == "denied" and service["name"].startswith("backend.default.svc.")
+    assert service["at"] and all(at.startswith("10.42.") for at in service["at"])
+    applied(_network_policy("backend", {"ports": [{"port": 8080}, {"port": 53, "protocol": "UDP"}]}))
+    assert tested("backend:8080").returncode == 0
+    assert tested("backend:8080", pod="default/nobody").returncode == 2
 
 
 def test_another_resolver_is_an_address_like_any_other(firewalled, applied):

@@ -9,6 +9,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "common/http/json.h"
 #include "common/status.h"
@@ -46,7 +47,8 @@ http::Response NoSuchPage() {
   return http::JsonError(
       404,
       "a sidecar's pages are /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=&clusterDns= "
-      "and .../config_dump, and with POST .../logging?level=");
+      ".../config_dump and .../policy_test?to=&port=&protocol=, and with POST "
+      ".../logging?level=");
 }
 
 http::Response Answer(const absl::StatusOr<std::string>& answer) {
@@ -59,6 +61,12 @@ http::Response Answer(const absl::StatusOr<std::string>& answer) {
   response.headers = {{"Cache-Control", "no-store"}};
   response.body = *answer + "\n";
   return response;
+}
+
+// 0, which is no port, of what is no number; the sidecar says what is wrong with it.
+uint32_t PortIn(const std::string& text) {
+  uint32_t port = 0;
+  return absl::SimpleAtoi(text, &port) ? port : 0;
 }
 
 // Nothing: there is no such page.
@@ -76,6 +84,10 @@ std::optional<v1::Question> QuestionOf(const http::Request& request, std::string
   } else if (reads && what == "config_dump") {
     question.mutable_config_dump()->set_type(parameter("type"));
     question.mutable_config_dump()->set_after(parameter("continue"));
+  } else if (reads && what == "policy_test") {
+    question.mutable_policy_test()->set_to(parameter("to"));
+    question.mutable_policy_test()->set_port(PortIn(parameter("port")));
+    question.mutable_policy_test()->set_protocol(parameter("protocol"));
   } else if (!reads && what == "logging") {
     question.mutable_set_log_level()->set_level(parameter("level"));
   } else {

@@ -11,6 +11,7 @@
 //        where its connections went ("names" and "flows" of the report) is there with `node` alone.
 //   GET  /api/v1/sidecars/NAMESPACE/POD/explain?name=&type=&clusterDns=
 //   GET  /api/v1/sidecars/NAMESPACE/POD/config_dump?type=&continue=
+//   GET  /api/v1/sidecars/NAMESPACE/POD/policy_test?to=&port=&protocol=
 //   POST /api/v1/sidecars/NAMESPACE/POD/logging?level=
 //   GET  /debug/clients?node=&limit=&continue=
 //        the clients of this replica as {"clients": ...}, with up to 100 "names" of what each asked

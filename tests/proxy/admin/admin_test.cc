@@ -42,6 +42,11 @@ struct FakeSource : AdminSource {
               {"port", request.port},
               {"clusterDns", request.with_cluster_dns}});
   }
+  void TestPolicy(const PolicyTestRequest& request,
+                  std::function<void(absl::StatusOr<json>)> done) override {
+    if (request.to.empty()) return done(InvalidArgument("to: a name is needed"));
+    done(json{{"to", request.to}, {"port", request.port}, {"protocol", request.protocol}});
+  }
   absl::Status SetLogLevel(std::string text) override {
     if (text != "debug") return InvalidArgument("log level '{}' is none of debug", text);
     level = text;
@@ -223,6 +228,14 @@ TEST_F(AdminTest, ExplainsANameOrSaysWhatIsWrongWithIt) {
   const std::string answer = Get("/explain");
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 400 "));
   EXPECT_THAT(answer, HasSubstr("name: what is to be looked up?"));
+}
+
+TEST_F(AdminTest, TestsAConnectionOrSaysWhatIsWrongWithIt) {
+  EXPECT_EQ(json::parse(BodyOf(Get("/policy_test?to=backend&port=80&protocol=udp"))),
+            json::parse(R"({"to": "backend", "port": 80, "protocol": "udp"})"));
+  for (const char* query : {"?to=backend", "?to=backend&port=http", "?port=80"}) {
+    EXPECT_THAT(Get(std::string("/policy_test") + query), StartsWith("HTTP/1.1 400 ")) << query;
+  }
 }
 
 }  // namespace

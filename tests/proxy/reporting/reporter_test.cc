@@ -45,6 +45,10 @@ struct FakeAdmin : AdminSource {
       done(json{{"name", request.name}, {"type", request.type}});
     }
   }
+  void TestPolicy(const PolicyTestRequest& request,
+                  std::function<void(absl::StatusOr<json>)> done) override {
+    done(json{{"to", request.to}, {"port", request.port}, {"protocol", request.protocol}});
+  }
   absl::Status SetLogLevel(std::string level) override {
     if (level != "debug") return InvalidArgument("log level '{}' is none of debug", level);
     return absl::OkStatus();
@@ -186,6 +190,13 @@ TEST_F(ReporterTest, AnswersWhatTheAdminInterfaceShows) {
             json::parse(R"({"resources": {"default/backend": "a/b"}})"));
   EXPECT_EQ(json::parse(*Ask(ExplainQuestion("backend"))),
             json::parse(R"({"name": "backend", "type": "A"})"));
+  question.mutable_policy_test()->set_to("backend");
+  question.mutable_policy_test()->set_port(80);
+  question.mutable_policy_test()->set_protocol("UDP");
+  EXPECT_EQ(json::parse(*Ask(question)),
+            json::parse(R"({"to": "backend", "port": 80, "protocol": "UDP"})"));
+  question.mutable_policy_test()->set_port(1 << 16 | 80);
+  EXPECT_TRUE(absl::IsFailedPrecondition(Ask(question).status())) << "no port";
   question.mutable_set_log_level()->set_level("debug");
   EXPECT_EQ(json::parse(*Ask(question)), json::parse(R"({"level": "debug"})"));
 }

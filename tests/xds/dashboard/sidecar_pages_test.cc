@@ -187,6 +187,18 @@ TEST_F(SidecarPagesTest, AQuestionGoesToTheSidecarAndItsAnswerComesBack) {
   EXPECT_TRUE(sidecars.asked.explain().with_cluster_dns());
 }
 
+TEST_F(SidecarPagesTest, AConnectionIsTestedByTheSidecar) {
+  EXPECT_EQ(
+      api.GetJson("/api/v1/sidecars/default/frontend-1/policy_test?to=db&port=5432&protocol=udp"),
+      json::parse(R"({"a": 1})"));
+  EXPECT_EQ(sidecars.asked.policy_test().to(), "db");
+  EXPECT_EQ(sidecars.asked.policy_test().port(), 5432u);
+  EXPECT_EQ(sidecars.asked.policy_test().protocol(), "udp");
+  // Which the sidecar refuses in words.
+  api.Get("/api/v1/sidecars/default/frontend-1/policy_test?to=db&port=postgres");
+  EXPECT_EQ(sidecars.asked.policy_test().port(), 0u);
+}
+
 TEST_F(SidecarPagesTest, OneThatIsConnectedToAnotherReplicaIsAskedThroughThat) {
   replicas.answers = {{"control-b", NotFound("it is not connected")},
                       {"control-c", json::parse(R"({"b": 2})")}};

@@ -1,0 +1,93 @@
+#include "proxy/policy/connection_verdict.h"
+
+#include <fmt/format.h>
+
+#include <span>
+
+#include "absl/strings/str_join.h"
+
+namespace portolan::proxy {
+namespace {
+
+using Verdict = EgressRules::Verdict;
+
+std::span<const uint8_t> BytesOf(const std::string& wire) {
+  return {reinterpret_cast<const uint8_t*>(wire.data()), wire.size()};
+}
+
+ConnectionVerdict AllowedBy(const EgressRules& rules, uint32_t rule) {
+  const EgressRules::RuleName name = rules.rule_name(rule);
+  return {.says = fmt::format("rule {} of {} allows it", name.index, name.policy),
+          .rule = ConnectionVerdict::Rule{std::string(name.policy), name.index}};
+}
+
+ConnectionVerdict WithoutRule(const EgressRules& rules) {
+  return {.says = rules.isolates() ? "what is its own or its node's is always allowed"
+                                   : "no policy limits what the pod may reach"};
+}
+
+ConnectionVerdict NotResolved(const EgressRules& rules, std::span<const uint8_t> name) {
+  return {.allowed = false,
+          .says = fmt::format("no rule of {} has the name: it is not resolved",
+                              absl::StrJoin(rules.isolating_names(), ", ")),
+          .isolated_by = rules.isolating_names(),
+          .nearest = rules.NearestName(name)};
+}
+
+ConnectionVerdict DeniedBy(const EgressRules& rules, const TestedConnection& connection) {
+  ConnectionVerdict denied{
+      .allowed = false,
+      .says = fmt::format("no rule of {} allows it", absl::StrJoin(rules.isolating(), ", ")),
+      .isolated_by = rules.isolating()};
+  if (!connection.at.empty()) {
+    denied.nearest = rules.Nearest(connection.at.front(), connection.protocol);
+  } else if (!connection.name.empty()) {
+    denied.nearest = rules.NearestName(BytesOf(connection.name));
+  }
+  return denied;
+}
+
+}  // namespace
+
+ConnectionVerdict JudgeConnection(const EgressRules& rules, const TestedConnection& connection) {
+  bool name_is_audited = false;
+  if (!connection.name.empty() && !connection.in_cluster) {
+    const Verdict name = rules.JudgeName(BytesOf(connection.name));
+    if (!name.allowed) return NotResolved(rules, BytesOf(connection.name));
+    name_is_audited = name.audited;
+  }
+  std::vector<std::string> names = connection.learned;
+  if (!connection.name.empty()) names.push_back(connection.name);
+  bool audit_has_name = false;
+  for (const std::string& name : names) {
+    const Verdict learned = rules.JudgeLearned(BytesOf(name), connection.port, connection.protocol);
+    if (learned.allowed) return AllowedBy(rules, learned.rule);
+    audit_has_name |= learned.rule != EgressRules::kNone;
+  }
+  for (const SocketAddress& at : connection.at) {
+    const Verdict verdict = rules.Judge(at, connection.protocol);
+    if (!verdict.allowed) continue;
+    ConnectionVerdict allowed =
+        verdict.rule == EgressRules::kNone ? WithoutRule(rules) : AllowedBy(rules, verdict.rule);
+    allowed.audited = name_is_audited || (verdict.audited && !audit_has_name);
+    return allowed;
+  }
+  if (rules.isolates()) return DeniedBy(rules, connection);
+  ConnectionVerdict allowed = WithoutRule(rules);
+  allowed.audited = name_is_audited;
+  return allowed;
+}
+
+nlohmann::json ToJson(const ConnectionVerdict& verdict) {
+  nlohmann::json out = {{"verdict", verdict.allowed ? "allowed" : "denied"},
+                        {"audited", verdict.audited},
+                        {"says", verdict.says}};
+  if (verdict.rule.has_value()) {
+    out["rule"] = {{"policy", verdict.rule->policy}, {"index", verdict.rule->index}};
+  }
+  if (!verdict.isolated_by.empty()) out["isolatedBy"] = verdict.isolated_by;
+  if (!verdict.nearest.empty()) out["nearest"] = verdict.nearest;
+  return out;
+}
+
+}  // namespace portolan::proxy
