@@ -47,7 +47,7 @@ BlockTable::BlockTable(std::span<const NumberedRule> rules, SharedAllowedPorts& 
     }
   }
   for (size_t family = 0; family < families_.size(); ++family) {
-    families_[family] = Family(std::move(prefixes[family]), ports);
+    families_[family] = Family(std::move(prefixes[family]), rules, ports);
   }
 }
 
@@ -67,30 +67,42 @@ void BlockTable::Subtract(const Prefix& block, std::span<const Prefix> except,
   Subtract({block.base | absl::uint128(1) << (128 - bits), bits}, within, out);
 }
 
-BlockTable::Family::Family(std::vector<RulePrefix> prefixes, SharedAllowedPorts& ports) {
+BlockTable::Family::Family(std::vector<RulePrefix> prefixes, std::span<const NumberedRule> rules,
+                           SharedAllowedPorts& ports) {
   // What lies around another comes before it.
   std::sort(prefixes.begin(), prefixes.end(), [](const RulePrefix& a, const RulePrefix& b) {
     return std::tie(a.prefix.base, a.prefix.bits, a.rule) <
            std::tie(b.prefix.base, b.prefix.bits, b.rule);
   });
-  std::vector<uint32_t> inside;  // the nodes around the prefix at hand, outermost first
-  std::vector<RuleAt> rules;
   for (size_t i = 0; i < prefixes.size();) {
-    const Prefix prefix = prefixes[i].prefix;
-    rules.clear();
-    for (; i < prefixes.size() && prefixes[i].prefix.base == prefix.base &&
-           prefixes[i].prefix.bits == prefix.bits;
-         ++i) {
-      if (rules.empty() || rules.back().rule != prefixes[i].rule)
-        rules.push_back({prefixes[i].rule});
+    Open open{prefixes[i].prefix, static_cast<uint32_t>(nodes_.size()), {}, 0, kOutside};
+    for (; i < prefixes.size() && prefixes[i].prefix == open.prefix; ++i) {
+      const uint32_t rule = prefixes[i].rule;
+      if (!open.rules.empty() && open.rules.back().rule == rule) continue;
+      open.rules.push_back({rule});
+      open.weight += std::max<size_t>(1, rules[rule].input->ports.size());
     }
-    LeaveUntil(&prefix, inside);
-    const auto node = static_cast<uint32_t>(nodes_.size());
-    nodes_.push_back({prefix, inside.empty() ? kOutside : inside.back(), ports.Of(rules)});
-    Begin(prefix.base, node);
-    inside.push_back(node);
+    LeaveUntil(&open.prefix);
+    Enter(std::move(open), ports);
   }
-  LeaveUntil(nullptr, inside);
+  LeaveUntil(nullptr);
+  open_.shrink_to_fit();
+}
+
+void BlockTable::Family::Enter(Open open, SharedAllowedPorts& ports) {
+  open.next = open_.empty() ? kOutside : open_.size() - 1;
+  while (open.next != kOutside && open_[open.next].weight <= kMergedWeight * open.weight) {
+    const Open& around = open_[open.next];
+    open.rules.insert(open.rules.end(), around.rules.begin(), around.rules.end());
+    open.weight += around.weight;
+    open.next = around.next;
+  }
+  std::sort(open.rules.begin(), open.rules.end());
+  open.rules.erase(std::unique(open.rules.begin(), open.rules.end()), open.rules.end());
+  nodes_.push_back(
+      {ports.Of(open.rules), open.next == kOutside ? kOutside : open_[open.next].node});
+  Begin(open.prefix.base, open.node);
+  open_.push_back(std::move(open));
 }
 
 void BlockTable::Family::Begin(absl::uint128 first, uint32_t node) {
@@ -102,14 +114,14 @@ void BlockTable::Family::Begin(absl::uint128 first, uint32_t node) {
   node_of_.push_back(node);
 }
 
-void BlockTable::Family::LeaveUntil(const Prefix* next, std::vector<uint32_t>& inside) {
-  while (!inside.empty()) {
-    const Prefix& innermost = nodes_[inside.back()].prefix;
+void BlockTable::Family::LeaveUntil(const Prefix* next) {
+  while (!open_.empty()) {
+    const Prefix& innermost = open_.back().prefix;
     if (next != nullptr && innermost.Contains(*next)) return;
     const absl::uint128 last = innermost.last();
-    inside.pop_back();
+    open_.pop_back();
     if (last == absl::Uint128Max()) continue;
-    Begin(last + 1, inside.empty() ? kOutside : inside.back());
+    Begin(last + 1, open_.empty() ? kOutside : open_.back().node);
   }
 }
 

@@ -2,8 +2,10 @@
 //
 // Blocks without their exceptions are prefixes again, and of two prefixes one lies within the other
 // or they have nothing in common. So addresses fall into ranges by the innermost prefix around
-// them, found by one binary search; from there it is at most 32 steps outwards (IPv6: 128), one for
-// each prefix around it that a rule names.
+// them, found by one binary search; from there it goes outwards. Up to 32 prefixes nest around an
+// address (IPv6: 128), so that a prefix has the ports of those around it merged into its own, as
+// far as these are few beside its own: what is left outside of them is many times as much at each
+// step, and there are five or so.
 //
 // Immutable; any thread.
 #pragma once
@@ -30,7 +32,8 @@ class BlockTable {
   // The lowest rule that allows it, or kNoRule.
   uint32_t Find(const IpAddress& ip, Side side, Protocol protocol, uint16_t port) const;
 
-  // Calls visit(AllowedPorts) for each prefix around the address, innermost first.
+  // Calls visit(AllowedPorts) for what the prefixes around the address allow, inner ones first; one
+  // call may be for several of them.
   template <typename F>
   void ForEachAround(const IpAddress& ip, F&& visit) const;
 
@@ -40,6 +43,7 @@ class BlockTable {
     absl::uint128 base;
     uint8_t bits;
 
+    friend bool operator==(const Prefix&, const Prefix&) = default;
     bool Contains(const Prefix& other) const;
     absl::uint128 last() const;
   };
@@ -47,29 +51,42 @@ class BlockTable {
     Prefix prefix;
     uint32_t rule;
   };
-  static constexpr uint32_t kOutside = UINT32_MAX;
+  static constexpr uint32_t kOutside = UINT32_MAX;  // of all prefixes
 
   // Of one family.
   class Family {
    public:
     Family() = default;
-    Family(std::vector<RulePrefix> prefixes, SharedAllowedPorts& ports);
+    Family(std::vector<RulePrefix> prefixes, std::span<const NumberedRule> rules,
+           SharedAllowedPorts& ports);
 
     template <typename F>
     void ForEachAround(absl::uint128 address, F&& visit) const;
 
    private:
     struct Node {
-      Prefix prefix;
-      uint32_t around;  // the node of the next prefix outwards, or kOutside
+      // Of its prefix and of those around it, up to `next`, where it goes on, or kOutside.
       std::shared_ptr<const AllowedPorts> ports;
+      uint32_t next;
     };
+    // A prefix around the one at hand.
+    struct Open {
+      Prefix prefix;
+      uint32_t node;
+      std::vector<RuleAt> rules;  // of node's ports
+      size_t weight;              // of these rules
+      size_t next;                // where node's `next` stands among the open ones, or kOutside
+    };
+    // Where what is around weighs at most so many times as much, it is merged.
+    static constexpr size_t kMergedWeight = 8;
 
     void Begin(absl::uint128 first, uint32_t node);
+    void Enter(Open open, SharedAllowedPorts& ports);
     // Out of the prefixes that do not lie around `next`; null: of all.
-    void LeaveUntil(const Prefix* next, std::vector<uint32_t>& inside);
+    void LeaveUntil(const Prefix* next);
 
     std::vector<Node> nodes_;
+    std::vector<Open> open_;  // outermost first; while it is made
     // Ranges of addresses: where each begins, ascending, and the node that it lies in.
     std::vector<absl::uint128> firsts_;
     std::vector<uint32_t> node_of_;
@@ -88,7 +105,7 @@ void BlockTable::Family::ForEachAround(absl::uint128 address, F&& visit) const {
   const auto after = std::upper_bound(firsts_.begin(), firsts_.end(), address);
   if (after == firsts_.begin()) return;
   for (uint32_t at = node_of_[static_cast<size_t>(after - firsts_.begin()) - 1]; at != kOutside;
-       at = nodes_[at].around) {
+       at = nodes_[at].next) {
     visit(*nodes_[at].ports);
   }
 }
