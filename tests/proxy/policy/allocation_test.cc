@@ -1,9 +1,10 @@
-// A verdict allocates nothing.
+// A verdict allocates nothing, nor does a connection that passes the gate with rules in force.
 #include <gtest/gtest.h>
 
 #include "proxy/policy/policy_compiler.h"
 #include "tests/proxy/forwarder/allocations.h"
 #include "tests/proxy/policy/policies.h"
+#include "tests/proxy/policy/test_policy.h"
 
 namespace portolan::proxy {
 namespace {
@@ -31,6 +32,35 @@ TEST(EgressRulesAllocations, ThereAreNoneInAVerdict) {
     rules->isolating_text();
   }
   EXPECT_EQ(StopCounting(), 0u);
+}
+
+TEST(EgressGateAllocations, ThereAreNoneForAConnectionNorForTheAnswerBeforeIt) {
+  TestPolicy policy;
+  policy.SetRules({NetworkPolicyOf("a", {ToBlock("10.0.0.0/8", {"10.1.0.0/16"}, {Tcp(80)})}),
+                   DnsPolicyOf("b", {ToNames({"*.example.com"}, {Tcp(443)})})});
+  const Wire name("api.example.com");
+  const SocketAddress client = At("10.42.0.7:40000"), pod = At("10.0.0.1:80"),
+                      named = At("192.0.2.1:443"), denied = At("10.1.0.1:80");
+  const absl::Duration now = absl::Seconds(1000);
+  size_t allowed = 0;
+  StartCounting();
+  for (int i = 0; i < 10; ++i) {
+    policy.learned.Add(name, named.ip, absl::Seconds(60), now);
+    for (const SocketAddress& to : {pod, named, denied}) {
+      EgressPass pass;
+      policy.gate.Begin(pass, to, Protocol::kTcp, now);
+      const EgressGate::Attempt attempt{Denied::kConnection, client, to};
+      if (policy.gate.Allows(pass, to, Protocol::kTcp)) {
+        ++allowed;
+        policy.gate.OnTaken(pass, attempt, now);
+      } else {
+        policy.gate.OnDenied(attempt, now);
+      }
+      policy.gate.End(pass, now);
+    }
+  }
+  EXPECT_EQ(StopCounting(), 0u);
+  EXPECT_EQ(allowed, 20u);
 }
 
 }  // namespace
