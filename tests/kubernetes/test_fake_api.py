@@ -204,3 +204,53 @@ def test_of_two_who_write_one_version_the_second_is_refused(api):
     assert api.ask("PUT", f"{secrets}/s", first)[0] == 200
     status, text = api.ask("PUT", f"{secrets}/s", second)
     assert status == 409 and json.loads(text)["reason"] == "Conflict"
+
+
+_POLICIES = "/apis/portolan.dev/v1alpha1/namespaces/shop/dnsegresspolicies"
+
+
+@pytest.fixture
+def policy(api):
+    """ask(METHOD, BODY, SUBRESOURCE): the answer's status and the object."""
+    assert api.ask("POST", _POLICIES, {"metadata": {"name": "p"}, "spec": {"audit": True},
+                                       "status": {"selectedPods": 7}})[0] == 201
+
+    def ask(method: str, body=None, subresource: str = "") -> tuple[int, dict]:
+        status, text = api.ask(method, f"{_POLICIES}/p{subresource}", body)
+        return status, json.loads(text)
+    return ask
+
+
+def test_a_status_is_written_by_itself_alone(policy):
+    _, made = policy("GET")
+    assert "status" not in made and made["metadata"]["generation"] == 1
+    status, written = policy("PATCH", {"status": {"selectedPods": 1}, "spec": {"audit": False},
+                                       "metadata": {"labels": {"a": "b"}}}, "/status")
+    assert status == 200 and written["status"] == {"selectedPods": 1}
+    assert written["spec"] == {"audit": True} and "labels" not in written["metadata"]
+    assert int(written["metadata"]["resourceVersion"]) > int(made["metadata"]["resourceVersion"])
+    assert written["metadata"]["generation"] == 1
+    _, other = policy("PATCH", {"status": {"selectedPods": 2}, "metadata": {"labels": {"a": "b"}}})
+    assert other["status"] == {"selectedPods": 1} and other["metadata"]["generation"] == 1
+    _, changed = policy("PUT", {"metadata": {"name": "p", "namespace": "shop"}, "spec": {"audit": False}})
+    assert changed["status"] == {"selectedPods": 1} and changed["metadata"]["generation"] == 2
+
+
+def test_a_status_of_another_version_is_refused(policy):
+    _, made = policy("GET")
+    of_it = {"metadata": {"resourceVersion": made["metadata"]["resourceVersion"]}}
+    assert policy("PATCH", {**of_it, "status": {"selectedPods": 1}}, "/status")[0] == 200
+    status, answer = policy("PATCH", {**of_it, "status": {"selectedPods": 2}}, "/status")
+    assert status == 409 and answer["reason"] == "Conflict"
+    assert policy("GET")[1]["status"] == {"selectedPods": 1}
+
+
+def test_a_status_that_is_the_same_is_no_write(api, policy):
+    policy("PATCH", {"status": {"selectedPods": 1}}, "/status")
+    version = api.version
+    assert policy("PATCH", {"status": {"selectedPods": 1}}, "/status")[0] == 200
+    assert api.version == version
+
+
+def test_there_is_no_status_of_what_is_not_there(api):
+    assert api.ask("PATCH", f"{_POLICIES}/none/status", {"status": {}})[0] == 404

@@ -27,7 +27,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--bookmark-interval", type=float, default=60.0)
     parser.add_argument("--forbidden-for", type=float, default=0.0, help="seconds of 403 after the start")
     parser.add_argument("--no-streaming-lists", action="store_true", help="as Kubernetes before 1.32")
-    parser.add_argument("--without", default="multicluster.x-k8s.io",
+    parser.add_argument("--without", default="multicluster.x-k8s.io,policy.networking.k8s.io",
                         help="groups and resources that are not there, with commas between them")
     parser.add_argument("--synthetic", default="", help="services=10000,endpoints=100000[,nodes=500][,pods=0]")
     return parser.parse_args()

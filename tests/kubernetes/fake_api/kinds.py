@@ -11,6 +11,9 @@ class Kind:
     name: str
     namespaced: bool = True
     short: str = ""  # for kubectl
+    # The status is written by itself, under .../NAME/status. Of the others here it is a part like any other: who plays
+    # the kubelet or a controller writes it with the rest.
+    has_status: bool = False
 
     @property
     def api_version(self) -> str:
@@ -49,8 +52,12 @@ KINDS = [
     Kind("rbac.authorization.k8s.io", "v1", "roles", "Role"),
     Kind("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding"),
     Kind("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", short="pdb"),
-    Kind("portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", short="dnsep"),
-    # Of a custom resource: there only when asked for.
+    Kind("portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", short="dnsep", has_status=True),
+    # Custom resources of others: there only when asked for.
+    Kind("policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy", namespaced=False,
+         short="cnp", has_status=True),
+    Kind("policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy", namespaced=False,
+         short="anp", has_status=True),
     Kind("multicluster.x-k8s.io", "v1alpha1", "serviceimports", "ServiceImport"),
 ]
 
@@ -72,7 +79,9 @@ def discovery(kinds: list[Kind], path: str):
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": members[0].api_version, "resources": [
         {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": kind.namespaced, "kind": kind.name,
          **({"shortNames": [kind.short]} if kind.short else {}),
-         "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]} for kind in members]}
+         "verbs": ["create", "delete", "get", "list", "patch", "update", "watch"]} for kind in members] + [
+        {"name": f"{kind.plural}/status", "singularName": "", "namespaced": kind.namespaced, "kind": kind.name,
+         "verbs": ["get", "patch", "update"]} for kind in members if kind.has_status]}
 
 
 def _group(kinds: list[Kind], group: str) -> dict:

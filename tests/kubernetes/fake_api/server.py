@@ -85,10 +85,11 @@ class Server:
                 return await reply.send(404, status(404, "NotFound", "the server could not find the requested resource",
                                                     details={}))
             return await reply.send(404, b"404 page not found\n", "text/plain; charset=utf-8")
-        kind, namespace, name = place
+        kind, namespace, name, subresource = place
         verb = self._verb(request, name)
         self.requests[f"{verb} {kind.plural}"] = self.requests.get(f"{verb} {kind.plural}", 0) + 1
-        self._note(request, verb, kind.resource, namespace, name or _name_selected(request.query))
+        resource = kind.resource if not subresource else kind.resource.replace(kind.plural, f"{kind.plural}/{subresource}")
+        self._note(request, verb, resource, namespace, name or _name_selected(request.query))
         if await self._refused(request, reply, kind, verb):
             return
         if verb == "list":
@@ -96,7 +97,7 @@ class Server:
         elif verb == "watch":
             await self._watch(request, reply, kind, namespace)
         else:
-            await self._object(request, reply, kind, namespace, name)
+            await self._object(request, reply, kind, namespace, name, subresource)
 
     def _note(self, request: Request, verb: str, resource: str, namespace: str = "", name: str = "") -> None:
         self.asked.add((request.headers.get("user-agent", ""), verb, resource, namespace, name))
@@ -108,8 +109,8 @@ class Server:
                 request.method, "other")
         return "watch" if request.query.get("watch") in ("true", "1") else "list"
 
-    def _place(self, path: str) -> Optional[tuple[Kind, str, str]]:
-        """The kind, namespace and name that a path is about."""
+    def _place(self, path: str) -> Optional[tuple[Kind, str, str, str]]:
+        """The kind, namespace, name and subresource that a path is about."""
         for kind in self.store.tables:
             if not path.startswith(kind.prefix + "/"):
                 continue
@@ -118,7 +119,8 @@ class Server:
             if kind.namespaced and rest[0] == "namespaces" and len(rest) > 2:
                 namespace, rest = rest[1], rest[2:]
             if rest[0] == kind.plural and len(rest) <= 3 and rest[2:] in ([], ["status"]):
-                return kind, namespace, rest[1] if len(rest) > 1 else ""
+                subresource = rest[2] if len(rest) > 2 and kind.has_status else ""
+                return kind, namespace, rest[1] if len(rest) > 1 else "", subresource
         return None
 
     async def _refused(self, request: Request, reply: Reply, kind: Kind, verb: str) -> bool:
@@ -137,17 +139,20 @@ class Server:
 
     # --- Objects ---
 
-    async def _object(self, request: Request, reply: Reply, kind: Kind, namespace: str, name: str) -> None:
+    async def _object(self, request: Request, reply: Reply, kind: Kind, namespace: str, name: str,
+                      subresource: str) -> None:
         key = f"{namespace}/{name}" if kind.namespaced else name
         if "protobuf" in request.headers.get("content-type", "") and request.body:
             return await reply.send(415, status(415, "UnsupportedMediaType", "this server takes JSON: use kubectl apply"))
+        if subresource and request.method not in ("GET", "PUT", "PATCH"):
+            return await reply.send(405, status(405, "MethodNotAllowed", "the server does not allow this method"))
         if request.method == "POST":
             obj = request.json()
             if namespace:
                 obj.setdefault("metadata", {})["namespace"] = namespace
             return await self._answer(reply, 201, kind, self.store.create(kind, obj))
         old = self.store.get(kind, key)
-        if old is None and request.method == "PATCH" and "apply" in request.headers.get("content-type", ""):
+        if old is None and not subresource and request.method == "PATCH" and "apply" in request.headers.get("content-type", ""):
             return await self._answer(reply, 201, kind, self.store.create(kind, request.json()))
         if old is None:
             return await reply.send(404, status(404, "NotFound", f'{kind.resource} "{name}" not found'))
@@ -158,7 +163,7 @@ class Server:
         elif request.method in ("PUT", "PATCH"):
             sent = request.json()
             obj = sent if request.method == "PUT" else patched(request.headers.get("content-type", ""), old, sent)
-            await self._answer(reply, 200, kind, self.store.update(kind, obj))
+            await self._answer(reply, 200, kind, self.store.update(kind, obj, subresource))
         else:
             await reply.send(405, status(405, "MethodNotAllowed", "the server does not allow this method"))
 

@@ -108,10 +108,13 @@ class Store:
             raise Conflict(f'{kind.resource} "{metadata["name"]}" already exists')
         metadata.setdefault("uid", str(uuid.uuid4()))
         metadata.setdefault("creationTimestamp", now())
+        if kind.has_status:
+            obj.pop("status", None)
+            metadata["generation"] = 1
         self._default(kind, obj)
         return self._put(kind, key, obj, b"ADDED")
 
-    def update(self, kind: Kind, obj: dict) -> bytes:
+    def update(self, kind: Kind, obj: dict, subresource: str = "") -> bytes:
         key = self.key(kind, obj)
         old = self.get(kind, key)
         assert old is not None
@@ -119,6 +122,8 @@ class Store:
         if sent and sent != old["metadata"]["resourceVersion"]:
             raise Conflict(f'Operation cannot be fulfilled on {kind.resource} "{obj["metadata"]["name"]}": the object '
                            "has been modified; please apply your changes to the latest version and try again")
+        if kind.has_status:
+            obj = _either_half(obj, old, subresource)
         for kept in ("uid", "creationTimestamp"):
             obj["metadata"][kept] = old["metadata"][kept]
         self._default(kind, obj)
@@ -238,6 +243,24 @@ class Store:
         """The cluster was set back to a backup: the same numbers come again."""
         self.version = version
         self.compact()
+
+
+def _either_half(obj: dict, old: dict, subresource: str) -> dict:
+    """Of a kind whose status is a subresource: a write there changes the status alone, one of the object all but that,
+    and its generation counts what is changed beside metadata and status."""
+    if subresource:
+        kept = {key: value for key, value in old.items() if key != "status"}
+        kept["metadata"] = {key: value for key, value in old["metadata"].items() if key != "resourceVersion"}
+        return {**kept, **({"status": obj["status"]} if "status" in obj else {})}
+    result = {key: value for key, value in obj.items() if key != "status"}
+    if "status" in old:
+        result["status"] = old["status"]
+
+    def counts(one: dict) -> dict:
+        return {key: value for key, value in one.items() if key not in ("metadata", "status", "kind", "apiVersion")}
+    generation = old["metadata"].get("generation", 1)
+    result["metadata"] = {**obj["metadata"], "generation": generation + (counts(obj) != counts(old))}
+    return result
 
 
 def make_token(version: int, start: str) -> str:
