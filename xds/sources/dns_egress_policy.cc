@@ -52,17 +52,7 @@ DnsEgressRule ReadRule(const Field& item) {
   DnsEgressRule rule;
   const Field names = item["names"];
   const Field ports = item["ports"];
-  names.ForEachItem([&](const Field& name) {
-    if (auto pattern = ParseNamePattern(name.String())) {
-      rule.names.push_back(*std::move(pattern));
-    } else {
-      name.Fail(fmt::format("'{}' is neither a DNS name nor '*.' before one", name.String()));
-    }
-  });
-  if (rule.names.empty()) names.Fail("is missing");
-  if (rule.names.size() > kMostNamesPerRule) {
-    names.Fail(fmt::format("more than {} names", kMostNamesPerRule));
-  }
+  rule.names = ReadNamePatterns(names, kMostNamesPerRule);
   ports.ForEachItem([&](const Field& port) { rule.ports.push_back(ReadRulePort(port)); });
   return rule;
 }
@@ -75,6 +65,20 @@ std::optional<NamePattern> ParseNamePattern(std::string_view text) {
   if (below) text.remove_prefix(kBelow.size());
   if (!IsName(text)) return std::nullopt;
   return NamePattern{absl::AsciiStrToLower(std::string(text)), below};
+}
+
+std::vector<NamePattern> ReadNamePatterns(const Field& list, size_t most) {
+  std::vector<NamePattern> names;
+  list.ForEachItem([&](const Field& name) {
+    if (auto pattern = ParseNamePattern(name.String())) {
+      names.push_back(*std::move(pattern));
+    } else {
+      name.Fail(fmt::format("'{}' is neither a DNS name nor '*.' before one", name.String()));
+    }
+  });
+  if (names.empty()) list.Fail("is missing");
+  if (names.size() > most) list.Fail(fmt::format("more than {} names", most));
+  return names;
 }
 
 DnsEgressPolicy ReadDnsEgressPolicy(const Field& object, const Origin& origin) {

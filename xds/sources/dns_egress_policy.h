@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "common/document/value.h"
 #include "directory/dns_egress_policy.h"
@@ -21,5 +22,8 @@ DnsEgressPolicy ReadDnsEgressPolicy(const Field& object, const Origin& origin);
 // "example.com", "*.Example.com."; nothing for what is no such name: labels of letters, digits, '-'
 // and '_', 63 bytes each and 253 in all, with '*' for the first one alone.
 std::optional<NamePattern> ParseNamePattern(std::string_view text);
+
+// 1 to `most` of them; else, and for what is no name, an error.
+std::vector<NamePattern> ReadNamePatterns(const Field& list, size_t most);
 
 }  // namespace portolan::xds

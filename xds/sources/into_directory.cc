@@ -3,6 +3,15 @@
 #include <utility>
 
 namespace portolan::xds {
+namespace {
+
+using Kind = DnsEgressPolicy::Kind;
+
+std::string KeyOf(Kind kind, const ObjectName& name) {
+  return DnsEgressPolicy{.kind = kind, .name = name}.Key();
+}
+
+}  // namespace
 
 void Put(Directory& directory, Object object) {
   std::visit([&](auto& value) { directory.Put(std::move(value)); }, object);
@@ -29,8 +38,11 @@ void Remove(Directory& directory, const ObjectId& id) {
     case ObjectKind::kNetworkPolicy:
       return directory.RemoveNetworkPolicy(id.name);
     case ObjectKind::kDnsEgressPolicy:
-      return directory.RemoveDnsEgressPolicy(
-          DnsEgressPolicy{.kind = DnsEgressPolicy::Kind::kDnsEgressPolicy, .name = id.name}.Key());
+      return directory.RemoveDnsEgressPolicy(KeyOf(Kind::kDnsEgressPolicy, id.name));
+    case ObjectKind::kClusterNetworkPolicy:
+      return directory.RemoveDnsEgressPolicy(KeyOf(Kind::kClusterNetworkPolicy, id.name));
+    case ObjectKind::kAdminNetworkPolicy:
+      return directory.RemoveDnsEgressPolicy(KeyOf(Kind::kAdminNetworkPolicy, id.name));
   }
 }
 

@@ -64,7 +64,7 @@ class ManifestReader {
     const Field version = metadata["resourceVersion"];
     const Origin origin{absl::Cord(version.String()), arrived_, {}};
     std::vector<Object> converted = ReadObjects(object, kind, origin);
-    if (!errors.ok()) return Describe(errors, type.kind, NameOf(object));
+    if (!errors.ok()) return Describe(errors, type.kind, NameOf(object), InNamespaces(kind));
     NoteOddities(object, kind, converted);
     for (Object& one : converted) {
       if (result_.objects.size() >= kMaxManifestObjects) {
@@ -82,6 +82,9 @@ class ManifestReader {
       Note(object.line(),
            fmt::format("EndpointSlice {} skipped: addressType FQDN", NameOf(object).ToString()));
     }
+    if (kind == KnownKind::kClusterNetworkPolicy || kind == KnownKind::kAdminNetworkPolicy) {
+      NoteRulesOfOthers(object, kind, read);
+    }
     if (kind != KnownKind::kService) return;
     const auto& service = std::get<Service>(read.front());
     if (service.cluster_ips.empty() && !service.headless &&
@@ -92,12 +95,30 @@ class ManifestReader {
     }
   }
 
-  absl::Status Describe(const FieldErrors& errors, const std::string& kind,
-                        const ObjectName& name) const {
+  void NoteRulesOfOthers(const Field& policy, KnownKind kind, const std::vector<Object>& read) {
+    const Field spec = policy["spec"];
+    const Field egress = spec["egress"];
+    const Field ingress = spec["ingress"];
+    size_t rules = 0;
+    for (const Field* list : {&egress, &ingress}) {
+      list->ForEachItem([&](const Field&) { ++rules; });
+    }
+    const size_t ours = read.empty() ? 0 : std::get<DnsEgressPolicy>(read.front()).rules.size();
+    if (ours == rules) return;
+    Note(policy.line(), fmt::format("{} {}: {} of its {} rules are not enforced: they accept no "
+                                    "domainNames, or are of tier Baseline",
+                                    KindName(kind == KnownKind::kClusterNetworkPolicy
+                                                 ? ObjectKind::kClusterNetworkPolicy
+                                                 : ObjectKind::kAdminNetworkPolicy),
+                                    NameOf(policy).name, rules - ours, rules));
+  }
+
+  absl::Status Describe(const FieldErrors& errors, const std::string& kind, const ObjectName& name,
+                        bool in_namespace = true) const {
     const FieldError& error = errors.first();
     std::string who = kind;
     if (!name.name.empty()) {
-      who += kind == "Namespace" ? " " + name.name : " " + name.ToString();
+      who += in_namespace ? " " + name.ToString() : " " + name.name;
     }
     if (!who.empty()) who += ": ";
     const std::string field = error.path.empty() ? "" : error.path + ": ";

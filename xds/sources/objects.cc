@@ -4,7 +4,10 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <optional>
+#include <utility>
 
+#include "xds/sources/admin_network_policy.h"
 #include "xds/sources/dns_egress_policy.h"
 #include "xds/sources/names.h"
 #include "xds/sources/network_policy.h"
@@ -236,6 +239,11 @@ std::vector<ContainerPort> ReadNamedPorts(const Field& spec) {
   return ports;
 }
 
+std::vector<Object> AtMostOne(std::optional<DnsEgressPolicy> policy) {
+  if (!policy.has_value()) return {};
+  return {*std::move(policy)};
+}
+
 }  // namespace
 
 std::string_view KindName(ObjectKind kind) {
@@ -259,6 +267,10 @@ std::string_view KindName(ObjectKind kind) {
       return "NetworkPolicy";
     case ObjectKind::kDnsEgressPolicy:
       return "DNSEgressPolicy";
+    case ObjectKind::kClusterNetworkPolicy:
+      return "ClusterNetworkPolicy";
+    case ObjectKind::kAdminNetworkPolicy:
+      return "AdminNetworkPolicy";
   }
   return "";
 }
@@ -287,6 +299,14 @@ ObjectId IdOf(const Object& object) {
       return {ObjectKind::kNetworkPolicy, o.name};
     }
     ObjectId operator()(const DnsEgressPolicy& o) const {
+      switch (o.kind) {
+        case DnsEgressPolicy::Kind::kClusterNetworkPolicy:
+          return {ObjectKind::kClusterNetworkPolicy, o.name};
+        case DnsEgressPolicy::Kind::kAdminNetworkPolicy:
+          return {ObjectKind::kAdminNetworkPolicy, o.name};
+        case DnsEgressPolicy::Kind::kDnsEgressPolicy:
+          break;
+      }
       return {ObjectKind::kDnsEgressPolicy, o.name};
     }
   };
@@ -311,12 +331,31 @@ KnownKind KindOf(std::string_view api_version, std::string_view kind) {
   if (api_version == "portolan.dev/v1alpha1" && kind == "DNSEgressPolicy") {
     return KnownKind::kDnsEgressPolicy;
   }
+  if (api_version == "policy.networking.k8s.io/v1alpha2" && kind == "ClusterNetworkPolicy") {
+    return KnownKind::kClusterNetworkPolicy;
+  }
+  if (api_version == "policy.networking.k8s.io/v1alpha1" && kind == "AdminNetworkPolicy") {
+    return KnownKind::kAdminNetworkPolicy;
+  }
   if (api_version != "v1") return KnownKind::kUnknown;
   if (kind == "Namespace") return KnownKind::kNamespace;
   if (kind == "Service") return KnownKind::kService;
   if (kind == "Pod") return KnownKind::kPod;
   if (kind == "Node") return KnownKind::kNode;
   return KnownKind::kUnknown;
+}
+
+bool InNamespaces(KnownKind kind) {
+  switch (kind) {
+    case KnownKind::kNamespace:
+    case KnownKind::kNode:
+    case KnownKind::kServiceCidr:
+    case KnownKind::kClusterNetworkPolicy:
+    case KnownKind::kAdminNetworkPolicy:
+      return false;
+    default:
+      return true;
+  }
 }
 
 ObjectName NameOf(const Field& object) {
@@ -532,6 +571,10 @@ std::vector<Object> ReadObjects(const Field& object, KnownKind kind, const Origi
       return {ReadNetworkPolicy(object, origin)};
     case KnownKind::kDnsEgressPolicy:
       return {ReadDnsEgressPolicy(object, origin)};
+    case KnownKind::kClusterNetworkPolicy:
+      return AtMostOne(ReadClusterNetworkPolicy(object, origin));
+    case KnownKind::kAdminNetworkPolicy:
+      return AtMostOne(ReadAdminNetworkPolicy(object, origin));
     case KnownKind::kUnknown:
       break;
   }

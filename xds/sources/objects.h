@@ -29,7 +29,9 @@ enum class ObjectKind : uint8_t {
   kNode,
   kServiceCidr,
   kNetworkPolicy,
-  kDnsEgressPolicy
+  kDnsEgressPolicy,
+  kClusterNetworkPolicy,
+  kAdminNetworkPolicy
 };
 
 std::string_view KindName(ObjectKind kind);
@@ -65,9 +67,13 @@ enum class KnownKind : uint8_t {
   kNode,
   kServiceCidr,
   kNetworkPolicy,
-  kDnsEgressPolicy
+  kDnsEgressPolicy,
+  kClusterNetworkPolicy,
+  kAdminNetworkPolicy
 };
 KnownKind KindOf(std::string_view api_version, std::string_view kind);
+// Whether objects of the kind lie in namespaces.
+bool InNamespaces(KnownKind kind);
 
 // metadata.name and metadata.namespace; the latter is "default" when absent, as with kubectl.
 ObjectName NameOf(const Field& object);

@@ -13,11 +13,6 @@ namespace {
 // Lines for invalid objects, of one list and the watch after it.
 constexpr int kMostLogged = 50;
 
-bool InNamespaces(KnownKind kind) {
-  return kind != KnownKind::kNamespace && kind != KnownKind::kNode &&
-         kind != KnownKind::kServiceCidr;
-}
-
 std::vector<ObjectKind> KindsOf(KnownKind kind) {
   switch (kind) {
     case KnownKind::kNamespace:
@@ -38,6 +33,10 @@ std::vector<ObjectKind> KindsOf(KnownKind kind) {
       return {ObjectKind::kNetworkPolicy};
     case KnownKind::kDnsEgressPolicy:
       return {ObjectKind::kDnsEgressPolicy};
+    case KnownKind::kClusterNetworkPolicy:
+      return {ObjectKind::kClusterNetworkPolicy};
+    case KnownKind::kAdminNetworkPolicy:
+      return {ObjectKind::kAdminNetworkPolicy};
     case KnownKind::kUnknown:
       break;
   }
@@ -59,10 +58,11 @@ ApiResource WithFields(ApiResource resource) {
 
 FollowedKind::FollowedKind(EventLoop& loop, ApiClient& client, ApiResource resource, KnownKind kind,
                            Directory& directory, Reflector::Options options,
-                           std::function<void()> on_change)
+                           std::function<void()> on_change, ObjectObserver* observer)
     : directory_(directory),
       kind_(kind),
       on_change_(std::move(on_change)),
+      observer_(observer),
       reflector_(loop, client, WithFields(std::move(resource)), *this, options) {}
 
 void FollowedKind::OnListing(Compare compare) {
@@ -92,6 +92,7 @@ void FollowedKind::OnObject(const Value& value, absl::Time arrived) {
     if (same && listing_ && compare_ == Compare::kByVersion) return;
   }
   std::vector<Object> objects = ReadObjects(object, kind_, {absl::Cord(version), arrived, {}});
+  if (observer_ != nullptr) observer_->OnRead(object, errors);
   if (!errors.ok()) return Invalid(key, version, errors);
   Held& now = held_[key];
   now.version = digest;
@@ -144,6 +145,7 @@ void FollowedKind::OnDeleted(const Value& value) {
 
 void FollowedKind::Forget(std::string_view key) {
   for (const ObjectId& id : IdsOf(key)) Remove(directory_, id);
+  if (observer_ != nullptr) observer_->OnGone(key);
   on_change_();
 }
 

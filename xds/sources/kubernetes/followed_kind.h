@@ -17,11 +17,22 @@
 
 namespace portolan::xds {
 
+// Told of each object of a kind that comes or changes, be it of no use to us (`errors` says why),
+// and of each that goes. `key` is "namespace/name", or the name. On the loop's thread.
+class ObjectObserver {
+ public:
+  virtual ~ObjectObserver() = default;
+  virtual void OnRead(const Field& object, const FieldErrors& errors) = 0;
+  virtual void OnGone(std::string_view key) = 0;
+};
+
 class FollowedKind : private Reflector::Listener {
  public:
-  // on_change: `directory` may hold changes to commit; also when `known` comes true.
+  // on_change: `directory` may hold changes to commit; also when `known` comes true. `observer`, if
+  // there is one, outlives it.
   FollowedKind(EventLoop& loop, ApiClient& client, ApiResource resource, KnownKind kind,
-               Directory& directory, Reflector::Options options, std::function<void()> on_change);
+               Directory& directory, Reflector::Options options, std::function<void()> on_change,
+               ObjectObserver* observer = nullptr);
 
   void Start() { reflector_.Start(); }
 
@@ -59,6 +70,7 @@ class FollowedKind : private Reflector::Listener {
   Directory& directory_;
   const KnownKind kind_;
   const std::function<void()> on_change_;
+  ObjectObserver* const observer_;
   StringMap<Held> held_;  // by "namespace/name", or name
   size_t invalid_ = 0;
   int logged_ = 0;

@@ -29,6 +29,11 @@ const std::vector<FollowedResource>& Followed() {
        KnownKind::kServiceImport},
       {{"portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", true},
        KnownKind::kDnsEgressPolicy},
+      {{"policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy",
+        true},
+       KnownKind::kClusterNetworkPolicy},
+      {{"policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy", true},
+       KnownKind::kAdminNetworkPolicy},
   };
   return kFollowed;
 }
@@ -114,9 +119,10 @@ KubernetesSource::KubernetesSource(EventLoop& loop, ApiClient& client, Options o
     : options_(options), directory_(directory), on_change_(std::move(on_change)) {
   timer_ = loop.AddTimer([this] { Step(); });
   for (const FollowedResource& followed : Followed()) {
-    kinds_.push_back(std::make_unique<FollowedKind>(loop, client, followed.resource, followed.kind,
-                                                    directory_, options_.reflector,
-                                                    [this] { Changed(); }));
+    const bool is_observed = followed.kind == KnownKind::kDnsEgressPolicy;
+    kinds_.push_back(std::make_unique<FollowedKind>(
+        loop, client, followed.resource, followed.kind, directory_, options_.reflector,
+        [this] { Changed(); }, is_observed ? options_.dns_egress_policies : nullptr));
   }
 }
 

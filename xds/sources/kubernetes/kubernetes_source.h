@@ -1,8 +1,9 @@
 // A cluster, read from its API server, as the source of a Directory: what `--source kubernetes`
 // means.
 //
-// Services, EndpointSlices, Pods, Namespaces, Nodes and NetworkPolicies; ServiceCIDRs and
-// ServiceImports where the server has them. Nothing leaves until all were listed once. From then on
+// Services, EndpointSlices, Pods, Namespaces, Nodes and NetworkPolicies; ServiceCIDRs,
+// ServiceImports, DNSEgressPolicies, ClusterNetworkPolicies and AdminNetworkPolicies where the
+// server has them. Nothing leaves until all were listed once. From then on
 // a change leaves at once, and changes that follow within 10 ms leave together. An API server that
 // is away changes nothing: what was read stays.
 //
@@ -24,6 +25,7 @@ class KubernetesSource : public Source {
   struct Options {
     Reflector::Options reflector = {};
     absl::Duration gather = absl::Milliseconds(10);
+    ObjectObserver* dns_egress_policies = nullptr;  // null: nobody; outlives the source
   };
 
   // `client` and `directory` outlive it.

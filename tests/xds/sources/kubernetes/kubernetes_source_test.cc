@@ -4,6 +4,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+#include <string>
+
 #include "tests/kubernetes/recordings.h"
 #include "tests/kubernetes/scripted_api.h"
 
@@ -19,7 +22,8 @@ using ::testing::StartsWith;
 
 constexpr const char* kRequired[] = {"namespaces", "services", "endpointslices",
                                      "pods",       "nodes",    "networkpolicies"};
-constexpr const char* kOptional[] = {"servicecidrs", "serviceimports", "dnsegresspolicies"};
+constexpr const char* kOptional[] = {"servicecidrs", "serviceimports", "dnsegresspolicies",
+                                     "clusternetworkpolicies", "adminnetworkpolicies"};
 
 std::string Service(const std::string& name, int version, int port = 80) {
   return fmt::format(
@@ -54,10 +58,12 @@ class KubernetesSourceTest : public ::testing::Test {
 
   // All lists, empty but for `services`; the optional ones are not there.
   void List(const std::string& services = "") {
-    for (const char* name : kOptional) api_.For(name).Answer(404, "404 page not found");
+    for (const char* name : kOptional) {
+      if (!listed_.contains(name)) api_.For(name).Answer(404, "404 page not found");
+    }
     for (const char* name : kRequired) {
       if (name == std::string_view("services")) continue;
-      api_.For(name).Head().Bytes(EndOfList(10));
+      api_.For(std::string("/") + name).Head().Bytes(EndOfList(10));
     }
     api_.For("services").Head().Bytes(services + EndOfList(10));
     Turn();
@@ -80,6 +86,7 @@ class KubernetesSourceTest : public ::testing::Test {
 
   EventLoop loop_;
   test::ScriptedApi api_;
+  std::set<std::string, std::less<>> listed_;  // optional ones that a test answers for
   KubernetesSource::Options options_;
   Directory directory_;
   int changes_ = 0;
@@ -88,10 +95,12 @@ class KubernetesSourceTest : public ::testing::Test {
 };
 
 TEST_F(KubernetesSourceTest, NothingLeavesUntilAllIsThere) {
-  EXPECT_THAT(source_->missing(), SizeIs(9));
+  EXPECT_THAT(source_->missing(), SizeIs(11));
   api_.For("services").Head().Bytes(Event("ADDED", Service("a", 1)) + EndOfList(10));
   api_.For("serviceimports").Answer(404, "404 page not found");
-  api_.For("dnsegresspolicies").Answer(404, "404 page not found");
+  for (const char* name : {"dnsegresspolicies", "clusternetworkpolicies", "adminnetworkpolicies"}) {
+    api_.For(name).Answer(404, "404 page not found");
+  }
   api_.For("servicecidrs").Head().Bytes(EndOfList(10));
   for (const char* name : {"namespaces", "pods", "nodes", "networkpolicies"}) {
     api_.For(name).Head().Bytes(EndOfList(10));
@@ -295,6 +304,37 @@ TEST_F(KubernetesSourceTest, WhatItDoesCanBeSeen) {
   EXPECT_EQ(described["resources"][1]["objects"], 1);
   EXPECT_EQ(described["resources"][1]["events"]["ADDED"], 1);
   EXPECT_EQ(described["resources"][7]["absent"], true);
+}
+
+std::string ClusterPolicy(const std::string& action, int version) {
+  return fmt::format(
+      R"({{"kind":"ClusterNetworkPolicy","apiVersion":"policy.networking.k8s.io/v1alpha2",)"
+      R"("metadata":{{"name":"apis","resourceVersion":"{}"}},"spec":{{"tier":"Admin","priority":1,)"
+      R"("subject":{{"namespaces":{{"matchLabels":{{"team":"a"}}}}}},"egress":[{{"action":"{}",)"
+      R"("to":[{{"domainNames":["a.example"]}}],)"
+      R"("protocols":[{{"tcp":{{"destinationPort":{{"number":443}}}}}}]}}]}}}})",
+      version, action);
+}
+
+// Of its parts nothing is left out on the way, and one that turns bad stays as it was.
+TEST_F(KubernetesSourceTest, ClusterNetworkPoliciesAreFollowedWhereTheApiExists) {
+  listed_ = {"clusternetworkpolicies"};
+  auto& policies = api_.For("clusternetworkpolicies");
+  policies.Head().Bytes(Event("ADDED", ClusterPolicy("Accept", 5)) + EndOfList(10));
+  List();
+  const auto policy = [&] {
+    return directory_.snapshot()->FindDnsEgressPolicy("ClusterNetworkPolicy/apis");
+  };
+  ASSERT_NE(policy(), nullptr);
+  EXPECT_EQ(policy()->namespaces, (ObjectSelector{{{"team", "a"}}, {}}));
+  EXPECT_THAT(policy()->rules, ElementsAre(DnsEgressRule{
+                                   {{"a.example", false}}, {{Protocol::kTcp, 443, 0, ""}}, 0}));
+  policies.Bytes(Event("MODIFIED", ClusterPolicy("Deny", 11)));
+  test::RunFor(loop_, absl::Milliseconds(20));
+  EXPECT_NE(policy(), nullptr);
+  policies.Bytes(Event("DELETED", ClusterPolicy("Deny", 12)));
+  Turn();
+  EXPECT_EQ(policy(), nullptr);
 }
 
 }  // namespace
