@@ -16,7 +16,9 @@
 #include "xds/authentication/issuer_keys.h"
 #include "xds/authentication/token_reviewer.h"
 #include "xds/dashboard/assets.h"
+#include "xds/dashboard/policies_page.h"
 #include "xds/dashboard/resource_pages.h"
+#include "xds/policy_status/enforcement.h"
 #include "xds/sources/files/files_source.h"
 #include "xds/sources/kubernetes/kubernetes_source.h"
 
@@ -94,9 +96,23 @@ absl::Status ControlPlane::MakeSource() {
   auto client = MakeApiClient(loop_, settings_.source_path(), "portolan-control/" PORTOLAN_VERSION);
   if (!client.ok()) return client.status();
   api_client_ = *std::move(client);
-  source_ = std::make_unique<KubernetesSource>(loop_, *api_client_, KubernetesSource::Options{},
-                                               directory_, on_change);
+  policy_statuses_ = std::make_unique<PolicyStatusWriter>(
+      loop_, *api_client_, PolicyStatusWriter::Options{},
+      [this](const PolicyStatusWriter::Counted& done) { CountEnforcement(done); });
+  source_ = std::make_unique<KubernetesSource>(
+      loop_, *api_client_, KubernetesSource::Options{.dns_egress_policies = policy_statuses_.get()},
+      directory_, on_change);
   return absl::OkStatus();
+}
+
+EnforcementByPolicy ControlPlane::EnforcementOfOurs() const {
+  return EnforcementHere(*directory_.snapshot(), cache_.current()->policies(), sidecars_.All());
+}
+
+// Before everything was read no sidecar is let in, and it is not known who is selected.
+void ControlPlane::CountEnforcement(const PolicyStatusWriter::Counted& done) const {
+  if (server_ == nullptr || ending_) return done(std::nullopt);
+  CountWithOthers(EnforcementOfOurs(), *replicas_, done);
 }
 
 absl::Status ControlPlane::MakeGate() {
@@ -273,6 +289,8 @@ absl::Status ControlPlane::StartApi() {
   api_ = std::make_unique<Api>(loop_, *api_server_, std::move(pages));
   history_pages_ = std::make_unique<HistoryPages>(*api_server_, *history_, api_->replicas(),
                                                   settings_.cluster_domain);
+  AddPoliciesPage(
+      *api_server_, [this] { return EnforcementOfOurs(); }, api_->replicas());
   AddAssets(*api_server_);
   AddResourcePages(*api_server_, [this] { return cache_.current(); });
   api_server_->Get("/debug/sources", [this](const http::Request&, http::Responder responder) {
@@ -316,6 +334,7 @@ absl::Status ControlPlane::StartStatusPages() {
   metrics_.AddSource([this](MetricFamilies& families) {
     source_->AddMetrics(families);
     if (api_client_ != nullptr) api_client_->AddMetrics(families);
+    if (policy_statuses_ != nullptr) policy_statuses_->AddMetrics(families);
     if (server_ != nullptr) server_->AddMetrics(families);
     sidecars_.AddMetrics(families);
     cache_.AddMetrics(families);

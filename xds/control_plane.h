@@ -27,6 +27,7 @@
 #include "xds/dashboard/peers.h"
 #include "xds/dashboard/replicas.h"
 #include "xds/history/history.h"
+#include "xds/policy_status/status_writer.h"
 #include "xds/serving/resource_cache.h"
 #include "xds/serving/server.h"
 #include "xds/settings.h"
@@ -65,6 +66,8 @@ class ControlPlane {
   void FindReplicas();
   absl::Status StartStatusPages();
 
+  EnforcementByPolicy EnforcementOfOurs() const;
+  void CountEnforcement(const PolicyStatusWriter::Counted& done) const;
   void OnChange(absl::Time since);
   void OnCorefile(const std::string& name, const std::optional<std::string>& text);
   void Publish(const ResourceCache::Published& published);
@@ -79,6 +82,7 @@ class ControlPlane {
   std::unique_ptr<FollowedFile> corefile_;
   std::unique_ptr<FollowedFolder> corefiles_;
   std::unique_ptr<CurlClient> api_client_;
+  std::unique_ptr<PolicyStatusWriter> policy_statuses_;  // null: nothing to write to
   std::unique_ptr<Source> source_;
   bool started_ = false;
   bool ending_ = false;

@@ -63,6 +63,11 @@ class ControlPlane:
     def kill(self) -> None:
         self.daemon.kill()
 
+    def restart_on(self, source: str) -> None:
+        self.kill()
+        self.source = source
+        self.start()
+
     def running(self) -> bool:
         return self.daemon.running()
 

@@ -78,6 +78,10 @@ class KubernetesApi:
             self._ask("DELETE", self._path(obj, named=True))
         return before
 
+    def get(self, obj: dict) -> dict:
+        """As the API server has it."""
+        return self._ask("GET", self._path(obj, named=True))
+
     def config_map(self, namespace: str, name: str) -> Optional[dict]:
         """Its data; nothing if there is none."""
         items = self._ask("GET", _COLLECTIONS["ConfigMap"].format(namespace))["items"]

@@ -33,10 +33,10 @@ def api(cluster):
     kubernetes = KubernetesApi(RUN / "kubernetes")
     kubernetes.take_over(files)
     folder, cluster.api = cluster.control.source, kubernetes
-    _restart(cluster, kubernetes.source)
+    cluster.control.restart_on(kubernetes.source)
     yield kubernetes
     cluster.api = files
-    _restart(cluster, folder)
+    cluster.control.restart_on(folder)
     kubernetes.daemon.kill()
 
 
@@ -193,20 +193,14 @@ def test_the_api_server_says_whose_token_it_is(cluster, frontend, api):
     other, keys = cluster.members("backend")[0], cluster.control.auth
     cluster.control.auth = "kubernetes"
     try:
-        _restart(cluster, api.source)
+        cluster.control.restart_on(api.source)
         _wait_for_change(cluster, frontend, "10.43.0.96")
         wait_until(lambda: "token" in other.sidecar.feed()["lastFailure"], "another pod is refused")
         assert not other.sidecar.feed()["connected"] and api.state()["reviews"] >= 2
     finally:
         cluster.control.auth = keys
-        _restart(cluster, api.source)
+        cluster.control.restart_on(api.source)
     wait_until(lambda: other.sidecar.feed()["inSync"], "it is let in by its issuer's key", timeout=30)
-
-
-def _restart(cluster, source: str) -> None:
-    cluster.control.kill()
-    cluster.control.source = source
-    cluster.control.start()
 
 
 def _sources() -> dict:

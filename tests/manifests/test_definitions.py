@@ -12,6 +12,17 @@ def _schema():
     return definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
+def test_a_status_as_it_is_written_is_taken_and_another_is_not(schema):
+    condition = {"type": "Accepted", "status": "True", "observedGeneration": 1, "reason": "Accepted", "message": "",
+                 "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    status = {"observedGeneration": 1, "selectedPods": 2, "enforcingSidecars": 1, "partlyEnforced": 1,
+              "conditions": [condition]}
+    jsonschema.validate({**_policy(), "status": status}, schema)
+    for wrong in ({"selectedPods": "2"}, {"conditions": [{**condition, "status": True}]}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**_policy(), "status": {**status, **wrong}}, schema)
+
+
 def _policy(*rules: dict, **spec) -> dict:
     return {"apiVersion": "portolan.dev/v1alpha1", "kind": "DNSEgressPolicy", "metadata": {"name": "a"},
             "spec": {"rules": list(rules), **spec}}

@@ -12,6 +12,8 @@ from lab.tools import LabError, wait_until
 from objects import NAMESPACE, base
 from roles import Request, Right, rights_of
 
+_POLICIES = "/apis/portolan.dev/v1alpha1/namespaces/shop/dnsegresspolicies"
+
 
 @pytest.fixture(scope="module")
 def objects():
@@ -52,8 +54,9 @@ def _asked(apis: list[FakeApi], program: str) -> set[Request]:
 
 
 def _start_control(objects, programs: Programs, api: FakeApi, folder) -> None:
-    """With a sidecar that comes in by its token, and a reader by his."""
+    """With a sidecar that comes in by its token, a reader by his, and a policy whose status is written."""
     folder.mkdir()
+    api.ask("POST", _POLICIES, {"metadata": {"name": "apis"}, "spec": {"rules": [{"names": ["a.example"]}]}})
     ca = CertificateAuthority(folder / "ca")
     tls = Secret(folder / "tls", ca, "IP:127.0.0.1").certificate.parent
     control = start_control(objects, programs, api, tls, "--http-auth=kubernetes")
@@ -72,7 +75,7 @@ def _names(port: int, token: str) -> int:
 
 
 def test_portolan_control_may_do_what_it_does(objects, programs, tmp_path):
-    apis = _apis(programs, "--without", "")  # with the multi-cluster API
+    apis = _apis(programs, "--without", "")  # with the APIs that not every cluster has
     for number, api in enumerate(apis):
         _start_control(objects, programs, api, tmp_path / f"control-{number}")
     _compare(rights_of(objects, f"{NAMESPACE}/portolan-control"), lambda: _asked(apis, "portolan-control"))

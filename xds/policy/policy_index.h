@@ -57,6 +57,13 @@ class PolicySnapshot {
   // By the pod's "namespace/name"; null: no policy selects it.
   const PolicyNames* FindPolicies(std::string_view pod_key) const;
 
+  // Those that any policy selects: visit(const std::string& pod_key, const
+  // std::vector<std::string>&)
+  template <typename F>
+  void ForEachPod(F&& visit) const {
+    pods_.ForEach([&](const std::string& key, const auto& policies) { visit(key, *policies); });
+  }
+
   size_t rules_count() const { return rules_.size(); }
   size_t peer_set_count() const { return peers_.size(); }
   size_t selected_pod_count() const { return pods_.size(); }

@@ -54,6 +54,9 @@ class ResourceSet {
   // A set of peers, be it in difference to an earlier version; null if there is none. Anybody may.
   const PeerSet* FindPeers(std::string_view name) const { return policies_->FindPeers(name); }
 
+  // Which policies are for which pod.
+  const PolicySnapshot& policies() const { return *policies_; }
+
   // Who has which address.
   const AddressIndex& addresses() const { return addresses_; }
 

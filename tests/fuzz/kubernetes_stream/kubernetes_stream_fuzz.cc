@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "tests/kubernetes/scripted_api.h"
+#include "xds/policy_status/policy_status.h"
 #include "xds/sources/kubernetes/followed_kind.h"
 
 namespace portolan::xds {
@@ -35,29 +36,49 @@ constexpr std::string_view kHeld =
     R"({"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"9","annotations":{"k8s.io/initial-events-end":"true"}}}})"
     "\n";
 
-struct Resource {
+struct FollowedResource {
   ApiResource api;
   KnownKind kind;
 };
-const Resource kResources[] = {
+const FollowedResource kResources[] = {
     {{"", "v1", "services", "Service"}, KnownKind::kService},
     {{"discovery.k8s.io", "v1", "endpointslices", "EndpointSlice"}, KnownKind::kEndpointSlice},
     {{"", "v1", "pods", "Pod"}, KnownKind::kPod},
     {{"", "v1", "nodes", "Node"}, KnownKind::kNode},
     {{"networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"}, KnownKind::kNetworkPolicy},
     {{"networking.k8s.io", "v1", "servicecidrs", "ServiceCIDR"}, KnownKind::kServiceCidr},
+    {{"portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy"},
+     KnownKind::kDnsEgressPolicy},
+    {{"policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies", "ClusterNetworkPolicy"},
+     KnownKind::kClusterNetworkPolicy},
+    {{"policy.networking.k8s.io", "v1alpha1", "adminnetworkpolicies", "AdminNetworkPolicy"},
+     KnownKind::kAdminNetworkPolicy},
+};
+
+// What a status would be written for: what is written is what is read back.
+struct Statuses : ObjectObserver {
+  void OnRead(const Field& object, const FieldErrors& errors) override {
+    WatchedPolicy policy = ReadWatchedPolicy(object, errors);
+    const PolicyStatus status = StatusOf(policy, Enforcement{3, 1, 1}, absl::UnixEpoch());
+    StatusPatch(policy, status);
+    policy.status = status;
+    Check(StatusOf(policy, Enforcement{3, 1, 1}, absl::Now()) == status);
+  }
+  void OnGone(std::string_view key) override { Check(!key.empty()); }
 };
 
 // How the bytes come: to which question, in which pieces.
 enum class Means { kStream, kPage, kRefusal };
 
 // How many objects are known afterwards, and of how many kinds of changes.
-std::pair<size_t, uint64_t> Feed(const Resource& resource, Means means,
+std::pair<size_t, uint64_t> Feed(const FollowedResource& resource, Means means,
                                  const std::vector<std::string_view>& pieces) {
   test::ScriptedApi api;
   Directory directory;
   Reflector::Options options;
-  FollowedKind followed(Loop(), api, resource.api, resource.kind, directory, options, [] {});
+  Statuses statuses;
+  FollowedKind followed(
+      Loop(), api, resource.api, resource.kind, directory, options, [] {}, &statuses);
   followed.Start();
   if (means == Means::kPage) api.last().Answer(400, "no streams here");
   auto& asked = api.last();
@@ -105,7 +126,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const auto exact = std::make_unique<char[]>(size - 1);
   std::copy_n(data + 1, size - 1, exact.get());
   const std::string_view bytes(exact.get(), size - 1);
-  for (const Resource& resource : kResources) {
+  for (const FollowedResource& resource : kResources) {
     for (const Means means : {Means::kStream, Means::kPage}) {
       const auto whole = Feed(resource, means, {bytes});
       Check(whole == Feed(resource, means, {bytes.substr(0, cut), bytes.substr(cut)}));

@@ -56,7 +56,7 @@ def _hold(running, target: str, method: str = "GET", status: int = 200) -> dict:
     "/api/v1/names?warning=any&search=s1&namespace=ns1&label=kind", "/api/v1/sidecars", "/api/v1/sidecars?sort=lag",
     f"{_SIDECAR}/config_dump", f"{_SIDECAR}/explain?name=s0&type=A",
     f"{_SIDECAR}/policy_test?to=s0&port=80", f"{_SIDECAR}/policy_test?to=192.0.2.1&port=443&protocol=udp",
-    "/api/v1/flows", "/api/v1/flows?limit=3",
+    "/api/v1/flows", "/api/v1/flows?limit=3", "/api/v1/policies", "/api/v1/policies?scope=local",
     "/api/v1/amplifiers", "/api/v1/amplifiers?sort=nxdomain&limit=3", "/api/v1/openapi.json",
     f"/api/v1/explain?pod={NODE}&name=s0", f"/api/v1/explain?pod={NODE}&name=no.such.name.&type=AAAA",
     "/api/v1/explain?pod=no/pod&name=s0", "/api/v1/history", "/api/v1/history?limit=3&cause=first-seen&scope=local",
