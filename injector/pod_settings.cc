@@ -138,6 +138,12 @@ constexpr PodSettingRow kRows[] = {
     {"exclude-inbound-ports", "ports, comma between", "",
      "with `enforce-ingress`: who comes to these is not judged",
      [](View v, S& s) { return ReadList<uint16_t>(v, ReadPort, s.exclude_inbound_ports); }},
+    {"check-server-name", "`true`, `false`", "false",
+     "where a rule by name alone allows a connection, the name in its TLS ClientHello or HTTP/1 "
+     "request must be allowed too",
+     [](View v, S& s) {
+       return ReadWord(v, {"true", "false"}, s.check_server_name);
+     }},
     {"service-env", "`SERVICE`, `SERVICE.NAMESPACE`, either with `:PORT`; blank or comma between",
      "", "`SERVICE_SERVICE_HOST`, the DNS name, and `SERVICE_SERVICE_PORT` in every container",
      [](View v, S& s) { return ReadServiceEnv(v, s.service_env); }},

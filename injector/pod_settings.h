@@ -60,6 +60,7 @@ struct PodSettings {
   std::string end_denied_connections = "false";
   std::string enforce_ingress = "false";
   std::vector<uint16_t> exclude_inbound_ports;
+  std::string check_server_name = "false";
   uint16_t admin_port = 15000;
   uint16_t forward_port = 15001;
   uint16_t dns_port = 15053;

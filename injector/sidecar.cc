@@ -118,6 +118,7 @@ void AddPolicy(Args& args, const PodSettings& settings) {
   add("--denied-names", settings.denied_names, usual.denied_names);
   add("--learned-grace", settings.learned_grace, usual.learned_grace);
   add("--end-denied-connections", settings.end_denied_connections, usual.end_denied_connections);
+  add("--check-server-name", settings.check_server_name, usual.check_server_name);
 }
 
 Args ProxyArgs(const Sidecar& sidecar) {

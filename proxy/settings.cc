@@ -135,6 +135,10 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
       "how long, after its TTL, an address may be reached that a name allowed by policy led to");
   app.add_flag("--end-denied-connections", out.end_denied_connections,
                "reset open TCP connections that a new policy denies; UDP flows end in any case");
+  app.add_flag(
+      "--check-server-name", out.check_server_name,
+      "where a rule by name alone allows a TCP connection, the name in its TLS ClientHello "
+      "or HTTP/1 request must be allowed too");
   app.add_option("--policy-log-sample", out.policy_log_sample,
                  "log one in so many denials by policy, ten a second at most; 0: none")
       ->capture_default_str();

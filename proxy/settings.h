@@ -84,6 +84,8 @@ struct Settings {
   absl::Duration learned_grace = absl::Seconds(60);  // of learned addresses, after their TTL
   // Joined TCP connections that a new policy denies are reset.
   bool end_denied_connections = false;
+  // What a client greets a server with, by TLS or HTTP/1, must be allowed where a name alone is.
+  bool check_server_name = false;
   uint32_t policy_log_sample = 1;  // a line for one denial in so many; 0: none
   // Failures in a row after which an endpoint is passed over (0: never), and for how long at first.
   uint32_t eject_after = 3;

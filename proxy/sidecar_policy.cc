@@ -50,7 +50,10 @@ void SidecarPolicy::AddTo(WorkerOptions& options) {
   options.learned = &learned_;
   const OnNoPolicy on_no_policy =
       settings.on_no_policy == "closed" ? OnNoPolicy::kClosed : OnNoPolicy::kOpen;
-  options.egress_gate = {.on_no_policy = on_no_policy, .own = settings.pod_ips, .log = &log_};
+  options.egress_gate = {.on_no_policy = on_no_policy,
+                         .own = settings.pod_ips,
+                         .log = &log_,
+                         .check_server_name = settings.check_server_name};
   options.name_gate = {.on_no_policy = on_no_policy,
                        .denied_names = settings.denied_names == "nxdomain"
                                            ? NameGate::DeniedNames::kNxDomain

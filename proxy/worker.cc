@@ -18,6 +18,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   worker->name_gate_ =
       std::make_unique<NameGate>(options.name_gate, *options.learned, worker->denials_);
   worker->name_gate_->SetSearch(options.pod_resolvers.search);
+  worker->egress_gate_->SetSearch(options.pod_resolvers.search);
   auto server = dns::Server::Start(worker->loop_, {.listen = options.dns_listen,
                                                    .tcp = {.connections = options.dns_connections},
                                                    .observer = worker->asked_names_.get(),
@@ -118,6 +119,7 @@ void Worker::SetPodResolvers(ResolvConf resolvers) {
   loop_.Post([this, resolvers = std::move(resolvers)]() mutable {
     options_.pod_resolvers = std::move(resolvers);
     name_gate_->SetSearch(options_.pod_resolvers.search);
+    egress_gate_->SetSearch(options_.pod_resolvers.search);
     if (asked_names_ != nullptr) asked_names_->SetSearch(options_.pod_resolvers.search);
   });
 }

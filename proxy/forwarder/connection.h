@@ -40,6 +40,10 @@ struct Connection {
   bool awaits_endpoints = false;
   uint8_t attempts = 0;
   bool kept_alive = false;
+  // What policy wants to know of the client before its bytes go to the endpoint
+  // (greeting_check.cc).
+  enum class Greeting : uint8_t { kSettled, kAwaited, kBegun };
+  Greeting greeting = Greeting::kSettled;
 
   Fd client;
   Fd endpoint;
@@ -51,7 +55,7 @@ struct Connection {
   Leg client_leg;
   Leg endpoint_leg;
   // Until joined, of the attempt to connect or the wait for endpoints; then until keep-alive
-  // begins, then of idleness.
+  // begins, then of idleness; and while a greeting has begun, of that.
   event timer{};
   uint64_t bytes_at_timer = 0;  // carried when it last looked for idleness
   Relay relay;

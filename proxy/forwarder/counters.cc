@@ -50,6 +50,7 @@ constexpr ConnectionWord kEnds[] = {
     {"idle", &ConnectionCounters::idle},
     {"timed_out", &ConnectionCounters::timed_out},
     {"policy_denied", &ConnectionCounters::denied_joined},
+    {"server_name_denied", &ConnectionCounters::denied_server_name},
     {"cut", &ConnectionCounters::cut},
 };
 

@@ -38,7 +38,9 @@ struct ConnectionCounters {
   Counter idle;
   Counter timed_out;      // keep-alive or retransmissions found a side gone
   Counter denied_joined;  // by a policy that came later
-  Counter cut;            // the forwarder ended
+  // The client greeted the server with a name that policy does not allow.
+  Counter denied_server_name;
+  Counter cut;  // the forwarder ended
 
   Counter retried;   // attempts to connect after the first
   Counter bytes_up;  // client to endpoint, as written to the endpoint

@@ -156,6 +156,7 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
   keep_alive_after_ = common(options_.keep_alive_after);
   idle_timeout_ = common(options_.idle_timeout);
   endpoints_timeout_ = common(options_.endpoints_timeout);
+  greeting_timeout_ = common(options_.greeting_timeout);
   awaiting_.reserve(kMostAwaiting);
 }
 
@@ -383,7 +384,7 @@ void Forwarder::OnClient(Connection& c, uint32_t events) {
     return Finish(c, &ConnectionCounters::client_gone, Ending::kReset);
   }
   c.relay.OnReady(Relay::Side::kClient, ReadinessOf(events));
-  if (c.state == Connection::State::kJoined) Run(c);
+  if (c.state == Connection::State::kJoined && MayRun(c)) Run(c);
 }
 
 void Forwarder::OnEndpoint(Connection& c, uint32_t events) {
@@ -404,6 +405,7 @@ void Forwarder::OnTimer(Connection& c) {
     return PassThroughUnheld(c);
   }
   if (c.state == Connection::State::kConnecting) return ConnectFailed(c, ETIMEDOUT);
+  if (c.greeting == Connection::Greeting::kBegun) return OnGreetingTimeout(c);
   OnJoinedForLong(c);
 }
 
@@ -415,7 +417,18 @@ void Forwarder::OnJoinedForLong(Connection& c) {
   } else if (bytes == before) {
     return Finish(c, &ConnectionCounters::idle, Ending::kReset);
   }
-  if (options_.idle_timeout > absl::ZeroDuration()) event_add(&c.timer, idle_timeout_);
+  WaitForIdleness(c);
+}
+
+// By the timer that keep-alive begins by, then by that of idleness.
+void Forwarder::WaitForIdleness(Connection& c) {
+  if (!c.kept_alive) {
+    event_add(&c.timer, keep_alive_after_);
+  } else if (options_.idle_timeout > absl::ZeroDuration()) {
+    event_add(&c.timer, idle_timeout_);
+  } else {
+    event_del(&c.timer);
+  }
 }
 
 void Forwarder::ConnectFailed(Connection& c, int error) {
@@ -428,13 +441,14 @@ void Forwarder::ConnectFailed(Connection& c, int error) {
 }
 
 void Forwarder::Join(Connection& c) {
-  event_add(&c.timer, keep_alive_after_);
+  WaitForIdleness(c);
   CountJoined(c);
   if (c.used != nullptr) balancer_.Succeeded(*c.used);
   c.route.reset();
   c.state = Connection::State::kJoined;
   c.relay.Start(c.client.get(), c.endpoint.get());
-  Run(c);
+  AwaitGreeting(c);
+  if (MayRun(c)) Run(c);
 }
 
 void Forwarder::Run(Connection& c) {
@@ -482,6 +496,7 @@ void Forwarder::Finish(Connection& c, ConnectionEvent how, Ending ending) {
   (counters_.get()->*how).Add();
   counters_->finished.Add();
   if (c.awaits_endpoints) EndAwaiting(c, counters_->wait_ended);
+  if (c.greeting != Connection::Greeting::kSettled) EndGreeting(c);
   c.ended = how;
   c.ended_at = std::chrono::steady_clock::now();
   if (c.service == nullptr) Identify(c);

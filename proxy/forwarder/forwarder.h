@@ -16,6 +16,8 @@
 //   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
 //                                            the dialled address
 //   any other address                        passed through
+//   what a rule by name alone allows         joined, and reset where the client greets the server
+//                                            with another name, if that is checked
 //   the forwarder's own listener             reset at once
 //
 // With Direction::kInbound it carries what comes to the pod instead: what TPROXY gives it
@@ -101,6 +103,9 @@ struct ForwarderOptions {
   // The same for the endpoints of a Service. Null: all are held that there are, and nobody waits.
   std::function<void(const ServiceKey&)> want_endpoints = nullptr;
   absl::Duration endpoints_timeout = absl::Seconds(1);
+  // Where the name that a client greets a server with is judged, it has so long for it from the
+  // first byte.
+  absl::Duration greeting_timeout = absl::Seconds(5);
   OriginalDestination original_destination = KernelOriginalDestination;
 };
 
@@ -198,6 +203,15 @@ class Forwarder {
   void Took(Connection& c, const SocketAddress* endpoint);
   void Deny(Connection& c, ConnectionEvent how);
   bool IsDeniedNow(Connection& c);
+  // What the client says first: greeting_check.cc.
+  void AwaitGreeting(Connection& c);
+  bool MayRun(Connection& c) {
+    return c.greeting == Connection::Greeting::kSettled || LookAtGreeting(c);
+  }
+  bool LookAtGreeting(Connection& c);
+  bool JudgeGreeting(Connection& c, const Greeting& greeting);
+  void OnGreetingTimeout(Connection& c);
+  void EndGreeting(Connection& c);
   void PassThrough(Connection& c);
   void Proceed(Connection& c, const RouteTable::Lookup& found);
   // Of endpoints: awaiting.cc.
@@ -216,6 +230,7 @@ class Forwarder {
   void OnEndpoint(Connection& c, uint32_t events);
   void OnTimer(Connection& c);
   void OnJoinedForLong(Connection& c);
+  void WaitForIdleness(Connection& c);
   void ConnectFailed(Connection& c, int error);
   void Join(Connection& c);
   void Run(Connection& c);
@@ -245,6 +260,7 @@ class Forwarder {
   const timeval* keep_alive_after_;
   const timeval* idle_timeout_;
   const timeval* endpoints_timeout_;
+  const timeval* greeting_timeout_;
   std::shared_ptr<const RouteTable> routes_;
   std::optional<AccessLog> access_log_;
   ServiceTally tally_;

@@ -58,7 +58,7 @@ Relay::Progress Relay::Run(RelayWorkspace& workspace) {
 }
 
 Relay::Progress Relay::MoveBothWays(RelayWorkspace& workspace) {
-  const Step up = Move(client_, endpoint_, up_, workspace);
+  const Step up = client_held_ ? Step::kBlocked : Move(client_, endpoint_, up_, workspace);
   if (up == Step::kReadFailed) return Broken(Side::kClient);
   // Also when writing up failed: an answer that the endpoint gave before it reset (a server that
   // refuses a long upload, say) still reaches the client.

@@ -67,6 +67,11 @@ class Relay {
 
   // `what` are bits of Readiness.
   void OnReady(Side side, uint8_t what);
+
+  // While held nothing is read from the client; the other direction goes on.
+  void HoldClient(bool held) { client_held_ = held; }
+  // Nothing will come from the client but what can be read now, or has been.
+  bool client_ending() const { return client_.ending; }
   Progress Run(RelayWorkspace& workspace);
 
   // Gives what is borrowed back. To be called before the relay goes.
@@ -125,6 +130,7 @@ class Relay {
   Peer endpoint_;
   Direction up_;
   Direction down_;
+  bool client_held_ = false;
   int error_ = 0;
 };
 

@@ -21,6 +21,8 @@ std::string_view Word(Denied what) {
       return "name";
     case Denied::kInbound:
       return "inbound";
+    case Denied::kServerName:
+      return "server_name";
     case Denied::kDns:
       break;
   }

@@ -24,10 +24,10 @@ namespace portolan::proxy {
 class EgressRules;
 
 // kInbound: a connection to the pod; all others are its own.
-enum class Denied : uint8_t { kConnection, kFlow, kName, kDns, kInbound };
+enum class Denied : uint8_t { kConnection, kFlow, kName, kDns, kInbound, kServerName };
 enum class PolicyMode : uint8_t { kEnforced, kAudit };
 
-// "connection", "flow", "name", "dns", "inbound": the label `what`.
+// "connection", "flow", "name", "dns", "inbound", "server_name": the label `what`.
 std::string_view Word(Denied what);
 // "enforced", "audit"
 std::string_view Word(PolicyMode mode);
@@ -63,7 +63,7 @@ class DenialCounters {
 
  private:
   static constexpr size_t kModes = 2;
-  static constexpr size_t kWhats = 5;
+  static constexpr size_t kWhats = 6;
 
   struct OfPolicy {
     std::array<std::array<Counter, kWhats>, kModes> counts;

@@ -28,6 +28,7 @@ std::string Subject(const Denial& denial) {
                          denial.dialled.ToString());
     case Denied::kConnection:
     case Denied::kFlow:
+    case Denied::kServerName:
       break;
   }
   std::string to;
@@ -35,9 +36,10 @@ std::string Subject(const Denial& denial) {
   if (denial.endpoint.has_value()) {
     to += fmt::format("{}endpoint {}", to.empty() ? "" : ", ", denial.endpoint->ToString());
   }
-  return fmt::format("{} {} -> {}{}", denial.what == Denied::kFlow ? "UDP" : "TCP",
+  return fmt::format("{} {} -> {}{}{}", denial.what == Denied::kFlow ? "UDP" : "TCP",
                      denial.client.ToString(), denial.dialled.ToString(),
-                     to.empty() ? "" : fmt::format(" ({})", to));
+                     to.empty() ? "" : fmt::format(" ({})", to),
+                     denial.greeting.empty() ? "" : " with " + denial.greeting);
 }
 
 const std::vector<std::string>& PoliciesOf(const Denial& denial) {
@@ -55,6 +57,9 @@ std::string Nearest(const Denial& denial) {
     case Denied::kFlow:
       return denial.rules->Nearest(denial.endpoint.value_or(denial.dialled),
                                    denial.what == Denied::kFlow ? Protocol::kUdp : Protocol::kTcp);
+    case Denied::kServerName:
+      if (denial.name.empty()) break;
+      [[fallthrough]];
     case Denied::kName:
       return denial.rules->NearestName(
           {reinterpret_cast<const uint8_t*>(denial.name.data()), denial.name.size()});

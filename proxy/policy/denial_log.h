@@ -30,10 +30,12 @@ struct Denial {
   Denied what = Denied::kConnection;
   PolicyMode mode = PolicyMode::kEnforced;
   SocketAddress client;
-  SocketAddress dialled;                          // of connections, inbound ones too, and flows
-  std::optional<SocketAddress> endpoint = {};     // of a Service: one that was not allowed
-  std::string service = {};                       // "namespace/name"; empty: none, or not known
-  std::string name = {};                          // of names and DNS: what was asked, in wire form
+  SocketAddress dialled;                       // of connections, inbound ones too, and flows
+  std::optional<SocketAddress> endpoint = {};  // of a Service: one that was not allowed
+  std::string service = {};                    // "namespace/name"; empty: none, or not known
+  // In wire form: of names and DNS what was asked, of server names what was greeted, if it is one.
+  std::string name = {};
+  std::string greeting = {};                      // of server names, in words
   std::shared_ptr<const EgressRules> rules = {};  // null: no policy is known
 };
 

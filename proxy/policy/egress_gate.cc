@@ -85,6 +85,14 @@ void EgressGate::Log(const Attempt& attempt, PolicyMode mode, absl::Duration now
   if (attempt.service != nullptr && !attempt.service->ns.empty()) {
     denial.service = attempt.service->ToString();
   }
+  if (attempt.greeting != nullptr) {
+    const Greeting& greeting = *attempt.greeting;
+    denial.greeting = InWords(greeting);
+    if (greeting.kind == Greeting::Kind::kName) {
+      denial.name.assign(greeting.name.bytes.begin(),
+                         greeting.name.bytes.begin() + greeting.name.size);
+    }
+  }
   denial.rules = rules_;
   options_.log->Write(std::move(denial));
 }

@@ -14,11 +14,18 @@
 // they belong to; then all of a Service's endpoints are allowed. The address that a name led to
 // stays known as long as the pass is held.
 //
+// Many names may lead to one address. With check_server_name the name that the client greets the
+// server with is judged too, where a rule by name alone lets it go there: a rule has to have that
+// name with the dialled port, or it is a short form, completed by an end of the pod's search list,
+// of a name that led to the address. server_name.cc.
+//
 // One per worker, on its thread; no lock, and no allocation but for a denial that is logged.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -28,6 +35,7 @@
 #include "proxy/policy/denial_counters.h"
 #include "proxy/policy/denial_log.h"
 #include "proxy/policy/egress_rules.h"
+#include "proxy/policy/greeting.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/policy/on_no_policy.h"
 
@@ -49,6 +57,7 @@ class EgressGate {
     // Always allowed, beside loopback, also while no policy is known.
     std::vector<IpAddress> own = {};
     DenialLog* log = nullptr;  // null: none
+    bool check_server_name = false;
   };
 
   // All of them outlive it. `denials` has the same rules as the gate.
@@ -56,6 +65,8 @@ class EgressGate {
 
   // Null: no policy is known yet, as at first. Who is under way is to be judged anew then.
   void SetRules(std::shared_ptr<const EgressRules> rules);
+  // The pod's search list. What is no name is left out.
+  void SetSearch(const std::vector<std::string>& search);
 
   // Before it is judged; again where the rules changed, and what an earlier one holds is held until
   // the new one is found. Times are monotonic.
@@ -77,6 +88,7 @@ class EgressGate {
     const SocketAddress& dialled;
     const SocketAddress* endpoint = nullptr;  // of a Service: the one taken, or one that is denied
     const ObjectName* service = nullptr;      // null, or without a namespace: none that is known
+    const Greeting* greeting = nullptr;       // of kServerName
   };
   void OnDenied(const Attempt& attempt, absl::Duration now);
   // It goes there, be it that policies in audit would have denied it: counted once for each pass.
@@ -86,16 +98,48 @@ class EgressGate {
     }
   }
 
-  // The family portolan_policy_no_state_total. Any thread.
-  void Collect(MetricFamilies& families) const { no_policy_.Collect(families); }
+  // Whether the client's greeting is to be given to JudgeGreeting.
+  bool ChecksGreeting(const EgressPass& pass, const SocketAddress& to) const {
+    return options_.check_server_name && HasNameAlone(pass, to);
+  }
+  // By the rules of now; counted and logged. False: the connection is to end.
+  // REQUIRES: `attempt` has a greeting that is not kUnfinished.
+  bool JudgeGreeting(const EgressPass& pass, const Attempt& attempt, absl::Duration now);
+  // The connection ended before it was known.
+  void OnNoGreeting() { Count(ServerName::kEnded); }
+
+  // The families portolan_policy_no_state_total and portolan_policy_server_name_total. Any thread.
+  void Collect(MetricFamilies& families) const;
 
  private:
+  // What became of greetings.
+  enum class ServerName : uint8_t {
+    kAllowed,
+    kDenied,
+    kAudited,
+    kNone,
+    kUnknown,
+    kEnded,
+    kMalformed,
+    kOversized,
+    kSlow
+  };
+  static constexpr size_t kServerNames = 9;
+
   void FindName(EgressPass& pass, const SocketAddress& dialled, Protocol protocol,
                 absl::Duration now);
   bool JudgeAddress(const SocketAddress& to, Protocol protocol) const;
   bool IsOwn(const IpAddress& ip) const;
   void CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now);
   void Log(const Attempt& attempt, PolicyMode mode, absl::Duration now);
+  // Nothing but a rule by name, enforced or in audit, lets it go there.
+  bool HasNameAlone(const EgressPass& pass, const SocketAddress& to) const;
+  ServerName Judge(const Greeting& greeting, const SocketAddress& dialled, absl::Duration now);
+  bool HasRule(const Greeting& greeting, const SocketAddress& dialled, absl::Duration now);
+  bool IsShortName(std::span<const uint8_t> greeted, const SocketAddress& dialled,
+                   absl::Duration now);
+  bool RuleHas(std::span<const uint8_t> wire_name, uint16_t port) const;
+  void Count(ServerName outcome) { server_names_[static_cast<size_t>(outcome)].Add(); }
 
   const Options options_;
   LearnedAddresses& learned_;
@@ -105,7 +149,9 @@ class EgressGate {
   bool judges_;
   bool audits_ = false;
   bool names_ = false;
+  std::vector<std::string> search_;  // in wire form and lower case
   NoPolicyCounters no_policy_;
+  std::array<Counter, kServerNames> server_names_;
 };
 
 }  // namespace portolan::proxy

@@ -144,7 +144,8 @@ TEST(Injection, ANamespaceMayDemandThatAllIsCaptured) {
 TEST(Injection, SettingsOfTheFirewallReachTheSidecar) {
   for (const auto& [setting, value] :
        {std::pair("on-no-policy", "closed"), std::pair("denied-names", "nxdomain"),
-        std::pair("learned-grace", "5m"), std::pair("end-denied-connections", "true")}) {
+        std::pair("learned-grace", "5m"), std::pair("end-denied-connections", "true"),
+        std::pair("check-server-name", "true")}) {
     const Json pod = AnswerPod(PodWith(setting, value)).patched;
     EXPECT_EQ(ArgumentOf(ProxyOf(pod), std::string("--") + setting), value);
   }

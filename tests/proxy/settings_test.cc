@@ -93,16 +93,18 @@ TEST(Settings, PoliciesAreEnforcedAsFarAsTheyAreKnownUnlessAskedOtherwise) {
   Settings settings;
   EXPECT_EQ(settings.on_no_policy, "open");
   EXPECT_EQ(settings.captured, "cluster");
-  EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--captured", "all",
-                   "--on-no-policy", "closed", "--denied-names", "nxdomain", "--learned-grace",
-                   "90s", "--end-denied-connections", "--policy-log-sample", "100"},
-                  settings),
-            std::nullopt);
+  EXPECT_EQ(
+      Parse({"--node", "default/a", "--state-dir", "/s", "--captured", "all", "--on-no-policy",
+             "closed", "--denied-names", "nxdomain", "--learned-grace", "90s",
+             "--end-denied-connections", "--check-server-name", "--policy-log-sample", "100"},
+            settings),
+      std::nullopt);
   EXPECT_EQ(settings.captured, "all");
   EXPECT_EQ(settings.on_no_policy, "closed");
   EXPECT_EQ(settings.denied_names, "nxdomain");
   EXPECT_EQ(settings.learned_grace, absl::Seconds(90));
   EXPECT_TRUE(settings.end_denied_connections);
+  EXPECT_TRUE(settings.check_server_name);
   EXPECT_EQ(settings.policy_log_sample, 100u);
   EXPECT_EQ(Parse({"--node", "default/a", "--state-dir", "/s", "--on-no-policy", "ajar"}, settings),
             kExitUsage);

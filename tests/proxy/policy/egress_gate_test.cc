@@ -14,12 +14,14 @@
 namespace portolan::proxy {
 namespace {
 
+using namespace std::string_literals;
 using testing::HasSubstr;
 
 constexpr char kOne[] = "NetworkPolicy/default/one";
 
 class EgressGateTest : public testing::Test {
  protected:
+  explicit EgressGateTest(EgressGate::Options options = {}) : policy_(std::move(options)) {}
   bool Allows(const EgressPass& pass, std::string_view to, Protocol protocol = Protocol::kTcp) {
     return policy_.gate.Allows(pass, At(to), protocol);
   }
@@ -272,6 +274,148 @@ TEST_F(EgressGateTest, ADenialIsLoggedByTheMainLoop) {
   loop.Run();
   spdlog::set_default_logger(before);
   EXPECT_THAT(out.str(), HasSubstr("policy denied TCP 10.42.0.7:40000 -> 192.0.2.1:80"));
+}
+
+// With api.example.com and backend.default.svc.cluster.local on one address, of which the rules
+// have the port 80.
+class ServerNameTest : public EgressGateTest {
+ protected:
+  ServerNameTest() : EgressGateTest({.check_server_name = true}) {
+    Isolate(DnsPolicyOf("apis", {Named()}));
+    policy_.gate.SetSearch({"default.svc.cluster.local", "cluster.local", "not..one"});
+    for (const char* name : {"api.example.com", "backend.default.svc.cluster.local"}) {
+      policy_.Learn(name, At(kDialled).ip, absl::Minutes(5), now_);
+    }
+  }
+  static RuleInput Named() {
+    return ToNames({"api.example.com", "*.cluster.local", "other.example.com"}, {Tcp(80)});
+  }
+  void Isolate(PolicyInput policy) { policy_.SetRules({std::move(policy)}); }
+
+  bool Goes(std::string_view first, const char* dialled = kDialled) {
+    const auto* bytes = reinterpret_cast<const uint8_t*>(first.data());
+    return Goes(ReadGreeting({bytes, first.size()}, true), dialled);
+  }
+  bool Goes(const Greeting& greeting, const char* dialled = kDialled) {
+    EgressPass pass = Begin(dialled);
+    const SocketAddress to = At(dialled);
+    EXPECT_TRUE(policy_.gate.ChecksGreeting(pass, to));
+    const bool goes = policy_.gate.JudgeGreeting(
+        pass, {Denied::kServerName, client_, to, nullptr, nullptr, &greeting}, now_);
+    policy_.gate.End(pass, now_);
+    return goes;
+  }
+  static std::string Host(std::string_view name) {
+    return fmt::format("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", name);
+  }
+  double Outcome(std::string_view outcome) {
+    MetricFamilies families;
+    policy_.gate.Collect(families);
+    for (const auto& sample : families[1].metric) {
+      if (sample.label[0].value == outcome) return sample.counter.value;
+    }
+    return -1;
+  }
+
+  static constexpr char kDialled[] = "192.0.2.1:80";
+  static constexpr char kApis[] = "DNSEgressPolicy/default/apis";
+};
+
+TEST_F(ServerNameTest, ANameThatARuleHasMayBeGreetedAndNoOther) {
+  EXPECT_TRUE(Goes(Host("API.example.com")));
+  EXPECT_TRUE(Goes(Host("other.example.com"))) << "whatever it leads to";
+  EXPECT_EQ(Outcome("allowed"), 2);
+  EXPECT_FALSE(Goes(Host("evil.example.com")));
+  EXPECT_EQ(Outcome("denied"), 1);
+  EXPECT_EQ(policy_.Denials(kApis, Denied::kServerName), 1);
+}
+
+TEST_F(ServerNameTest, AtThePortOfItsRuleAlone) {
+  Isolate(DnsPolicyOf("apis", {Named(), ToNames({"backend.default.svc.cluster.local"}, {})}));
+  EXPECT_FALSE(Goes(Host("api.example.com"), "192.0.2.1:81"));
+}
+
+TEST_F(ServerNameTest, AShortNameIsAllowedForTheNameThatLedThere) {
+  EXPECT_TRUE(Goes(Host("backend")));
+  EXPECT_TRUE(Goes(Host("backend.default.svc")));
+  EXPECT_FALSE(Goes(Host("evil.com"))) << "evil.com.cluster.local would match the pattern";
+  EXPECT_FALSE(Goes(Host("back")));
+  EXPECT_FALSE(Goes(Host("api"))) << "example.com is not in the search list";
+  EXPECT_FALSE(Goes(Host("backend.default"))) << "svc.cluster.local is not";
+  EXPECT_EQ(policy_.live(), 0u);
+}
+
+TEST_F(ServerNameTest, TheAddressDialledMayBeGreetedAndNoOther) {
+  EXPECT_TRUE(Goes(Host("192.0.2.1")));
+  EXPECT_FALSE(Goes(Host("192.0.2.2")));
+}
+
+TEST_F(ServerNameTest, WhereNothingIsClaimedNothingIsDenied) {
+  EXPECT_TRUE(Goes("GET / HTTP/1.0\r\n\r\n"));
+  EXPECT_TRUE(Goes("EHLO evil.com\r\n"));
+  EXPECT_TRUE(Goes(""));
+  EXPECT_EQ(Outcome("none"), 1);
+  EXPECT_EQ(Outcome("unknown"), 1);
+  EXPECT_EQ(Outcome("ended"), 1);
+}
+
+TEST_F(ServerNameTest, WhatCannotBeJudgedIsDenied) {
+  EXPECT_FALSE(Goes(Host("a..b")));
+  EXPECT_FALSE(Goes({Greeting::Kind::kTooLong, {}, {}}));
+  EXPECT_FALSE(Goes({Greeting::Kind::kTooSlow, {}, {}}));
+  for (const char* outcome : {"malformed", "oversized", "slow"}) EXPECT_EQ(Outcome(outcome), 1);
+  EXPECT_EQ(policy_.Denials(kApis, Denied::kServerName), 3);
+}
+
+TEST_F(ServerNameTest, ItIsNotAskedWhereARuleByAddressAllowsOrNothingIsIsolated) {
+  const auto asks = [&] {
+    EgressPass pass = Begin(kDialled);
+    const bool checks = policy_.gate.ChecksGreeting(pass, At(kDialled));
+    policy_.gate.End(pass, now_);
+    return checks;
+  };
+  EXPECT_TRUE(asks());
+  Isolate(DnsPolicyOf("apis", {Named(), ToBlock("192.0.2.0/24", {}, {Tcp(80)})}));
+  EXPECT_FALSE(asks());
+  PolicyInput adds = DnsPolicyOf("apis", {Named()});
+  adds.isolates = adds.isolates_names = false;
+  Isolate(adds);
+  EXPECT_FALSE(asks());
+}
+
+TEST_F(ServerNameTest, InAuditItIsCounted) {
+  Isolate(InAudit(DnsPolicyOf("apis", {Named()})));
+  EXPECT_TRUE(Goes(Host("api.example.com")));
+  EXPECT_TRUE(Goes(Host("evil.example.com")));
+  EXPECT_TRUE(Goes({Greeting::Kind::kTooLong, {}, {}}));
+  EXPECT_EQ(Outcome("allowed"), 1);
+  EXPECT_EQ(Outcome("audited"), 2);
+  EXPECT_EQ(policy_.Denials(kApis, Denied::kServerName, PolicyMode::kAudit), 2);
+  EXPECT_EQ(policy_.Denials(kApis, Denied::kServerName), 0);
+}
+
+TEST(ServerName, IsNotAskedUnlessSaid) {
+  TestPolicy policy;
+  policy.SetRules({DnsPolicyOf("apis", {ToNames({"a.example"}, {})})});
+  policy.Learn("a.example", At("192.0.2.1:0").ip, absl::Minutes(5), absl::ZeroDuration());
+  EgressPass pass;
+  policy.gate.Begin(pass, At("192.0.2.1:80"), Protocol::kTcp, absl::ZeroDuration());
+  EXPECT_EQ(pass.named, EgressPass::Named::kEnforced);
+  EXPECT_FALSE(policy.gate.ChecksGreeting(pass, At("192.0.2.1:80")));
+  policy.gate.End(pass, absl::ZeroDuration());
+}
+
+TEST_F(ServerNameTest, ALineOfTheLogSaysTheNameAndTheAddress) {
+  Denial denial;
+  denial.what = Denied::kServerName;
+  denial.client = client_;
+  denial.dialled = At(kDialled);
+  denial.greeting = "the server name evil.example.";
+  denial.name = "\4evil\7example\0"s;
+  denial.rules = Compile({DnsPolicyOf("apis", {Named()})});
+  EXPECT_THAT(DenialLine(denial),
+              HasSubstr("policy denied TCP 10.42.0.7:40000 -> 192.0.2.1:80 with the server name "
+                        "evil.example.: isolated by DNSEgressPolicy/default/apis"));
 }
 
 }  // namespace
