@@ -43,11 +43,11 @@ def _network_policy(name: str, *rules: dict) -> dict:
 class Firewalled:
     """A pod with a client in it that tries addresses."""
 
-    def __init__(self, cluster):
+    def __init__(self, cluster, shape=_ALL):
         self.cluster = cluster
         self.pod = cluster.start_pod(
             {"metadata": {"name": "firewalled", "labels": {"firewall": "dns"}},
-             "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, _ALL)
+             "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, shape)
         self._client = self.pod.talk(PYTHON, "-B", _PROBE, "ask")
 
     def reach(self, address: str, port: int = _OPEN, protocol: str = "TCP") -> str:
