@@ -322,6 +322,9 @@ void Sidecar::GatherReport(std::function<void(v1::SidecarReport)> done) {
         v1::SidecarReport report = MakeReport(feed_->status(), reported_.Collect());
         worker_reports_.AddTo(report, workers, service_metrics_->flows(), *snapshot_,
                               admin_->cluster_domain());
+        std::vector<Worker::LatestDenials> denied;
+        for (const WorkerReport& worker : workers) denied.push_back(worker.denials);
+        *report.mutable_policy() = policy_.Report(denied);
         done(std::move(report));
       });
 }

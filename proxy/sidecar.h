@@ -94,7 +94,7 @@ class Sidecar : private FeedDelegate, private AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override;
   bool WantsEndpoints(const std::string& service_key) override;
   nlohmann::json ConfigDump() override;
-  nlohmann::json Policy() override { return policy_.Page(); }
+  void Policy(std::function<void(nlohmann::json)> done) override { policy_.Page(std::move(done)); }
   absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,
                                                const std::string& after) override;
   void Connections(std::function<void(nlohmann::json)> done) override;

@@ -6,8 +6,11 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/log.h"
 #include "common/monotonic.h"
+#include "proxy/ask_workers.h"
+#include "xds/api/denial_words.h"
 
 namespace portolan::proxy {
 namespace {
@@ -34,6 +37,23 @@ json PoliciesJson(const EgressRules& rules) {
   return policies;
 }
 
+json ToJson(const std::vector<v1::DenialReport>& denials) {
+  json rows = json::array();
+  const int64_t now = absl::ToUnixSeconds(absl::Now());
+  for (const v1::DenialReport& denial : denials) {
+    rows.push_back({{"what", api::Word(denial.what())},
+                    {"mode", Word(denial.audit() ? PolicyMode::kAudit : PolicyMode::kEnforced)},
+                    {"name", denial.name()},
+                    {"address", denial.address()},
+                    {"port", denial.port()},
+                    {"policies", denial.policies()},
+                    {"nearest", denial.nearest()},
+                    {"count", denial.count()},
+                    {"last", std::max<int64_t>(0, now - denial.last_unix_s())}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 SidecarPolicy::SidecarPolicy(Parts parts)
@@ -52,14 +72,13 @@ void SidecarPolicy::AddTo(WorkerOptions& options) {
       settings.on_no_policy == "closed" ? OnNoPolicy::kClosed : OnNoPolicy::kOpen;
   options.egress_gate = {.on_no_policy = on_no_policy,
                          .own = settings.pod_ips,
-                         .log = &log_,
                          .check_server_name = settings.check_server_name};
   options.name_gate = {.on_no_policy = on_no_policy,
                        .denied_names = settings.denied_names == "nxdomain"
                                            ? NameGate::DeniedNames::kNxDomain
-                                           : NameGate::DeniedNames::kRefused,
-                       .log = &log_};
-  options.ingress_gate = {.on_no_policy = on_no_policy, .log = &log_};
+                                           : NameGate::DeniedNames::kRefused};
+  options.ingress_gate = {.on_no_policy = on_no_policy};
+  options.denial_log = &log_;
   options.forwarder.end_denied = options.inbound.end_denied = settings.end_denied_connections;
 }
 
@@ -142,7 +161,32 @@ json SidecarPolicy::IngressJson() const {
   return ingress;
 }
 
-json SidecarPolicy::Page() const {
+void SidecarPolicy::Page(std::function<void(json)> done) {
+  AskWorkers<Worker::LatestDenials>(
+      parts_.loop, parts_.workers,
+      [](Worker& worker, auto take) { worker.TakeDenials(std::move(take)); },
+      [this, done = std::move(done)](const std::vector<Worker::LatestDenials>& denied) {
+        json page = PageOfNow();
+        page["latestDenials"] = ToJson(latest_denials_.Make(denied, InForce()));
+        done(std::move(page));
+      });
+}
+
+v1::PolicyReport SidecarPolicy::Report(std::span<const Worker::LatestDenials> denied) {
+  // Also where they are left out: rules that they were denied by are let go.
+  std::vector<v1::DenialReport> latest = latest_denials_.Make(denied, InForce());
+  if (!parts_.settings.report_names) latest.clear();
+  v1::PolicyReport report = MakePolicyReport(InForce(), IsPartly(), std::move(latest));
+  for (const auto& worker : parts_.workers) {
+    for (const DenialCounters* counters : {&worker->denials(), &worker->inbound_denials()}) {
+      report.set_denied(report.denied() + counters->total(PolicyMode::kEnforced));
+      report.set_audited(report.audited() + counters->total(PolicyMode::kAudit));
+    }
+  }
+  return report;
+}
+
+json SidecarPolicy::PageOfNow() const {
   json page = Dump();
   page["policies"] = rules_ == nullptr ? json::array() : PoliciesJson(*rules_);
   page["learned"] = LearnedJson();

@@ -6,7 +6,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +16,7 @@
 #include "common/event_loop.h"
 #include "common/guarded.h"
 #include "common/metrics.h"
+#include "portolan/v1/sidecars.pb.h"
 #include "proxy/explain/policy.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/own_dialling.h"
@@ -22,6 +25,7 @@
 #include "proxy/policy/egress_rules.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/policy/learned_state.h"
+#include "proxy/reporting/policy_report.h"
 #include "proxy/resolver_verdicts.h"
 #include "proxy/settings.h"
 #include "proxy/worker.h"
@@ -60,9 +64,14 @@ class SidecarPolicy {
   // "tcp"}, "size": {"policies", "rules", "peers"}, "ingress": {"carried", "known", "isolates",
   // "policies"}}; the page has also "policies": [{"name", "isolates", "isolatesNames", "audit",
   // "rules"}], "learned": [{"name", "address", "expires", "lastUsed", "live"}], both times in
-  // seconds from and to now, and "denials": [{"policy", "what", "mode", "count"}].
+  // seconds from and to now, "denials": [{"policy", "what", "mode", "count"}], and "latestDenials":
+  // [{"what", "mode", "name", "address", "port", "policies", "nearest", "count", "last"}], as in
+  // DenialReport, the last in seconds to now. `done` is called once, later on the loop.
   nlohmann::json Dump() const;
-  nlohmann::json Page() const;
+  void Page(std::function<void(nlohmann::json)> done);
+  // `denied`: of each worker. Names and addresses of what was denied are left out where the pod is
+  // to report no names.
+  v1::PolicyReport Report(std::span<const Worker::LatestDenials> denied);
   // Any thread.
   void CollectMetrics(MetricFamilies& families) const;
 
@@ -76,6 +85,8 @@ class SidecarPolicy {
   bool IsPartly() const;
   ResolverVerdicts JudgeResolversNow() const;
   nlohmann::json IngressJson() const;
+  RulesInForce InForce() const { return {rules_, ingress_rules_}; }
+  nlohmann::json PageOfNow() const;
   nlohmann::json LearnedJson() const;
   nlohmann::json DenialsJson() const;
 
@@ -87,6 +98,7 @@ class SidecarPolicy {
   std::shared_ptr<const EgressRules> ingress_rules_;
   std::atomic<bool> ingress_isolated_{false};
   ResolverVerdicts resolvers_;
+  LatestDenials latest_denials_;
   Guarded<Shown> shown_;
 };
 

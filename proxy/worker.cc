@@ -13,10 +13,12 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
     worker->asked_names_ = std::make_unique<AskedNames>(*options.search_walks, options.names);
     worker->asked_names_->SetSearch(options.pod_resolvers.search);
   }
+  worker->denials_ = std::make_unique<Denials>(options.denial_log);
+  worker->inbound_denials_ = std::make_unique<Denials>(options.denial_log);
   worker->egress_gate_ =
-      std::make_unique<EgressGate>(options.egress_gate, *options.learned, worker->denials_);
+      std::make_unique<EgressGate>(options.egress_gate, *options.learned, *worker->denials_);
   worker->name_gate_ =
-      std::make_unique<NameGate>(options.name_gate, *options.learned, worker->denials_);
+      std::make_unique<NameGate>(options.name_gate, *options.learned, *worker->denials_);
   worker->name_gate_->SetSearch(options.pod_resolvers.search);
   worker->egress_gate_->SetSearch(options.pod_resolvers.search);
   auto server = dns::Server::Start(worker->loop_, {.listen = options.dns_listen,
@@ -44,7 +46,7 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
 }
 
 absl::Status Worker::OpenInbound(const WorkerOptions& options) {
-  ingress_gate_ = std::make_unique<IngressGate>(options.ingress_gate, inbound_denials_);
+  ingress_gate_ = std::make_unique<IngressGate>(options.ingress_gate, *inbound_denials_);
   if (options.inbound.listen.empty()) return absl::OkStatus();
   ForwarderOptions inbound_options = options.inbound;
   inbound_options.direction = ForwarderOptions::Direction::kInbound;
@@ -92,7 +94,7 @@ void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
 void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules,
                             const ResolverVerdicts& resolvers) {
   loop_.Post([this, rules = std::move(rules), resolvers]() mutable {
-    denials_.SetRules(rules.get());
+    denials_->SetRules(rules);
     name_gate_->SetRules(rules);
     name_gate_->SetResolvers({.udp = resolvers.udp, .tcp = resolvers.tcp});
     egress_gate_->SetRules(std::move(rules));
@@ -103,7 +105,7 @@ void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules,
 
 void Worker::SetIngressRules(std::shared_ptr<const EgressRules> rules) {
   loop_.Post([this, rules = std::move(rules)]() mutable {
-    inbound_denials_.SetRules(rules.get());
+    inbound_denials_->SetRules(rules);
     ingress_gate_->SetRules(std::move(rules));
     if (inbound_ != nullptr) inbound_->ReviewDenied();
   });
@@ -195,16 +197,29 @@ void Worker::Report(std::function<void(WorkerReport)> take) {
     if (asked_names_ != nullptr) report.asked = asked_names_->TakeView();
     report.passed_through = forwarder_->TakePassedThrough();
     if (udp_ != nullptr) udp_->AddPassedThrough(report.passed_through);
+    report.denials = TakeLatestDenials();
     take(std::move(report));
   });
+}
+
+Worker::LatestDenials Worker::TakeLatestDenials() {
+  LatestDenials latest = denials_->TakeLatest();
+  LatestDenials inbound = inbound_denials_->TakeLatest();
+  latest.insert(latest.end(), std::make_move_iterator(inbound.begin()),
+                std::make_move_iterator(inbound.end()));
+  return latest;
+}
+
+void Worker::TakeDenials(std::function<void(LatestDenials)> take) {
+  loop_.Post([this, take = std::move(take)] { take(TakeLatestDenials()); });
 }
 
 void Worker::CollectMetrics(MetricFamilies& families) const {
   dns_->CollectMetrics(families);
   upstream_->CollectMetrics(families);
   on_demand_->CollectMetrics(families);
-  denials_.Collect(families);
-  inbound_denials_.Collect(families);
+  denials_->counters().Collect(families);
+  inbound_denials_->counters().Collect(families);
   egress_gate_->Collect(families);
   ingress_gate_->Collect(families);
   name_gate_->Collect(families);

@@ -29,7 +29,7 @@
 #include "proxy/forwarder/udp_forwarder.h"
 #include "proxy/forwarder/udp_sockets.h"
 #include "proxy/on_demand.h"
-#include "proxy/policy/denial_counters.h"
+#include "proxy/policy/denials.h"
 #include "proxy/policy/egress_gate.h"
 #include "proxy/policy/ingress_gate.h"
 #include "proxy/policy/name_gate.h"
@@ -68,6 +68,7 @@ struct WorkerOptions {
   EgressGate::Options egress_gate = {};
   IngressGate::Options ingress_gate = {};
   NameGate::Options name_gate = {};
+  DenialLog* denial_log = nullptr;  // null: no denial is logged
 };
 
 class Worker {
@@ -117,6 +118,10 @@ class Worker {
   // Calls `take` on the worker's thread with what it has to report.
   void Report(std::function<void(WorkerReport)> take);
 
+  // Calls `take` on the worker's thread with the latest of what was denied.
+  using LatestDenials = std::vector<DenialTable::Kind>;
+  void TakeDenials(std::function<void(LatestDenials)> take);
+
   // Connections that are open.
   size_t active() const {
     return forwarder_->counters()->active() +
@@ -138,14 +143,15 @@ class Worker {
   std::shared_ptr<const ForwarderCounters> inbound_counters() const {
     return inbound_ == nullptr ? nullptr : inbound_->counters();
   }
-  const DenialCounters& denials() const { return denials_; }
-  const DenialCounters& inbound_denials() const { return inbound_denials_; }
+  const DenialCounters& denials() const { return denials_->counters(); }
+  const DenialCounters& inbound_denials() const { return inbound_denials_->counters(); }
   // Null if no UDP is forwarded.
   std::shared_ptr<const UdpCounters> udp_counters() const {
     return udp_ == nullptr ? nullptr : udp_->counters();
   }
 
  private:
+  LatestDenials TakeLatestDenials();
   Worker() = default;
 
   absl::Status OpenInbound(const WorkerOptions& options);
@@ -157,8 +163,8 @@ class Worker {
   WorkerOptions options_;
   dns::ClusterDataHolder cluster_data_;
   dns::CacheStores cache_stores_;
-  DenialCounters denials_;
-  DenialCounters inbound_denials_;
+  std::unique_ptr<Denials> denials_;
+  std::unique_ptr<Denials> inbound_denials_;
   std::unique_ptr<EgressGate> egress_gate_;
   std::unique_ptr<NameGate> name_gate_;
   std::unique_ptr<IngressGate> ingress_gate_;

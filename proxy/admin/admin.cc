@@ -157,8 +157,10 @@ void Admin::AddAdminPages(http::Server& server) {
   server.Get("/stats/prometheus", Page([this](const auto&) { return MetricsResponse(metrics_); }));
   server.Get("/config_dump",
              Page([this](const http::Request& request) { return ConfigDump(request); }));
-  server.Get("/policy",
-             Page([this](const auto&) { return http::JsonResponse(200, source_.Policy()); }));
+  server.Get("/policy", [this](const http::Request&, http::Responder responder) {
+    source_.Policy(
+        [responder](const json& page) mutable { responder.Send(http::JsonResponse(200, page)); });
+  });
   server.Get("/names", Page([this](const http::Request& request) {
                return ListNames(request, Listing::kNames);
              }));

@@ -78,12 +78,12 @@ class AdminSource {
   // Whether the endpoints of a Service ("namespace/name") are asked for, held or not yet.
   virtual bool WantsEndpoints(const std::string& service_key) = 0;
   virtual nlohmann::json ConfigDump() = 0;
-  virtual nlohmann::json Policy() = 0;
   // A page of the resources of a type ("Service") that are held, behind the name `after`. An error
   // names the types there are.
   virtual absl::StatusOr<nlohmann::json> HeldResources(const std::string& type,
                                                        const std::string& after) = 0;
-  // Calls `done` once, on the main loop, when the workers have answered.
+  // These call `done` once, on the main loop, when the workers have answered.
+  virtual void Policy(std::function<void(nlohmann::json)> done) = 0;
   virtual void Connections(std::function<void(nlohmann::json)> done) = 0;
   // What becomes of a name that the application looks up. Calls `done` once, on the main loop:
   // kInvalidArgument for what is no name or no record type, another error where it cannot be said.

@@ -44,11 +44,15 @@ class DenialCounters {
 
   // For each policy that isolates, or would if it were enforced. The worker's thread.
   void Count(Denied what, PolicyMode mode) {
+    totals_[IndexOf(mode)].Add();
     for (OfPolicy* policy : in_force_[IndexOf(mode)][what == Denied::kName ? 1 : 0]) {
       if (policy == nullptr) return;
       policy->counts[IndexOf(mode)][static_cast<size_t>(what)].Add();
     }
   }
+
+  // Denials in all, whichever policies isolate. Any thread.
+  uint64_t total(PolicyMode mode) const { return totals_[IndexOf(mode)].value(); }
 
   // visit(const std::string& policy, Denied, PolicyMode, uint64_t count) for what occurred. Any
   // thread; holds a lock meanwhile.
@@ -87,6 +91,7 @@ class DenialCounters {
   static size_t IndexOf(PolicyMode mode) { return static_cast<size_t>(mode); }
   InForce Find(const std::vector<std::string>& policies);
 
+  std::array<Counter, kModes> totals_;
   Guarded<ByName> by_name_;  // none is ever removed
   // By mode: of addresses, of names.
   std::array<std::array<InForce, 2>, kModes> in_force_{};

@@ -18,10 +18,10 @@ constexpr size_t kMostPoliciesTold = 8;
 std::string Subject(const Denial& denial) {
   switch (denial.what) {
     case Denied::kName:
-      return fmt::format("the name {} to {}", dns::wire::NameToText(denial.name),
+      return fmt::format("the name {} to {}", dns::wire::NameToText(denial.name.view()),
                          denial.client.ip.ToString());
     case Denied::kDns:
-      return fmt::format("DNS (the name {}) to {}", dns::wire::NameToText(denial.name),
+      return fmt::format("DNS (the name {}) to {}", dns::wire::NameToText(denial.name.view()),
                          denial.client.ip.ToString());
     case Denied::kInbound:
       return fmt::format("TCP inbound {} -> {}", denial.client.ToString(),
@@ -31,44 +31,14 @@ std::string Subject(const Denial& denial) {
     case Denied::kServerName:
       break;
   }
-  std::string to;
-  if (!denial.service.empty()) to = denial.service;
+  std::string to(denial.service.view());
   if (denial.endpoint.has_value()) {
     to += fmt::format("{}endpoint {}", to.empty() ? "" : ", ", denial.endpoint->ToString());
   }
   return fmt::format("{} {} -> {}{}{}", denial.what == Denied::kFlow ? "UDP" : "TCP",
                      denial.client.ToString(), denial.dialled.ToString(),
                      to.empty() ? "" : fmt::format(" ({})", to),
-                     denial.greeting.empty() ? "" : " with " + denial.greeting);
-}
-
-const std::vector<std::string>& PoliciesOf(const Denial& denial) {
-  const EgressRules& rules = *denial.rules;
-  const bool audit = denial.mode == PolicyMode::kAudit;
-  if (denial.what == Denied::kName) {
-    return audit ? rules.auditing_names() : rules.isolating_names();
-  }
-  return audit ? rules.auditing() : rules.isolating();
-}
-
-std::string Nearest(const Denial& denial) {
-  switch (denial.what) {
-    case Denied::kConnection:
-    case Denied::kFlow:
-      return denial.rules->Nearest(denial.endpoint.value_or(denial.dialled),
-                                   denial.what == Denied::kFlow ? Protocol::kUdp : Protocol::kTcp);
-    case Denied::kServerName:
-      if (denial.name.empty()) break;
-      [[fallthrough]];
-    case Denied::kName:
-      return denial.rules->NearestName(
-          {reinterpret_cast<const uint8_t*>(denial.name.data()), denial.name.size()});
-    case Denied::kInbound:
-      return denial.rules->Nearest({denial.client.ip, denial.dialled.port}, Protocol::kTcp);
-    case Denied::kDns:
-      break;
-  }
-  return {};
+                     denial.greeting.has_value() ? " with " + InWords(*denial.greeting) : "");
 }
 
 }  // namespace
@@ -101,7 +71,7 @@ std::string DenialLine(const Denial& denial) {
   std::string line = fmt::format("policy {} {}: isolated by {}", did, Subject(denial),
                                  fmt::join(policies.begin(), policies.begin() + told, ", "));
   if (policies.size() > told) line += fmt::format(" and {} more", policies.size() - told);
-  const std::string nearest = Nearest(denial);
+  const std::string nearest = NearestRule(denial);
   if (!nearest.empty()) line += fmt::format("; {}", nearest);
   return line;
 }

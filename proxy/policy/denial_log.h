@@ -12,32 +12,13 @@
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
 #include "common/event_loop.h"
-#include "common/ip.h"
-#include "directory/model.h"
-#include "proxy/policy/denial_counters.h"
-#include "proxy/policy/egress_rules.h"
+#include "proxy/policy/denial.h"
 
 namespace portolan::proxy {
-
-// kDns: the name that was asked while the pod may not ask its resolvers.
-struct Denial {
-  Denied what = Denied::kConnection;
-  PolicyMode mode = PolicyMode::kEnforced;
-  SocketAddress client;
-  SocketAddress dialled;                       // of connections, inbound ones too, and flows
-  std::optional<SocketAddress> endpoint = {};  // of a Service: one that was not allowed
-  std::string service = {};                    // "namespace/name"; empty: none, or not known
-  // In wire form: of names and DNS what was asked, of server names what was greeted, if it is one.
-  std::string name = {};
-  std::string greeting = {};                      // of server names, in words
-  std::shared_ptr<const EgressRules> rules = {};  // null: no policy is known
-};
 
 class DenialLog {
  public:

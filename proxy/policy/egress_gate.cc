@@ -5,7 +5,7 @@
 
 namespace portolan::proxy {
 
-EgressGate::EgressGate(Options options, LearnedAddresses& learned, DenialCounters& denials)
+EgressGate::EgressGate(Options options, LearnedAddresses& learned, Denials& denials)
     : options_(std::move(options)),
       learned_(learned),
       denials_(denials),
@@ -61,8 +61,7 @@ bool EgressGate::IsOwn(const IpAddress& ip) const {
 
 void EgressGate::OnDenied(const Attempt& attempt, absl::Duration now) {
   if (rules_ == nullptr) no_policy_.denied.Add();
-  denials_.Count(attempt.what, PolicyMode::kEnforced);
-  Log(attempt, PolicyMode::kEnforced, now);
+  Note(attempt, PolicyMode::kEnforced, now);
 }
 
 void EgressGate::CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now) {
@@ -70,31 +69,21 @@ void EgressGate::CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::
   const Protocol protocol = attempt.what == Denied::kFlow ? Protocol::kUdp : Protocol::kTcp;
   if (!rules_->Judge(to, protocol).audited) return;
   pass.audited = true;
-  denials_.Count(attempt.what, PolicyMode::kAudit);
-  Log(attempt, PolicyMode::kAudit, now);
+  Note(attempt, PolicyMode::kAudit, now);
 }
 
-void EgressGate::Log(const Attempt& attempt, PolicyMode mode, absl::Duration now) {
-  if (options_.log == nullptr || !options_.log->Takes(now)) return;
-  Denial denial;
-  denial.what = attempt.what;
-  denial.mode = mode;
-  denial.client = attempt.client;
-  denial.dialled = attempt.dialled;
+void EgressGate::Note(const Attempt& attempt, PolicyMode mode, absl::Duration now) {
+  Denial denial{
+      .what = attempt.what, .mode = mode, .client = attempt.client, .dialled = attempt.dialled};
   if (attempt.endpoint != nullptr) denial.endpoint = *attempt.endpoint;
   if (attempt.service != nullptr && !attempt.service->ns.empty()) {
-    denial.service = attempt.service->ToString();
+    denial.service = ServiceKey(*attempt.service);
   }
   if (attempt.greeting != nullptr) {
-    const Greeting& greeting = *attempt.greeting;
-    denial.greeting = InWords(greeting);
-    if (greeting.kind == Greeting::Kind::kName) {
-      denial.name.assign(greeting.name.bytes.begin(),
-                         greeting.name.bytes.begin() + greeting.name.size);
-    }
+    denial.greeting = *attempt.greeting;
+    if (attempt.greeting->kind == Greeting::Kind::kName) denial.name = attempt.greeting->name;
   }
-  denial.rules = rules_;
-  options_.log->Write(std::move(denial));
+  denials_.Add(std::move(denial), now);
 }
 
 }  // namespace portolan::proxy

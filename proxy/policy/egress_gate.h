@@ -32,8 +32,7 @@
 #include "common/ip.h"
 #include "common/metrics.h"
 #include "directory/model.h"
-#include "proxy/policy/denial_counters.h"
-#include "proxy/policy/denial_log.h"
+#include "proxy/policy/denials.h"
 #include "proxy/policy/egress_rules.h"
 #include "proxy/policy/greeting.h"
 #include "proxy/policy/learned_addresses.h"
@@ -56,12 +55,11 @@ class EgressGate {
     OnNoPolicy on_no_policy = OnNoPolicy::kOpen;
     // Always allowed, beside loopback, also while no policy is known.
     std::vector<IpAddress> own = {};
-    DenialLog* log = nullptr;  // null: none
     bool check_server_name = false;
   };
 
   // All of them outlive it. `denials` has the same rules as the gate.
-  EgressGate(Options options, LearnedAddresses& learned, DenialCounters& denials);
+  EgressGate(Options options, LearnedAddresses& learned, Denials& denials);
 
   // Null: no policy is known yet, as at first. Who is under way is to be judged anew then.
   void SetRules(std::shared_ptr<const EgressRules> rules);
@@ -81,7 +79,7 @@ class EgressGate {
     return !judges_ || pass.named == EgressPass::Named::kEnforced || JudgeAddress(to, protocol);
   }
 
-  // For counting and logging.
+  // For what is told of it.
   struct Attempt {
     Denied what = Denied::kConnection;
     const SocketAddress& client;
@@ -131,7 +129,7 @@ class EgressGate {
   bool JudgeAddress(const SocketAddress& to, Protocol protocol) const;
   bool IsOwn(const IpAddress& ip) const;
   void CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now);
-  void Log(const Attempt& attempt, PolicyMode mode, absl::Duration now);
+  void Note(const Attempt& attempt, PolicyMode mode, absl::Duration now);
   // Nothing but a rule by name, enforced or in audit, lets it go there.
   bool HasNameAlone(const EgressPass& pass, const SocketAddress& to) const;
   ServerName Judge(const Greeting& greeting, const SocketAddress& dialled, absl::Duration now);
@@ -143,7 +141,7 @@ class EgressGate {
 
   const Options options_;
   LearnedAddresses& learned_;
-  DenialCounters& denials_;
+  Denials& denials_;
   std::shared_ptr<const EgressRules> rules_;  // null: no policy is known
   // That anything may be denied; that policies in audit isolate; that either asks for names.
   bool judges_;

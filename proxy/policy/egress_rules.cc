@@ -60,6 +60,14 @@ std::string_view EgressRules::isolating_names_text() const {
   return policies_->isolating_names(Side::kEnforced).text;
 }
 
+std::string_view EgressRules::auditing_text() const {
+  return policies_->isolating(Side::kAudit).text;
+}
+
+std::string_view EgressRules::auditing_names_text() const {
+  return policies_->isolating_names(Side::kAudit).text;
+}
+
 const EgressRules::Size& EgressRules::size() const { return size_; }
 
 const std::vector<PolicyInput>& EgressRules::policies() const { return policies_->policies(); }

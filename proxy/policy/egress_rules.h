@@ -78,6 +78,8 @@ class EgressRules {
   static constexpr size_t kTextBytes = 200;
   std::string_view isolating_text() const;
   std::string_view isolating_names_text() const;
+  std::string_view auditing_text() const;
+  std::string_view auditing_names_text() const;
 
   // As they were given, for who shows them.
   const std::vector<PolicyInput>& policies() const;

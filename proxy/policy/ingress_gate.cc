@@ -1,7 +1,5 @@
 #include "proxy/policy/ingress_gate.h"
 
-#include <utility>
-
 namespace portolan::proxy {
 
 bool IngressGate::Allows(const IpAddress& client, uint16_t own_port) const {
@@ -25,15 +23,7 @@ void IngressGate::OnTaken(const SocketAddress& client, const SocketAddress& own,
 
 void IngressGate::Note(PolicyMode mode, const SocketAddress& client, const SocketAddress& own,
                        absl::Duration now) {
-  denials_.Count(Denied::kInbound, mode);
-  if (options_.log == nullptr || !options_.log->Takes(now)) return;
-  Denial denial;
-  denial.what = Denied::kInbound;
-  denial.mode = mode;
-  denial.client = client;
-  denial.dialled = own;
-  denial.rules = rules_;
-  options_.log->Write(std::move(denial));
+  denials_.Add({.what = Denied::kInbound, .mode = mode, .client = client, .dialled = own}, now);
 }
 
 }  // namespace portolan::proxy

@@ -18,8 +18,7 @@
 #include "absl/time/time.h"
 #include "common/ip.h"
 #include "common/metrics.h"
-#include "proxy/policy/denial_counters.h"
-#include "proxy/policy/denial_log.h"
+#include "proxy/policy/denials.h"
 #include "proxy/policy/egress_rules.h"
 #include "proxy/policy/on_no_policy.h"
 
@@ -29,11 +28,10 @@ class IngressGate {
  public:
   struct Options {
     OnNoPolicy on_no_policy = OnNoPolicy::kOpen;
-    DenialLog* log = nullptr;  // null: none
   };
 
   // `denials` outlives it and has the same rules: ingress alone.
-  IngressGate(Options options, DenialCounters& denials) : options_(options), denials_(denials) {}
+  IngressGate(Options options, Denials& denials) : options_(options), denials_(denials) {}
 
   // Null: no policy is known yet, as at first.
   void SetRules(std::shared_ptr<const EgressRules> rules) { rules_ = std::move(rules); }
@@ -53,7 +51,7 @@ class IngressGate {
             absl::Duration now);
 
   const Options options_;
-  DenialCounters& denials_;
+  Denials& denials_;
   std::shared_ptr<const EgressRules> rules_;  // null: no policy is known
   NoPolicyCounters no_policy_;
 };

@@ -34,7 +34,7 @@ bool FindCompletedName(std::span<const uint8_t> reply, dns::wire::NameBuffer& ou
 
 }  // namespace
 
-NameGate::NameGate(const Options& options, LearnedAddresses& learned, DenialCounters& denials)
+NameGate::NameGate(const Options& options, LearnedAddresses& learned, Denials& denials)
     : options_(options), learned_(learned), denials_(denials) {}
 
 void NameGate::SetRules(std::shared_ptr<const EgressRules> rules) {
@@ -71,7 +71,7 @@ QueryGate::Decision NameGate::WithoutRules(const dns::Exchange& exchange, Asker 
   const bool open = options_.on_no_policy == OnNoPolicy::kOpen;
   if (asker == Asker::kClient) {
     (open ? no_policy_.allowed : no_policy_.denied).Add();
-    if (!open) Log(exchange, Denied::kName, PolicyMode::kEnforced);
+    if (!open) OnDenied(exchange, Denied::kName, PolicyMode::kEnforced);
   }
   if (open) return {};
   return {Ruling::kRefused, kNoPolicyKnown};
@@ -120,21 +120,11 @@ bool NameGate::IsSearchStep(const Query& query) const {
 }
 
 void NameGate::OnDenied(const dns::Exchange& exchange, Denied what, PolicyMode mode) {
-  denials_.Count(what, mode);
-  Log(exchange, what, mode);
-}
-
-void NameGate::Log(const dns::Exchange& exchange, Denied what, PolicyMode mode) {
-  const absl::Duration now = absl::FromChrono(exchange.received().time_since_epoch());
-  if (options_.log == nullptr || !options_.log->Takes(now)) return;
+  Denial denial{.what = what, .mode = mode, .client = exchange.client()};
   const Bytes name = exchange.query().lower_name();
-  Denial denial;
-  denial.what = what;
-  denial.mode = mode;
-  denial.client = exchange.client();
-  denial.name.assign(name.begin(), name.end());
-  denial.rules = rules_;
-  options_.log->Write(std::move(denial));
+  std::copy(name.begin(), name.end(), denial.name.bytes.begin());
+  denial.name.size = static_cast<uint8_t>(name.size());
+  denials_.Add(std::move(denial), absl::FromChrono(exchange.received().time_since_epoch()));
 }
 
 void NameGate::OnReply(const dns::Exchange& exchange) {

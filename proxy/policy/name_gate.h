@@ -30,8 +30,7 @@
 #include "common/metrics.h"
 #include "dns/server/query_gate.h"
 #include "dns/wire/name.h"
-#include "proxy/policy/denial_counters.h"
-#include "proxy/policy/denial_log.h"
+#include "proxy/policy/denials.h"
 #include "proxy/policy/egress_rules.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/policy/on_no_policy.h"
@@ -44,11 +43,10 @@ class NameGate final : public dns::QueryGate {
   struct Options {
     OnNoPolicy on_no_policy = OnNoPolicy::kOpen;
     DeniedNames denied_names = DeniedNames::kRefused;
-    DenialLog* log = nullptr;  // null: none
   };
 
   // All of them outlive it. `denials` has the same rules as the gate.
-  NameGate(const Options& options, LearnedAddresses& learned, DenialCounters& denials);
+  NameGate(const Options& options, LearnedAddresses& learned, Denials& denials);
 
   // Null: no policy is known yet, as at first.
   void SetRules(std::shared_ptr<const EgressRules> rules);
@@ -84,7 +82,6 @@ class NameGate final : public dns::QueryGate {
   Outcome RuleOn(const dns::wire::Query& query) const;
   bool IsSearchStep(const dns::wire::Query& query) const;
   void OnDenied(const dns::Exchange& exchange, Denied what, PolicyMode mode);
-  void Log(const dns::Exchange& exchange, Denied what, PolicyMode mode);
   void Count(Asker asker, Outcome outcome) {
     if (asker == Asker::kClient) outcomes_[static_cast<size_t>(outcome)].Add();
   }
@@ -92,7 +89,7 @@ class NameGate final : public dns::QueryGate {
 
   const Options options_;
   LearnedAddresses& learned_;
-  DenialCounters& denials_;
+  Denials& denials_;
   std::shared_ptr<const EgressRules> rules_;
   Resolvers resolvers_;
   std::vector<dns::wire::Zone> search_;

@@ -43,8 +43,7 @@ bool EgressGate::JudgeGreeting(const EgressPass& pass, const Attempt& attempt, a
   }
   const PolicyMode mode = judges_ ? PolicyMode::kEnforced : PolicyMode::kAudit;
   Count(mode == PolicyMode::kAudit ? ServerName::kAudited : outcome);
-  denials_.Count(attempt.what, mode);
-  Log(attempt, mode, now);
+  Note(attempt, mode, now);
   return mode == PolicyMode::kAudit;
 }
 

@@ -9,6 +9,7 @@
 #include "common/string_map.h"
 #include "directory/listing.h"
 #include "proxy/reporting/busiest.h"
+#include "proxy/reporting/report_text.h"
 #include "xds/api/sidecar_limits.h"
 
 namespace portolan::proxy {
@@ -16,20 +17,6 @@ namespace {
 
 // Further than this the clock was set.
 constexpr absl::Duration kDrift = absl::Seconds(2);
-
-// Printable ASCII, whatever it is in wire form; with the final dot.
-std::string TextOf(std::string_view name) {
-  std::string text;
-  for (size_t at = 0; at < name.size();) {
-    const auto label = static_cast<unsigned char>(name[at]);
-    for (const char c : name.substr(at + 1, label)) {
-      text += c > ' ' && c < 0x7f && c != '.' ? c : '?';
-    }
-    text += '.';
-    at += 1u + label;
-  }
-  return text.empty() ? "." : text;
-}
 
 struct Asked {
   bool service = false;
@@ -39,7 +26,7 @@ struct Asked {
 // "default/backend" for all names below that Service, or the name.
 std::pair<std::string, bool> MeaningOf(std::string_view wire, const Snapshot& snapshot,
                                        std::string_view cluster_domain) {
-  std::string text = TextOf(wire);
+  std::string text = ReportNameWithDot(wire);
   std::string key = ServiceKeyOf(text, cluster_domain);
   if (!key.empty() && snapshot.FindService(key) != nullptr) return {std::move(key), true};
   if (text.size() > 1) text.pop_back();

@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "common/monotonic.h"
+#include "proxy/reporting/report_text.h"
 #include "xds/api/sidecar_limits.h"
 
 namespace portolan::proxy {
@@ -50,13 +51,6 @@ uint64_t Sum(const MetricFamilies& families, std::string_view name) {
   return SumBy(families, name, "")[""];
 }
 
-// A text that may hold anything, and may have been cut within a character, for a proto3 string.
-std::string Ascii(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c > 0x7e; }, '?');
-  return text;
-}
-
 void SetFeed(const FeedStatus& feed, v1::FeedReport& out) {
   out.set_in_sync(feed.in_sync);
   if (!feed.in_sync && feed.last_sync != -absl::InfiniteDuration()) {
@@ -70,7 +64,7 @@ void SetFeed(const FeedStatus& feed, v1::FeedReport& out) {
     one.set_synced(type.synced);
     one.set_held(type.held);
     one.set_nacks(type.nacks);
-    one.set_last_nack(Ascii(type.last_nack.substr(0, api::kMaxReportTextBytes)));
+    one.set_last_nack(ReportText(type.last_nack, api::kMaxReportTextBytes));
   }
 }
 

@@ -25,6 +25,11 @@ inline constexpr int kMaxReportedRcodes = 32;
 inline constexpr int kMaxReportedUpstreams = 64;
 inline constexpr int kMaxReportedNames = 64;
 inline constexpr int kMaxReportedFlows = 64;
+inline constexpr int kMaxReportedPolicies = 64;
+inline constexpr size_t kMaxReportedDenials = 32;
 inline constexpr size_t kMaxReportTextBytes = 256;
+inline constexpr size_t kMaxReportedPolicyNameBytes = 384;  // KIND/NAMESPACE/NAME
+inline constexpr size_t kMaxReportedPoliciesBytes = 200;
+inline constexpr size_t kMaxReportedNearestBytes = 300;
 
 }  // namespace portolan::api

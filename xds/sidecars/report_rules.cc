@@ -10,19 +10,57 @@
 namespace portolan::xds {
 namespace {
 
+bool IsTooLarge(const v1::PolicyReport& report) {
+  const auto is_longer = [](const v1::DenialReport& denial) {
+    return denial.policies().size() > api::kMaxReportedPoliciesBytes ||
+           denial.nearest().size() > api::kMaxReportedNearestBytes;
+  };
+  return report.policies_size() > api::kMaxReportedPolicies ||
+         static_cast<size_t>(report.denials_size()) > api::kMaxReportedDenials ||
+         std::any_of(report.denials().begin(), report.denials().end(), is_longer);
+}
+
 bool IsTooLarge(const v1::SidecarReport& report) {
   return report.ByteSizeLong() > api::kMaxReportBytes ||
          report.feed().types_size() > api::kMaxReportedTypes ||
          report.dns().responses_size() > api::kMaxReportedRcodes ||
          report.dns().upstreams_size() > api::kMaxReportedUpstreams ||
          report.names().names_size() > api::kMaxReportedNames ||
-         report.flows().flows_size() > api::kMaxReportedFlows;
+         report.flows().flows_size() > api::kMaxReportedFlows || IsTooLarge(report.policy());
 }
 
 // What is shown to people as it is.
-bool IsName(std::string_view text) {
-  return text.size() <= api::kMaxReportTextBytes &&
+bool IsName(std::string_view text, size_t most = api::kMaxReportTextBytes) {
+  return text.size() <= most &&
          std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+}
+
+bool IsText(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return c >= ' ' && c < 0x7f; });
+}
+
+absl::Status CheckDenial(const v1::DenialReport& denial) {
+  if (!IsName(denial.name()) || !IsName(denial.address())) {
+    return InvalidArgument("a denial of what is no text");
+  }
+  if (!IsText(denial.policies()) || !IsText(denial.nearest())) {
+    return InvalidArgument("a denial for a reason that is no text");
+  }
+  constexpr uint32_t kMaxPort = 65535;
+  if (denial.port() > kMaxPort) return InvalidArgument("a denial at what is no port");
+  return absl::OkStatus();
+}
+
+absl::Status CheckPolicy(const v1::PolicyReport& report) {
+  for (const std::string& name : report.policies()) {
+    if (!IsName(name, api::kMaxReportedPolicyNameBytes)) {
+      return InvalidArgument("a policy in force whose name is no text");
+    }
+  }
+  for (const v1::DenialReport& denial : report.denials()) {
+    if (absl::Status status = CheckDenial(denial); !status.ok()) return status;
+  }
+  return absl::OkStatus();
 }
 
 // Brackets that are open at once outside of strings, at most.
@@ -59,7 +97,7 @@ absl::Status CheckReport(const v1::SidecarReport& report) {
       return InvalidArgument("a flow to what is no text");
     }
   }
-  return absl::OkStatus();
+  return CheckPolicy(report.policy());
 }
 
 absl::Status CheckAnswer(std::string_view json) {

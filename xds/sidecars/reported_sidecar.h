@@ -2,6 +2,8 @@
 // Sidecars (sidecars.h).
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -28,6 +30,17 @@ struct ReportedSidecar {
   absl::Time previous_reported = absl::InfinitePast();
   std::shared_ptr<const v1::SidecarReport> previous = nullptr;  // null: none
 };
+
+// How the policies that select its pod are in force, those in audit included.
+//   kUnknown   it has not reported, is of a version that does not tell, or knows no policies yet
+//   kNone      no policy selects the pod
+//   kPartly    what the pod captures leaves something out that they speak of
+//   kEnforced  in full
+enum class PolicyState : uint8_t { kUnknown, kNone, kPartly, kEnforced };
+inline constexpr size_t kPolicyStates = 4;
+PolicyState PolicyStateOf(const ReportedSidecar& sidecar);
+// "unknown", "none", "partly", "enforced"
+std::string_view Word(PolicyState state);
 
 class AskedSidecars {
  public:

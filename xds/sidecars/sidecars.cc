@@ -158,10 +158,19 @@ void Sidecars::AddMetrics(MetricFamilies& families) const {
   AddCounterSample(families, "portolan_sidecar_streams_ended_total",
                    "Streams of reports that were ended as the sidecar broke a rule.", {},
                    static_cast<double>(broken_rules_.load()));
-  const size_t connected =
-      streams_.With([](const Streams& streams) { return streams.newest.size(); });
+  std::array<size_t, kPolicyStates> by_policy{};
+  const std::vector<ReportedSidecar> connected = All();
+  for (const ReportedSidecar& sidecar : connected) {
+    ++by_policy[static_cast<size_t>(PolicyStateOf(sidecar))];
+  }
   AddGaugeSample(families, "portolan_sidecars_reporting", "Sidecars that may be asked now.", {},
-                 static_cast<double>(connected));
+                 static_cast<double>(connected.size()));
+  for (size_t i = 0; i < kPolicyStates; ++i) {
+    AddGaugeSample(families, "portolan_sidecars_by_policy",
+                   "Of those, by how the policies that select their pod are enforced.",
+                   {{"state", Word(static_cast<PolicyState>(i))}},
+                   static_cast<double>(by_policy[i]));
+  }
 }
 
 }  // namespace portolan::xds

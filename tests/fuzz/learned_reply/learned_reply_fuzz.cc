@@ -34,7 +34,7 @@ void Read(std::span<uint8_t> reply, bool completed) {
       dns::test::MakeQuery("API.example.com", dns::wire::type::kA);
   constexpr size_t kMost = 32, kPerName = 8;
   LearnedAddresses learned({.addresses = kMost, .per_name = kPerName});
-  DenialCounters denials;
+  Denials denials;
   NameGate gate({}, learned, denials);
   gate.SetRules(rules);
 

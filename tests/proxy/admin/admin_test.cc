@@ -26,7 +26,7 @@ struct FakeSource : AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override { return cluster; }
   bool WantsEndpoints(const std::string& service) override { return service == "default/asked"; }
   json ConfigDump() override { return {{"corefile", ".:53 {}\xff"}}; }
-  json Policy() override { return {{"known", true}}; }
+  void Policy(std::function<void(json)> done) override { done({{"known", true}}); }
   absl::StatusOr<json> HeldResources(const std::string& type, const std::string& after) override {
     if (type != "Service") return absl::InvalidArgumentError("type: no such type");
     return json{{"resources", {{"default/backend", after}}}};

@@ -92,7 +92,7 @@ class InboundTest : public testing::TestWithParam<IpFamily> {
   void SetRules(std::vector<PolicyInput> policies) {
     RunOnLoop(loop_, [&] {
       const auto rules = Compile(std::move(policies));
-      denials_.SetRules(rules.get());
+      denials_.SetRules(rules);
       gate_->SetRules(rules);
       forwarder_->ReviewDenied();
     });
@@ -102,9 +102,10 @@ class InboundTest : public testing::TestWithParam<IpFamily> {
   }
   uint64_t Denials(PolicyMode mode) {
     uint64_t sum = 0;
-    denials_.ForEach([&](const std::string& policy, Denied what, PolicyMode as, uint64_t count) {
-      if (policy == kPolicy && what == Denied::kInbound && as == mode) sum += count;
-    });
+    denials_.counters().ForEach(
+        [&](const std::string& policy, Denied what, PolicyMode as, uint64_t count) {
+          if (policy == kPolicy && what == Denied::kInbound && as == mode) sum += count;
+        });
     return sum;
   }
 
@@ -126,7 +127,7 @@ class InboundTest : public testing::TestWithParam<IpFamily> {
   const Addresses& at_ = AddressesOf(GetParam());
   PodNetwork network_;
   EventLoop loop_;
-  DenialCounters denials_;
+  Denials denials_;
   std::unique_ptr<IngressGate> gate_;
   std::unique_ptr<Forwarder> forwarder_;
   std::shared_ptr<const ForwarderCounters> counters_;

@@ -188,8 +188,8 @@ TEST_F(EgressGateTest, ANameCountsForThePoliciesThatIsolateNames) {
   PolicyInput names = NetworkPolicyOf("names", {});
   names.isolates_names = true;
   policy_.SetRules({NetworkPolicyOf("one", {}), names});
-  policy_.denials.Count(Denied::kName, PolicyMode::kEnforced);
-  policy_.denials.Count(Denied::kDns, PolicyMode::kEnforced);
+  policy_.denials.Add({.what = Denied::kName}, now_);
+  policy_.denials.Add({.what = Denied::kDns}, now_);
   EXPECT_EQ(policy_.Denials(kOne, Denied::kName), 0);
   EXPECT_EQ(policy_.Denials(kOne, Denied::kDns), 1);
   EXPECT_EQ(policy_.Denials("NetworkPolicy/default/names", Denied::kName), 1);
@@ -213,7 +213,7 @@ TEST_F(EgressGateTest, NamesOfPoliciesAreBounded) {
     Deny("192.0.2.1:80");
   }
   MetricFamilies families;
-  policy_.denials.Collect(families);
+  policy_.denials.counters().Collect(families);
   EXPECT_EQ(families[0].metric.size(), DenialCounters::kMostNames + 1);
   EXPECT_EQ(policy_.Denials("others", Denied::kConnection), 200 - DenialCounters::kMostNames);
 }
@@ -239,7 +239,7 @@ TEST(DenialLog, ALineSaysWhoDialledWhatWhoIsolatesAndWhichRuleIsNearest) {
   denial.client = At("10.42.0.7:40312");
   denial.dialled = At("10.43.0.9:5432");
   denial.endpoint = At("10.42.3.4:5432");
-  denial.service = "default/db";
+  denial.service = ServiceKey("default", "db");
   denial.rules = Compile({NetworkPolicyOf("one", {ToBlock("10.42.3.4/32", {}, {Tcp(5433)})}),
                           NetworkPolicyOf("two", {})});
   const std::string line = DenialLine(denial);
@@ -249,7 +249,7 @@ TEST(DenialLog, ALineSaysWhoDialledWhatWhoIsolatesAndWhichRuleIsNearest) {
   EXPECT_THAT(line, HasSubstr(denial.rules->Nearest(*denial.endpoint, Protocol::kTcp)));
   denial.what = Denied::kName;
   denial.mode = PolicyMode::kAudit;
-  denial.name = *dns::wire::NameToWire("api.example.com");
+  denial.name = NameOf("api.example.com");
   EXPECT_THAT(DenialLine(denial),
               HasSubstr("policy would have denied the name api.example.com. to 10.42.0.7"));
   denial.rules = nullptr;
@@ -261,7 +261,7 @@ TEST(DenialLog, ALineSaysWhoDialledWhatWhoIsolatesAndWhichRuleIsNearest) {
 TEST_F(EgressGateTest, ADenialIsLoggedByTheMainLoop) {
   EventLoop loop;
   DenialLog log(loop, 1);
-  TestPolicy policy({.log = &log});
+  TestPolicy policy({}, &log);
   policy.SetRules({NetworkPolicyOf("one", {})});
   const SocketAddress to = At("192.0.2.1:80");
   std::ostringstream out;

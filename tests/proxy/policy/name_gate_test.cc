@@ -89,7 +89,7 @@ class NameGateTest : public testing::Test {
     PolicyCompiler compiler;
     compiler.SetPolicies(std::move(policies), {});
     const auto rules = compiler.Commit();
-    denials_.SetRules(rules.get());
+    denials_.SetRules(rules);
     gate_->SetRules(rules);
   }
   void UseApis() {
@@ -116,7 +116,7 @@ class NameGateTest : public testing::Test {
   double Metric(std::string_view family, std::string_view label) {
     MetricFamilies families;
     gate_->Collect(families);
-    denials_.Collect(families);
+    denials_.counters().Collect(families);
     double sum = 0;
     for (const auto& f : families) {
       if (f.name != family) continue;
@@ -138,7 +138,7 @@ class NameGateTest : public testing::Test {
   }
 
   LearnedAddresses learned_{LearnedAddresses::Limits{}};
-  DenialCounters denials_;
+  portolan::proxy::Denials denials_;
   std::unique_ptr<NameGate> gate_;
 };
 

@@ -1,12 +1,13 @@
 // A gate with rules and learned addresses of its own, for tests.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "proxy/policy/denial_counters.h"
+#include "proxy/policy/denials.h"
 #include "proxy/policy/egress_gate.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/policy/policy_compiler.h"
@@ -20,14 +21,22 @@ inline std::shared_ptr<const EgressRules> Compile(std::vector<PolicyInput> polic
   return compiler.Commit();
 }
 
+inline dns::wire::NameBuffer NameOf(std::string_view text) {
+  const std::string wire = *dns::wire::NameToWire(text);
+  dns::wire::NameBuffer name;
+  std::copy(wire.begin(), wire.end(), name.bytes.begin());
+  name.size = static_cast<uint8_t>(wire.size());
+  return name;
+}
+
 // Of one worker. Its thread is the forwarder's.
 struct TestPolicy {
-  explicit TestPolicy(EgressGate::Options options = {})
-      : gate(std::move(options), learned, denials) {}
+  explicit TestPolicy(EgressGate::Options options = {}, DenialLog* log = nullptr)
+      : denials(log), gate(std::move(options), learned, denials) {}
 
   void SetRules(std::vector<PolicyInput> policies) {
     const auto rules = Compile(std::move(policies));
-    denials.SetRules(rules.get());
+    denials.SetRules(rules);
     gate.SetRules(rules);
   }
   void Learn(std::string_view name, const IpAddress& ip, absl::Duration ttl, absl::Duration now) {
@@ -43,7 +52,7 @@ struct TestPolicy {
   double Denials(const std::string& policy, Denied what,
                  PolicyMode mode = PolicyMode::kEnforced) const {
     MetricFamilies families;
-    denials.Collect(families);
+    denials.counters().Collect(families);
     for (const auto& family : families) {
       for (const auto& sample : family.metric) {
         const auto& labels = sample.label;  // policy, direction, what, mode
@@ -57,7 +66,7 @@ struct TestPolicy {
   }
 
   LearnedAddresses learned{LearnedAddresses::Limits{}};
-  DenialCounters denials;
+  portolan::proxy::Denials denials;
   EgressGate gate;
 };
 

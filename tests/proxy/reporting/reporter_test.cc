@@ -31,7 +31,7 @@ struct FakeAdmin : AdminSource {
   std::shared_ptr<const Snapshot> snapshot() override { return std::make_shared<Snapshot>(); }
   bool WantsEndpoints(const std::string&) override { return false; }
   json ConfigDump() override { return {{"corefile", corefile}}; }
-  json Policy() override { return json::object(); }
+  void Policy(std::function<void(json)> done) override { done(json::object()); }
   absl::StatusOr<json> HeldResources(const std::string& type, const std::string& after) override {
     if (type != "Service") return absl::InvalidArgumentError("type: no such type");
     return json{{"resources", {{"default/backend", after}}}};

@@ -219,6 +219,34 @@ TEST_F(SidecarsTest, APartThatIsAbsentIsWhatItWas) {
   EXPECT_EQ(sidecars->Find(kNode)->report->dns().queries(), 2u);
 }
 
+TEST_F(SidecarsTest, AreCountedByHowPolicyIsEnforced) {
+  const auto state = [&](std::string_view word) {
+    MetricFamilies families;
+    sidecars->AddMetrics(families);
+    for (const auto& family : families) {
+      if (family.name != "portolan_sidecars_by_policy") continue;
+      for (const auto& sample : family.metric) {
+        if (sample.label[0].value == word) return sample.gauge.value;
+      }
+    }
+    return -1.0;
+  };
+  const auto peer = Greet();
+  EXPECT_EQ(state("unknown"), 1);
+  v1::SidecarMessage message;
+  v1::PolicyReport& policy = *message.mutable_report()->mutable_policy();
+  policy.set_known(true);
+  peer->Say(message);
+  while (state("none") != 1) std::this_thread::yield();
+  policy.add_policies("NetworkPolicy/default/web");
+  peer->Say(message);
+  while (state("enforced") != 1) std::this_thread::yield();
+  policy.set_partly_enforced(true);
+  peer->Say(message);
+  while (state("partly") != 1) std::this_thread::yield();
+  EXPECT_EQ(state("unknown") + state("none") + state("enforced"), 0);
+}
+
 TEST_F(SidecarsTest, AllThatAreConnectedAreListedByName) {
   Peer second(address);
   second.Say(Hello("default/frontend-2"));
@@ -382,6 +410,29 @@ v1::SidecarMessage FlowsReport(int flows, const std::string& address) {
   return message;
 }
 
+v1::SidecarMessage PolicyReport(int policies, const std::string& policy) {
+  v1::SidecarMessage message;
+  for (int i = 0; i < policies; ++i) {
+    message.mutable_report()->mutable_policy()->add_policies(policy);
+  }
+  return message;
+}
+
+v1::SidecarMessage DenialsReport(int count, const v1::DenialReport& denial) {
+  v1::SidecarMessage message;
+  for (int i = 0; i < count; ++i) {
+    *message.mutable_report()->mutable_policy()->add_denials() = denial;
+  }
+  return message;
+}
+
+template <typename Set>
+v1::SidecarMessage Denial(Set&& set) {
+  v1::DenialReport denial;
+  set(denial);
+  return DenialsReport(1, denial);
+}
+
 using grpc::StatusCode;
 
 INSTANTIATE_TEST_SUITE_P(
@@ -411,6 +462,34 @@ INSTANTIATE_TEST_SUITE_P(
                 {Hello(kNode), NamesReport(api::kMaxReportedNames + 1, "a")},
                 StatusCode::RESOURCE_EXHAUSTED,
                 "larger than reports may be"},
+        Offence{"ManyPolicies",
+                {Hello(kNode), PolicyReport(api::kMaxReportedPolicies + 1, "a")},
+                StatusCode::RESOURCE_EXHAUSTED,
+                "larger than reports may be"},
+        Offence{"OddPolicy",
+                {Hello(kNode), PolicyReport(1, "a b")},
+                StatusCode::INVALID_ARGUMENT,
+                "a policy in force"},
+        Offence{"ManyDenials",
+                {Hello(kNode), DenialsReport(api::kMaxReportedDenials + 1, {})},
+                StatusCode::RESOURCE_EXHAUSTED,
+                "larger than reports may be"},
+        Offence{"LongNearest",
+                {Hello(kNode), Denial([](auto& d) { d.set_nearest(std::string(301, 'a')); })},
+                StatusCode::RESOURCE_EXHAUSTED,
+                "larger than reports may be"},
+        Offence{"OddNearest",
+                {Hello(kNode), Denial([](auto& d) { d.set_nearest("a\x1b[2J"); })},
+                StatusCode::INVALID_ARGUMENT,
+                "for a reason"},
+        Offence{"OddDenial",
+                {Hello(kNode), Denial([](auto& d) { d.set_address("a b"); })},
+                StatusCode::INVALID_ARGUMENT,
+                "a denial of what"},
+        Offence{"NoPort",
+                {Hello(kNode), Denial([](auto& d) { d.set_port(65536); })},
+                StatusCode::INVALID_ARGUMENT,
+                "no port"},
         Offence{"LongName",
                 {Hello(kNode), NamesReport(1, std::string(api::kMaxReportTextBytes + 1, 'a'))},
                 StatusCode::INVALID_ARGUMENT,
