@@ -12,6 +12,7 @@
 #include "ctl/completion.h"
 #include "ctl/config_dump.h"
 #include "ctl/dashboard.h"
+#include "ctl/denials.h"
 #include "ctl/diff.h"
 #include "ctl/endpoints.h"
 #include "ctl/explain.h"
@@ -43,6 +44,8 @@ const Command kCommands[] = {
     {"history", "what changed where a name leads, or where it led at a moment", AddHistory,
      Runs::kWatched},
     {"top", "who wastes queries, which upstreams fail, which names are asked for most", AddTop,
+     Runs::kWatched},
+    {"denials", "what policy denied, and which rule came nearest to allowing it", AddDenials,
      Runs::kWatched},
     {"diff", "what a sidecar holds against what the control plane serves it", AddDiff},
     {"config-dump", "a sidecar's Corefile and the state of its feed", AddConfigDump,

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "common/document/yaml.h"
+#include "ctl/denials.h"
 #include "ctl/endpoints.h"
 #include "ctl/history.h"
 #include "ctl/names.h"
@@ -122,8 +123,28 @@ TEST(Views, SurviveJsonOfAnotherShape) {
     EXPECT_FALSE(RecordsText(answer, {}).empty());
     EXPECT_FALSE(HistoryTable(answer, {.wide = true}, absl::UTCTimeZone()).empty());
     TopText(answer, {.wide = true});
+    EXPECT_FALSE(DenialsTable(answer, {.wide = true}, kNow).empty());
     Yaml(answer);
   }
+}
+
+TEST(Denials, SayWhoWhatByWhomAndWhichRuleIsNearest) {
+  const json answer = json::parse(R"({"denials": [
+    {"node": "default/f-1", "workload": "f", "what": "connection", "mode": "enforced",
+     "name": "default/db", "address": "fd00::1", "port": 5432, "policies": "NetworkPolicy/default/f",
+     "nearest": "rule 0 of it", "count": 7, "last": "2023-11-14T23:15:20.000Z"},
+    {"node": "default/f-1", "workload": null, "what": "name", "mode": "audit",
+     "name": "example.com", "address": "", "port": 0, "policies": "DNSEgressPolicy/default/f",
+     "nearest": "", "count": 1, "last": "2023-11-14T22:13:20.000Z"}]})");
+  EXPECT_EQ(DenialsTable(answer, {}, kNow),
+            "POD           MODE       WHAT   NAME          ADDRESS          COUNT   LAST   "
+            "ISOLATED BY                 NEAREST RULE\n"
+            "default/f-1   enforced   TCP    default/db    [fd00::1]:5432   7       5s     "
+            "NetworkPolicy/default/f     rule 0 of it\n"
+            "default/f-1   audit      name   example.com   -                1       1h2m   "
+            "DNSEgressPolicy/default/f   -\n");
+  EXPECT_EQ(DenialsTable(json::parse(R"({"denials": []})"), {}, kNow),
+            "No sidecar has reported a denial.\n");
 }
 
 TEST(Endpoints, SaysWhereConnectionsGoAndWhoAsked) {

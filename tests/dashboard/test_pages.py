@@ -19,6 +19,7 @@ _PAGES = {
     "explain": (f"#/explain?pod={POD}&name=backend", "backend.shop.svc.cluster.local."),
     "flows": ("#/flows", "Flows"),
     "amplifiers": ("#/amplifiers", "Amplifiers"),
+    "denials": ("#/denials", "Denials"),
 }
 
 
@@ -47,6 +48,26 @@ def test_the_graph_of_flows_is_drawn_and_axe_finds_nothing_serious(browser):
     browser.wait_text("3 pairs", ".title")
     assert len(browser.texts(".graph path")) == 3, "one of them from a workload to itself"
     assert "shop/backend" in browser.texts(".graph a text")
+    assert browser.axe() == []
+    browser.prefer("dark")
+    assert browser.axe() == [], "in dark colours"
+
+
+def test_a_denial_says_who_what_by_whom_and_which_rule_is_nearest(browser):
+    nearest = "rule 1 of NetworkPolicy/shop/frontend allows 10.42.3.4 at TCP 5433, not 5432"
+    browser.answer("denials", {"denials": [
+        {"node": POD, "workload": "frontend", "what": "connection", "mode": "enforced", "name": "shop/db",
+         "address": "10.42.3.4", "port": 5432, "policies": "NetworkPolicy/shop/frontend", "nearest": nearest, "count": 7,
+         "last": "2026-11-23T03:45:48.123Z"},
+        {"node": POD, "workload": None, "what": "name", "mode": "audit", "name": "example.com", "address": "", "port": 0,
+         "policies": "DNSEgressPolicy/shop/apis", "nearest": "", "count": 1, "last": "2026-11-23T03:45:47.123Z"}],
+        "replicas": []})
+    browser.go("#/denials")
+    browser.wait_text("2 kinds", ".title")
+    connection, name = browser.rows()
+    assert connection[:8] == [POD, "TCP", "shop/db", "10.42.3.4:5432", "NetworkPolicy/shop/frontend", nearest, "enforced",
+                              "7"]
+    assert name[:8] == [POD, "name", "example.com", "", "DNSEgressPolicy/shop/apis", "–", "audit", "1"]
     assert browser.axe() == []
     browser.prefer("dark")
     assert browser.axe() == [], "in dark colours"

@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/status.h"
 #include "xds/dashboard/amplifiers_pages.h"
+#include "xds/dashboard/denials_pages.h"
 #include "xds/dashboard/explain_pages.h"
 #include "xds/dashboard/flows_pages.h"
 #include "xds/dashboard/page.h"
@@ -47,6 +48,7 @@ Api::Api(EventLoop& loop, http::Server& server, Options options)
       walks_(loop, options_.sidecars) {
   AddFlowsPage(server, walks_, index_, replicas_);
   AddAmplifiersPage(server, walks_, index_, replicas_);
+  AddDenialsPage(server, walks_, index_, replicas_);
   AddExplainPage(
       server, {.index = index_, .dns = dns_, .sidecars = options_.sidecars, .replicas = replicas_});
   AddStatusPage(server, {.index = index_,

@@ -1,7 +1,7 @@
 // The control plane's JSON API under /api/v1: which names there are and where they lead, how far
 // each sidecar has followed, who talks to whom. Each page has a header that says what it holds:
-// names_pages.h, sidecar_pages.h, flows_pages.h, amplifiers_pages.h, explain_pages.h,
-// status_page.h. docs/api.md is the manual, /api/v1/openapi.json the contract.
+// names_pages.h, sidecar_pages.h, flows_pages.h, amplifiers_pages.h, denials_pages.h,
+// explain_pages.h, status_page.h. docs/api.md is the manual, /api/v1/openapi.json the contract.
 //
 // Answers about names carry an ETag, the rest is not to be stored. What each replica has alone is
 // asked of all of them. Errors are {"error": "..."}. The loop's thread only.

@@ -4,6 +4,7 @@
 
 #include "absl/time/time.h"
 #include "directory/listing.h"
+#include "xds/api/denial_words.h"
 
 namespace portolan::xds {
 
@@ -36,6 +37,34 @@ json FlowsJson(const v1::FlowsReport& flows) {
     list.push_back(std::move(one));
   }
   return {{"flows", std::move(list)}, {"others", flows.others()}};
+}
+
+json DenialJson(const v1::DenialReport& denial) {
+  return {{"what", api::Word(denial.what())},
+          {"mode", denial.audit() ? "audit" : "enforced"},
+          {"name", denial.name()},
+          {"address", denial.address()},
+          {"port", denial.port()},
+          {"policies", denial.policies()},
+          {"nearest", denial.nearest()},
+          {"count", denial.count()},
+          {"last", TimeJson(absl::FromUnixSeconds(denial.last_unix_s()))}};
+}
+
+json PolicyJson(const v1::PolicyReport& policy, PolicyLists lists) {
+  json out = {{"known", policy.known()},
+              {"partlyEnforced", policy.partly_enforced()},
+              {"denied", policy.denied()},
+              {"audited", policy.audited()}};
+  if (lists == PolicyLists::kLeftOut) return out;
+  out["policies"] = json::array();
+  for (const std::string& name : policy.policies()) out["policies"].push_back(name);
+  out["otherPolicies"] = policy.other_policies();
+  out["denials"] = json::array();
+  for (const v1::DenialReport& denial : policy.denials()) {
+    out["denials"].push_back(DenialJson(denial));
+  }
+  return out;
 }
 
 json AmplificationJson(const v1::AmplificationReport& amplification) {

@@ -136,6 +136,9 @@ json ReportJson(const ReportedSidecar& sidecar, ReportPart part, absl::Time now)
   const bool all = part == ReportPart::kAll;
   if (all && report.has_names()) out["names"] = NamesJson(report.names());
   if (all && report.has_flows()) out["flows"] = FlowsJson(report.flows());
+  if (report.has_policy()) {
+    out["policy"] = PolicyJson(report.policy(), all ? PolicyLists::kShown : PolicyLists::kLeftOut);
+  }
   if (report.has_amplification()) {
     out["amplification"] = AmplificationJson(report.amplification());
   }

@@ -19,8 +19,8 @@ std::string_view SyncWord(const TypeStatus& status);
 
 nlohmann::json TypeJson(const TypeStatus& status);
 
-// A report as the field "report" of /api/v1/sidecars has it; the names that the pod asked for and
-// its flows, which are most of it, in kAll alone.
+// A report as the field "report" of /api/v1/sidecars has it; the names that the pod asked for, its
+// flows, policies and denials, which are most of it, in kAll alone.
 enum class ReportPart : uint8_t { kCounters, kAll };
 nlohmann::json ReportJson(const ReportedSidecar& sidecar, ReportPart part, absl::Time now);
 

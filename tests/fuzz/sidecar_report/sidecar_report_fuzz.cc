@@ -27,6 +27,8 @@ void TakeReport(const v1::SidecarReport& report) {
   NamesJson(report.names()).dump();
   FlowsJson(report.flows()).dump();
   AmplificationJson(report.amplification()).dump();
+  Require(static_cast<size_t>(report.policy().denials_size()) <= api::kMaxReportedDenials);
+  PolicyJson(report.policy(), PolicyLists::kShown).dump();
 
   // As the second of a sidecar, all of whose parts are absent.
   v1::SidecarReport next;

@@ -128,6 +128,101 @@ TEST_F(ReportPagesTest, FlowsOfOtherReplicasAreAdded) {
   EXPECT_EQ(answer["more"], 4);
 }
 
+void AddDenial(v1::SidecarReport& report, v1::DenialReport::What what, const char* name,
+               const char* address, int64_t last) {
+  v1::DenialReport& denial = *report.mutable_policy()->add_denials();
+  denial.set_what(what);
+  denial.set_name(name);
+  denial.set_address(address);
+  denial.set_port(*address == 0 ? 0 : 443);
+  denial.set_policies("NetworkPolicy/default/web");
+  denial.set_nearest("rule 0 of it");
+  denial.set_count(3);
+  denial.set_last_unix_s(last);
+}
+
+class DenialsPageTest : public ReportPagesTest {
+ protected:
+  DenialsPageTest() {
+    v1::SidecarReport front, other;
+    AddDenial(front, v1::DenialReport::CONNECTION, "", "192.0.2.1", 1'700'000'000);
+    AddDenial(front, v1::DenialReport::NAME, "example.com", "", 1'700'000'020);
+    front.mutable_policy()->mutable_denials(1)->set_audit(true);
+    AddDenial(other, v1::DenialReport::FLOW, "default/db", "10.42.9.9", 1'700'000'010);
+    other.mutable_policy()->mutable_denials(0)->set_policies("DNSEgressPolicy/web/apis");
+    sidecars.Report("default/front-5d4-aaaaa", front);
+    sidecars.Report("web/other", other);
+    sidecars.Report("web/quiet", v1::SidecarReport());
+  }
+  // What is denied, in the order of the page.
+  std::vector<std::string> Shown(const std::string& query) {
+    return ShownIn(api.GetJson("/api/v1/denials?" + query));
+  }
+  static std::vector<std::string> ShownIn(const json& answer) {
+    std::vector<std::string> shown;
+    for (const json& row : answer["denials"]) shown.push_back(row["what"]);
+    return shown;
+  }
+};
+
+TEST_F(DenialsPageTest, TheNewestComeFirstOfAllSidecars) {
+  const json answer = api.GetJson("/api/v1/denials");
+  EXPECT_THAT(ShownIn(answer), ElementsAre("name", "flow", "connection"));
+  EXPECT_EQ(answer["denials"][2], json::parse(R"({"node": "default/front-5d4-aaaaa",
+    "workload": "front", "what": "connection", "mode": "enforced", "name": "",
+    "address": "192.0.2.1", "port": 443, "policies": "NetworkPolicy/default/web",
+    "nearest": "rule 0 of it", "count": 3, "last": "2023-11-14T22:13:20.000Z"})"));
+  EXPECT_EQ(answer["denials"][0]["mode"], "audit");
+  EXPECT_EQ(answer["denials"][1]["workload"], nullptr) << "a pod that is not known here";
+  EXPECT_FALSE(answer.contains("continue"));
+  EXPECT_EQ(answer["replicas"].size(), 1u);
+}
+
+TEST_F(DenialsPageTest, AreFilteredByPodPolicyAndName) {
+  EXPECT_THAT(Shown("namespace=web"), ElementsAre("flow"));
+  EXPECT_THAT(Shown("namespace=default&pod=front-5d4-aaaaa"), ElementsAre("name", "connection"));
+  EXPECT_THAT(Shown("pod=front"), ElementsAre());
+  EXPECT_THAT(Shown("policy=DNSEgressPolicy/web/apis"), ElementsAre("flow"));
+  EXPECT_THAT(Shown("name=example"), ElementsAre("name"));
+  EXPECT_THAT(Shown("name=192.0.2"), ElementsAre("connection"));
+  EXPECT_THAT(Shown("search=db"), ElementsAre("flow"));
+  EXPECT_THAT(Shown("search=web/other"), ElementsAre("flow"));
+  EXPECT_THAT(Shown("search=nothing"), ElementsAre());
+}
+
+TEST_F(DenialsPageTest, ComeInPagesThatFollowEachOther) {
+  const json first = api.GetJson("/api/v1/denials?limit=2");
+  EXPECT_THAT(ShownIn(first), ElementsAre("name", "flow"));
+  std::string next = first["continue"];
+  for (size_t at; (at = next.find(' ')) != std::string::npos;) next.replace(at, 1, "%20");
+  const json second = api.GetJson("/api/v1/denials?limit=2&continue=" + next);
+  EXPECT_THAT(ShownIn(second), ElementsAre("connection"));
+  EXPECT_FALSE(second.contains("continue"));
+  for (const char* wrong : {"limit=0", "limit=1001", "continue=x", "continue=1"}) {
+    EXPECT_THAT(api.Get(std::string("/api/v1/denials?") + wrong), StartsWith("HTTP/1.1 400 "));
+  }
+}
+
+TEST_F(DenialsPageTest, ThoseOfOtherReplicasHaveTheirPlace) {
+  replicas.answers = {{"control-b", json::parse(R"({"continue": "1", "denials": [
+    {"node": "a/b", "what": "dns", "last": "2023-11-14T22:13:25.000Z"}, 7, {"what": "odd"}]})")}};
+  const json answer = api.GetJson("/api/v1/denials?limit=4");
+  EXPECT_THAT(ShownIn(answer), ElementsAre("name", "flow", "dns", "connection"));
+  EXPECT_TRUE(answer.contains("continue"));
+}
+
+TEST_F(DenialsPageTest, WhatASidecarSaysOfTimeHarmsNothing) {
+  for (const int64_t odd :
+       {std::numeric_limits<int64_t>::max(), std::numeric_limits<int64_t>::min(), int64_t{0}}) {
+    v1::SidecarReport report;
+    AddDenial(report, static_cast<v1::DenialReport::What>(77), "odd", "", odd);
+    sidecars.Report("web/other", report);
+    const json answer = api.GetJson("/api/v1/denials?search=odd");
+    ASSERT_EQ(answer["denials"].size(), 1u);
+    EXPECT_EQ(answer["denials"][0]["what"], "unknown");
+  }
+}
+
 v1::SidecarReport Wasteful(uint64_t queries, uint64_t wasted) {
   v1::SidecarReport report;
   report.mutable_dns()->set_queries(queries);

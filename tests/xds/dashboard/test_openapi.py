@@ -57,6 +57,7 @@ def _hold(running, target: str, method: str = "GET", status: int = 200) -> dict:
     f"{_SIDECAR}/config_dump", f"{_SIDECAR}/explain?name=s0&type=A",
     f"{_SIDECAR}/policy_test?to=s0&port=80", f"{_SIDECAR}/policy_test?to=192.0.2.1&port=443&protocol=udp",
     "/api/v1/flows", "/api/v1/flows?limit=3", "/api/v1/policies", "/api/v1/policies?scope=local",
+    "/api/v1/denials", "/api/v1/denials?namespace=a&pod=b&policy=c&name=d&search=e&limit=3&scope=local",
     "/api/v1/amplifiers", "/api/v1/amplifiers?sort=nxdomain&limit=3", "/api/v1/openapi.json",
     f"/api/v1/explain?pod={NODE}&name=s0", f"/api/v1/explain?pod={NODE}&name=no.such.name.&type=AAAA",
     "/api/v1/explain?pod=no/pod&name=s0", "/api/v1/history", "/api/v1/history?limit=3&cause=first-seen&scope=local",
@@ -95,6 +96,7 @@ def test_errors_are_as_the_document_says(running):
     _hold(running, "/api/v1/explain?pod=x&name=y", status=400)
     _hold(running, "/api/v1/flows?limit=x", status=400)
     _hold(running, "/api/v1/amplifiers?sort=x", status=400)
+    _hold(running, "/api/v1/denials?continue=x", status=400)
 
 
 def test_the_log_level_is_set_as_the_document_says(running):

@@ -12,6 +12,7 @@ import { useStore } from "./lib/store";
 import { setTheme, theme, THEMES } from "./lib/theme";
 import { setServerTime, tick } from "./lib/time";
 import { AmplifiersPage } from "./pages/amplifiers";
+import { DenialsPage } from "./pages/denials";
 import { ExplainPage } from "./pages/explain";
 import { FlowsPage } from "./pages/flows";
 import { NamePage } from "./pages/name";
@@ -25,6 +26,7 @@ const NAV = [
   { path: "explain", title: "Explain" },
   { path: "flows", title: "Flows" },
   { path: "amplifiers", title: "Amplifiers" },
+  { path: "denials", title: "Denials" },
 ];
 
 // All replicas are asked for it.
@@ -39,6 +41,7 @@ function pageOf(path: string[]): { page: ComponentType; title: string; key: stri
   if (area === "explain") return { page: ExplainPage, title: "Explain", key: area };
   if (area === "flows") return { page: FlowsPage, title: "Flows", key: area };
   if (area === "amplifiers") return { page: AmplifiersPage, title: "Amplifiers", key: area };
+  if (area === "denials") return { page: DenialsPage, title: "Denials", key: area };
   return { page: NamesPage, title: "Names", key: "names" };
 }
 

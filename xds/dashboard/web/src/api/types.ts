@@ -187,6 +187,14 @@ export interface SidecarReport {
     udpFlows: number;
   };
   endpoints: { held: number; wanted: number };
+  policy?: {
+    known: boolean;
+    partlyEnforced: boolean;
+    denied: number;
+    audited: number;
+    policies?: string[]; // of one sidecar alone
+    otherPolicies?: number;
+  };
 }
 
 export interface Sidecar {
@@ -268,6 +276,26 @@ export interface Amplifier {
 
 export interface AmplifiersPage extends Replicated {
   amplifiers: Amplifier[];
+}
+
+// One kind of denial of one sidecar. With a name, an address and its port, or a Service and an endpoint of it.
+export interface Denial {
+  node: string;
+  workload: string | null;
+  what: "connection" | "flow" | "name" | "dns" | "inbound" | "server_name" | "unknown";
+  mode: "enforced" | "audit";
+  name: string;
+  address: string;
+  port: number;
+  policies: string; // empty: none were known yet
+  nearest: string; // empty: no rule came near
+  count: number;
+  last: Time;
+}
+
+export interface DenialsPage extends Replicated {
+  denials: Denial[];
+  continue?: string;
 }
 
 export interface ChangeEvent {

@@ -8,6 +8,7 @@ const LISTS: Record<string, string> = {
   sidecars: "namespace/pod",
   flows: "workload or Service",
   amplifiers: "namespace/pod or workload",
+  denials: "namespace/pod, name, address or policy",
 };
 const PAUSE_MS = 120;
 

@@ -6,6 +6,7 @@ import type { Sidecar, SidecarReport, SidecarsPage, SidecarType } from "../api/t
 import { Age, Badge, Facts, Pending, Replicas } from "../components/common";
 import { bytes, count, milliseconds, percent, plural, rate } from "../lib/format";
 import { link, route } from "../lib/route";
+import { policyText } from "../lib/denial";
 import { healthOf, newestOf, syncTone } from "../lib/sidecar";
 import { useStore } from "../lib/store";
 
@@ -56,7 +57,7 @@ function Connected({ sidecar }: { sidecar: Sidecar }) {
       />
       <h2>What it was sent</h2>
       <Types types={sidecar.types} />
-      {report ? <Report report={report} /> : <p class="faint">It has not reported yet.</p>}
+      {report ? <Report node={sidecar.node} report={report} /> : <p class="faint">It has not reported yet.</p>}
       <Ask node={sidecar.node} />
     </>
   );
@@ -101,7 +102,7 @@ function Types({ types }: { types: SidecarType[] }) {
   );
 }
 
-function Report({ report }: { report: SidecarReport }) {
+function Report({ node, report }: { node: string; report: SidecarReport }) {
   const { feed, dns, forwarder, endpoints } = report;
   const responses = Object.entries(dns.responses).sort((a, b) => b[1] - a[1]);
   return (
@@ -120,6 +121,17 @@ function Report({ report }: { report: SidecarReport }) {
           ["Cache", `${count(dns.cacheHits)} hits, ${count(dns.cacheMisses)} misses`],
           ["Connections", `${count(forwarder.connections)}, ${count(forwarder.failures)} failed, ${count(forwarder.active)} open`],
           ["Bytes", `${bytes(forwarder.bytesUp)} up, ${bytes(forwarder.bytesDown)} down`],
+          ["Policy", report.policy ? policyText(report.policy) : "–"],
+          [
+            "Denied",
+            report.policy ? (
+              <a href={link(["denials"], { search: node })}>
+                {count(report.policy.denied)}, {count(report.policy.audited)} in audit
+              </a>
+            ) : (
+              "–"
+            ),
+          ],
           ["Endpoints held", `of ${plural(endpoints.held, "Service")}, ${count(endpoints.wanted)} wanted`],
         ]}
       />
