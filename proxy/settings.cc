@@ -158,7 +158,8 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "false: nothing is reported to the control plane, and nothing answered through it")
       ->capture_default_str();
   app.add_option("--report-names", out.report_names,
-                 "false: the names that the application looks up are in no report")
+                 "false: the names that the application looks up are in no report, nor what policy "
+                 "denied, one by one")
       ->capture_default_str();
   AddLogFlags(app, out.log_level, out.log_format);
   if (auto status = ParseFlags(app, argc, argv)) return status;

@@ -1,5 +1,5 @@
 // The latest kinds of denial of one worker, in a fixed place: what reports and /policy show by
-// itself. One that is new takes the place of the one that was denied longest ago. 18 KB; nothing is
+// itself. One that is new takes the place of the one that was denied longest ago. 16 KB; nothing is
 // allocated before it is asked for.
 //
 // The worker's thread.

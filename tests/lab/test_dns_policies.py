@@ -3,6 +3,7 @@
 import json
 import subprocess
 import time
+import urllib.request
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -434,3 +435,33 @@ def test_a_network_policy_that_forbids_the_cluster_dns_forbids_it(firewalled, ap
     assert firewalled.ask("backend.default.svc.cluster.local").status == "NOERROR"
     assert firewalled.ask("example.org").status == "NOERROR"
     assert firewalled.ask("example.org", "+tcp").status == "REFUSED"
+
+
+def _reported(query: str) -> dict:
+    """Rows of the control plane's page of denials, by what and name or address."""
+    with urllib.request.urlopen(f"http://{HTTP}/api/v1/denials?{query}", timeout=10) as answer:
+        return {(row["what"], row["name"] or row["address"]): row for row in json.load(answer)["denials"]}
+
+
+def test_what_is_denied_is_on_the_page_of_denials_with_the_rule_that_came_nearest(firewalled, applied):
+    applied(_policy(_rule("api.example.net")),
+            _network_policy("web", {"to": [{"ipBlock": {"cidr": f"{OUTSIDE4}/32"}}],
+                                    "ports": [{"port": _OTHER, "protocol": "TCP"}]}))
+    pod = firewalled.pod.sandbox
+    query = f"namespace={pod.namespace}&pod={pod.name}&policy=NetworkPolicy/default/web"
+    assert firewalled.reach(OUTSIDE4, _OTHER) == "outside"
+    for _ in range(2):
+        assert firewalled.reach(OUTSIDE4) == "reset"
+    assert firewalled.ask("apo.example.net").status == "REFUSED"
+    connection, name = ("connection", OUTSIDE4), ("name", "apo.example.net")
+    wait_until(lambda: connection in _reported(query) and name in _reported("name=apo.example.net"), "both are reported",
+               timeout=30)
+    row = _reported(query)[connection]
+    assert (row["node"], row["mode"], row["port"]) == (f"{pod.namespace}/{pod.name}", "enforced", _OPEN)
+    assert row["count"] >= 2 and row["last"] is not None
+    assert "rule 0 of NetworkPolicy/default/web" in row["nearest"] and str(_OTHER) in row["nearest"]
+    row = _reported("name=apo.example.net")[name]
+    assert (row["policies"], row["port"]) == ("DNSEgressPolicy/default/apis", 0)
+    assert "rule 0 of DNSEgressPolicy/default/apis" in row["nearest"] and "api.example.net" in row["nearest"]
+    latest = {(row["what"], row["name"] or row["address"]) for row in firewalled.policy_page()["latestDenials"]}
+    assert {connection, name} <= latest
