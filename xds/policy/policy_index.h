@@ -57,8 +57,7 @@ class PolicySnapshot {
   // By the pod's "namespace/name"; null: no policy selects it.
   const PolicyNames* FindPolicies(std::string_view pod_key) const;
 
-  // Those that any policy selects: visit(const std::string& pod_key, const
-  // std::vector<std::string>&)
+  // Those that any policy selects: visit(const std::string& pod_key, const PolicyNames&)
   template <typename F>
   void ForEachPod(F&& visit) const {
     pods_.ForEach([&](const std::string& key, const auto& policies) { visit(key, *policies); });

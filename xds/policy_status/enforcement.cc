@@ -37,15 +37,15 @@ EnforcementByPolicy EnforcementHere(const Snapshot& snapshot, const PolicySnapsh
     const Pod* pod = snapshot.FindPod(pod_key);
     return pod != nullptr && !pod->finished;
   };
-  policies.ForEachPod([&](const std::string& key, const std::vector<std::string>& names) {
-    ForEachDnsEgressPolicy(names, [&](const std::string& name) {
+  policies.ForEachPod([&](const std::string& key, const PolicyNames& names) {
+    ForEachDnsEgressPolicy(names.egress, [&](const std::string& name) {
       if (counts_as_selected(key)) ++counts[name].selected_pods;
     });
   });
   for (const ReportedSidecar& sidecar : sidecars) {
-    const std::vector<std::string>* names = policies.FindPolicies(sidecar.node_id);
+    const PolicyNames* names = policies.FindPolicies(sidecar.node_id);
     if (names == nullptr || !counts_as_selected(sidecar.node_id)) continue;
-    CountSidecar(sidecar, *names, counts);
+    CountSidecar(sidecar, names->egress, counts);
   }
   return counts;
 }
