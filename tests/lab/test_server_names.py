@@ -45,7 +45,7 @@ def firewalled(cluster):
 
 
 def _s_client(firewalled, *arguments: str) -> str:
-    done = firewalled.pod.exec("timeout", "8", "openssl", "s_client", "-quiet", "-no_ign_eof", "-connect",
+    done = firewalled.pod.exec("timeout", "8", "openssl", "s_client", "-quiet", "-connect",
                                f"{OUTSIDE4}:{_TLS}", *arguments)
     return done.stdout + done.stderr
 

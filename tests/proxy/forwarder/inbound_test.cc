@@ -127,7 +127,7 @@ class InboundTest : public testing::TestWithParam<IpFamily> {
   const Addresses& at_ = AddressesOf(GetParam());
   PodNetwork network_;
   EventLoop loop_;
-  Denials denials_;
+  portolan::proxy::Denials denials_;
   std::unique_ptr<IngressGate> gate_;
   std::unique_ptr<Forwarder> forwarder_;
   std::shared_ptr<const ForwarderCounters> counters_;

@@ -14,7 +14,6 @@
 namespace portolan::proxy {
 namespace {
 
-using namespace std::string_literals;
 using testing::HasSubstr;
 
 constexpr char kOne[] = "NetworkPolicy/default/one";
@@ -410,8 +409,8 @@ TEST_F(ServerNameTest, ALineOfTheLogSaysTheNameAndTheAddress) {
   denial.what = Denied::kServerName;
   denial.client = client_;
   denial.dialled = At(kDialled);
-  denial.greeting = "the server name evil.example.";
-  denial.name = "\4evil\7example\0"s;
+  denial.greeting = Host("evil.example");
+  denial.name = denial.greeting->name;
   denial.rules = Compile({DnsPolicyOf("apis", {Named()})});
   EXPECT_THAT(DenialLine(denial),
               HasSubstr("policy denied TCP 10.42.0.7:40000 -> 192.0.2.1:80 with the server name "
