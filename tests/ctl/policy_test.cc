@@ -158,7 +158,7 @@ TEST_F(PolicyTest, ForProgramsItIsJson) {
   EXPECT_EQ(answer["verdict"], "denied");
   EXPECT_EQ(answer["at"][0], "shop/backend:8080");
   EXPECT_EQ(answer["isolatedBy"][0], "NetworkPolicy/shop/walls");
-  EXPECT_EQ(answer["nearest"], nullptr);
+  EXPECT_FALSE(answer.contains("nearest"));
   StatusOf(Policy("{}"), "backend:80", "-o json");
   EXPECT_EQ(nlohmann::json::parse(output_)["rule"],
             nlohmann::json::parse(R"({"policy": "NetworkPolicy/shop/walls", "index": 0})"));

@@ -218,8 +218,8 @@ TEST_F(DenialsPageTest, WhatASidecarSaysOfTimeHarmsNothing) {
     AddDenial(report, static_cast<v1::DenialReport::What>(77), "odd", "", odd);
     sidecars.Report("web/other", report);
     const json answer = api.GetJson("/api/v1/denials?search=odd");
-    ASSERT_EQ(answer["denials"].size(), 1u);
-    EXPECT_EQ(answer["denials"][0]["what"], "unknown");
+    ASSERT_FALSE(answer["denials"].empty());
+    for (const json& denial : answer["denials"]) EXPECT_EQ(denial["what"], "unknown");
   }
 }
 
