@@ -291,9 +291,11 @@ class ServerNameTest : public EgressGateTest {
   }
   void Isolate(PolicyInput policy) { policy_.SetRules({std::move(policy)}); }
 
+  static Greeting Read(std::string_view first) {
+    return ReadGreeting({reinterpret_cast<const uint8_t*>(first.data()), first.size()}, true);
+  }
   bool Goes(std::string_view first, const char* dialled = kDialled) {
-    const auto* bytes = reinterpret_cast<const uint8_t*>(first.data());
-    return Goes(ReadGreeting({bytes, first.size()}, true), dialled);
+    return Goes(Read(first), dialled);
   }
   bool Goes(const Greeting& greeting, const char* dialled = kDialled) {
     EgressPass pass = Begin(dialled);
@@ -409,7 +411,7 @@ TEST_F(ServerNameTest, ALineOfTheLogSaysTheNameAndTheAddress) {
   denial.what = Denied::kServerName;
   denial.client = client_;
   denial.dialled = At(kDialled);
-  denial.greeting = Host("evil.example");
+  denial.greeting = Read(Host("evil.example"));
   denial.name = denial.greeting->name;
   denial.rules = Compile({DnsPolicyOf("apis", {Named()})});
   EXPECT_THAT(DenialLine(denial),
