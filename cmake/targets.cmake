@@ -50,25 +50,27 @@ function(portolan_test name)
     LABELS unit TIMEOUT ${PORTOLAN_TEST_TIMEOUT} ENVIRONMENT "${PORTOLAN_TEST_ENVIRONMENT}")
 endfunction()
 
-# portolan_fuzz(NAME CORPUS DIR SOURCES ... LINK ...): a libFuzzer target in build/fuzz. ctest replays
-# the corpus (label "fuzz"); ./dev fuzz runs it for longer.
-if(PORTOLAN_FUZZ)
-  add_custom_target(fuzzers COMMENT "all fuzz targets")
-endif()
+# portolan_fuzz(NAME CORPUS DIR SOURCES ... LINK ...): a fuzz target in build/fuzz. ctest replays its
+# corpus (label "fuzz"), under --asan too. With PORTOLAN_FUZZ it is libFuzzer's, for ./dev fuzz.
 function(portolan_fuzz name)
-  if(NOT PORTOLAN_FUZZ)
+  if(NOT PORTOLAN_FUZZ AND NOT PORTOLAN_TESTS)
     return()
   endif()
   cmake_parse_arguments(ARG "" "CORPUS" "SOURCES;LINK" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
-  target_compile_options(${name} PRIVATE ${PORTOLAN_WARNINGS} -fsanitize=fuzzer)
-  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  target_compile_options(${name} PRIVATE ${PORTOLAN_WARNINGS})
   target_link_libraries(${name} PRIVATE ${ARG_LINK})
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
-  add_dependencies(fuzzers ${name})
-  add_test(NAME ${name} COMMAND ${name} -runs=0 ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
-  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120)
+  if(PORTOLAN_FUZZ)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    add_dependencies(fuzzers ${name})
+  else()
+    target_link_libraries(${name} PRIVATE fuzz_replay)
+    add_test(NAME ${name} COMMAND ${name} ${CMAKE_CURRENT_SOURCE_DIR}/${ARG_CORPUS})
+    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT ${PORTOLAN_TEST_TIMEOUT})
+  endif()
 endfunction()
 
 # portolan_proto(NAME PROTOS ... [GRPC] [LINK ...]): generated code; paths are relative to IMPORT_ROOT.

@@ -21,7 +21,7 @@ void Check(bool holds) {
 
 // Longer by a label, as far as it can be.
 void Lengthen(NameBuffer* name) {
-  if (name == nullptr || name->size + 2 > kMaxNameBytes) return;
+  if (name == nullptr || size_t{name->size} + 2 > kMaxNameBytes) return;
   std::copy_backward(name->bytes.begin(), name->bytes.begin() + name->size,
                      name->bytes.begin() + name->size + 2);
   name->bytes[0] = 1;
