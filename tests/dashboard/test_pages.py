@@ -64,7 +64,8 @@ def test_a_denial_says_who_what_by_whom_and_which_rule_is_nearest(browser):
         "replicas": []})
     browser.go("#/denials")
     browser.wait_text("2 kinds", ".title")
-    connection, name = browser.rows()
+    browser.wait(lambda: len(browser.rows("Denials")) == 2, "both of them")
+    connection, name = browser.rows("Denials")
     assert connection[:8] == [POD, "TCP", "shop/db", "10.42.3.4:5432", "NetworkPolicy/shop/frontend", nearest, "enforced",
                               "7"]
     assert name[:8] == [POD, "name", "example.com", "", "DNSEgressPolicy/shop/apis", "–", "audit", "1"]

@@ -2,19 +2,12 @@
 
 import json
 import os
-import socket
 import urllib.request
 from pathlib import Path
 
-from lab.tools import PYTHON, TREE, Daemon, portolan, sanitized
+from lab.tools import PYTHON, TREE, Daemon, free_port, portolan, sanitized
 
 POD = "shop/frontend-6b8d5c9f7d-x2x4k"
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
 
 
 class Control:

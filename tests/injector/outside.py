@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import yaml
-from lab.tools import PYTHON, TREE, Daemon, portolan, wait_until
+from lab.tools import PYTHON, TREE, Daemon, free_port, portolan, wait_until
 
 NAMESPACE = "portolan-system"
 SERVER_NAME = f"portolan-injector.{NAMESPACE}.svc"
@@ -20,12 +20,6 @@ WEBHOOKS = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations"
 CONFIGURATION = f"{WEBHOOKS}/portolan-injector"
 SECRETS = f"/api/v1/namespaces/{NAMESPACE}/secrets"
 _SLICES = "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Api:

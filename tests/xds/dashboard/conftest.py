@@ -3,8 +3,8 @@
 import json
 import os
 import random
-import socket
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
@@ -14,16 +14,13 @@ import pytest
 
 from . import cluster
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from lab.tools import free_port  # noqa: E402
+
 _BIN = Path(os.environ.get("PORTOLAN_BIN", Path(__file__).resolve().parents[3] / "build" / "bin"))
 NODE = "ns0/asking-5d4f8c7b9-x2x9z"
 # Sidecars for as long as it takes to start under a sanitizer.
 _PATIENCE = 60
-
-
-def _free_port(kind: int) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Running:
@@ -35,8 +32,7 @@ class Running:
         manifests = folder / "manifests"
         manifests.mkdir()
         (manifests / "all.yaml").write_text(cluster.manifests(services, NODE))
-        xds, self.http = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_STREAM)
-        self.dns = _free_port(socket.SOCK_DGRAM)
+        xds, self.http, self.dns = free_port(), free_port(), free_port()
         self._start("portolan-control", "--source", f"files:{manifests}", "--xds-insecure", "--xds-listen",
                     f"127.0.0.1:{xds}", "--http-listen", f"127.0.0.1:{self.http}", "--status-listen", "127.0.0.1:0")
         # Nobody answers there, and at once: what is not the cluster's has no answer.
