@@ -44,10 +44,9 @@ absl::Status RaiseNetRaw() {
   if (IsPermitted(own, CAP_NET_RAW)) return MakeEffective(own, CAP_NET_RAW);
   return absl::PermissionDeniedError(
       "--udp tproxy and --inbound tproxy need the capability CAP_NET_RAW. Either the program file "
-      "has it "
-      "(setcap cap_net_raw+p portolan-proxy) and the container's securityContext lets it have "
-      "effect (capabilities: {drop: [ALL], add: [NET_RAW]}, allowPrivilegeEscalation: true); or "
-      "the process is started with it (setpriv --inh-caps +net_raw --ambient-caps +net_raw)");
+      "has it (setcap cap_net_raw+p portolan-proxy) and the container's securityContext lets it "
+      "have effect (capabilities: {drop: [ALL], add: [NET_RAW]}, allowPrivilegeEscalation: true); "
+      "or the process is started with it (setpriv --inh-caps +net_raw --ambient-caps +net_raw)");
 }
 
 absl::Status DropPrivileges(Kept kept) {

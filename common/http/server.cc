@@ -13,6 +13,7 @@
 #include "common/http/target.h"
 #include "common/log.h"
 #include "common/monotonic.h"
+#include "common/socket_option.h"
 #include "common/status.h"
 #include "common/text.h"
 
@@ -24,11 +25,6 @@ constexpr int kBacklog = 128;
 constexpr absl::Duration kAcceptPause = absl::Milliseconds(100);
 // Failed handshakes beyond one in this time are only counted.
 constexpr absl::Duration kComplainEvery = absl::Seconds(10);
-
-void SetFlag(int fd, int level, int option) {
-  const int on = 1;
-  setsockopt(fd, level, option, &on, sizeof on);
-}
 
 // Answers with more fields than the handler gives.
 class WithFields : public Responder::Carrier {
@@ -96,8 +92,8 @@ absl::Status Server::Open(const SocketAddress& address) {
   const socklen_t length = address.ToSockaddr(&storage);
   Fd fd(socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return ErrnoError(errno, what);
-  SetFlag(fd.get(), SOL_SOCKET, SO_REUSEADDR);
-  if (address.ip.is_v6()) SetFlag(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
+  SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR);
+  if (address.ip.is_v6()) SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY);
   if (bind(fd.get(), reinterpret_cast<sockaddr*>(&storage), length) != 0 ||
       listen(fd.get(), kBacklog) != 0) {
     return ErrnoError(errno, what);
@@ -174,11 +170,11 @@ void Server::Accept(int listener) {
     return;
   }
   counters_.accepted.Add();
-  SetFlag(fd.get(), IPPROTO_TCP, TCP_NODELAY);
+  SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY);
   // A peer that vanished is noticed even if what is sent to it fits into the kernel's buffers.
-  const auto patience = static_cast<unsigned>(
-      absl::ToInt64Milliseconds(std::min(options_.timeouts.idle, absl::Hours(1))));
-  setsockopt(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
+  const auto patience =
+      static_cast<int>(absl::ToInt64Milliseconds(std::min(options_.timeouts.idle, absl::Hours(1))));
+  SetOption(fd.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, patience);
   Connection::Owner& owner = *this;
   const auto peer = SocketAddress::From(reinterpret_cast<sockaddr*>(&storage), length);
   auto connection = std::make_shared<Connection>(

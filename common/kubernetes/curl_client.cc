@@ -12,6 +12,7 @@
 #include "common/kubernetes/curl_transfer.h"
 #include "common/log.h"
 #include "common/monotonic.h"
+#include "common/socket_option.h"
 #include "common/status.h"
 
 namespace portolan {
@@ -29,10 +30,6 @@ CURLM* MakeMulti() {
     std::abort();  // out of memory
   }
   return multi;
-}
-
-void SetOption(int fd, int level, int name, int value) {
-  setsockopt(fd, level, name, &value, sizeof value);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "common/socket_option.h"
 #include "common/status.h"
 #include "dns/wire/bytes.h"
 
@@ -47,12 +48,11 @@ absl::StatusOr<std::unique_ptr<TcpListener>> TcpListener::Listen(EventLoop& loop
   const std::string what = "DNS over TCP on " + address.ToString();
   const bool v6 = address.ip.is_v6();
   Fd fd(socket(v6 ? AF_INET6 : AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const int one = 1;
   sockaddr_storage name;
   socklen_t length = address.ToSockaddr(&name);
-  if (!fd.valid() || setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) != 0 ||
-      setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) != 0 ||
-      (v6 && setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) != 0) ||
+  if (!fd.valid() || !SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR) ||
+      !SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT) ||
+      (v6 && !SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY)) ||
       bind(fd.get(), reinterpret_cast<sockaddr*>(&name), length) != 0 ||
       listen(fd.get(), kBacklog) != 0) {
     return ErrnoError(errno, what);
@@ -107,8 +107,7 @@ void TcpListener::OnAcceptable() {
 
 void TcpListener::Add(Fd fd, const SocketAddress& client) {
   counters_.accepted.Add();
-  const int one = 1;
-  setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY);
   auto connection = std::make_unique<Connection>();
   Connection* c = connection.get();
   c->id = next_id_++;
@@ -242,12 +241,11 @@ void TcpListener::SendReply(const ReplyTo& to, const SocketAddress&,
   std::array<uint8_t, kLengthBytes> length;
   wire::Store16(length.data(), static_cast<uint16_t>(reply.size()));
   // Two pieces in one segment: most replies wait for nothing else.
-  const int cork = 1, uncork = 0;
-  setsockopt(c->fd.get(), IPPROTO_TCP, TCP_CORK, &cork, sizeof cork);
+  SetOption(c->fd.get(), IPPROTO_TCP, TCP_CORK);
   Send(*c, length);
   if (!c->closed) Send(*c, reply);
   if (c->closed) return;
-  setsockopt(c->fd.get(), IPPROTO_TCP, TCP_CORK, &uncork, sizeof uncork);
+  SetOption(c->fd.get(), IPPROTO_TCP, TCP_CORK, 0);
   Settle(*c);
   // What was read while the limit was reached is answered when the loop comes round.
   if (!c->closed && c->read_bytes >= kLengthBytes) c->writable.Enable();

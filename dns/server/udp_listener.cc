@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "common/socket_option.h"
 #include "common/status.h"
 
 namespace portolan::dns {
@@ -17,17 +18,13 @@ constexpr int kBatchesPerTurn = 8;
 constexpr int kLoad = 16;
 constexpr size_t kCacheLine = 64;
 
-bool SetOption(int fd, int level, int option, int value) {
-  return setsockopt(fd, level, option, &value, sizeof value) == 0;
-}
-
 absl::Status Prepare(int fd, const SocketAddress& address) {
   const bool v6 = address.ip.is_v6();
-  if (!SetOption(fd, SOL_SOCKET, SO_REUSEPORT, 1)) return ErrnoError(errno, "SO_REUSEPORT");
-  if (v6 && !SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1)) return ErrnoError(errno, "IPV6_V6ONLY");
+  if (!SetOption(fd, SOL_SOCKET, SO_REUSEPORT)) return ErrnoError(errno, "SO_REUSEPORT");
+  if (v6 && !SetOption(fd, IPPROTO_IPV6, IPV6_V6ONLY)) return ErrnoError(errno, "IPV6_V6ONLY");
   if (address.ip.is_unspecified()) {
-    const bool set = v6 ? SetOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-                        : SetOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    const bool set =
+        v6 ? SetOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO) : SetOption(fd, IPPROTO_IP, IP_PKTINFO);
     if (!set) return ErrnoError(errno, "IP_PKTINFO");
   }
   // Path MTU messages may be forged to have replies cut into fragments; they are not heeded.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "common/socket_option.h"
 #include "dns/upstream/stream_pool.h"
 #include "dns/wire/bytes.h"
 
@@ -37,8 +38,7 @@ Connection::~Connection() {
 Started Connection::Open() {
   const Started started = socket_.Open(pool_.address(), SOCK_STREAM);
   if (started != Started::kYes) return started;
-  const int one = 1;
-  setsockopt(socket_.fd(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  SetOption(socket_.fd(), IPPROTO_TCP, TCP_NODELAY);
   write_ =
       context_.loop.AddWatch(socket_.fd(), EventLoop::Interest::kWrite, [this] { OnWritable(); });
   heard_at_ = Clock::now();

@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "common/monotonic.h"
+#include "common/socket_option.h"
 #include "common/status.h"
 
 namespace portolan::proxy {
@@ -33,15 +34,11 @@ constexpr int kKeepAliveIdleSeconds = 60;
 constexpr int kKeepAliveIntervalSeconds = 15;
 constexpr int kKeepAliveProbes = 4;
 
-void SetInt(int fd, int level, int option, int value) {
-  setsockopt(fd, level, option, &value, sizeof value);
-}
-
 void SetKeepAlive(int fd) {
-  SetInt(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  SetInt(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
-  SetInt(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
-  SetInt(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+  SetOption(fd, SOL_SOCKET, SO_KEEPALIVE);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
+  SetOption(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
 }
 
 // Closing then sends a RST instead of a FIN, socket(7).
@@ -145,7 +142,7 @@ Forwarder::Forwarder(EventLoop& loop, ForwarderOptions options)
       })),
       resume_(loop.AddTimer([this] { ResumeAccepting(); })) {
   if (options_.access_log != nullptr) access_log_.emplace(*options_.access_log, *counters_);
-  if (options_.direction == ForwarderOptions::Direction::kInbound) {
+  if (is_inbound()) {
     sources_.emplace(counters_->source_ports_out);
   }
   const auto common = [&](absl::Duration length) {
@@ -360,7 +357,7 @@ int Forwarder::Connect(const Connection& c, const SocketAddress& to, Fd& fd) {
   const int family = to.ip.is_v4() ? AF_INET : AF_INET6;
   fd = Fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) return errno;
-  SetInt(fd.get(), IPPROTO_TCP, TCP_NODELAY, 1);
+  SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY);
   sockaddr_storage storage;
   const socklen_t length = to.ToSockaddr(&storage);
   return connect(fd.get(), reinterpret_cast<const sockaddr*>(&storage), length) == 0 ? 0 : errno;

@@ -177,6 +177,8 @@ class Forwarder {
   static constexpr size_t kMostUnnamed = 256;
   static constexpr size_t kMostAwaiting = 256;
 
+  bool is_inbound() const { return options_.direction == ForwarderOptions::Direction::kInbound; }
+
   enum class Ending { kClose, kReset };
   enum class Dialling { kPending, kFailed, kNoDescriptor };
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "common/socket_option.h"
 #include "common/status.h"
 #include "proxy/forwarder/transparent.h"
 
@@ -16,11 +17,6 @@ namespace {
 // The kernel cuts it down to net.core.somaxconn.
 constexpr int kBacklog = 4096;
 
-bool Set(const Fd& fd, int level, int option) {
-  const int on = 1;
-  return setsockopt(fd.get(), level, option, &on, sizeof on) == 0;
-}
-
 absl::StatusOr<Fd> OpenSocket(const SocketAddress& address, Listener::Kind kind) {
   const int family = address.ip.is_v4() ? AF_INET : AF_INET6;
   Fd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -28,9 +24,10 @@ absl::StatusOr<Fd> OpenSocket(const SocketAddress& address, Listener::Kind kind)
   const socklen_t length = address.ToSockaddr(&storage);
   const auto* generic = reinterpret_cast<const sockaddr*>(&storage);
   // Accepted sockets inherit TCP_NODELAY. V6ONLY, so that [::] and 0.0.0.0 can both be listened on.
-  if (!fd.valid() || !Set(fd, SOL_SOCKET, SO_REUSEADDR) || !Set(fd, SOL_SOCKET, SO_REUSEPORT) ||
-      !Set(fd, IPPROTO_TCP, TCP_NODELAY) ||
-      (family == AF_INET6 && !Set(fd, IPPROTO_IPV6, IPV6_V6ONLY)) ||
+  if (!fd.valid() || !SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR) ||
+      !SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT) ||
+      !SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY) ||
+      (family == AF_INET6 && !SetOption(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY)) ||
       (kind == Listener::Kind::kTransparent && !SetTransparent(fd.get(), address.ip.family())) ||
       bind(fd.get(), generic, length) != 0 || listen(fd.get(), kBacklog) != 0) {
     return ErrnoError(errno, "forwarder: listen on " + address.ToString());

@@ -7,15 +7,12 @@
 #include <cerrno>
 #include <random>
 
+#include "common/socket_option.h"
+
 namespace portolan::proxy {
 namespace {
 
 constexpr uint32_t kPorts = 65536 - ClientSources::kFirstPort;
-
-bool Set(int fd, int level, int option) {
-  const int on = 1;
-  return setsockopt(fd, level, option, &on, sizeof on) == 0;
-}
 
 // SO_REUSEADDR: a port is free again for the client's next connection, and for other clients. With
 // port 0 the kernel chooses one when it connects, which may then be in use towards others.
@@ -27,9 +24,9 @@ int TryFrom(const SocketAddress& from, const SocketAddress& to, Fd& fd) {
   sockaddr_storage storage;
   socklen_t length = from.ToSockaddr(&storage);
   const auto* generic = reinterpret_cast<const sockaddr*>(&storage);
-  if (!SetTransparent(fd.get(), family) || !Set(fd.get(), IPPROTO_TCP, TCP_NODELAY) ||
-      !(from.port == 0 ? Set(fd.get(), SOL_IP, IP_BIND_ADDRESS_NO_PORT)
-                       : Set(fd.get(), SOL_SOCKET, SO_REUSEADDR)) ||
+  if (!SetTransparent(fd.get(), family) || !SetOption(fd.get(), IPPROTO_TCP, TCP_NODELAY) ||
+      !(from.port == 0 ? SetOption(fd.get(), SOL_IP, IP_BIND_ADDRESS_NO_PORT)
+                       : SetOption(fd.get(), SOL_SOCKET, SO_REUSEADDR)) ||
       bind(fd.get(), generic, length) != 0) {
     return errno;
   }
@@ -40,8 +37,8 @@ int TryFrom(const SocketAddress& from, const SocketAddress& to, Fd& fd) {
 }  // namespace
 
 bool SetTransparent(int fd, IpFamily family) {
-  return family == IpFamily::kIpv4 ? Set(fd, SOL_IP, IP_TRANSPARENT)
-                                   : Set(fd, SOL_IPV6, IPV6_TRANSPARENT);
+  return family == IpFamily::kIpv4 ? SetOption(fd, SOL_IP, IP_TRANSPARENT)
+                                   : SetOption(fd, SOL_IPV6, IPV6_TRANSPARENT);
 }
 
 ClientSources::ClientSources(Counter& ran_out) : ran_out_(ran_out), next_(std::random_device{}()) {}

@@ -7,7 +7,9 @@
 #include <string>
 #include <utility>
 
+#include "common/socket_option.h"
 #include "common/status.h"
+#include "proxy/forwarder/transparent.h"
 
 namespace portolan::proxy {
 namespace {
@@ -15,15 +17,12 @@ namespace {
 // A burst waits here while the worker is busy. The kernel cuts it down to net.core.rmem_max.
 constexpr int kReceiveBuffer = 4 << 20;
 
-bool Set(const Fd& fd, int level, int option, int value) {
-  return setsockopt(fd.get(), level, option, &value, sizeof value) == 0;
-}
-
-bool SetFamilyOptions(const Fd& fd, bool v4) {
+bool SetFamilyOptions(int fd, IpFamily family) {
+  if (!SetTransparent(fd, family)) return false;
   // V6ONLY, so that [::] and 0.0.0.0 can both be listened on.
-  return v4 ? Set(fd, SOL_IP, IP_TRANSPARENT, 1) && Set(fd, SOL_IP, IP_RECVORIGDSTADDR, 1)
-            : Set(fd, SOL_IPV6, IPV6_V6ONLY, 1) && Set(fd, SOL_IPV6, IPV6_TRANSPARENT, 1) &&
-                  Set(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR, 1);
+  return family == IpFamily::kIpv4 ? SetOption(fd, SOL_IP, IP_RECVORIGDSTADDR)
+                                   : SetOption(fd, SOL_IPV6, IPV6_V6ONLY) &&
+                                         SetOption(fd, SOL_IPV6, IPV6_RECVORIGDSTADDR);
 }
 
 absl::StatusOr<UdpSockets::Listener> Listen(const SocketAddress& address) {
@@ -32,11 +31,11 @@ absl::StatusOr<UdpSockets::Listener> Listen(const SocketAddress& address) {
   sockaddr_storage storage;
   socklen_t length = address.ToSockaddr(&storage);
   auto* generic = reinterpret_cast<sockaddr*>(&storage);
-  if (!fd.valid() || !Set(fd, SOL_SOCKET, SO_REUSEPORT, 1) || !SetFamilyOptions(fd, v4) ||
-      bind(fd.get(), generic, length) != 0) {
+  if (!fd.valid() || !SetOption(fd.get(), SOL_SOCKET, SO_REUSEPORT) ||
+      !SetFamilyOptions(fd.get(), address.ip.family()) || bind(fd.get(), generic, length) != 0) {
     return ErrnoError(errno, "forwarder: listen on UDP " + address.ToString());
   }
-  Set(fd, SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
+  SetOption(fd.get(), SOL_SOCKET, SO_RCVBUF, kReceiveBuffer);
   length = sizeof storage;
   if (getsockname(fd.get(), generic, &length) != 0) {
     return ErrnoError(errno, "forwarder: getsockname of UDP " + address.ToString());
