@@ -112,10 +112,11 @@ absl::Status PolicyReplica::ApplyHead(const Response& response) {
     status.Update(InvalidArgument("EgressPolicy '{}' was not subscribed to", resource.name()));
   }
   if (!status.ok()) return status;
-  // A response without it says that it is not there, or that it is as it was.
-  is_told_ = true;
   const auto& removed = response.removed_resources();
-  if (std::find(removed.begin(), removed.end(), own_.name) != removed.end()) head_.reset();
+  const bool has_none = std::find(removed.begin(), removed.end(), own_.name) != removed.end();
+  if (has_none) head_.reset();
+  // A response without it says that it is as it was, or that the pod is not known there (yet).
+  if (has_none || !heads.empty()) is_told_ = true;
   if (heads.empty()) return absl::OkStatus();
   head_ = {KeepEqual(head_ ? head_->value : nullptr, std::move(heads.front())),
            response.resources(0).version()};

@@ -224,7 +224,12 @@ void PolicyIndex::FollowPod(const std::string& key, Edit& edit) {
   if (!alike) CountPeers(*now, 1, edit);
   if (!alike || edit.other_lists.contains(before)) SetPolicies(key, PoliciesFor(*now), edit);
   const auto* names = edit.pods.Find(key);
-  if (before == nullptr || names == nullptr) return;
+  if (names == nullptr) {
+    // That there are none is known from now on.
+    if (before == nullptr) edit.MarkChanged(ResourceType::kEgressPolicy, key);
+    return;
+  }
+  if (before == nullptr) return;
   const bool is_served_other =
       before->node_name != now->node_name ||
       (!(*names)->ingress.empty() && *before->named_ports != *now->named_ports);

@@ -154,7 +154,7 @@ grpc::ByteBuffer DeltaSession::Compose(Subscription& sub) {
     if (const ResourcePtr resource = FindOwed(*name, sub)) {
       if (!body.Add(resource->wire, kMaxResponseBytes)) break;
       if (sub.type == ResourceType::kPeerSet) sub.held[*name] = resource->version;
-    } else {
+    } else if (!sub.type || set()->KnowsWhetherThereIs(*sub.type, *name)) {
       sub.removed.insert(*name);
       sub.held.erase(*name);
     }

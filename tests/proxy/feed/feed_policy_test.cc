@@ -116,9 +116,12 @@ TEST_F(FeedPolicy, AControlPlaneThatHasNoneIsolatesNothing) {
   EXPECT_FALSE(feed->egress_rules()->isolates());
 }
 
-TEST_F(FeedPolicy, AControlPlaneThatDoesNotKnowTheTypeIsolatesNothing) {
+TEST_F(FeedPolicy, AControlPlaneThatDoesNotKnowThePodYetSaysNothingOfItsPolicy) {
   Start();
   Send(kEgressPolicyType, {});
+  ASSERT_TRUE(UntilAnswered(kEgressPolicyType));
+  EXPECT_EQ(feed->egress_rules(), nullptr);
+  Send(kEgressPolicyType, {}, {kOwn});
   ASSERT_TRUE(UntilPolicyKnown());
   EXPECT_FALSE(feed->egress_rules()->isolates());
 }

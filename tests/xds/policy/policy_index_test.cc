@@ -83,7 +83,8 @@ TEST_F(Policies, APodHasThePoliciesThatSelectIt) {
   EXPECT_THAT(For("shop/web"), ElementsAre("NetworkPolicy/shop/a", "NetworkPolicy/shop/b"));
   EXPECT_THAT(For("shop/db"), ElementsAre("NetworkPolicy/shop/a"));
   EXPECT_THAT(For("other/web"), IsEmpty());
-  EXPECT_THAT(Changed(ResourceType::kEgressPolicy), UnorderedElementsAre("shop/web", "shop/db"));
+  EXPECT_THAT(Changed(ResourceType::kEgressPolicy),
+              UnorderedElementsAre("shop/web", "shop/db", "other/web"));
   directory_.RemoveNetworkPolicy({"shop", "a"});
   Commit();
   EXPECT_THAT(For("shop/web"), ElementsAre("NetworkPolicy/shop/b"));
@@ -132,7 +133,7 @@ TEST_F(Policies, APodThatOnlyIngressSelectsHasNoneOfEgress) {
   EXPECT_THAT(IngressFor("shop/db"), ElementsAre("NetworkPolicy/shop/a/ingress"));
   EXPECT_EQ(index_.current()->FindPolicies("shop/web"), nullptr);
   EXPECT_THAT(Members(InNamespace("shop", {{"app", "web"}})), ElementsAre("10.0.0.2"));
-  EXPECT_THAT(Changed(ResourceType::kEgressPolicy), ElementsAre("shop/db"));
+  EXPECT_THAT(Changed(ResourceType::kEgressPolicy), UnorderedElementsAre("shop/db", "shop/web"));
   EXPECT_THAT(Changed(ResourceType::kPolicyRules), ElementsAre("NetworkPolicy/shop/a/ingress"));
   directory_.RemoveNetworkPolicy({"shop", "a"});
   Commit();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <random>
@@ -258,6 +259,12 @@ std::map<std::string, std::vector<ContainerPort>> PortsServed(const Snapshot& sn
   return ports;
 }
 
+std::set<std::string> PodsOf(const Snapshot& snapshot) {
+  std::set<std::string> pods;
+  snapshot.ForEachPod([&](const Pod& pod) { pods.insert(pod.name.ToString()); });
+  return pods;
+}
+
 std::set<std::string> NamesOf(const ChangedResources& changed, ResourceType type) {
   const auto& names = changed[static_cast<size_t>(type)];
   return {names.begin(), names.end()};
@@ -324,6 +331,7 @@ void FollowRandomly(unsigned seed) {
   PolicyIndex index;
   Outcome before;
   std::map<std::string, std::vector<ContainerPort>> ports_before;
+  std::set<std::string> pods_before;
   std::map<std::string, Client> clients;
   for (int step = 0; step < 400; ++step) {
     SCOPED_TRACE("step " + std::to_string(step));
@@ -341,8 +349,13 @@ void FollowRandomly(unsigned seed) {
     const auto ports = PortsServed(snapshot, expected);
     std::set<std::string> other_pods = Differing(before.pods, expected.pods);
     other_pods.merge(Differing(ports_before, ports));
+    // Of a new pod it is known from now on, be it that there are none for it.
+    const std::set<std::string> pods = PodsOf(snapshot);
+    std::set_difference(pods.begin(), pods.end(), pods_before.begin(), pods_before.end(),
+                        std::inserter(other_pods, other_pods.end()));
     ASSERT_EQ(NamesOf(changed, ResourceType::kEgressPolicy), other_pods);
     ports_before = ports;
+    pods_before = pods;
     for (const auto& [name, members] : expected.sets) {
       if (cluster.Below(8) != 0) continue;
       clients[name].Ask(*index.current()->FindPeers(name));

@@ -132,6 +132,34 @@ TEST_F(PolicyServer, AnEgressPolicyIsShownToItsOwnPodAlone) {
   }
 }
 
+TEST_F(PolicyServer, OfAPodThatIsNotKnownNothingIsSaid) {
+  Put(AdmitDb());
+  DeltaClient client(port());
+  client.Send(AskAs("shop/web-1", kEgressPolicy, {"shop/web-1"}));
+  const auto first = client.Receive();
+  EXPECT_THAT(NamesIn(first), IsEmpty());
+  EXPECT_THAT(RemovedIn(first), IsEmpty());
+  Put(MakePod("shop", "web-1", {{"app", "db"}}, {}));
+  EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("shop/web-1")) << "known, and free";
+  Put(Web());
+  EXPECT_THAT(NamesIn(client.Receive()), ElementsAre("shop/web-1"));
+  directory_.RemovePod({"shop", "web-1"});
+  Commit();
+  EXPECT_THAT(RemovedIn(client.Receive()), IsEmpty()) << "it ends as it was";
+}
+
+// Two replicas: the second has not heard of the pod whose policies the client has from the first.
+TEST_F(PolicyServer, AReplicaThatLagsTakesNoPolicyAway) {
+  Put(AdmitDb());
+  DeltaClient client(port());
+  auto request = AskAs("shop/web-1", kEgressPolicy, {"shop/web-1"});
+  (*request.mutable_initial_resource_versions())["shop/web-1"] = "0123456789abcdef";
+  client.Send(request);
+  EXPECT_THAT(RemovedIn(client.Receive()), IsEmpty());
+  Put(Web());
+  EXPECT_THAT(NamesIn(client.Receive()), ElementsAre("shop/web-1"));
+}
+
 TEST_F(PolicyServer, WhoHasATokenIsThePodOfTheToken) {
   Put(Web(), AdmitDb());
   for (const char* pod : {"shop/web-1", "shop/web-2"}) {
