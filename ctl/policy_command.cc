@@ -73,7 +73,8 @@ std::string Named(std::string text, const ManifestCluster& cluster) {
 
 absl::StatusOr<json> OfManifests(const Flags& flags, const PolicyQuestion& question) {
   const auto cluster = ReadManifestCluster(
-      flags.files, flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat);
+      flags.files, flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat,
+      question.from);
   if (!cluster.ok()) return cluster.status();
   PolicyAnswer found = AnswerOf(cluster->snapshot, question);
   found.verdict.nearest = Named(found.verdict.nearest, *cluster);

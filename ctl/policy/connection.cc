@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "common/text.h"
@@ -11,13 +12,16 @@
 #include "directory/port_endpoints.h"
 #include "dns/wire/name.h"
 #include "proxy/policy/egress_rules.h"
+#include "proxy/policy/own_ports.h"
 #include "proxy/policy/policy_compiler.h"
 #include "xds/policy/pod_policies.h"
 
 namespace portolan::ctl {
 namespace {
 
+using proxy::ConnectionVerdict;
 using proxy::EgressRules;
+using proxy::TestedConnection;
 
 // What is dialled.
 struct Target {
@@ -26,22 +30,49 @@ struct Target {
   std::vector<SocketAddress> at = {};
 };
 
-Pod PodOf(const Snapshot& snapshot, const ObjectName& name) {
-  if (const Pod* pod = snapshot.FindPod(name.ns + "/" + name.name)) return *pod;
-  Pod pod;
-  pod.name = name;
-  return pod;
-}
+enum class Direction { kEgress, kIngress };
 
 std::shared_ptr<const EgressRules> RulesFor(const std::shared_ptr<const Snapshot>& snapshot,
-                                            const Pod& pod) {
-  xds::PodPolicies policies = xds::PolicyRulesFor(snapshot, pod);
+                                            const Pod& pod, Direction direction) {
+  xds::PodPolicies found = xds::PolicyRulesFor(snapshot, pod);
+  std::vector<PolicyInput> policies = std::move(found.policies);
+  if (direction == Direction::kIngress) {
+    policies.clear();
+    for (PolicyInput& policy : found.ingress) {
+      policies.push_back(proxy::WithOwnPorts(std::move(policy), *pod.named_ports));
+    }
+  }
   proxy::PolicyCompiler compiler;
-  std::vector<IpAddress> always = std::move(policies.node_addresses);
+  std::vector<IpAddress> always = std::move(found.node_addresses);
   always.insert(always.end(), pod.ips.begin(), pod.ips.end());
-  compiler.SetPolicies(std::move(policies.policies), std::move(always));
-  for (auto& [name, peers] : policies.peers) compiler.SetPeers(name, std::move(peers));
+  compiler.SetPolicies(std::move(policies), std::move(always));
+  for (auto& [name, peers] : found.peers) compiler.SetPeers(name, std::move(peers));
   return compiler.Commit();
+}
+
+// Null: no pod has it, but perhaps one that shares its node's.
+const Pod* PodAt(const Snapshot& snapshot, const IpAddress& ip) {
+  const Pod* found = nullptr;
+  snapshot.ForEachPod([&](const Pod& pod) {
+    if (!pod.host_network && std::find(pod.ips.begin(), pod.ips.end(), ip) != pod.ips.end()) {
+      found = &pod;
+    }
+  });
+  return found;
+}
+
+// What the ingress policies of whoever is at `to` say of `client`; nothing where none isolates it.
+std::optional<ConnectionVerdict> IngressOf(const std::shared_ptr<const Snapshot>& snapshot,
+                                           const Pod& client, const SocketAddress& to,
+                                           Protocol protocol) {
+  const Pod* pod = PodAt(*snapshot, to.ip);
+  if (pod == nullptr || client.ips.empty()) return std::nullopt;
+  const auto rules = RulesFor(snapshot, *pod, Direction::kIngress);
+  if (!rules->isolates()) return std::nullopt;
+  auto verdict = proxy::JudgeConnection(
+      *rules, {.port = to.port, .protocol = protocol, .at = {{client.ips.front(), to.port}}});
+  verdict.says = fmt::format("into {}, {}", pod->name.ToString(), verdict.says);
+  return verdict;
 }
 
 using Slices = std::vector<std::shared_ptr<const EndpointSlice>>;
@@ -130,15 +161,32 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
 
 PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
                       const PolicyQuestion& question) {
-  const auto rules = RulesFor(snapshot, PodOf(*snapshot, question.from));
+  const Pod& from = *snapshot->FindPod(question.from.ToString());
+  const auto rules = RulesFor(snapshot, from, Direction::kEgress);
   Target target = TargetOf(*snapshot, question);
-  PolicyAnswer answer;
-  answer.verdict = proxy::JudgeConnection(*rules, {.port = question.port,
-                                                   .protocol = question.protocol,
-                                                   .name = std::move(target.wire),
-                                                   .in_cluster = target.in_cluster,
-                                                   .at = target.at});
-  answer.at = std::move(target.at);
+  TestedConnection out{.port = question.port,
+                       .protocol = question.protocol,
+                       .name = std::move(target.wire),
+                       .in_cluster = target.in_cluster,
+                       .at = target.at};
+  PolicyAnswer answer{proxy::JudgeConnection(*rules, out), target.at};
+  if (!answer.verdict.allowed) return answer;
+  std::optional<ConnectionVerdict> denied;
+  for (const SocketAddress& at : target.at) {
+    out.at = {at};
+    ConnectionVerdict verdict = proxy::JudgeConnection(*rules, out);
+    if (!verdict.allowed) continue;
+    auto in = IngressOf(snapshot, from, at, question.protocol);
+    if (!in || in->allowed) {
+      answer.verdict = std::move(verdict);
+      if (!in) return answer;
+      answer.verdict.says += "; " + in->says;
+      answer.verdict.audited |= in->audited;
+      return answer;
+    }
+    if (!denied) denied = std::move(in);
+  }
+  if (denied) answer.verdict = *std::move(denied);
   return answer;
 }
 

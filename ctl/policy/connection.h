@@ -1,5 +1,6 @@
-// Whether the egress policies of a snapshot let a pod open a connection: the rules as the control
-// plane works them out (xds/policy), judged as a sidecar does (proxy/policy). Any thread.
+// Whether the policies of a snapshot let a pod open a connection, those for its egress and those
+// for the ingress of the pod that it leads to: the rules as the control plane works them out
+// (xds/policy), judged as sidecars do (proxy/policy). Any thread.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@
 namespace portolan::ctl {
 
 struct PolicyQuestion {
-  ObjectName from;  // a pod, which need not be in the snapshot: then without labels
+  ObjectName from;  // a pod of the snapshot
   // As the application has it: "backend", "backend.shop", "db.example.com", or an address.
   std::string to;
   uint16_t port = 0;
@@ -28,7 +29,8 @@ struct PolicyAnswer {
 };
 
 // A Service is judged by its endpoints, of which one that is allowed is enough; a name that leads
-// nowhere by rules for names alone. Whether the pod may ask a DNS server is not part of it.
+// nowhere by rules for names alone. Whether the pod may ask a DNS server is not part of it, nor is
+// whether any sidecar enforces the ingress.
 PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
                       const PolicyQuestion& question);
 

@@ -28,11 +28,17 @@ class Builder {
     xds::Put(directory_, std::move(object));
   }
 
-  ManifestCluster Finish(const analyze::Objects& objects) {
+  // With `pod`, be it in `objects` or not.
+  ManifestCluster Finish(const analyze::Objects& objects, const ObjectName& pod) {
     for (const auto& [name, workloads] : objects.workloads) {
       for (const analyze::Workload& workload : workloads) {
         if (workload.kind != "Pod" && !objects.IsMade(workload)) PutTemplate(workload);
       }
+    }
+    if (pods_.count(pod) == 0) {
+      Pod other;
+      other.name = pod;
+      Put(std::move(other));
     }
     for (const auto& [key, service] : objects.services) {
       const bool has_slices = objects.endpoints.count(key) > 0;
@@ -108,7 +114,8 @@ class Builder {
 }  // namespace
 
 absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::string>& paths,
-                                                    analyze::Folders folders) {
+                                                    analyze::Folders folders,
+                                                    const ObjectName& pod) {
   const auto files = analyze::ListManifests(paths, folders);
   if (!files.ok()) return files.status();
   Builder builder;
@@ -123,7 +130,7 @@ absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::strin
     const absl::Status status = analyze::AddText(called, *text, objects);
     if (!status.ok()) return status;
   }
-  return builder.Finish(objects);
+  return builder.Finish(objects, pod);
 }
 
 }  // namespace portolan::ctl

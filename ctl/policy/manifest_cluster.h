@@ -21,9 +21,11 @@ struct ManifestCluster {
   std::map<IpAddress, std::string> stand_ins;
 };
 
-// Pods are those of the manifests, and one for each template of pods that is not made of another,
-// called as the object is. An error names the file, the line and the field.
+// Pods are those of the manifests, one for each template of pods that is not made of another,
+// called as the object is, and `pod`, without labels where none of them is called so. An error
+// names the file, the line and the field.
 absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::string>& paths,
-                                                    analyze::Folders folders);
+                                                    analyze::Folders folders,
+                                                    const ObjectName& pod);
 
 }  // namespace portolan::ctl

@@ -105,6 +105,33 @@ TEST_F(PolicyTest, AServiceIsJudgedByWhatItLeadsTo) {
       << output_;
 }
 
+std::string IngressPolicy(const std::string& ns, const std::string& ingress) {
+  return "---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\n"
+         "metadata: {name: doors, namespace: " +
+         ns + "}\nspec: {podSelector: {}, policyTypes: [Ingress], ingress: [" + ingress + "]}\n";
+}
+
+TEST_F(PolicyTest, WhoIsLedToMustLetItIn) {
+  const std::string doors = IngressPolicy(
+      "shop", "{from: [{podSelector: {matchLabels: {app: frontend}}}], ports: [{port: http}]}");
+  EXPECT_EQ(StatusOf(doors, "backend:80"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("no policy limits what the pod may reach; into shop/backend, rule "
+                                 "0 of NetworkPolicy/shop/doors/ingress allows it"));
+  // A pod that no manifest has is one without labels of that namespace.
+  EXPECT_EQ(Test(doors, "--from shop/other --to backend:80").status, 1);
+  const std::string of_namespace = IngressPolicy(
+      "shop", "{from: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: ops}}}]}");
+  EXPECT_EQ(Test(of_namespace, "--from ops/debugger --to backend.shop:80").status, 0);
+  EXPECT_EQ(StatusOf(of_namespace, "backend:80"), 1);
+  EXPECT_THAT(output_, StartsWith("denied: shop/frontend to backend:80/TCP: into shop/backend, no "
+                                  "rule of NetworkPolicy/shop/doors/ingress allows it\n"));
+  // Egress is judged first, and what it denies nobody is asked to let in.
+  EXPECT_EQ(StatusOf(doors + Policy(""), "backend:80"), 1);
+  EXPECT_THAT(output_, HasSubstr("no rule of NetworkPolicy/shop/walls allows it"));
+  EXPECT_EQ(StatusOf(IngressPolicy("data", ""), "db.data:5432"), 1) << output_;
+  EXPECT_EQ(StatusOf(IngressPolicy("data", ""), "192.0.2.1:5432"), 0) << output_;
+}
+
 TEST_F(PolicyTest, AddressesAreJudgedAsTheyAre) {
   const std::string block =
       Policy("{to: [{ipBlock: {cidr: 192.0.2.0/24, except: [192.0.2.7/32]}}]}");
