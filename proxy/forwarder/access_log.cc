@@ -74,6 +74,7 @@ void AccessLog::Write(const AccessRecord& record) {
   Line line;
   AddTime(line, absl::Now() - record.ended_ago - record.duration);
   AddText(line, "protocol", record.protocol == Protocol::kUdp ? "udp" : "tcp");
+  AddText(line, "direction", record.inbound ? "inbound" : "outbound");
   AddAddress(line, "source", record.source);
   AddAddress(line, "dialled", record.dialled);
   AddName(line, "service", record.service);

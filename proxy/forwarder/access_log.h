@@ -21,6 +21,7 @@ namespace portolan::proxy {
 // A connection or a UDP flow. What it points at lives until Write returns.
 struct AccessRecord {
   Protocol protocol = Protocol::kTcp;
+  bool inbound = false;  // to the pod, by whoever `source` is
   SocketAddress source;
   std::optional<SocketAddress> dialled = {};
   const ObjectName* service = nullptr;  // null, or without a namespace: none that is known

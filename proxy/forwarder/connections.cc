@@ -149,6 +149,7 @@ void Forwarder::CountRefused(ConnectionEvent why, const Refused& refused) {
   if (refused.service != nullptr) (refused.service->counters.get()->*why).Add();
   if (!access_log_.has_value()) return;
   AccessRecord record;
+  record.inbound = is_inbound();
   record.source = refused.client;
   record.dialled = refused.dialled;
   if (refused.service != nullptr) record.service = &refused.service->name.service;
@@ -158,6 +159,7 @@ void Forwarder::CountRefused(ConnectionEvent why, const Refused& refused) {
 
 void Forwarder::Log(const Connection& c) {
   AccessRecord record;
+  record.inbound = is_inbound();
   record.source = c.client_address;
   record.dialled = c.dialled;
   record.service = &c.service->name.service;
@@ -172,8 +174,10 @@ void Forwarder::Log(const Connection& c) {
   record.outcome = WordFor(c.ended);
   if (c.was_joined()) {
     record.connect = absl::FromChrono(c.joined_at - c.accepted_at);
-    record.outcome = WordFor(c.target == nullptr ? &ConnectionCounters::passed_through
-                                                 : &ConnectionCounters::forwarded);
+    record.outcome = is_inbound()
+                         ? kInboundJoined
+                         : WordFor(c.target == nullptr ? &ConnectionCounters::passed_through
+                                                       : &ConnectionCounters::forwarded);
     record.ended = WordFor(c.ended);
   }
   access_log_->Write(record);

@@ -32,7 +32,7 @@ constexpr ConnectionWord kOutcomes[] = {
 };
 
 constexpr ConnectionWord kInboundOutcomes[] = {
-    {"joined", &ConnectionCounters::passed_through},
+    {kInboundJoined, &ConnectionCounters::passed_through},
     {"policy_denied", &ConnectionCounters::denied},
     {"loop_refused", &ConnectionCounters::loop_refused},
     {"no_destination", &ConnectionCounters::no_destination},
@@ -91,34 +91,38 @@ double Sum(const Workers& workers, Field field) {
   return static_cast<double>(sum);
 }
 
+double Active(const Workers& workers) {
+  uint64_t active = 0;
+  for (const auto& worker : workers) active += worker->active();
+  return static_cast<double>(active);
+}
+
+// One sample for each of `words`, which are values of `label`.
+template <typename Words>
+void AddEach(MetricFamilies& families, const Workers& workers, std::string_view name,
+             std::string_view help, std::string_view label, const Words& words) {
+  for (const auto& [word, field] : words) {
+    AddCounterSample(families, name, help, {{label, word}}, Sum(workers, field));
+  }
+}
+
 void Collect(const Workers& workers, MetricFamilies& families) {
   AddCounterSample(families, "portolan_forwarder_accepted_total", "Connections accepted.", {},
                    Sum(workers, &ForwarderCounters::accepted));
-  for (const auto& [outcome, field] : kOutcomes) {
-    AddCounterSample(families, "portolan_forwarder_connections_total",
-                     "Accepted connections by what became of them.", {{"outcome", outcome}},
-                     Sum(workers, field));
-  }
-  for (const auto& [how, field] : kEnds) {
-    AddCounterSample(families, "portolan_forwarder_ended_total",
-                     "Joined connections by how they ended.", {{"how", how}}, Sum(workers, field));
-  }
+  AddEach(families, workers, "portolan_forwarder_connections_total",
+          "Accepted connections by what became of them.", "outcome", kOutcomes);
+  AddEach(families, workers, "portolan_forwarder_ended_total",
+          "Joined connections by how they ended.", "how", kEnds);
   AddCounterSample(families, "portolan_forwarder_connect_retries_total",
                    "Attempts to connect to a further endpoint after one failed.", {},
                    Sum(workers, &ForwarderCounters::retried));
   AddCounterSample(families, "portolan_forwarder_endpoints_unknown_total",
                    "Connections passed through as their Service's endpoints were not known.", {},
                    Sum(workers, &ForwarderCounters::endpoints_unknown));
-  for (const auto& [outcome, field] : kWaits) {
-    AddCounterSample(families, "portolan_forwarder_endpoint_waits_total",
-                     "Connections whose Service's endpoints were not held, by outcome.",
-                     {{"outcome", outcome}}, Sum(workers, field));
-  }
-  for (const auto& [reason, field] : kPauses) {
-    AddCounterSample(families, "portolan_forwarder_accept_pauses_total",
-                     "Times that accepting connections paused.", {{"reason", reason}},
-                     Sum(workers, field));
-  }
+  AddEach(families, workers, "portolan_forwarder_endpoint_waits_total",
+          "Connections whose Service's endpoints were not held, by outcome.", "outcome", kWaits);
+  AddEach(families, workers, "portolan_forwarder_accept_pauses_total",
+          "Times that accepting connections paused.", "reason", kPauses);
   AddCounterSample(families, "portolan_forwarder_buffers_exhausted_total",
                    "Reads that went on without a buffer to keep a rest in.", {},
                    Sum(workers, &ForwarderCounters::buffers_exhausted));
@@ -128,28 +132,20 @@ void Collect(const Workers& workers, MetricFamilies& families) {
   AddCounterSample(families, "portolan_forwarder_access_log_dropped_total",
                    "Lines that the access log had no room for, since its reader is slow.", {},
                    Sum(workers, &ForwarderCounters::access_dropped));
-  for (const auto& [direction, field] : kBytes) {
-    AddCounterSample(families, "portolan_forwarder_bytes_total",
-                     "Bytes carried; up is from client to endpoint.", {{"direction", direction}},
-                     Sum(workers, field));
-  }
+  AddEach(families, workers, "portolan_forwarder_bytes_total",
+          "Bytes carried; up is from client to endpoint.", "direction", kBytes);
   AddCounterSample(families, "portolan_forwarder_spliced_bytes_total",
                    "Bytes carried that were moved in the kernel, through a pipe.", {},
                    Sum(workers, &ForwarderCounters::bytes_spliced));
-  for (const auto& [reason, field] : kPipeFallbacks) {
-    AddCounterSample(families, "portolan_forwarder_pipe_fallbacks_total",
-                     "Times that bulk was copied as there was no pipe to splice it through.",
-                     {{"reason", reason}}, Sum(workers, field));
-  }
+  AddEach(families, workers, "portolan_forwarder_pipe_fallbacks_total",
+          "Times that bulk was copied as there was no pipe to splice it through.", "reason",
+          kPipeFallbacks);
   // In this order, so that never more were given back than taken.
   const double given = Sum(workers, &ForwarderCounters::pipes_given);
   AddGaugeSample(families, "portolan_forwarder_pipes_lent", "Pipes that hold bytes now.", {},
                  Sum(workers, &ForwarderCounters::pipes_taken) - given);
-  for (const auto& [event, field] : kEjections) {
-    AddCounterSample(families, "portolan_forwarder_ejections_total",
-                     "What became of endpoints that kept failing to be connected to.",
-                     {{"event", event}}, Sum(workers, field));
-  }
+  AddEach(families, workers, "portolan_forwarder_ejections_total",
+          "What became of endpoints that kept failing to be connected to.", "event", kEjections);
   AddCounterSample(families, "portolan_forwarder_affinity_total",
                    "Connections that session affinity sent where the one before went.", {},
                    Sum(workers, &ForwarderCounters::affine));
@@ -161,43 +157,33 @@ void Collect(const Workers& workers, MetricFamilies& families) {
                  deleted - ended);
   AddCounterSample(families, "portolan_forwarder_endpoint_deleted_total",
                    "Connections whose endpoint was deleted while they were open.", {}, deleted);
-  uint64_t active = 0;
-  for (const auto& worker : workers) active += worker->active();
   AddGaugeSample(families, "portolan_forwarder_active_connections",
-                 "Connections being connected or joined.", {}, static_cast<double>(active));
+                 "Connections being connected or joined.", {}, Active(workers));
 }
 
 void CollectInbound(const Workers& workers, MetricFamilies& families) {
   AddCounterSample(families, "portolan_inbound_accepted_total", "Connections to the pod.", {},
                    Sum(workers, &ForwarderCounters::accepted));
-  for (const auto& [outcome, field] : kInboundOutcomes) {
-    AddCounterSample(families, "portolan_inbound_connections_total",
-                     "Connections to the pod by what became of them.", {{"outcome", outcome}},
-                     Sum(workers, field));
-  }
-  for (const auto& [how, field] : kEnds) {
-    AddCounterSample(families, "portolan_inbound_ended_total",
-                     "Connections to the pod that were joined, by how they ended.", {{"how", how}},
-                     Sum(workers, field));
-  }
-  for (const auto& [reason, field] : kPauses) {
-    AddCounterSample(families, "portolan_inbound_accept_pauses_total",
-                     "Times that accepting connections to the pod paused.", {{"reason", reason}},
-                     Sum(workers, field));
-  }
+  AddEach(families, workers, "portolan_inbound_connections_total",
+          "Connections to the pod by what became of them.", "outcome", kInboundOutcomes);
+  AddEach(families, workers, "portolan_inbound_ended_total",
+          "Connections to the pod that were joined, by how they ended.", "how", kEnds);
+  AddEach(families, workers, "portolan_inbound_accept_pauses_total",
+          "Times that accepting connections to the pod paused.", "reason", kPauses);
   AddCounterSample(families, "portolan_inbound_source_ports_out_total",
                    "Connections for which none of the source ports tried was free.", {},
                    Sum(workers, &ForwarderCounters::source_ports_out));
-  for (const auto& [direction, field] : kBytes) {
-    AddCounterSample(families, "portolan_inbound_bytes_total",
-                     "Bytes carried to and from the pod; up is from client to application.",
-                     {{"direction", direction}}, Sum(workers, field));
-  }
-  uint64_t active = 0;
-  for (const auto& worker : workers) active += worker->active();
+  AddCounterSample(families, "portolan_inbound_access_log_lines_total",
+                   "Connections to the pod that were logged.", {},
+                   Sum(workers, &ForwarderCounters::access_logged));
+  AddCounterSample(families, "portolan_inbound_access_log_dropped_total",
+                   "Lines on connections to the pod that the access log had no room for.", {},
+                   Sum(workers, &ForwarderCounters::access_dropped));
+  AddEach(families, workers, "portolan_inbound_bytes_total",
+          "Bytes carried to and from the pod; up is from client to application.", "direction",
+          kBytes);
   AddGaugeSample(families, "portolan_inbound_active_connections",
-                 "Connections to the pod being connected or joined.", {},
-                 static_cast<double>(active));
+                 "Connections to the pod being connected or joined.", {}, Active(workers));
 }
 
 }  // namespace

@@ -71,6 +71,8 @@ std::span<const ConnectionWord> ConnectionOutcomes();
 std::span<const ConnectionWord> ConnectionEnds();
 // As metrics and the access log have it.
 std::string_view WordFor(ConnectionEvent event);
+// Their word for passed_through where the connection is to the pod.
+inline constexpr std::string_view kInboundJoined = "joined";
 
 struct ForwarderCounters : ConnectionCounters {
   Counter accepted;

@@ -366,6 +366,7 @@ TEST_F(AccessLogTest, HasALineForAConnectionThatEnded) {
   const json line = Lines(1)[0];
   EXPECT_EQ(line["source"], source);
   EXPECT_EQ(line["protocol"], "tcp");
+  EXPECT_EQ(line["direction"], "outbound");
   EXPECT_EQ(line["dialled"], kService);
   EXPECT_EQ(line["service"], "default/backend");
   EXPECT_EQ(line["endpoint"], endpoint.address().ToString());

@@ -1,11 +1,13 @@
 // What comes to a pod, under the rules of portolan-init, in network namespaces made for the test:
 // an inbound Forwarder on a thread of its own as user 1337, clients in the world beyond. Needs
 // root.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <memory>
@@ -14,6 +16,9 @@
 #include <utility>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
+#include "common/line_output.h"
 #include "common/log.h"
 #include "proxy/capture/capture.h"
 #include "proxy/capture/ip_tool.h"
@@ -153,6 +158,40 @@ TEST_P(InboundTest, TheApplicationSeesTheClientsAddressAndAnswersIt) {
     EXPECT_EQ(ReceiveAll(client), std::pair(std::string("answer"), 0));
   }
   EXPECT_EQ(counters_->passed_through.value(), 2u);
+}
+
+TEST_P(InboundTest, TheAccessLogSaysWhoCameAndWhoWasNotLetIn) {
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const Fd lines(ends[0]), write(ends[1]);
+  LineOutput output(write.get());
+  Start({}, {.access_log = &output});
+  const Fd listener = Serve();
+  Admit(at_.other_pod);
+  ExpectDenied(Call(at_.outside), listener);
+  {
+    const Fd client = Call(at_.other_pod);
+    ASSERT_TRUE(Accept(listener).valid());
+  }
+  std::string log;
+  while (std::count(log.begin(), log.end(), '\n') < 2) {
+    char buffer[4096];
+    const ssize_t n = read(lines.get(), buffer, sizeof buffer);
+    ASSERT_GT(n, 0);
+    log.append(buffer, static_cast<size_t>(n));
+  }
+  const std::string own = SocketAddress{at_.pod, kPort}.ToString();
+  const auto denied = nlohmann::json::parse(log.substr(0, log.find('\n')));
+  EXPECT_EQ(denied["direction"], "inbound");
+  EXPECT_EQ(denied["dialled"], own);
+  EXPECT_EQ(denied["outcome"], "policy_denied");
+  const auto joined = nlohmann::json::parse(log.substr(log.find('\n') + 1));
+  EXPECT_EQ(joined["direction"], "inbound");
+  EXPECT_EQ(SocketAddress::Parse(joined["source"].get<std::string>())->ip, at_.other_pod);
+  EXPECT_EQ(joined["endpoint"], own);
+  EXPECT_EQ(joined["outcome"], "joined");
+  EXPECT_EQ(counters_->access_logged.value(), 2u);
+  Stop();  // before what it writes to goes
 }
 
 TEST_P(InboundTest, MegabytesGoBothWaysAtOnce) {
