@@ -1,8 +1,10 @@
 // A verdict allocates nothing, nor does a connection that passes the gate with rules in force.
 #include <gtest/gtest.h>
 
+#include "proxy/policy/name_gate.h"
 #include "proxy/policy/policy_compiler.h"
 #include "tests/proxy/forwarder/allocations.h"
+#include "tests/proxy/policy/asked.h"
 #include "tests/proxy/policy/policies.h"
 #include "tests/proxy/policy/test_policy.h"
 
@@ -61,6 +63,31 @@ TEST(EgressGateAllocations, ThereAreNoneForAConnectionNorForTheAnswerBeforeIt) {
   }
   EXPECT_EQ(StopCounting(), 0u);
   EXPECT_EQ(allowed, 20u);
+}
+
+TEST(NameGateAllocations, ThereAreNoneForAQuestionNorForWhatItsAnswerTeaches) {
+  TestPolicy policy;
+  const auto rules = Compile({DnsPolicyOf("b", {ToNames({"*.example.com"}, {Tcp(443)})})});
+  policy.denials.SetRules(rules);
+  NameGate gate({}, policy.learned, policy.denials);
+  gate.SetRules(rules);
+  gate.SetSearch({"default.svc.cluster.local", "corp.example"});
+  gate.SetClusterZones({*dns::wire::Zone::Parse("cluster.local")});
+  Asked allowed("api.example.com"), cluster("db.default.svc.cluster.local"),
+      search("api.example.com.corp.example"), denied("api.example.net");
+  allowed.Reply({{"api.example.com", dns::wire::type::kA, 30, IpBytes("192.0.2.1")}});
+  size_t passed = 0;
+  StartCounting();
+  for (int i = 0; i < 10; ++i) {
+    for (Asked* asked : {&allowed, &cluster, &search, &denied}) {
+      const auto decision = gate.OnQuery(*asked->exchange, NameGate::Asker::kClient);
+      passed += decision.ruling == NameGate::Ruling::kPass;
+    }
+    gate.OnReply(*allowed.exchange);
+  }
+  EXPECT_EQ(StopCounting(), 0u);
+  EXPECT_EQ(passed, 20u);
+  EXPECT_EQ(policy.learned.size(), 1u);
 }
 
 }  // namespace

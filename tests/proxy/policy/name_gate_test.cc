@@ -11,7 +11,7 @@
 #include "common/monotonic.h"
 #include "dns/wire/reply.h"
 #include "proxy/policy/policy_compiler.h"
-#include "tests/dns/question.h"
+#include "tests/proxy/policy/asked.h"
 #include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
@@ -28,48 +28,6 @@ namespace rr = dns::wire::type;
 
 constexpr uint16_t kHttps = 65;
 
-class NoPool : public dns::SuspendedPool {
-  dns::Suspended* Suspend(Exchange&) override { return nullptr; }
-};
-
-// A question and the room for its reply.
-struct Asked {
-  explicit Asked(std::string_view name, uint16_t type = rr::kA,
-                 Transport transport = Transport::kUdp)
-      : message(dns::test::MakeQuery(name, type)) {
-    EXPECT_EQ(dns::wire::ParseQuery(message, query), dns::wire::ParseOutcome::kQuery);
-    exchange.emplace(query, At("10.42.0.7:4321"), transport, room, pool);
-    exchange->set_max_reply_bytes(room.size());
-    exchange->set_received(std::chrono::steady_clock::now());
-  }
-
-  struct Record {
-    std::string owner;
-    uint16_t type;
-    uint32_t ttl;
-    std::vector<uint8_t> rdata;
-  };
-  void Reply(const std::vector<Record>& records, Section section = Section::kAnswer) {
-    dns::wire::ReplyWriter writer(query, room, room.size());
-    for (const Record& record : records) {
-      const auto rdata =
-          writer.Add(section, Wire(record.owner), record.type, record.ttl, record.rdata.size());
-      std::copy(record.rdata.begin(), record.rdata.end(), rdata.begin());
-    }
-    exchange->set_reply_bytes(writer.Finish(Rcode::kNoError, 0));
-  }
-
-  dns::test::Bytes message;
-  dns::wire::Query query;
-  std::vector<uint8_t> room = std::vector<uint8_t>(dns::wire::kMaxMessageBytes);
-  NoPool pool;
-  std::optional<Exchange> exchange;
-};
-
-std::vector<uint8_t> IpBytes(std::string_view text) {
-  const IpAddress ip = Ip(text);
-  return {ip.bytes().begin(), ip.bytes().end()};
-}
 std::vector<uint8_t> NameBytes(std::string_view text) {
   const std::string wire = *dns::wire::NameToWire(text);
   return {wire.begin(), wire.end()};
