@@ -46,8 +46,9 @@ class ResourceSet {
   // What `viewer` sees, here and below. Null if there is none. An address is found by the one text
   // that IpAddress::ToString gives it.
   ResourcePtr Find(ResourceType type, std::string_view name, const Viewer& viewer) const;
-  // False: that there is none says nothing. Who has a pod's policies from one replica is not to lose
-  // them to another that has not heard of the pod yet, nor is a new pod to be taken for free of any.
+  // False: that there is none says nothing. Who has a pod's policies from one replica is not to
+  // lose them to another that has not heard of the pod yet, nor is a new pod to be taken for free
+  // of any.
   bool KnowsWhetherThereIs(ResourceType type, std::string_view name) const {
     return type != ResourceType::kEgressPolicy || snapshot_->FindPod(name) != nullptr;
   }
