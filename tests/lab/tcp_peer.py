@@ -5,6 +5,7 @@ usage: tcp_peer.py serve PORT...            reads to the end, then tells the cli
                                             told, or "reset", "refused", "timeout", or "lost" where bytes were
 """
 
+import errno
 import socket
 import sys
 import threading
@@ -55,6 +56,11 @@ def ask(address: str, port: str, size: str) -> None:
         print("reset")
     except TimeoutError:
         print("timeout")
+    except OSError as error:
+        # What shutdown says of one that was reset just before.
+        if error.errno != errno.ENOTCONN:
+            raise
+        print("reset")
     else:
         who, _, rest = answer.partition(b"\n")
         print(who.decode() if rest == b"d" * count else "lost")
