@@ -324,6 +324,7 @@ void Sidecar::GatherReport(std::function<void(v1::SidecarReport)> done) {
         worker_reports_.AddTo(report, workers, service_metrics_->flows(), *snapshot_,
                               admin_->cluster_domain());
         std::vector<Worker::LatestDenials> denied;
+        denied.reserve(workers.size());
         for (const WorkerReport& worker : workers) denied.push_back(worker.denials);
         *report.mutable_policy() = policy_.Report(denied);
         done(std::move(report));

@@ -84,9 +84,9 @@ PolicyReplica::Type PolicyReplica::TypeOf(std::string_view type_url) {
 
 absl::Status PolicyReplica::Apply(const Response& response) {
   const Type type = TypeOf(response.type_url());
-  const absl::Status status = type == kHead       ? ApplyHead(response)
-                              : type == kPolicies ? ApplyPolicies(response)
-                                                  : ApplySets(response);
+  absl::Status status = type == kHead       ? ApplyHead(response)
+                        : type == kPolicies ? ApplyPolicies(response)
+                                            : ApplySets(response);
   WantedNames& wanted = wanted_[type];
   if (!status.ok()) {
     for (const Resource& resource : response.resources()) wanted.Refused(resource.name());

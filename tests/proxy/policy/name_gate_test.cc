@@ -17,10 +17,8 @@
 namespace portolan::proxy {
 namespace {
 
-using dns::Exchange;
 using dns::QueryGate;
 using dns::Transport;
-using dns::wire::Rcode;
 using dns::wire::Section;
 using testing::IsEmpty;
 using testing::UnorderedElementsAre;
