@@ -13,7 +13,7 @@ if(CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
 endif()
 
-# Some hundred programs and tests are linked, and bfd takes two seconds longer for each.
+# Some hundred programs and tests are linked, and bfd takes 1.5 s longer for each.
 find_program(MOLD mold)
 if(MOLD)
   add_link_options(-fuse-ld=mold)

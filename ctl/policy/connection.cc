@@ -69,8 +69,12 @@ std::optional<ConnectionVerdict> IngressOf(const std::shared_ptr<const Snapshot>
   if (pod == nullptr || client.ips.empty()) return std::nullopt;
   const auto rules = RulesFor(snapshot, *pod, Direction::kIngress);
   if (!rules->isolates()) return std::nullopt;
+  const auto same_family = std::find_if(client.ips.begin(), client.ips.end(), [&](const auto& ip) {
+    return ip.family() == to.ip.family();
+  });
+  const IpAddress& from = same_family == client.ips.end() ? client.ips.front() : *same_family;
   auto verdict = proxy::JudgeConnection(
-      *rules, {.port = to.port, .protocol = protocol, .at = {{client.ips.front(), to.port}}});
+      *rules, {.port = to.port, .protocol = protocol, .at = {{from, to.port}}});
   verdict.says = fmt::format("into {}, {}", pod->name.ToString(), verdict.says);
   return verdict;
 }

@@ -1,8 +1,9 @@
 // What stands in for libFuzzer where a corpus is replayed: each file is one input.
 //
-// usage: TARGET [FOLDER OR FILE ...]
+// usage: TARGET FOLDER OR FILE ...; exit status 1 where that is no input
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -20,6 +21,10 @@ void Replay(const fs::path& file) {
   std::printf("%s\n", file.c_str());
   std::fflush(stdout);
   std::ifstream in(file, std::ios::binary);
+  if (!in) {
+    std::fprintf(stderr, "%s: cannot be read\n", file.c_str());
+    std::exit(1);
+  }
   const std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
   // The sanitizer sees a read past the end of this copy, which has the input's very size.
   const std::vector<uint8_t> input(bytes.begin(), bytes.end());
@@ -44,4 +49,5 @@ int main(int argc, char** argv) {
     }
   }
   std::printf("%zu inputs\n", inputs);
+  return inputs > 0 ? 0 : 1;
 }

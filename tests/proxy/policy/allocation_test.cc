@@ -1,4 +1,5 @@
-// A verdict allocates nothing, nor does a connection that passes the gate with rules in force.
+// Nothing is allocated for a verdict, nor for a connection or a question that passes a gate with
+// rules in force.
 #include <gtest/gtest.h>
 
 #include "proxy/policy/name_gate.h"

@@ -6,17 +6,15 @@ import json
 import os
 import signal
 import ssl
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from lab.certificates import CertificateAuthority, Secret  # noqa: E402
-from lab.tokens import TokenIssuer  # noqa: E402
-from lab.tools import PYTHON, TREE, Daemon, portolan, run, wait_until  # noqa: E402
+from lab.certificates import CertificateAuthority, Secret
+from lab.tokens import TokenIssuer
+from lab.tools import PYTHON, TREE, Daemon, portolan, run, wait_until
 
 NAMESPACE = "portolan-system"
 SERVER_NAME = f"portolan-control.{NAMESPACE}.svc"
