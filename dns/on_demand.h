@@ -22,8 +22,8 @@ class OnDemand {
   virtual Verdict WaitForAddress(const IpAddress& ip, Exchange& exchange) = 0;
   // The same until Snapshot::KnowsSlices of the Service.
   virtual Verdict WaitForEndpoints(const ServiceKey& service, Exchange& exchange) = 0;
-  // Has them brought, and nobody waits.
-  virtual void WantEndpoints(const ServiceKey& service) = 0;
+  // Has them brought if there is room: they are likely to be wanted soon, and nobody waits.
+  virtual void PrefetchEndpoints(const ServiceKey& service) = 0;
 };
 
 }  // namespace portolan::dns

@@ -97,13 +97,11 @@ void Waits<Key>::CollectMetrics(std::string_view family, std::string_view help,
   add("no_place", full_);
 }
 
-OnDemandWaits::OnDemandWaits(EventLoop& loop, const dns::ClusterDataHolder& cluster,
-                             std::function<void(const IpAddress&)> want_address,
-                             std::function<void(const ServiceKey&)> want_endpoints)
+OnDemandWaits::OnDemandWaits(EventLoop& loop, const dns::ClusterDataHolder& cluster, FeedCalls feed)
     : cluster_(cluster),
-      want_endpoints_(std::move(want_endpoints)),
-      addresses_(loop, std::move(want_address)),
-      endpoints_(loop, want_endpoints_) {}
+      prefetch_(std::move(feed.prefetch_endpoints)),
+      addresses_(loop, std::move(feed.want_address)),
+      endpoints_(loop, std::move(feed.want_endpoints)) {}
 
 Verdict OnDemandWaits::WaitForAddress(const IpAddress& ip, dns::Exchange& exchange) {
   return addresses_.Wait(ip, exchange);
@@ -113,11 +111,19 @@ Verdict OnDemandWaits::WaitForEndpoints(const ServiceKey& service, dns::Exchange
   return endpoints_.Wait(service, exchange);
 }
 
-void OnDemandWaits::WantEndpoints(const ServiceKey& service) {
+void OnDemandWaits::PrefetchEndpoints(const ServiceKey& service) {
+  if (!prefetching_) {
+    no_room_.Add();
+    return;
+  }
   const absl::Duration now = Monotonic();
-  if (asked_.Holds(service, now)) return;
-  asked_.Add(service, now + kAskedFor);
-  want_endpoints_(service);
+  if (prefetched_.Holds(service, now)) {
+    asked_just_now_.Add();
+    return;
+  }
+  prefetched_.Add(service, now + kAskedFor);
+  asked_.Add();
+  prefetch_(service);
 }
 
 void OnDemandWaits::OnClusterData() {
@@ -139,6 +145,16 @@ void OnDemandWaits::CollectMetrics(MetricFamilies& families) const {
   endpoints_.CollectMetrics("portolan_endpoint_waits_total",
                             "Questions that needed endpoints that were not held, by outcome.",
                             families);
+  const auto add_prefetches = [&](std::string_view outcome, const Counter& counter) {
+    AddCounterSample(
+        families, "portolan_endpoint_prefetches_total",
+        "Questions for the address of a Service whose endpoints were not held: whether "
+        "they were asked for before anybody connects.",
+        {{"outcome", outcome}}, static_cast<double>(counter.value()));
+  };
+  add_prefetches("asked", asked_);
+  add_prefetches("asked_just_now", asked_just_now_);
+  add_prefetches("no_room", no_room_);
 }
 
 }  // namespace portolan::proxy

@@ -74,30 +74,38 @@ class Waits {
 
 class OnDemandWaits final : public dns::OnDemand {
  public:
-  // A Service whose endpoints are wanted in passing is not asked for again so soon.
+  // A Service whose endpoints are prefetched is not asked for again so soon.
   static constexpr absl::Duration kAskedFor = absl::Seconds(1);
 
+  // Of the feed, as feed/feed.h has them. They do not block.
+  struct FeedCalls {
+    std::function<void(const IpAddress&)> want_address;
+    std::function<void(const ServiceKey&)> want_endpoints;
+    std::function<void(const ServiceKey&)> prefetch_endpoints;
+  };
   // `cluster` outlives this; the questions that wait at the end are the server's to forget.
-  OnDemandWaits(EventLoop& loop, const dns::ClusterDataHolder& cluster,
-                std::function<void(const IpAddress&)> want_address,
-                std::function<void(const ServiceKey&)> want_endpoints);
+  OnDemandWaits(EventLoop& loop, const dns::ClusterDataHolder& cluster, FeedCalls feed);
 
   dns::Verdict WaitForAddress(const IpAddress& ip, dns::Exchange& exchange) override;
   dns::Verdict WaitForEndpoints(const ServiceKey& service, dns::Exchange& exchange) override;
-  void WantEndpoints(const ServiceKey& service) override;
+  void PrefetchEndpoints(const ServiceKey& service) override;
 
   // The cluster's data was replaced.
   void OnClusterData();
   void SetAnswering(bool answering);
+  // False: the feed would not prefetch, and is not asked to.
+  void SetPrefetching(bool prefetching) { prefetching_ = prefetching; }
 
   void CollectMetrics(MetricFamilies& families) const;
 
  private:
   const dns::ClusterDataHolder& cluster_;
-  const std::function<void(const ServiceKey&)> want_endpoints_;
+  const std::function<void(const ServiceKey&)> prefetch_;
   Waits<IpAddress> addresses_;
   Waits<ServiceKey> endpoints_;
-  RecentKeys<ServiceKey> asked_;
+  bool prefetching_ = true;
+  RecentKeys<ServiceKey> prefetched_;
+  Counter asked_, asked_just_now_, no_room_;
 };
 
 }  // namespace portolan::proxy

@@ -180,6 +180,9 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
     options.want_endpoints = [this](const ServiceKey& service) {
       loop_.Post([this, service] { feed_->WantEndpoints(std::string(service.view())); });
     };
+    options.prefetch_endpoints = [this](const ServiceKey& service) {
+      loop_.Post([this, service] { feed_->PrefetchEndpoints(std::string(service.view())); });
+    };
     options.forwarder.want_endpoints = options.want_endpoints;
     options.udp.want_endpoints = options.want_endpoints;
     options.used_services = &used_services_;
@@ -386,7 +389,10 @@ void Sidecar::OnDirectory(const Directory::Committed& committed) {
 
 void Sidecar::OnFeedStatus(const FeedStatus& status) {
   feed_status_ = status;
-  for (const auto& worker : workers_) worker->SetFeedAnswering(status.answering);
+  for (const auto& worker : workers_) {
+    worker->SetFeedAnswering(status.answering);
+    worker->SetPrefetching(!status.endpoints_full);
+  }
   if (status.in_sync && !ever_in_sync_) {
     ever_in_sync_ = true;
     // From now on a Service without slices has no endpoints, rather than unknown ones.

@@ -40,7 +40,10 @@ absl::StatusOr<std::unique_ptr<Worker>> Worker::Open(const WorkerOptions& option
   if (auto status = worker->OpenInbound(options); !status.ok()) return status;
   worker->options_ = options;
   worker->on_demand_ = std::make_unique<OnDemandWaits>(
-      worker->loop_, worker->cluster_data_, options.want_address, options.want_endpoints);
+      worker->loop_, worker->cluster_data_,
+      OnDemandWaits::FeedCalls{.want_address = options.want_address,
+                               .want_endpoints = options.want_endpoints,
+                               .prefetch_endpoints = options.prefetch_endpoints});
   worker->upstream_ = std::make_unique<dns::upstream::Upstream>(worker->loop_);
   return worker;
 }
@@ -82,6 +85,10 @@ void Worker::SetFeedAnswering(bool answering) {
     forwarder_->SetFeedAnswering(answering);
     if (udp_ != nullptr) udp_->SetFeedAnswering(answering);
   });
+}
+
+void Worker::SetPrefetching(bool prefetching) {
+  loop_.Post([this, prefetching] { on_demand_->SetPrefetching(prefetching); });
 }
 
 void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {

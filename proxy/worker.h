@@ -54,10 +54,12 @@ struct WorkerOptions {
   // Of what comes to the pod; listens nowhere: it is not carried. `ingress_gate` is the worker's
   // own.
   ForwarderOptions inbound;
-  // Have the feed bring who has an address, and the endpoints of a Service; called on the worker's
-  // thread. The latter is null where those of all Services are held.
+  // Have the feed bring who has an address, and the endpoints of a Service, or fetch the latter
+  // ahead (Feed::PrefetchEndpoints); called on the worker's thread. Of endpoints, null where those
+  // of all Services are held.
   std::function<void(const IpAddress&)> want_address;
   std::function<void(const ServiceKey&)> want_endpoints;
+  std::function<void(const ServiceKey&)> prefetch_endpoints;
   // What is counted for reports; null: nothing is.
   SearchWalks* search_walks = nullptr;
   AskedNames::Names names = AskedNames::Names::kCounted;
@@ -86,6 +88,8 @@ class Worker {
   // In force for what comes after, within the time the loop takes to turn.
   void SetClusterData(std::shared_ptr<const dns::ClusterData> data);
   void SetFeedAnswering(bool answering);
+  // Whether endpoints are fetched ahead.
+  void SetPrefetching(bool prefetching);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // `resolvers`: what these rules say of the pod's.
   void SetEgressRules(std::shared_ptr<const EgressRules> rules, const ResolverVerdicts& resolvers);

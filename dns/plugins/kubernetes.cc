@@ -136,7 +136,7 @@ Verdict Kubernetes::AnswerBelowSvc(Exchange& exchange, const ServedZone& zone,
 
 Verdict Kubernetes::AnswerClusterIps(Exchange& exchange, const ServedZone& zone,
                                      const ServiceTable::Entry& entry, const PortMatch& ports) {
-  if (!entry.knows_endpoints) WantEndpoints(KeyOf(entry.key()));
+  if (!entry.knows_endpoints) PrefetchEndpoints(KeyOf(entry.key()));
   const wire::Query& query = exchange.query();
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
   bool has_port;
@@ -203,7 +203,7 @@ Verdict Kubernetes::AnswerService(Exchange& exchange, const ServedZone& zone,
                                   const ClusterName& found) {
   if (found.kind == Kind::kClusterIps && zone.holds == ServedZone::Holds::kServices) {
     const ServiceKey key(*found.owner);
-    if (!data().snapshot->KnowsSlices(key.view())) WantEndpoints(key);
+    if (!data().snapshot->KnowsSlices(key.view())) PrefetchEndpoints(key);
   }
   const wire::Query& query = exchange.query();
   wire::ReplyWriter reply(query, exchange.room(), exchange.max_reply_bytes());
@@ -252,8 +252,8 @@ Verdict Kubernetes::Waits(Verdict verdict, Counter& waited) {
 }
 
 // Who asks for a Service's addresses is about to connect to it, and that needs its endpoints.
-void Kubernetes::WantEndpoints(const ServiceKey& service) {
-  if (around_.on_demand != nullptr) around_.on_demand->WantEndpoints(service);
+void Kubernetes::PrefetchEndpoints(const ServiceKey& service) {
+  if (around_.on_demand != nullptr) around_.on_demand->PrefetchEndpoints(service);
 }
 
 Verdict Kubernetes::Nxdomain(Exchange& exchange, const ServedZone& zone) {

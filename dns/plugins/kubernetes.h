@@ -96,7 +96,7 @@ class Kubernetes : public Plugin {
   Verdict AnswerUnheld(Exchange& exchange, const ObjectName& service);
   // What OnDemand said.
   Verdict Waits(Verdict verdict, Counter& waited);
-  void WantEndpoints(const ServiceKey& service);
+  void PrefetchEndpoints(const ServiceKey& service);
 
   // kubernetes_servers.cc: where addresses lead back to, and the zone's own servers.
   Verdict AnswerPtr(Exchange& exchange, const ServedZone& zone);

@@ -75,7 +75,7 @@ std::optional<Verdict> Kubernetes::FetchServicesAt(Exchange& exchange, const IpA
   const ObjectName* unheld = nullptr;
   for (const AddressService& service : owner->services) {
     if (KnowsEndpoints(service.name, config_, data())) continue;
-    around_.on_demand->WantEndpoints(ServiceKey(service.name));
+    around_.on_demand->PrefetchEndpoints(ServiceKey(service.name));
     unheld = &service.name;
   }
   if (unheld == nullptr) return std::nullopt;

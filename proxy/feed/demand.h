@@ -36,6 +36,8 @@ class Demand {
     return true;
   }
   bool Holds(const Key& key) const { return places_.contains(key); }
+  // One more has another given up.
+  bool full() const { return places_.size() >= limits_.most; }
 
   // Gives up what was not asked for within the idle time, and what is over the most, longest
   // unasked first.

@@ -460,6 +460,7 @@ FeedStatus Feed::status() const {
   status.source = source_;
   status.connected = connected_;
   status.answering = IsAnswering();
+  status.endpoints_full = endpoints_.full();
   status.in_sync = InSync();
   if (!round_.empty()) status.control_plane = round_.current().address;
   status.last_failure = last_failure_;

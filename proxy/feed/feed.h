@@ -139,6 +139,9 @@ class Feed : private AdsStream::Listener {
   // The same of a Service's endpoints, or the fact that it has none, until neither this was called
   // nor the delegate says that they were used for endpoints_idle. Nothing where all are held.
   void WantEndpoints(const std::string& service_key);
+  // The same for what is likely to be wanted soon, and gives up nothing else for it: a pod that
+  // asks for the names of all Services does not lose the endpoints of those it talks to.
+  void PrefetchEndpoints(const std::string& service_key);
   // As if these were wanted all the time, from now on; what was to be kept before is not any more.
   struct Kept {
     std::vector<IpAddress> addresses;

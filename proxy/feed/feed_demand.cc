@@ -34,6 +34,10 @@ void Feed::WantEndpoints(const std::string& service_key) {
   AskLater();
 }
 
+void Feed::PrefetchEndpoints(const std::string& service_key) {
+  if (!endpoints_.full() || endpoints_.Holds(service_key)) WantEndpoints(service_key);
+}
+
 void Feed::Keep(Kept kept) {
   kept_ = std::move(kept);
   WantKept();

@@ -30,8 +30,9 @@ absl::Duration FeedStatus::Age(absl::Duration now) const {
 
 bool SameButCounts(const FeedStatus& a, const FeedStatus& b) {
   return a.source == b.source && a.connected == b.connected && a.in_sync == b.in_sync &&
-         a.answering == b.answering && a.control_plane == b.control_plane &&
-         a.proxy_config_missing == b.proxy_config_missing && a.policy_known == b.policy_known &&
+         a.answering == b.answering && a.endpoints_full == b.endpoints_full &&
+         a.control_plane == b.control_plane && a.proxy_config_missing == b.proxy_config_missing &&
+         a.policy_known == b.policy_known &&
          std::equal(a.types.begin(), a.types.end(), b.types.begin(), b.types.end(),
                     [](const FeedStatus::Type& x, const FeedStatus::Type& y) {
                       return x.synced == y.synced && x.last_nack == y.last_nack;

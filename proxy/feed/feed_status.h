@@ -28,6 +28,8 @@ struct FeedStatus {
   bool connected = false;
   // The stream is up and the control plane was heard within stale_after: what is asked for comes.
   bool answering = false;
+  // The endpoints of as many Services are wanted as may be: no more are prefetched.
+  bool endpoints_full = false;
   // The directory is what the control plane has: the stream is up, it brought every full set, and
   // the control plane was heard within stale_after. Only then does "not in the directory" mean
   // "does not exist".

@@ -98,7 +98,7 @@ class ClusterOnDemand : public OnDemand {
   Verdict WaitForEndpoints(const ServiceKey& service, Exchange& exchange) override {
     return Later(exchange, [this, service] { Fetch(service); });
   }
-  void WantEndpoints(const ServiceKey& service) override {
+  void PrefetchEndpoints(const ServiceKey& service) override {
     loop_.Post([this, service] {
       Fetch(service);
       Publish();

@@ -18,7 +18,9 @@ class RecordingOnDemand : public OnDemand {
     awaited.emplace_back(service.view());
     return verdict;
   }
-  void WantEndpoints(const ServiceKey& service) override { wanted.emplace_back(service.view()); }
+  void PrefetchEndpoints(const ServiceKey& service) override {
+    wanted.emplace_back(service.view());
+  }
 
   Verdict verdict = Verdict::kPending;
   // Addresses and Services.

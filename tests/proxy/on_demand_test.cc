@@ -12,6 +12,7 @@ using dns::Verdict;
 using dns::test::Client;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 IpAddress Ip(const std::string& text) { return *IpAddress::Parse(text); }
 
@@ -19,8 +20,11 @@ class OnDemandWaitsTest : public ::testing::Test {
  protected:
   OnDemandWaitsTest()
       : waits_(
-            loop_, cluster_, [this](const IpAddress& ip) { wanted_.push_back(ip.ToString()); },
-            [this](const ServiceKey& key) { wanted_.emplace_back(key.view()); }) {
+            loop_, cluster_,
+            {.want_address = [this](const IpAddress& ip) { wanted_.push_back(ip.ToString()); },
+             .want_endpoints = [this](const ServiceKey& key) { wanted_.emplace_back(key.view()); },
+             .prefetch_endpoints =
+                 [this](const ServiceKey& key) { prefetched_.emplace_back(key.view()); }}) {
     waits_.SetAnswering(true);
   }
 
@@ -59,7 +63,7 @@ class OnDemandWaitsTest : public ::testing::Test {
   EventLoop loop_;
   dns::ClusterDataHolder cluster_;
   Directory directory_{Directory::Slices::kOfThoseAskedFor};
-  std::vector<std::string> wanted_;
+  std::vector<std::string> wanted_, prefetched_;
   dns::test::Clients clients_;
   OnDemandWaits waits_;
 };
@@ -100,11 +104,26 @@ TEST_F(OnDemandWaitsTest, WhoWaitsForEndpointsGoesOnWhenTheyAreHeldBeTheyNone) {
   EXPECT_THAT(Metrics(), HasSubstr("portolan_endpoint_waits_total{outcome=\"timed_out\"} 1"));
 }
 
-TEST_F(OnDemandWaitsTest, EndpointsThatAreWantedInPassingAreNotAskedForWithEveryQuestion) {
-  waits_.WantEndpoints({"default", "db"});
-  waits_.WantEndpoints({"default", "db"});
-  waits_.WantEndpoints({"default", "cache"});
-  EXPECT_THAT(wanted_, ElementsAre("default/db", "default/cache"));
+TEST_F(OnDemandWaitsTest, EndpointsAreNotPrefetchedWithEveryQuestion) {
+  waits_.PrefetchEndpoints({"default", "db"});
+  waits_.PrefetchEndpoints({"default", "db"});
+  waits_.PrefetchEndpoints({"default", "cache"});
+  EXPECT_THAT(prefetched_, ElementsAre("default/db", "default/cache"));
+  EXPECT_THAT(wanted_, IsEmpty());
+  EXPECT_THAT(Metrics(), HasSubstr("portolan_endpoint_prefetches_total{outcome=\"asked\"} 2"));
+  EXPECT_THAT(Metrics(),
+              HasSubstr("portolan_endpoint_prefetches_total{outcome=\"asked_just_now\"} 1"));
+}
+
+TEST_F(OnDemandWaitsTest, WhileTheFeedHasNoRoomNothingIsPrefetched) {
+  waits_.SetPrefetching(false);
+  waits_.PrefetchEndpoints({"default", "db"});
+  EXPECT_THAT(prefetched_, IsEmpty());
+  EXPECT_THAT(Metrics(), HasSubstr("portolan_endpoint_prefetches_total{outcome=\"no_room\"} 1"));
+  EXPECT_EQ(waits_.WaitForEndpoints({"default", "db"}, NewClient().exchange()), Verdict::kPending);
+  waits_.SetPrefetching(true);
+  waits_.PrefetchEndpoints({"default", "db"});
+  EXPECT_THAT(prefetched_, ElementsAre("default/db"));
 }
 
 TEST_F(OnDemandWaitsTest, WhoWaitedInVainIsNotMadeToWaitAgain) {

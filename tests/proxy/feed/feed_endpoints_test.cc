@@ -158,6 +158,25 @@ TEST_F(FeedEndpoints, OverTheBoundTheLongestUnusedIsGivenUp) {
   EXPECT_NE(Held("b"), nullptr);
 }
 
+TEST_F(FeedEndpoints, APrefetchGivesUpNothingAndTheFeedSaysWhenThereIsNoRoom) {
+  FeedOptions options = OnDemand();
+  options.most_endpoints = 2;
+  options.endpoints_idle = absl::Milliseconds(400);
+  Start(options);
+  ASSERT_TRUE(UntilInSync());
+  Hold("a");
+  EXPECT_FALSE(delegate.statuses.back().endpoints_full);
+  feed->PrefetchEndpoints("default/b");
+  ASSERT_TRUE(UntilSubscribedTo(2));
+  EXPECT_TRUE(delegate.statuses.back().endpoints_full);
+  feed->PrefetchEndpoints("default/c");
+  delegate.used = {"default/a"};
+  ASSERT_TRUE(Until([&] { return !delegate.statuses.back().endpoints_full; })) << "b is idle";
+  EXPECT_THAT(Names(true), ElementsAre("default/a", "default/b"));
+  EXPECT_THAT(Names(false), ElementsAre("default/b"));
+  EXPECT_NE(Held("a"), nullptr);
+}
+
 TEST_F(FeedEndpoints, WhatWasHeldIsReadFromDiskAndAskedForAgain) {
   const TempDir dir;
   FeedOptions options = OnDemand();
