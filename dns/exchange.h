@@ -139,6 +139,10 @@ class Exchange {
   bool completable() const { return completable_; }
   void set_completable(bool completable) { completable_ = completable; }
 
+  // What the gate that let the question pass wants to know of it when the reply is there.
+  uint32_t gate_mark() const { return gate_mark_; }
+  void set_gate_mark(uint32_t mark) { gate_mark_ = mark; }
+
   // How many links of the chain have seen the question, on its way down, or have yet to see the
   // reply, on its way up: the link that is called now is the last of them.
   size_t depth() const { return depth_; }
@@ -179,7 +183,12 @@ class Exchange {
   void EndAlias();
 
   // Null when the pool is full. Afterwards use only what Suspended::exchange() gives.
-  Suspended* Suspend() { return pool_->Suspend(*this); }
+  Suspended* Suspend() {
+    waited_ = true;
+    return pool_->Suspend(*this);
+  }
+  // False: it was answered at once, in the turn of the loop in which it was received.
+  bool waited() const { return waited_; }
 
   // Asks the links below this one a question of its own, whose reply OnReply of this link gets and
   // nobody else: the present one if `name` is empty. False when there is no room for it.
@@ -203,6 +212,8 @@ class Exchange {
   bool local_ = false;
   bool answered_by_upstream_ = false;
   bool completed_ = false;
+  bool waited_ = false;
+  uint32_t gate_mark_ = 0;
   bool completable_ = true;
   bool in_background_ = false;
   uint16_t upstream_payload_ = wire::kOurUdpPayload;

@@ -123,6 +123,7 @@ bool QueryHandler::Passes(Exchange& exchange) {
       told_.gate->OnQuery(exchange, explained_ == nullptr ? Asker::kClient : Asker::kExplained);
   if (decision.ruling == QueryGate::Ruling::kPass) {
     exchange.set_completable(!decision.as_asked);
+    exchange.set_gate_mark(decision.mark);
     return true;
   }
   const bool refused = decision.ruling == QueryGate::Ruling::kRefused;

@@ -85,10 +85,14 @@ EgressRules::Verdict EgressRules::Judge(const SocketAddress& to, Protocol protoc
                 [&](Side side) { return Match(to, protocol, side); });
 }
 
-EgressRules::Verdict EgressRules::JudgeName(std::span<const uint8_t> wire_name) const {
+NamePatterns::Rules EgressRules::RulesOf(std::span<const uint8_t> wire_name) const {
+  return policies_->names().Find(wire_name);
+}
+
+EgressRules::Verdict EgressRules::JudgeName(const NamePatterns::Rules& rules) const {
   return Decide(policies_->isolating_names(Side::kEnforced),
                 policies_->isolating_names(Side::kAudit),
-                [&](Side side) { return policies_->names().Find(wire_name, side); });
+                [&](Side side) { return rules[static_cast<size_t>(side)]; });
 }
 
 EgressRules::Verdict EgressRules::JudgeLearned(std::span<const uint8_t> wire_name, uint16_t port,
@@ -99,10 +103,6 @@ EgressRules::Verdict EgressRules::JudgeLearned(std::span<const uint8_t> wire_nam
   const uint32_t rule = find(Side::kEnforced);
   if (rule != kNone) return {.allowed = true, .rule = rule};
   return {.allowed = false, .rule = find(Side::kAudit)};
-}
-
-bool EgressRules::IsNamed(std::span<const uint8_t> wire_name) const {
-  return policies_->names().Has(wire_name);
 }
 
 EgressRules::RuleName EgressRules::rule_name(uint32_t rule) const {

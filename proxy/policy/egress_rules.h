@@ -48,9 +48,14 @@ class EgressRules {
   // allowed are, whatever the rules say.
   Verdict Judge(const SocketAddress& to, Protocol protocol) const;
 
-  // Whether the name may be resolved, whatever ports its rules have. `wire_name`: uncompressed with
-  // the root label, in any case.
-  Verdict JudgeName(std::span<const uint8_t> wire_name) const;
+  // The first rules that have a name, of enforced policies and of those in audit. `wire_name`:
+  // uncompressed with the root label, in any case.
+  NamePatterns::Rules RulesOf(std::span<const uint8_t> wire_name) const;
+  // Whether it may be resolved, whatever ports its rules have.
+  Verdict JudgeName(const NamePatterns::Rules& rules) const;
+  Verdict JudgeName(std::span<const uint8_t> wire_name) const {
+    return JudgeName(RulesOf(wire_name));
+  }
 
   // Whether a rule by name lets be reached what the name led to. Allowed means that an enforced
   // rule does, never that the pod is not isolated: to be combined with Judge. A rule while it is
@@ -58,7 +63,10 @@ class EgressRules {
   Verdict JudgeLearned(std::span<const uint8_t> wire_name, uint16_t port, Protocol protocol) const;
 
   // A rule of any policy, in audit or not, has the name: what it leads to is to be learned.
-  bool IsNamed(std::span<const uint8_t> wire_name) const;
+  static bool IsNamed(const NamePatterns::Rules& rules) {
+    return rules != NamePatterns::Rules{kNone, kNone};
+  }
+  bool IsNamed(std::span<const uint8_t> wire_name) const { return IsNamed(RulesOf(wire_name)); }
 
   struct RuleName {
     std::string_view policy;  // "NetworkPolicy/default/db"; lives as long as the rules

@@ -17,6 +17,11 @@ void Raise(std::atomic<int64_t>& value, int64_t least) {
   }
 }
 
+int64_t WholeSeconds(int64_t at) {
+  constexpr int64_t kSecond = 1'000'000'000;
+  return (at + kSecond - 1) / kSecond * kSecond;
+}
+
 uint32_t MostOf(const LearnedAddresses::Limits& limits) {
   constexpr size_t kMost = FixedIndex::kMostThings - LearnedAddresses::kAtWork;
   return static_cast<uint32_t>(std::min(limits.addresses, kMost)) + LearnedAddresses::kAtWork;
@@ -40,19 +45,28 @@ uint64_t LearnedAddresses::Pin(Slot& slot) {
   return state + kPin;
 }
 
-void LearnedAddresses::Add(Bytes wire_name, const IpAddress& ip, absl::Duration ttl,
-                           absl::Duration now) {
+LearnedAddresses::Outcome LearnedAddresses::Add(Bytes wire_name, const IpAddress& ip,
+                                                absl::Duration ttl, absl::Duration now) {
+  // In whole seconds, so that an answer that is given again within one asks for no more than
+  // before.
   const int64_t at = Nanoseconds(now);
-  switch (Insert(wire_name, ip, Nanoseconds(now + ttl + limits_.grace), at, at)) {
-    case Outcome::kAdded:
-      return Count(counters_.added);
-    case Outcome::kRenewed:
-      return Count(counters_.renewed);
-    case Outcome::kNameFull:
-      return Count(counters_.name_full);
-    case Outcome::kFull:
-      return Count(counters_.full);
-  }
+  const int64_t expires = WholeSeconds(at) + Nanoseconds(ttl + limits_.grace);
+  if (IsFresh(PairOf(wire_name, ip), ip, expires, at)) return Outcome::kFresh;
+  return Insert(wire_name, ip, expires, at, at);
+}
+
+// What is asked often is answered many times a second: nothing is written then.
+bool LearnedAddresses::IsFresh(uint64_t pair, const IpAddress& ip, int64_t expires,
+                               int64_t now) const {
+  constexpr auto kAcquire = std::memory_order_acquire;
+  const int64_t used_since = now - Nanoseconds(kFreshFor);
+  return by_ip_.Visit(HashOf(ip), [&](uint32_t number) {
+    const Slot& slot = slots_[number];
+    const uint64_t state = slot.state.load(kAcquire);
+    return IsThere(state) && slot.pair.load(kAcquire) == pair &&
+           slot.expires.load(kAcquire) >= expires && slot.last_used.load(kAcquire) > used_since &&
+           slot.state.load(kAcquire) / kGeneration == state / kGeneration;
+  });
 }
 
 LearnedAddresses::Outcome LearnedAddresses::Insert(Bytes wire_name, const IpAddress& ip,
@@ -102,6 +116,7 @@ bool LearnedAddresses::Put(uint32_t name, const IpAddress& ip, int64_t expires, 
   Slot& slot = slots_[number];
   slot.ip = ip;
   slot.name.store(name, std::memory_order_relaxed);
+  slot.pair.store(PairOf(names_.bytes(name), ip), std::memory_order_relaxed);
   slot.expires.store(expires, std::memory_order_relaxed);
   slot.last_used.store(used, std::memory_order_relaxed);
   slot.place = FixedIndex::kNowhere;
@@ -231,18 +246,15 @@ void LearnedAddresses::CollectMetrics(MetricFamilies& families) const {
   SetGaugeSample(families, "portolan_policy_learned_addresses",
                  "Addresses that names with a rule by name led to, and that may be reached by it.",
                  {}, static_cast<double>(size()));
-  const auto add = [&](std::string_view outcome, const std::atomic<uint64_t>& counter) {
-    AddCounterSample(families, "portolan_policy_learned_total",
-                     "What became of addresses in answers to names with a rule by name.",
-                     {{"outcome", outcome}},
-                     static_cast<double>(counter.load(std::memory_order_relaxed)));
-  };
-  add("new", counters_.added);
-  add("renewed", counters_.renewed);
-  add("evicted", counters_.evicted);
-  add("name_full", counters_.name_full);
-  add("full", counters_.full);
-  add("expired", counters_.expired);
+  AddOutcome(families, "evicted", counters_.evicted.load(std::memory_order_relaxed));
+  AddOutcome(families, "expired", counters_.expired.load(std::memory_order_relaxed));
+}
+
+void LearnedAddresses::AddOutcome(MetricFamilies& families, std::string_view outcome,
+                                  uint64_t count) {
+  AddCounterSample(families, "portolan_policy_learned_total",
+                   "What became of addresses in answers to names with a rule by name.",
+                   {{"outcome", outcome}}, static_cast<double>(count));
 }
 
 }  // namespace portolan::proxy

@@ -1,7 +1,8 @@
 // The addresses that names led to, as DNS answers said: what rules by name let be reached.
 //
 // An entry is a name and an address. It is good until the TTL of its record and a grace are over,
-// and as long as a connection or a flow that it let through is open. There are so many entries at
+// in whole seconds and never less, and as long as a connection or a flow that it let through is
+// open. There are so many entries at
 // most, and so many of a name; beyond, the longest unused without a live connection goes.
 //
 // One for a sidecar, shared by its workers: a connection may come to another worker than the answer
@@ -13,7 +14,8 @@
 // (pins) and its live connections, and a generation that is odd while the entry is there. A reader
 // counts itself in by a compare-and-swap of that word and only then reads the entry, which is taken
 // away by a compare-and-swap that finds both counts at zero. What may change while it is read (when
-// it expires, when it was used) is atomic.
+// it expires, when it was used) is atomic. IsFresh counts itself in nowhere: it reads what is
+// atomic between two looks at the generation, and a hash in place of the name and the address.
 //
 // Two workers that learn the same pair in the same moment may leave it twice, which does no harm.
 // Many names on one address make looking it up as long as they are many.
@@ -28,6 +30,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/hash/hash.h"
@@ -49,11 +52,20 @@ class LearnedAddresses {
 
   explicit LearnedAddresses(const Limits& limits);
 
+  enum class Outcome : uint8_t {
+    kAdded,
+    kRenewed,
+    kFresh,     // was there, good for as long, and used within kFreshFor
+    kNameFull,  // not learned: all of the name's are in use
+    kFull,      // not learned: all are in use
+  };
+  static constexpr size_t kOutcomes = 5;
+  static constexpr absl::Duration kFreshFor = absl::Seconds(1);
   // `wire_name` is in lower case, uncompressed with the root label. An entry that is there already
   // is good for at least as long from now on. Where there are too many all entries are looked at,
   // for the one to go; in no other case.
-  void Add(std::span<const uint8_t> wire_name, const IpAddress& ip, absl::Duration ttl,
-           absl::Duration now);
+  Outcome Add(std::span<const uint8_t> wire_name, const IpAddress& ip, absl::Duration ttl,
+              absl::Duration now);
 
   // Of an entry that a connection holds. 0: none.
   using Admission = uint64_t;
@@ -92,18 +104,14 @@ class LearnedAddresses {
   uint64_t touches() const { return touches_.load(std::memory_order_relaxed); }
 
   struct Counters {
-    std::atomic<uint64_t> added{0};
-    std::atomic<uint64_t> renewed{0};
-    std::atomic<uint64_t> evicted{0};    // to make room
-    std::atomic<uint64_t> name_full{0};  // not learned: all of the name's are in use
-    std::atomic<uint64_t> full{0};       // not learned: all are in use
+    std::atomic<uint64_t> evicted{0};  // to make room
     std::atomic<uint64_t> expired{0};
   };
   const Counters& counters() const { return counters_; }
-  // Not learned, as the name has had its share of one answer.
-  void CountNameFull() { Count(counters_.name_full); }
-  // portolan_policy_learned_addresses and portolan_policy_learned_total{outcome}.
+  // portolan_policy_learned_addresses, and these two of portolan_policy_learned_total{outcome}.
   void CollectMetrics(MetricFamilies& families) const;
+  // Of the latter, what became of addresses that were to be added.
+  static void AddOutcome(MetricFamilies& families, std::string_view outcome, uint64_t count);
 
   // So many threads may be about to add an entry that has no place yet.
   static constexpr uint32_t kAtWork = 64;
@@ -121,15 +129,19 @@ class LearnedAddresses {
     std::atomic<uint64_t> state;
     std::atomic<int64_t> expires;    // ns
     std::atomic<int64_t> last_used;  // ns
+    std::atomic<uint64_t> pair;      // PairOf the name and the address
     std::atomic<uint32_t> name;      // of names_, held; may be read without a pin, as a hint
     uint32_t place;                  // in by_ip_
     IpAddress ip;
   };
   using Bytes = std::span<const uint8_t>;
-  enum class Outcome : uint8_t { kAdded, kRenewed, kNameFull, kFull };
 
   static int64_t Nanoseconds(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
   static uint64_t HashOf(const IpAddress& ip) { return absl::HashOf(ip); }
+  // 64 bits stand for both: two pairs are not taken for each other.
+  static uint64_t PairOf(Bytes wire_name, const IpAddress& ip) {
+    return absl::HashOf(LearnedNames::HashOf(wire_name), ip);
+  }
   static void Count(std::atomic<uint64_t>& counter) {
     counter.fetch_add(1, std::memory_order_relaxed);
   }
@@ -150,6 +162,7 @@ class LearnedAddresses {
     return LiveOf(state) > 0 || now < slot.expires.load(std::memory_order_relaxed);
   }
 
+  bool IsFresh(uint64_t pair, const IpAddress& ip, int64_t expires, int64_t now) const;
   Outcome Insert(Bytes wire_name, const IpAddress& ip, int64_t expires, int64_t used, int64_t now);
   Outcome InsertNamed(uint32_t name, const IpAddress& ip, int64_t expires, int64_t used,
                       int64_t now);

@@ -1,19 +1,8 @@
 #include "proxy/policy/learned_names.h"
 
 #include <algorithm>
-#include <string_view>
-
-#include "absl/hash/hash.h"
 
 namespace portolan::proxy {
-namespace {
-
-uint64_t HashOf(std::span<const uint8_t> name) {
-  return absl::HashOf(std::string_view(reinterpret_cast<const char*>(name.data()), name.size()));
-}
-
-}  // namespace
-
 uint32_t LearnedNames::Hold(std::span<const uint8_t> name) {
   const uint64_t hash = HashOf(name);
   uint32_t held = kNone;

@@ -12,7 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
+#include "absl/hash/hash.h"
 #include "dns/wire/query.h"
 #include "proxy/policy/fixed_index.h"
 
@@ -27,6 +29,10 @@ class LearnedNames {
   // Holds the name, which is lower case in wire form with the root label. kNone: no room.
   uint32_t Hold(std::span<const uint8_t> name);
   void Release(uint32_t held);
+
+  static uint64_t HashOf(std::span<const uint8_t> name) {
+    return absl::HashOf(std::string_view(reinterpret_cast<const char*>(name.data()), name.size()));
+  }
 
   // Of one that is held.
   std::span<const uint8_t> bytes(uint32_t held) const {

@@ -39,6 +39,7 @@ NameGate::NameGate(const Options& options, LearnedAddresses& learned, Denials& d
 
 void NameGate::SetRules(std::shared_ptr<const EgressRules> rules) {
   rules_ = std::move(rules);
+  ++rules_version_;
   judges_names_ =
       rules_ != nullptr && (rules_->isolates_names() || !rules_->auditing_names().empty());
 }
@@ -79,8 +80,8 @@ QueryGate::Decision NameGate::WithoutRules(const dns::Exchange& exchange, Asker 
 
 QueryGate::Decision NameGate::JudgeName(const dns::Exchange& exchange, Asker asker) {
   const Query& query = exchange.query();
-  const Decision pass = {.as_asked = rules_->isolates_names()};
-  const EgressRules::Verdict verdict = rules_->JudgeName(query.lower_name());
+  const NamePatterns::Rules rules = rules_->RulesOf(query.lower_name());
+  const EgressRules::Verdict verdict = rules_->JudgeName(rules);
   const bool has_rule = verdict.allowed && !verdict.audited;
   const Outcome outcome = has_rule ? Outcome::kAllowed : RuleOn(query);
   if (verdict.allowed) {
@@ -88,14 +89,27 @@ QueryGate::Decision NameGate::JudgeName(const dns::Exchange& exchange, Asker ask
     if (outcome == Outcome::kDenied && asker == Asker::kClient) {
       OnDenied(exchange, Denied::kName, PolicyMode::kAudit);
     }
-    return pass;
+    return Pass(rules);
   }
   Count(asker, outcome);
-  if (outcome == Outcome::kCluster) return pass;
+  if (outcome == Outcome::kCluster) return Pass(rules);
   if (outcome == Outcome::kSearch) return {Ruling::kNxDomain};
   if (asker == Asker::kClient) OnDenied(exchange, Denied::kName, PolicyMode::kEnforced);
   const bool refused = options_.denied_names == DeniedNames::kRefused;
   return {refused ? Ruling::kRefused : Ruling::kNxDomain, rules_->isolating_names_text()};
+}
+
+// The lowest bit of a mark says that a rule has the name.
+QueryGate::Decision NameGate::Pass(const NamePatterns::Rules& rules) const {
+  return {.as_asked = rules_->isolates_names(),
+          .mark = rules_version_ << 1 | uint32_t{EgressRules::IsNamed(rules)}};
+}
+
+// Looked up once more where the rules have changed since the question, or did not judge it.
+bool NameGate::IsNamed(const dns::Exchange& exchange) const {
+  const uint32_t mark = exchange.gate_mark();
+  if (mark >> 1 == rules_version_) return (mark & 1) != 0;
+  return rules_->IsNamed(exchange.query().lower_name());
 }
 
 NameGate::Outcome NameGate::RuleOn(const Query& query) const {
@@ -129,26 +143,30 @@ void NameGate::OnDenied(const dns::Exchange& exchange, Denied what, PolicyMode m
 
 void NameGate::OnReply(const dns::Exchange& exchange) {
   if (rules_ == nullptr || !rules_->has_names()) return;
-  dns::wire::NameBuffer completed;
-  Bytes name = exchange.query().lower_name();
-  if (exchange.completed()) {
-    if (!FindCompletedName(exchange.reply(), completed)) return;
-    name = completed.view();
+  if (!exchange.completed()) {
+    if (IsNamed(exchange)) Learn(exchange.query().lower_name(), exchange);
+    return;
   }
-  if (rules_->IsNamed(name)) Learn(name, exchange.reply());
+  dns::wire::NameBuffer completed;
+  if (FindCompletedName(exchange.reply(), completed) && rules_->IsNamed(completed.view())) {
+    Learn(completed.view(), exchange);
+  }
 }
 
-void NameGate::Learn(Bytes name, Bytes reply) {
-  // Not when the question came: the client counts from when it has the answer.
-  const absl::Duration now = Monotonic();
-  AnswerAddresses addresses(reply);
+void NameGate::Learn(Bytes name, const dns::Exchange& exchange) {
+  // The client counts from when it has the answer. Where that did not wait for anything it is well
+  // within a second of when the question came, which costs no look at the clock.
+  const bool waited = exchange.waited();
+  const absl::Duration now =
+      waited ? Monotonic() : absl::FromChrono(exchange.received().time_since_epoch());
+  const absl::Duration more = waited ? absl::ZeroDuration() : absl::Seconds(1);
+  AnswerAddresses addresses(exchange.reply());
   size_t count = 0;
   for (AnswerAddresses::Address address; addresses.Next(address); ++count) {
-    if (count < kMostAddresses) {
-      learned_.Add(name, address.ip, address.ttl, now);
-    } else {
-      learned_.CountNameFull();
-    }
+    const auto outcome = count < kMostAddresses
+                             ? learned_.Add(name, address.ip, address.ttl + more, now)
+                             : LearnedAddresses::Outcome::kNameFull;
+    learned_outcomes_[static_cast<size_t>(outcome)].Add();
   }
 }
 
@@ -160,6 +178,11 @@ void NameGate::Collect(MetricFamilies& families) const {
                      "Questions while a policy isolates by name, or forbids DNS, by what was made "
                      "of them.",
                      {{"ruling", kWords[i]}}, static_cast<double>(outcomes_[i].value()));
+  }
+  static constexpr std::array<std::string_view, LearnedAddresses::kOutcomes> kLearnedWords = {
+      "new", "renewed", "fresh", "name_full", "full"};
+  for (size_t i = 0; i < kLearnedWords.size(); ++i) {
+    LearnedAddresses::AddOutcome(families, kLearnedWords[i], learned_outcomes_[i].value());
   }
   no_policy_.Collect(families);
 }

@@ -65,7 +65,8 @@ class NameGate final : public dns::QueryGate {
   Decision OnQuery(const dns::Exchange& exchange, Asker asker) override;
   void OnReply(const dns::Exchange& exchange) override;
 
-  // portolan_policy_names_total{ruling} and of portolan_policy_no_state_total{verdict}. Any thread.
+  // portolan_policy_names_total{ruling}, and of portolan_policy_learned_total{outcome} and
+  // portolan_policy_no_state_total{verdict}. Any thread.
   void Collect(MetricFamilies& families) const;
 
   // Of one reply; more are not learned, and counted (learned_addresses.h).
@@ -78,6 +79,9 @@ class NameGate final : public dns::QueryGate {
 
   Decision WithoutRules(const dns::Exchange& exchange, Asker asker);
   Decision JudgeName(const dns::Exchange& exchange, Asker asker);
+  Decision Pass(const NamePatterns::Rules& rules) const;
+  // Whether a rule has the name of the question.
+  bool IsNamed(const dns::Exchange& exchange) const;
   // Of a name that no rule of an enforced policy has, or none at all.
   Outcome RuleOn(const dns::wire::Query& query) const;
   bool IsSearchStep(const dns::wire::Query& query) const;
@@ -85,7 +89,7 @@ class NameGate final : public dns::QueryGate {
   void Count(Asker asker, Outcome outcome) {
     if (asker == Asker::kClient) outcomes_[static_cast<size_t>(outcome)].Add();
   }
-  void Learn(Bytes name, Bytes reply);
+  void Learn(Bytes name, const dns::Exchange& exchange);
 
   const Options options_;
   LearnedAddresses& learned_;
@@ -96,8 +100,11 @@ class NameGate final : public dns::QueryGate {
   std::vector<dns::wire::Zone> cluster_zones_;
   // That the name matters: some policy isolates by name, be it in audit.
   bool judges_names_ = false;
+  // How often the rules were replaced, from 1 on: whose verdict on a name a mark stands for.
+  uint32_t rules_version_ = 0;
 
   std::array<Counter, kOutcomes> outcomes_;
+  std::array<Counter, LearnedAddresses::kOutcomes> learned_outcomes_;
   NoPolicyCounters no_policy_;
 };
 

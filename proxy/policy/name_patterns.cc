@@ -83,12 +83,14 @@ void NamePatterns::ForEach(std::span<const uint8_t> wire_name, F&& visit) const 
   }
 }
 
-uint32_t NamePatterns::Find(std::span<const uint8_t> wire_name, Side side) const {
-  uint32_t rule = kNoRule;
+NamePatterns::Rules NamePatterns::Find(std::span<const uint8_t> wire_name) const {
+  Rules rules = {kNoRule, kNoRule};
   ForEach(wire_name, [&](const Entry& entry) {
-    rule = std::min(rule, entry.first[static_cast<size_t>(side)]);
+    for (size_t side = 0; side < rules.size(); ++side) {
+      rules[side] = std::min(rules[side], entry.first[side]);
+    }
   });
-  return rule;
+  return rules;
 }
 
 uint32_t NamePatterns::Find(std::span<const uint8_t> wire_name, Side side, Protocol protocol,
@@ -98,12 +100,6 @@ uint32_t NamePatterns::Find(std::span<const uint8_t> wire_name, Side side, Proto
     rule = std::min(rule, entry.ports->Find(side, protocol, port));
   });
   return rule;
-}
-
-bool NamePatterns::Has(std::span<const uint8_t> wire_name) const {
-  bool has = false;
-  ForEach(wire_name, [&](const Entry&) { has = true; });
-  return has;
 }
 
 }  // namespace portolan::proxy

@@ -23,18 +23,17 @@ class NamePatterns {
   // A pattern that is no name, which its reader refuses, matches nothing.
   NamePatterns(std::span<const NumberedRule> rules, SharedAllowedPorts& ports);
 
-  // The lowest rule that has the name, whatever its ports, or kNoRule. `wire_name`: uncompressed
-  // with the root label, in any case; what is none is matched by nothing.
-  uint32_t Find(std::span<const uint8_t> wire_name, Side side) const;
-  // That has it with the port.
+  // The lowest rules that have a name, whatever their ports, by Side; kNoRule: none.
+  using Rules = std::array<uint32_t, 2>;
+  // `wire_name`: uncompressed with the root label, in any case; what is none is matched by nothing.
+  Rules Find(std::span<const uint8_t> wire_name) const;
+  // The lowest of a side that has it with the port, or kNoRule.
   uint32_t Find(std::span<const uint8_t> wire_name, Side side, Protocol protocol,
                 uint16_t port) const;
-  // Whether any rule of either side has it.
-  bool Has(std::span<const uint8_t> wire_name) const;
 
  private:
   struct Entry {
-    std::array<uint32_t, 2> first = {kNoRule, kNoRule};  // rule, by Side
+    Rules first = {kNoRule, kNoRule};
     std::shared_ptr<const AllowedPorts> ports;
   };
   using Entries = StringMap<Entry>;  // by the wire form in lower case

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <atomic>
 #include <string>
 #include <thread>
@@ -40,10 +41,15 @@ IpAddress Numbered(uint32_t i) {
 
 bool Any(Bytes) { return true; }
 
+using Counters = LearnedAddresses::Counters;
+using Outcome = LearnedAddresses::Outcome;
+
 struct Table {
   explicit Table(LearnedAddresses::Limits limits = {}) : learned(limits) {}
 
-  void Add(std::string_view name, const IpAddress& ip) { learned.Add(Wire(name), ip, kTtl, now); }
+  void Add(std::string_view name, const IpAddress& ip, absl::Duration ttl = kTtl) {
+    ++outcomes[static_cast<size_t>(learned.Add(Wire(name), ip, ttl, now))];
+  }
   bool Has(const IpAddress& ip) {
     const auto found = learned.Find(ip, now, Any);
     if (found != 0) {
@@ -63,11 +69,12 @@ struct Table {
     return (learned.counters().*counter).load();
   }
 
+  uint64_t Count(Outcome outcome) const { return outcomes[static_cast<size_t>(outcome)]; }
+
   LearnedAddresses learned;
+  std::array<uint64_t, LearnedAddresses::kOutcomes> outcomes = {};
   absl::Duration now = absl::Seconds(1000);
 };
-
-using Counters = LearnedAddresses::Counters;
 
 TEST(LearnedAddresses, AnAddressIsFoundOnceANameLedToIt) {
   Table table;
@@ -79,7 +86,7 @@ TEST(LearnedAddresses, AnAddressIsFoundOnceANameLedToIt) {
   EXPECT_FALSE(table.Has(Ip("192.0.2.2")));
   EXPECT_FALSE(table.Has(Ip("c000:201::"))) << "the same bytes, of the other family";
   EXPECT_EQ(table.learned.size(), 2u);
-  EXPECT_EQ(table.Count(&Counters::added), 2u);
+  EXPECT_EQ(table.Count(Outcome::kAdded), 2u);
 }
 
 TEST(LearnedAddresses, TheNameThatLedThereIsJudgedAndShown) {
@@ -114,14 +121,41 @@ TEST(LearnedAddresses, AnEntryIsGoodForTheTtlAndTheGrace) {
 TEST(LearnedAddresses, AnAnswerMoreMakesItGoodForLongerAndNeverForLess) {
   Table table;
   table.Add("api.example.com", Ip("192.0.2.1"));
-  table.learned.Add(Wire("api.example.com"), Ip("192.0.2.1"), absl::ZeroDuration(), table.now);
+  table.Add("api.example.com", Ip("192.0.2.1"), absl::ZeroDuration());
   table.now += kGood - absl::Seconds(1);
   EXPECT_TRUE(table.Has(Ip("192.0.2.1")));
   table.Add("api.example.com", Ip("192.0.2.1"));
   table.now += kGood - absl::Seconds(1);
   EXPECT_TRUE(table.Has(Ip("192.0.2.1")));
   EXPECT_EQ(table.learned.size(), 1u);
-  EXPECT_EQ(table.Count(&Counters::renewed), 2u);
+  EXPECT_EQ(table.Count(Outcome::kFresh), 1u);
+  EXPECT_EQ(table.Count(Outcome::kRenewed), 1u);
+}
+
+TEST(LearnedAddresses, AnAnswerGivenAgainWithinTheSecondIsNotWrittenAgain) {
+  Table table;
+  table.now += absl::Milliseconds(100);
+  table.Add("api.example.com", Ip("192.0.2.1"));
+  table.now += absl::Milliseconds(800);
+  table.Add("api.example.com", Ip("192.0.2.1"));
+  EXPECT_EQ(table.Count(Outcome::kFresh), 1u);
+  table.Add("www.example.com", Ip("192.0.2.1"));
+  table.Add("api.example.com", Ip("192.0.2.2"));
+  EXPECT_EQ(table.Count(Outcome::kAdded), 3u) << "another name, another address";
+  table.Add("api.example.com", Ip("192.0.2.1"), kTtl + absl::Seconds(1));
+  EXPECT_EQ(table.Count(Outcome::kRenewed), 1u) << "good for longer";
+  table.now += absl::Seconds(1);
+  table.Add("api.example.com", Ip("192.0.2.1"), absl::ZeroDuration());
+  EXPECT_EQ(table.Count(Outcome::kRenewed), 2u) << "so that it is not the longest unused";
+}
+
+TEST(LearnedAddresses, WhatExpiredIsLearnedAnewAndNotFresh) {
+  Table table;
+  table.Add("api.example.com", Ip("192.0.2.1"), absl::ZeroDuration());
+  table.now += table.learned.grace();
+  ASSERT_FALSE(table.Has(Ip("192.0.2.1")));
+  table.Add("api.example.com", Ip("192.0.2.1"), absl::ZeroDuration());
+  EXPECT_TRUE(table.Has(Ip("192.0.2.1")));
 }
 
 TEST(LearnedAddresses, AnEntryIsGoodWhileAConnectionThatItLetThroughIsOpen) {
@@ -186,7 +220,7 @@ TEST(LearnedAddresses, BeyondTheLimitOfANameTheLongestUnusedOfThatNameGoes) {
 TEST(LearnedAddresses, WhatHasExpiredGoesBeforeWhatIsGood) {
   Table table({.addresses = 2, .per_name = 2});
   table.Add("longest.unused.example", Numbered(0));
-  table.learned.Add(Wire("longest.unused.example"), Numbered(0), absl::Hours(1), table.now);
+  table.Add("longest.unused.example", Numbered(0), absl::Hours(1));
   table.now += absl::Seconds(1);
   table.Add("expired.example", Numbered(1));
   table.now += kGood;
@@ -204,9 +238,9 @@ TEST(LearnedAddresses, WhereAllAreInUseNothingIsLearned) {
   std::vector<LearnedAddresses::Admission> held;
   for (uint32_t i = 0; i < 3; ++i) held.push_back(table.learned.Find(Numbered(i), table.now, Any));
   table.Add("a.example", Numbered(3));
-  EXPECT_EQ(table.Count(&Counters::name_full), 1u);
+  EXPECT_EQ(table.Count(Outcome::kNameFull), 1u);
   table.Add("c.example", Numbered(4));
-  EXPECT_EQ(table.Count(&Counters::full), 1u);
+  EXPECT_EQ(table.Count(Outcome::kFull), 1u);
   EXPECT_FALSE(table.Has(Numbered(3)));
   EXPECT_FALSE(table.Has(Numbered(4)));
   table.learned.Release(held[0], table.now);
@@ -224,7 +258,7 @@ TEST(LearnedAddresses, NamesAndAddressesThatComeAndGoLeaveNothingBehind) {
     ASSERT_TRUE(table.Has(Numbered(i))) << i;
   }
   EXPECT_EQ(table.learned.size(), 16u);
-  EXPECT_EQ(table.Count(&Counters::full), 0u);
+  EXPECT_EQ(table.Count(Outcome::kFull), 0u);
   EXPECT_EQ(table.Count(&Counters::evicted), 20'000u - 16u);
   table.now += kGood;
   table.learned.Expire(table.now);
@@ -266,6 +300,7 @@ TEST(LearnedAddresses, AdditionsAndTouchesAreWhatIsToBeSaved) {
   table.Add("api.example.com", Ip("192.0.2.1"));
   EXPECT_EQ(table.learned.additions(), 1u);
   EXPECT_EQ(table.learned.touches(), 0u);
+  table.now += LearnedAddresses::kFreshFor;
   table.Add("api.example.com", Ip("192.0.2.1"));
   EXPECT_EQ(table.learned.touches(), 1u);
   const auto first = table.learned.Find(Ip("192.0.2.1"), table.now, Any);
