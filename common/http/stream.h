@@ -34,7 +34,7 @@ class Stream {
   Stream() = default;
   explicit Stream(std::unique_ptr<Carrier> carrier) : carrier_(std::move(carrier)) {}
   Stream(Stream&&) = default;
-  Stream& operator=(Stream&& other) {
+  Stream& operator=(Stream&& other) noexcept {
     End();
     carrier_ = std::move(other.carrier_);
     return *this;

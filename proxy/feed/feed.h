@@ -99,10 +99,10 @@ class FeedDelegate {
   // What the pod may reach and resolve from now on; never null. Comes first when the policy is
   // known whole, from disk or from the control plane, whatever of the directory is, and at every
   // change.
-  virtual void OnEgressRules(std::shared_ptr<const EgressRules> /*rules*/) {}
+  virtual void OnEgressRules(std::shared_ptr<const EgressRules> rules) = 0;
   // The same of who may connect to the pod, right after what it may reach; only with
   // enforce_ingress.
-  virtual void OnIngressRules(std::shared_ptr<const EgressRules> /*rules*/) {}
+  virtual void OnIngressRules(std::shared_ptr<const EgressRules> rules) = 0;
   // Something but last_failure, last_sync, state_fault and the counts changed. Comes after
   // OnDirectory: who is told "in sync" has the directory that is in sync.
   virtual void OnFeedStatus(const FeedStatus& status) = 0;

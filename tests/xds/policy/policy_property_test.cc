@@ -79,8 +79,9 @@ class Reference {
       if (!Selects(policy.pods, pod)) return;
       (outcome.pods[pod.name.ToString()].*direction).push_back(policy.rules.name);
     });
-    for (const auto& [name, peers] : policy.peers) {
-      std::set<Peer>& members = outcome.sets[name];
+    for (const auto& entry : policy.peers) {
+      const auto& peers = entry.second;
+      std::set<Peer>& members = outcome.sets[entry.first];
       snapshot_.ForEachPod([&](const Pod& pod) {
         if (pod.finished || !Selects(peers.of, pod)) return;
         for (const IpAddress& ip : pod.ips) {
