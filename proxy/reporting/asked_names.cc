@@ -64,6 +64,10 @@ void AskedNames::OnReply(const dns::Exchange& exchange) {
   const uint32_t now = Seconds(exchange.received());
   const Rcode rcode = RcodeOf(exchange.reply());
   if (exchange.asked() != nullptr) ++amplification_.upstream_queries;
+  const uint32_t times = names_ == Names::kCounted ? sample_.Take(now) : 0;
+  const bool may_walk =
+      rcode == Rcode::kNxDomain || exchange.completed() || walks_.AnyIsOnItsWay(now);
+  if (times == 0 && !may_walk) return;
 
   Step counted{query.lower_name().first(query.name_bytes - 1u), 0};
   counted.hash = HashOf(counted.name);
@@ -84,13 +88,13 @@ void AskedNames::OnReply(const dns::Exchange& exchange) {
     amplification_.saved_by_autopath += steps;
     amplification_.saved_by_trailing_dot += steps;
   }
-  if (names_ == Names::kLeftOut) return;
+  if (times == 0) return;
 
   if (step.has_value()) counted = *step;
   AskedCounts& counts = most_asked_.See(counted.name, counted.hash);
-  ++counts.queries;
-  if (rcode == Rcode::kNxDomain) ++counts.nxdomain;
-  if (step.has_value()) ++counts.search_list;
+  counts.queries += times;
+  if (rcode == Rcode::kNxDomain) counts.nxdomain += times;
+  if (step.has_value()) counts.search_list += times;
   counts.last = exchange.received();
 }
 
@@ -117,7 +121,6 @@ std::optional<AskedNames::Step> AskedNames::FindStep(const Query& query, uint32_
 
 // The name exists: alone, behind all of the list, or with one of its ends, behind those before.
 uint32_t AskedNames::EndWalk(const Query& query, uint64_t hash, uint32_t now) {
-  if (!walks_.AnyIsOnItsWay(now)) return 0;
   const auto all = static_cast<uint32_t>(search_.size());
   uint32_t steps = walks_.End(WalkOf(hash, query), all, now);
   for (uint32_t i = 1; i < all && steps == 0; ++i) {

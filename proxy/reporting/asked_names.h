@@ -1,6 +1,6 @@
 // What the pod asks one worker for: the names that come most often, and what the search list costs.
-// The fields of NamesReport and AmplificationReport (portolan/v1/sidecars.proto) are counted here,
-// with each reply; 80 KB. The worker's thread.
+// The fields of AmplificationReport (portolan/v1/sidecars.proto) are counted here with each reply,
+// and those of NamesReport by a sample where there are many (sample.h); 80 KB. The worker's thread.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +12,7 @@
 #include "common/most_seen.h"
 #include "dns/server/reply_observer.h"
 #include "dns/wire/name.h"
+#include "proxy/reporting/sample.h"
 #include "proxy/reporting/search_walks.h"
 
 namespace portolan::proxy {
@@ -74,6 +75,7 @@ class AskedNames : public dns::ReplyObserver {
   SearchWalks& walks_;
   const Names names_;
   std::vector<dns::wire::Zone> search_;
+  Sample sample_;
   MostSeen<AskedCounts, dns::wire::kMaxNameBytes> most_asked_;
   Amplification amplification_;
 };

@@ -1,6 +1,7 @@
 #include "proxy/reporting/reporter.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -15,19 +16,20 @@ namespace {
 // By then the feed is in sync, as a rule.
 constexpr absl::Duration kFirstReport = absl::Seconds(1);
 
-// Parts of `report` that are the same in the one before. False: that is all of it.
-bool LeaveOutUnchanged(const v1::SidecarReport& before, v1::SidecarReport& report) {
+// Leaves out the parts of `report` that are the same in the one before, and has `parts` be this
+// one's. False: that is all of it.
+bool LeaveOutUnchanged(v1::SidecarReport& report, std::map<int, std::string>& parts) {
   const auto& reflection = *report.GetReflection();
-  std::vector<const google::protobuf::FieldDescriptor*> parts;
-  reflection.ListFields(report, &parts);
-  size_t changed = parts.size();
-  for (const auto* part : parts) {
-    if (!reflection.HasField(before, part) ||
-        reflection.GetMessage(before, part).SerializeAsString() !=
-            reflection.GetMessage(report, part).SerializeAsString()) {
-      continue;
-    }
-    reflection.ClearField(&report, part);
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  reflection.ListFields(report, &fields);
+  const std::map<int, std::string> before = std::exchange(parts, {});
+  size_t changed = fields.size();
+  for (const auto* field : fields) {
+    std::string& part = parts[field->number()];
+    reflection.GetMessage(report, field).SerializeToString(&part);
+    const auto same = before.find(field->number());
+    if (same == before.end() || same->second != part) continue;
+    reflection.ClearField(&report, field);
     --changed;
   }
   return changed > 0;
@@ -67,7 +69,7 @@ void Reporter::Connect(const ControlConnection& connection) {
 void Reporter::Disconnect() {
   report_timer_.Cancel();
   stream_.reset();
-  last_report_.Clear();
+  last_parts_.clear();
   open_questions_ = 0;
 }
 
@@ -97,11 +99,9 @@ void Reporter::BeginReport() {
 
 void Reporter::SendReport(v1::SidecarReport report) {
   if (stream_->backed_up()) return reports_held_back_.Add();
-  v1::SidecarReport changed = report;
-  if (!LeaveOutUnchanged(last_report_, changed)) return;
-  last_report_ = std::move(report);
+  if (!LeaveOutUnchanged(report, last_parts_)) return;
   v1::SidecarMessage message;
-  *message.mutable_report() = std::move(changed);
+  *message.mutable_report() = std::move(report);
   reports_.Add();
   stream_->Send(std::move(message));
 }

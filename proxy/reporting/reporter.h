@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -68,7 +69,8 @@ class Reporter : private SidecarsStream::Listener {
   const MakeReport make_report_;
   // Reports and answers that are still to come belong to a stream.
   std::shared_ptr<SidecarsStream> stream_;
-  v1::SidecarReport last_report_;  // on the stream, with what did not change
+  // Of the last report on the stream, with what did not change: serialized, by field number.
+  std::map<int, std::string> last_parts_;
   size_t open_questions_ = 0;
   bool closing_logged_ = false;
   EventLoop::Timer report_timer_;

@@ -209,6 +209,23 @@ TEST_F(AskedNamesTest, TheLongestNameAndTheRootHaveRoom) {
   EXPECT_EQ(worker.Counts().at("."), "1 0 0");
 }
 
+TEST_F(AskedNamesTest, WhatComesSeldomIsCountedExactlyAndWhatComesOftenEstimated) {
+  for (uint32_t i = 0; i < Sample::kExact; ++i) worker.Replies("seldom.test", Rcode::kNoError);
+  EXPECT_EQ(worker.Counts().at("seldom.test."), "128 0 0");
+  constexpr int kBusy = 100'000;
+  for (int i = 0; i < kBusy; ++i) {
+    worker.Replies(i % 4 == 0 ? "quarter.test" : "rest.test", Rcode::kNxDomain);
+  }
+  const auto counted = [&](const char* name) { return std::stod(worker.Counts().at(name)); };
+  EXPECT_EQ(counted("seldom.test."), 128);
+  EXPECT_NEAR(counted("quarter.test."), 0.25 * kBusy, 0.05 * kBusy);
+  EXPECT_NEAR(counted("rest.test."), 0.75 * kBusy, 0.05 * kBusy);
+  EXPECT_EQ(worker.amplification().search_list_queries, 0u);
+  worker.Wait(std::chrono::seconds(1));
+  worker.Replies("next.second.test", Rcode::kNoError);
+  EXPECT_EQ(worker.Counts().at("next.second.test."), "1 0 0");
+}
+
 TEST_F(AskedNamesTest, OtherClassesAreNoNamesOfTheApplication) {
   worker.shape.qclass = dns::wire::kClassChaos;
   worker.Replies("version.bind", Rcode::kNoError);
