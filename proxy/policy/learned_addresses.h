@@ -2,8 +2,8 @@
 //
 // An entry is a name and an address. It is good until the TTL of its record and a grace are over,
 // in whole seconds and never less, and as long as a connection or a flow that it let through is
-// open. There are so many entries at
-// most, and so many of a name; beyond, the longest unused without a live connection goes.
+// open. There are so many entries at most, and so many of a name; beyond, the longest unused
+// without a live connection goes.
 //
 // One for a sidecar, shared by its workers: a connection may come to another worker than the answer
 // did, in the microsecond in which that is sent. What Add returned from is found by every Find that

@@ -3,10 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <optional>
 
 #include "common/document/yaml.h"
 #include "common/status.h"
@@ -629,7 +629,7 @@ class ApiServer {
     int status = 200;
   };
   std::map<std::string, std::vector<Answer>> lists;
-  std::optional<Answer> otherwise;
+  std::atomic<int> otherwise = 200;  // the status of the others
 
   analyze::ClusterQuery Query(const std::string& ns = "") const {
     return {.kubeconfig = folder_.path() + "/config", .context = "yard", .ns = ns};
@@ -643,7 +643,7 @@ class ApiServer {
     const size_t page = std::stoul(std::string(request.FindQuery("continue").value_or("0")));
     const std::string path(request.path);
     const auto found = lists.find(path);
-    Answer answer = otherwise.value_or(Answer());
+    Answer answer{"", otherwise};
     bool more = false;
     if (found != lists.end()) {
       // Once behind its last page a list begins again, at the answers after those.
@@ -773,15 +773,15 @@ TEST(AnalyzeCluster, AListThatIsForgottenMidwayIsReadAgain) {
 
 TEST(AnalyzeCluster, NothingReadIsAFailure) {
   ApiServer server;
-  server.otherwise = ApiServer::Answer{"", 403};
+  server.otherwise = 403;
   Ran ran = server.Analyze();
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.output, HasSubstr("nothing was read. What you may read is said by kubectl auth"));
-  server.otherwise = ApiServer::Answer{"", 500};
+  server.otherwise = 500;
   ran = server.Analyze();
   EXPECT_EQ(ran.status, 1);
   EXPECT_THAT(ran.output, HasSubstr("namespaces: 500: no luck"));
-  server.otherwise.reset();
+  server.otherwise = 200;
   EXPECT_EQ(server.Analyze().status, 0);
 }
 
