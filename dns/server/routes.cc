@@ -59,7 +59,7 @@ void Route::CountReply(Exchange& exchange) const {
   ZoneCounters::ByRcode& by_rcode = *responses[exchange.answered_at()];
   by_rcode[std::min(rcode, ZoneCounters::kRcodes - 1)].Add();
   counters->ObserveReply(exchange.transport(), reply.size());
-  if (observer != nullptr) observer->OnReply(exchange);
+  if (observer != nullptr) observer->Tell(exchange);
 }
 
 ZoneCounters::ByRcode& ZoneCounters::Responses(std::string_view plugin) {

@@ -1,7 +1,6 @@
 #include "proxy/reporting/asked_names.h"
 
 #include <algorithm>
-#include <chrono>
 
 #include "dns/plugins/service_table.h"
 
@@ -29,11 +28,6 @@ bool EndsIn(const Query& query, const Zone& end) {
   return query.labels > end.labels && end.Holds(query);
 }
 
-uint32_t Seconds(dns::Exchange::Time time) {
-  return static_cast<uint32_t>(
-      std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count());
-}
-
 }  // namespace
 
 void AskedCounts::Add(const AskedCounts& more) {
@@ -58,16 +52,12 @@ void AskedNames::SetSearch(const std::vector<std::string>& search) {
   }
 }
 
-void AskedNames::OnReply(const dns::Exchange& exchange) {
+void AskedNames::OnReply(const dns::Exchange& exchange, uint32_t times) {
   const Query& query = exchange.query();
   if (query.qclass != dns::wire::kClassIn) return;
   const uint32_t now = Seconds(exchange.received());
   const Rcode rcode = RcodeOf(exchange.reply());
   if (exchange.asked() != nullptr) ++amplification_.upstream_queries;
-  const uint32_t times = names_ == Names::kCounted ? sample_.Take(now) : 0;
-  const bool may_walk =
-      rcode == Rcode::kNxDomain || exchange.completed() || walks_.AnyIsOnItsWay(now);
-  if (times == 0 && !may_walk) return;
 
   Step counted{query.lower_name().first(query.name_bytes - 1u), 0};
   counted.hash = HashOf(counted.name);
@@ -88,7 +78,7 @@ void AskedNames::OnReply(const dns::Exchange& exchange) {
     amplification_.saved_by_autopath += steps;
     amplification_.saved_by_trailing_dot += steps;
   }
-  if (times == 0) return;
+  if (times == 0 || names_ == Names::kLeftOut) return;
 
   if (step.has_value()) counted = *step;
   AskedCounts& counts = most_asked_.See(counted.name, counted.hash);
@@ -121,6 +111,7 @@ std::optional<AskedNames::Step> AskedNames::FindStep(const Query& query, uint32_
 
 // The name exists: alone, behind all of the list, or with one of its ends, behind those before.
 uint32_t AskedNames::EndWalk(const Query& query, uint64_t hash, uint32_t now) {
+  if (!walks_.AnyIsOnItsWay(now)) return 0;
   const auto all = static_cast<uint32_t>(search_.size());
   uint32_t steps = walks_.End(WalkOf(hash, query), all, now);
   for (uint32_t i = 1; i < all && steps == 0; ++i) {

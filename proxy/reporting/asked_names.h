@@ -1,6 +1,7 @@
 // What the pod asks one worker for: the names that come most often, and what the search list costs.
 // The fields of AmplificationReport (portolan/v1/sidecars.proto) are counted here with each reply,
-// and those of NamesReport by a sample where there are many (sample.h); 80 KB. The worker's thread.
+// and those of NamesReport by a sample where there are many (common/sample.h); 80 KB. The worker's
+// thread.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,6 @@
 #include "common/most_seen.h"
 #include "dns/server/reply_observer.h"
 #include "dns/wire/name.h"
-#include "proxy/reporting/sample.h"
 #include "proxy/reporting/search_walks.h"
 
 namespace portolan::proxy {
@@ -41,12 +41,11 @@ class AskedNames : public dns::ReplyObserver {
   enum class Names { kCounted, kLeftOut };
 
   // `walks` is shared by all workers and outlives it.
-  AskedNames(SearchWalks& walks, Names names) : walks_(walks), names_(names) {}
+  AskedNames(SearchWalks& walks, Names names)
+      : ReplyObserver(walks.on_the_way_until()), walks_(walks), names_(names) {}
 
   // The search list of the pod's resolv.conf. What is no name is left out.
   void SetSearch(const std::vector<std::string>& search);
-
-  void OnReply(const dns::Exchange& exchange) override;
 
   // What was counted so far; taken for a report, so that what is asked for no more makes room.
   struct View {
@@ -63,6 +62,8 @@ class AskedNames : public dns::ReplyObserver {
  private:
   using Bytes = std::span<const uint8_t>;
 
+  void OnReply(const dns::Exchange& exchange, uint32_t times) override;
+
   // The name in front of an end of the search list.
   struct Step {
     Bytes name;
@@ -75,7 +76,6 @@ class AskedNames : public dns::ReplyObserver {
   SearchWalks& walks_;
   const Names names_;
   std::vector<dns::wire::Zone> search_;
-  Sample sample_;
   MostSeen<AskedCounts, dns::wire::kMaxNameBytes> most_asked_;
   Amplification amplification_;
 };

@@ -29,8 +29,9 @@ struct Walk {
 
 void SearchWalks::Step(uint64_t walk, uint32_t now) {
   // Not written again and again, for it is in every processor's cache.
-  if (last_step_.load(std::memory_order_relaxed) != now) {
-    last_step_.store(now, std::memory_order_relaxed);
+  const uint32_t until = std::max(now, now + kPatience);  // it does not wrap
+  if (on_the_way_until_.load(std::memory_order_relaxed) != until) {
+    on_the_way_until_.store(until, std::memory_order_relaxed);
   }
   std::atomic<uint64_t>& word = words_[walk % kWalks];
   uint64_t before = word.load(std::memory_order_relaxed);

@@ -30,11 +30,13 @@ class SearchWalks {
   bool IsOnItsWay(uint64_t walk, uint32_t now) const;
   // False: none is, as in a pod whose names are all found at once.
   bool AnyIsOnItsWay(uint32_t now) const {
-    return now - last_step_.load(std::memory_order_relaxed) <= kPatience;
+    return now <= on_the_way_until_.load(std::memory_order_relaxed);
   }
+  // The last second in which that is true, as it is now.
+  const std::atomic<uint32_t>& on_the_way_until() const { return on_the_way_until_; }
 
  private:
-  std::atomic<uint32_t> last_step_{0};
+  std::atomic<uint32_t> on_the_way_until_{0};
   std::array<std::atomic<uint64_t>, kWalks> words_{};
 };
 

@@ -193,7 +193,7 @@ TEST(Explain, LeavesOrdinaryQuestionsToTheirOwnChain) {
 
 class CountingObserver : public ReplyObserver {
  public:
-  void OnReply(const Exchange&) override { ++replies; }
+  void OnReply(const Exchange&, uint32_t) override { ++replies; }
   int replies = 0;
 };
 

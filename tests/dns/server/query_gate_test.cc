@@ -44,7 +44,9 @@ class FakeGate : public QueryGate {
 
 class FakeObserver : public ReplyObserver {
  public:
-  void OnReply(const Exchange& exchange) override { rcodes.push_back(exchange.reply()[3] & 15); }
+  void OnReply(const Exchange& exchange, uint32_t) override {
+    rcodes.push_back(exchange.reply()[3] & 15);
+  }
   std::vector<int> rcodes;
 };
 

@@ -248,7 +248,7 @@ TEST_F(DnsServer, AnswersOverUdp) {
 }
 
 struct Observed : ReplyObserver {
-  void OnReply(const Exchange& exchange) override {
+  void OnReply(const Exchange& exchange, uint32_t) override {
     replies.push_back(fmt::format("{} {}", wire::NameToText(exchange.query().lower_name()),
                                   exchange.reply()[3] & 15));
   }

@@ -40,7 +40,7 @@ TEST(AskedNamesAllocations, NoneForAReply) {
     const bool found = query.labels == 2;
     exchange.set_reply_bytes(dns::wire::WriteEmptyReply(
         query, room, found ? dns::wire::Rcode::kNoError : dns::wire::Rcode::kNxDomain));
-    names->OnReply(exchange);
+    names->Tell(exchange);
   }
   EXPECT_EQ(StopCounting(), 0u);
   EXPECT_EQ(names->TakeView().amplification.saved_by_trailing_dot, 2000u);

@@ -75,7 +75,7 @@ class Worker {
     exchange.set_received(now_);
     exchange.set_reply_bytes(dns::wire::WriteEmptyReply(query, room, rcode));
     change(exchange);
-    names_->OnReply(exchange);
+    names_->Tell(exchange);
   }
 
  public:

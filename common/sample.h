@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <random>
 
-namespace portolan::proxy {
+namespace portolan {
 
 class Sample {
  public:
@@ -40,4 +40,4 @@ class Sample {
   uint32_t to_skip_ = random_() % (2 * kOneIn - 1);
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan
