@@ -59,6 +59,7 @@ void AddCommonFlags(CLI::App& app, const std::string& version) {
 std::optional<int> ParseFlags(CLI::App& app, int argc, const char* const* argv) {
   const std::vector<std::string> arguments = WithEmptyValues(argc, argv);
   std::vector<const char*> texts;
+  texts.reserve(arguments.size());
   for (const std::string& argument : arguments) texts.push_back(argument.c_str());
   try {
     app.parse(static_cast<int>(texts.size()), texts.data());

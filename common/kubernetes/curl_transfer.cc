@@ -205,7 +205,7 @@ absl::Status CurlTransfer::Explain(CURLcode result) const {
 }
 
 std::string CurlTransfer::Reason(CURLcode result) const {
-  const std::string said = said_[0] != '\0' ? said_ : curl_easy_strerror(result);
+  std::string said = said_[0] != '\0' ? said_ : curl_easy_strerror(result);
   long error = 0;
   switch (result) {
     case CURLE_COULDNT_CONNECT:
