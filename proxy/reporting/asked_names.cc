@@ -122,12 +122,29 @@ uint32_t AskedNames::EndWalk(const Query& query, uint64_t hash, uint32_t now) {
 }
 
 AskedNames::View AskedNames::TakeView() {
-  View view;
+  struct Seen {
+    Bytes name;
+    const AskedCounts* counts;
+  };
+  std::vector<Seen> seen;
   most_asked_.ForEach([&](Bytes name, const AskedCounts& counts) {
-    view.names.push_back({{name.begin(), name.end()}, counts});
+    seen.push_back({name, &counts});
   });
+  View view;
   view.others = most_asked_.others();
   view.amplification = amplification_;
+  if (seen.size() > kMostTaken) {
+    const auto rest = seen.begin() + kMostTaken;
+    std::nth_element(seen.begin(), rest, seen.end(), [](const Seen& a, const Seen& b) {
+      return a.counts->queries > b.counts->queries;
+    });
+    std::for_each(rest, seen.end(), [&](const Seen& one) { view.others.Add(*one.counts); });
+    seen.erase(rest, seen.end());
+  }
+  view.names.reserve(seen.size());
+  for (const Seen& one : seen) {
+    view.names.push_back({{one.name.begin(), one.name.end()}, *one.counts});
+  }
   most_asked_.Age();
   return view;
 }

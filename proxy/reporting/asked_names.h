@@ -14,6 +14,7 @@
 #include "dns/server/reply_observer.h"
 #include "dns/wire/name.h"
 #include "proxy/reporting/search_walks.h"
+#include "xds/api/sidecar_limits.h"
 
 namespace portolan::proxy {
 
@@ -47,7 +48,10 @@ class AskedNames : public dns::ReplyObserver {
   // The search list of the pod's resolv.conf. What is no name is left out.
   void SetSearch(const std::vector<std::string>& search);
 
-  // What was counted so far; taken for a report, so that what is asked for no more makes room.
+  // What was counted so far; taken for a report, so that what is asked for no more makes room. Of
+  // more names those that were asked for most: twice what a report has room for, as several may
+  // mean one Service.
+  static constexpr size_t kMostTaken = 2 * api::kMaxReportedNames;
   struct View {
     struct Name {
       std::string name;  // lower case, in wire form without the root label

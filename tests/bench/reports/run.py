@@ -85,7 +85,7 @@ def ask(sidecar, build, names, seconds):
     count = int(RATE * seconds)
     return subprocess.Popen(["taskset", "-c", "1", f"{build}/bin/dns_bench_latency", "--server",
                              f"127.0.0.1:{sidecar.server.port}", "--scenario", "a", "--count", str(count), "--names",
-                             str(names), "--pause-us", "950"], stdout=subprocess.DEVNULL)
+                             str(names), "--pause-us", "800"], stdout=subprocess.DEVNULL)
 
 
 def one_round(sidecars, build, names, seconds):

@@ -226,6 +226,25 @@ TEST_F(AskedNamesTest, WhatComesSeldomIsCountedExactlyAndWhatComesOftenEstimated
   EXPECT_EQ(worker.Counts().at("next.second.test."), "1 0 0");
 }
 
+TEST_F(AskedNamesTest, OfManyNamesThoseThatAreAskedForMostAreTakenAndTheRestCounted) {
+  constexpr int kNames = 200, kBusy = 10;
+  for (int i = 0; i < kNames; ++i) {
+    const std::string name = fmt::format("n{}.test", i);
+    for (int j = 0; j < (i < kBusy ? 5 : 1); ++j) worker.Replies(name, Rcode::kNoError);
+    worker.Wait(std::chrono::seconds(1));
+  }
+  const AskedNames::View view = worker.names().TakeView();
+  EXPECT_EQ(view.names.size(), AskedNames::kMostTaken);
+  uint64_t queries = view.others.queries;
+  int busy = 0;
+  for (const auto& [name, counts] : view.names) {
+    queries += counts.queries;
+    if (counts.queries == 5) ++busy;
+  }
+  EXPECT_EQ(busy, kBusy);
+  EXPECT_EQ(queries, uint64_t{kNames + 4 * kBusy});
+}
+
 TEST_F(AskedNamesTest, OtherClassesAreNoNamesOfTheApplication) {
   worker.shape.qclass = dns::wire::kClassChaos;
   worker.Replies("version.bind", Rcode::kNoError);
