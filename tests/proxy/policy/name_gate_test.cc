@@ -215,6 +215,18 @@ TEST_F(NameGateTest, WhatTheAnswerLeadsToIsLearnedForTheNameThatWasAsked) {
   }
 }
 
+TEST_F(NameGateTest, WhoWaitedForTheAnswerCountsFromWhenItIsThere) {
+  UseApis();
+  Asked asked("api.example.com");
+  asked.exchange->set_received(std::chrono::steady_clock::now() - std::chrono::seconds(20));
+  asked.exchange->Suspend();
+  asked.Reply({{"api.example.com", rr::kA, 30, IpBytes("192.0.2.1")}});
+  gate_->OnReply(*asked.exchange);
+  ASSERT_EQ(learned_.size(), 1u);
+  EXPECT_GE(learned_.List(Monotonic())[0].expires - Monotonic(),
+            absl::Seconds(90) - absl::Milliseconds(500));
+}
+
 TEST_F(NameGateTest, NamesWithoutARuleTeachNothingNorDoOtherSections) {
   UseApis();
   Asked other("backend.default.svc.cluster.local");
