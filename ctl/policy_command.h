@@ -13,7 +13,7 @@ namespace portolan::ctl {
 
 Run AddPolicy(CLI::App& command);
 
-// An answer with "from" and "to" in words: of manifests as proxy/policy/connection_verdict.h has
+// An answer with "from" and "to" in words: of manifests as policy/connection_verdict.h has
 // it, of a sidecar as proxy/explain/policy_tester.h.
 std::string PolicyText(const nlohmann::json& answer, const Look& look);
 

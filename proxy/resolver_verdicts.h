@@ -6,8 +6,8 @@
 
 #include "common/ip.h"
 #include "dns/dialled_instead.h"
+#include "policy/egress_rules.h"
 #include "proxy/forwarder/routes.h"
-#include "proxy/policy/egress_rules.h"
 
 namespace portolan::proxy {
 

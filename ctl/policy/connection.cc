@@ -11,17 +11,13 @@
 #include "ctl/service_name.h"
 #include "directory/port_endpoints.h"
 #include "dns/wire/name.h"
-#include "proxy/policy/egress_rules.h"
-#include "proxy/policy/own_ports.h"
-#include "proxy/policy/policy_compiler.h"
+#include "policy/egress_rules.h"
+#include "policy/own_ports.h"
+#include "policy/policy_compiler.h"
 #include "xds/policy/pod_policies.h"
 
 namespace portolan::ctl {
 namespace {
-
-using proxy::ConnectionVerdict;
-using proxy::EgressRules;
-using proxy::TestedConnection;
 
 // What is dialled.
 struct Target {
@@ -39,10 +35,10 @@ std::shared_ptr<const EgressRules> RulesFor(const std::shared_ptr<const Snapshot
   if (direction == Direction::kIngress) {
     policies.clear();
     for (PolicyInput& policy : found.ingress) {
-      policies.push_back(proxy::WithOwnPorts(std::move(policy), *pod.named_ports));
+      policies.push_back(WithOwnPorts(std::move(policy), *pod.named_ports));
     }
   }
-  proxy::PolicyCompiler compiler;
+  PolicyCompiler compiler;
   std::vector<IpAddress> always = std::move(found.node_addresses);
   always.insert(always.end(), pod.ips.begin(), pod.ips.end());
   compiler.SetPolicies(std::move(policies), std::move(always));
@@ -73,8 +69,8 @@ std::optional<ConnectionVerdict> IngressOf(const std::shared_ptr<const Snapshot>
     return ip.family() == to.ip.family();
   });
   const IpAddress& from = same_family == client.ips.end() ? client.ips.front() : *same_family;
-  auto verdict = proxy::JudgeConnection(
-      *rules, {.port = to.port, .protocol = protocol, .at = {{from, to.port}}});
+  auto verdict =
+      JudgeConnection(*rules, {.port = to.port, .protocol = protocol, .at = {{from, to.port}}});
   verdict.says = fmt::format("into {}, {}", pod->name.ToString(), verdict.says);
   return verdict;
 }
@@ -173,12 +169,12 @@ PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
                        .name = std::move(target.wire),
                        .in_cluster = target.in_cluster,
                        .at = target.at};
-  PolicyAnswer answer{proxy::JudgeConnection(*rules, out), target.at};
+  PolicyAnswer answer{JudgeConnection(*rules, out), target.at};
   if (!answer.verdict.allowed) return answer;
   std::optional<ConnectionVerdict> denied;
   for (const SocketAddress& at : target.at) {
     out.at = {at};
-    ConnectionVerdict verdict = proxy::JudgeConnection(*rules, out);
+    ConnectionVerdict verdict = JudgeConnection(*rules, out);
     if (!verdict.allowed) continue;
     auto in = IngressOf(snapshot, from, at, question.protocol);
     if (!in || in->allowed) {

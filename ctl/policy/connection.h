@@ -10,7 +10,7 @@
 
 #include "common/ip.h"
 #include "directory/directory.h"
-#include "proxy/policy/connection_verdict.h"
+#include "policy/connection_verdict.h"
 
 namespace portolan::ctl {
 
@@ -24,7 +24,7 @@ struct PolicyQuestion {
 };
 
 struct PolicyAnswer {
-  proxy::ConnectionVerdict verdict;
+  ConnectionVerdict verdict;
   std::vector<SocketAddress> at = {};  // where the name leads; empty: nowhere that is known
 };
 

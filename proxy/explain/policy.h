@@ -16,7 +16,7 @@
 
 #include "common/ip.h"
 #include "directory/model.h"
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/resolver_verdicts.h"
 

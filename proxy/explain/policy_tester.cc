@@ -9,10 +9,10 @@
 #include "common/text.h"
 #include "dns/wire/mnemonics.h"
 #include "dns/wire/name.h"
+#include "policy/connection_verdict.h"
 #include "proxy/explain/connections.h"
 #include "proxy/explain/own_lookups.h"
 #include "proxy/explain/question.h"
-#include "proxy/policy/connection_verdict.h"
 
 namespace portolan::proxy {
 namespace {

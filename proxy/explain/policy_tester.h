@@ -3,7 +3,7 @@
 //
 // A name is looked up as the application would look it up, for addresses of both families
 // (own_lookups.h: nothing is learned by it, and no denial is counted); a Service's address leads to
-// its eligible endpoints; what that comes to is judged (proxy/policy/connection_verdict.h). Nothing
+// its eligible endpoints; what that comes to is judged (policy/connection_verdict.h). Nothing
 // is connected to. The main loop's thread; nothing blocks.
 #pragma once
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "common/status.h"
+#include "policy/own_ports.h"
 #include "proxy/feed/resource_envelope.h"
-#include "proxy/policy/own_ports.h"
 #include "xds/api/codec.h"
 
 namespace portolan::proxy {

@@ -24,9 +24,9 @@
 #include "absl/status/status.h"
 #include "common/string_map.h"
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "policy/egress_rules.h"
+#include "policy/policy_compiler.h"
 #include "proxy/feed/wanted_names.h"
-#include "proxy/policy/egress_rules.h"
-#include "proxy/policy/policy_compiler.h"
 #include "xds/api/policy_codec.h"
 
 namespace portolan::proxy {

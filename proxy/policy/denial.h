@@ -11,8 +11,8 @@
 #include "common/ip.h"
 #include "directory/service_key.h"
 #include "dns/wire/name.h"
+#include "policy/egress_rules.h"
 #include "proxy/policy/denial_counters.h"
-#include "proxy/policy/egress_rules.h"
 #include "proxy/policy/greeting.h"
 
 namespace portolan::proxy {

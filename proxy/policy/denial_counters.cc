@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 
 namespace portolan::proxy {
 namespace {

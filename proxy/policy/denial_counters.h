@@ -19,9 +19,11 @@
 #include "common/guarded.h"
 #include "common/metrics.h"
 
-namespace portolan::proxy {
-
+namespace portolan {
 class EgressRules;
+}
+
+namespace portolan::proxy {
 
 // kInbound: a connection to the pod; all others are its own.
 enum class Denied : uint8_t { kConnection, kFlow, kName, kDns, kInbound, kServerName };

@@ -18,8 +18,8 @@
 #include "absl/time/time.h"
 #include "common/ip.h"
 #include "common/metrics.h"
+#include "policy/egress_rules.h"
 #include "proxy/policy/denials.h"
-#include "proxy/policy/egress_rules.h"
 #include "proxy/policy/on_no_policy.h"
 
 namespace portolan::proxy {

@@ -30,8 +30,8 @@
 #include "common/metrics.h"
 #include "dns/server/query_gate.h"
 #include "dns/wire/name.h"
+#include "policy/egress_rules.h"
 #include "proxy/policy/denials.h"
-#include "proxy/policy/egress_rules.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/policy/on_no_policy.h"
 

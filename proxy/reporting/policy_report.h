@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "policy/egress_rules.h"
 #include "portolan/v1/sidecars.pb.h"
 #include "proxy/policy/denial_table.h"
-#include "proxy/policy/egress_rules.h"
 #include "proxy/reporting/names_report.h"
 
 namespace portolan::proxy {

@@ -1,7 +1,8 @@
-"""A lower floor never includes a higher one: common < directory < dns, xds < proxy; injector stands on
-common alone; ctl on top of all. xds/api is what control plane and sidecar say to each other (the messages and
-their codec), so it is a floor of its own, below both. xds/dashboard answers records with the sidecar's own DNS
-code, so it stands on dns as well; of xds the control plane alone, which serves it, may include it."""
+"""A lower floor never includes a higher one: common < directory < dns, xds < proxy; policy, which judges connections,
+stands on dns for names; injector stands on common alone; ctl on top of all. xds/api is what control plane and sidecar
+say to each other (the messages and their codec), so it is a floor of its own, below both. xds/dashboard answers
+records with the sidecar's own DNS code and judges connections as the sidecar does, so it stands on dns and policy as
+well; of xds the control plane alone, which serves it, may include it."""
 
 import re
 import subprocess
@@ -11,12 +12,13 @@ ALLOWED = {
     "common": {"common"},
     "directory": {"common", "directory"},
     "dns": {"common", "directory", "dns"},
+    "policy": {"common", "directory", "dns", "policy"},
     "xds/api": {"common", "directory", "xds/api"},
     "xds": {"common", "directory", "xds/api", "xds"},
-    "xds/dashboard": {"common", "directory", "xds/api", "xds", "xds/dashboard", "dns"},
-    "proxy": {"common", "directory", "dns", "xds/api", "proxy"},
+    "xds/dashboard": {"common", "directory", "xds/api", "xds", "xds/dashboard", "dns", "policy"},
+    "proxy": {"common", "directory", "dns", "policy", "xds/api", "proxy"},
     "injector": {"common", "injector"},
-    "ctl": {"common", "directory", "dns", "xds/api", "xds", "xds/dashboard", "proxy", "injector", "ctl"},
+    "ctl": {"common", "directory", "dns", "policy", "xds/api", "xds", "xds/dashboard", "proxy", "injector", "ctl"},
 }
 # The one room of `xds` that is above the dashboard.
 OVER_DASHBOARD = {"xds/control_plane.h", "xds/control_plane.cc", "xds/main.cc"}

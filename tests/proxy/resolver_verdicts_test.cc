@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/policies.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

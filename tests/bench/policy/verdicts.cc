@@ -1,4 +1,4 @@
-// What a verdict costs (proxy/policy/egress_rules.h), compiled and by a walk over all rules: 10,
+// What a verdict costs (policy/egress_rules.h), compiled and by a walk over all rules: 10,
 // 1,000 and 10,000 rules whose peers, blocks or names differ, or that nest around one address.
 //
 // Each asks for what is allowed by some rule, and for what is denied by all, in no order: as the
@@ -15,9 +15,9 @@
 #include <string>
 #include <vector>
 
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/policies.h"
-#include "tests/proxy/policy/walk.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
+#include "tests/policy/walk.h"
 
 namespace portolan::proxy {
 namespace {

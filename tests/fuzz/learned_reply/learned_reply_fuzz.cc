@@ -6,10 +6,10 @@
 #include <memory>
 
 #include "common/monotonic.h"
+#include "policy/policy_compiler.h"
 #include "proxy/policy/name_gate.h"
-#include "proxy/policy/policy_compiler.h"
 #include "tests/dns/question.h"
-#include "tests/proxy/policy/policies.h"
+#include "tests/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

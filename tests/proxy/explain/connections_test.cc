@@ -3,9 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "proxy/policy/policy_compiler.h"
+#include "policy/policy_compiler.h"
 #include "tests/directory/small_cluster.h"
-#include "tests/proxy/policy/policies.h"
+#include "tests/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

@@ -6,10 +6,10 @@
 #include <optional>
 
 #include "common/status.h"
-#include "proxy/policy/policy_compiler.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 #include "tests/proxy/explain/fake_sidecar.h"
 #include "tests/proxy/explain/odd_server.h"
-#include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

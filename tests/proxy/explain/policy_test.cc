@@ -4,8 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/policies.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

@@ -5,9 +5,9 @@
 
 #include <optional>
 
-#include "proxy/policy/policy_compiler.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 #include "tests/proxy/explain/fake_sidecar.h"
-#include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

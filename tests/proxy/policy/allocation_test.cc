@@ -2,11 +2,11 @@
 // rules in force.
 #include <gtest/gtest.h>
 
+#include "policy/policy_compiler.h"
 #include "proxy/policy/name_gate.h"
-#include "proxy/policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 #include "tests/proxy/forwarder/allocations.h"
 #include "tests/proxy/policy/asked.h"
-#include "tests/proxy/policy/policies.h"
 #include "tests/proxy/policy/test_policy.h"
 
 namespace portolan::proxy {

@@ -14,7 +14,7 @@
 #include "dns/exchange.h"
 #include "dns/wire/reply.h"
 #include "tests/dns/question.h"
-#include "tests/proxy/policy/policies.h"
+#include "tests/policy/policies.h"
 
 namespace portolan::proxy {
 

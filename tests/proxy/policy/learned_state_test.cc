@@ -10,8 +10,8 @@
 #include "portolan/v1/state.pb.h"
 #include "proxy/feed/saved_state.h"
 #include "tests/common/write_file.h"
+#include "tests/policy/policies.h"
 #include "tests/proxy/feed/temp_dir.h"
-#include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

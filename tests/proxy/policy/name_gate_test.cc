@@ -10,9 +10,9 @@
 
 #include "common/monotonic.h"
 #include "dns/wire/reply.h"
-#include "proxy/policy/policy_compiler.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 #include "tests/proxy/policy/asked.h"
-#include "tests/proxy/policy/policies.h"
 
 namespace portolan::proxy {
 namespace {

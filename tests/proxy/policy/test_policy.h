@@ -7,11 +7,11 @@
 #include <utility>
 #include <vector>
 
+#include "policy/policy_compiler.h"
 #include "proxy/policy/denials.h"
 #include "proxy/policy/egress_gate.h"
 #include "proxy/policy/learned_addresses.h"
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/policies.h"
+#include "tests/policy/policies.h"
 
 namespace portolan::proxy {
 

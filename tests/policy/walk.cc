@@ -1,11 +1,11 @@
-#include "tests/proxy/policy/walk.h"
+#include "tests/policy/walk.h"
 
 #include <algorithm>
 #include <functional>
 
 #include "common/text.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 using Matches = std::function<bool(const RuleInput&)>;
@@ -103,4 +103,4 @@ bool Walk::IsNamed(const std::string& name) const {
          First(policies, true, matches) != EgressRules::kNone;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

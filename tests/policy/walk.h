@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "directory/policy_input.h"
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 struct Walk {
   std::vector<PolicyInput> policies;
@@ -27,4 +27,4 @@ struct Walk {
   bool IsNamed(const std::string& name) const;
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,11 +1,11 @@
-#include "proxy/policy/port_table.h"
+#include "policy/port_table.h"
 
 #include <algorithm>
 #include <functional>
 #include <queue>
 #include <utility>
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 using Range = PortTable::Range;
@@ -116,4 +116,4 @@ std::shared_ptr<const AllowedPorts> SharedAllowedPorts::Of(const std::vector<Rul
   return ports;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

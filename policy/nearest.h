@@ -8,10 +8,10 @@
 
 #include "common/ip.h"
 #include "directory/model.h"
-#include "proxy/policy/policy_table.h"
-#include "proxy/policy/port_table.h"
+#include "policy/policy_table.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 // `as_peer`: what rules allow at the address for the sets it is in; null: it is in none. Empty: no
 // rule comes near. First a rule that has the address at other ports, then one that excepts it, then
@@ -23,4 +23,4 @@ std::string NearestRule(const PolicyTable& policies, const AllowedPorts* as_peer
 // the name with the fewest typing errors.
 std::string NearestNamedRule(const PolicyTable& policies, std::span<const uint8_t> wire_name);
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,4 +1,4 @@
-#include "proxy/policy/nearest.h"
+#include "policy/nearest.h"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 #include "directory/listing.h"
 #include "dns/wire/name.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 // Those in audit count only where no other isolates.
@@ -54,9 +54,9 @@ class NearestPort {
 
   std::string Text(const IpAddress& ip) const {
     if (away_ == kNowhere) return {};
-    return fmt::format("{} allows {} at {}, not {} {}", proxy::Text(policies_, range_.rule),
-                       ip.ToString(), proxy::Text(range_protocol_, range_), ProtocolWord(protocol_),
-                       port_);
+    return fmt::format("{} allows {} at {}, not {} {}", portolan::Text(policies_, range_.rule),
+                       ip.ToString(), portolan::Text(range_protocol_, range_),
+                       ProtocolWord(protocol_), port_);
   }
 
  private:
@@ -160,7 +160,7 @@ struct NamedRule {
   const NamePattern* pattern = nullptr;
 
   std::string Text(const PolicyTable& policies, std::string_view name) const {
-    return fmt::format("{} has {}, which {} is not", proxy::Text(policies, rule),
+    return fmt::format("{} has {}, which {} is not", portolan::Text(policies, rule),
                        pattern->ToString(), name);
   }
 };
@@ -214,4 +214,4 @@ std::string NearestNamedRule(const PolicyTable& policies, std::span<const uint8_
   return compared[static_cast<size_t>(found - words.begin())].Text(policies, name);
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -21,11 +21,11 @@
 
 #include "common/ip.h"
 #include "directory/model.h"
-#include "proxy/policy/peer_table.h"
-#include "proxy/policy/policy_table.h"
-#include "proxy/policy/port_table.h"
+#include "policy/peer_table.h"
+#include "policy/policy_table.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 class EgressRules {
  public:
@@ -115,4 +115,4 @@ class EgressRules {
   Size size_;
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

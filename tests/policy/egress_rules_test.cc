@@ -1,14 +1,14 @@
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <memory>
 
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/policies.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 using testing::ElementsAre;
@@ -309,4 +309,4 @@ TEST_F(EgressRulesTest, TheTextOfIsolatingPoliciesIsCutBetweenNames) {
 }
 
 }  // namespace
-}  // namespace portolan::proxy
+}  // namespace portolan

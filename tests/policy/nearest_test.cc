@@ -1,11 +1,11 @@
-#include "proxy/policy/nearest.h"
+#include "policy/nearest.h"
 
 #include <gtest/gtest.h>
 
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/policies.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/policies.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 class NearestTest : public testing::Test {
@@ -85,4 +85,4 @@ TEST_F(NearestTest, OfNamesTheApexTheSameDomainOrATypingError) {
 }
 
 }  // namespace
-}  // namespace portolan::proxy
+}  // namespace portolan

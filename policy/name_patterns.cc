@@ -1,11 +1,11 @@
-#include "proxy/policy/name_patterns.h"
+#include "policy/name_patterns.h"
 
 #include <algorithm>
 #include <string>
 #include <utility>
 #include <vector>
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 // A name in lower case, and where its labels begin.
@@ -102,4 +102,4 @@ uint32_t NamePatterns::Find(std::span<const uint8_t> wire_name, Side side, Proto
   return rule;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

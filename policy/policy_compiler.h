@@ -15,12 +15,12 @@
 
 #include "common/ip.h"
 #include "directory/policy_input.h"
-#include "proxy/policy/egress_rules.h"
-#include "proxy/policy/peer_table.h"
-#include "proxy/policy/policy_table.h"
-#include "proxy/policy/port_table.h"
+#include "policy/egress_rules.h"
+#include "policy/peer_table.h"
+#include "policy/policy_table.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 class PolicyCompiler {
  public:
@@ -49,4 +49,4 @@ class PolicyCompiler {
   std::shared_ptr<const EgressRules> committed_;  // null: something was told since
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,8 +1,8 @@
-#include "proxy/policy/policy_compiler.h"
+#include "policy/policy_compiler.h"
 
 #include <utility>
 
-namespace portolan::proxy {
+namespace portolan {
 
 PolicyCompiler::PolicyCompiler(size_t most_merged_ranges)
     : room_(std::make_shared<AllowedPortsMaker::Room>()) {
@@ -44,4 +44,4 @@ std::shared_ptr<const EgressRules> PolicyCompiler::Commit() {
   return committed_;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

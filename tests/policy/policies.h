@@ -12,7 +12,7 @@
 #include "dns/wire/name.h"
 #include "tests/common/at.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 // A name as it is asked.
 class Wire {
@@ -87,4 +87,4 @@ inline PolicyInput InAudit(PolicyInput policy) {
   return policy;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

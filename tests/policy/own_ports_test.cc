@@ -1,9 +1,9 @@
-#include "proxy/policy/own_ports.h"
+#include "policy/own_ports.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 using testing::ElementsAre;
@@ -47,4 +47,4 @@ TEST(OwnPorts, ARuleOfEveryPortAndPortsByNumberStayAsTheyAre) {
 }
 
 }  // namespace
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,11 +1,11 @@
-#include "proxy/policy/policy_compiler.h"
+#include "policy/policy_compiler.h"
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "tests/proxy/policy/policies.h"
+#include "tests/policy/policies.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 constexpr auto kTcp = Protocol::kTcp;
@@ -133,4 +133,4 @@ TEST(PolicyCompilerRoom, IsGivenBackByWhatIsNoLongerInForce) {
 }
 
 }  // namespace
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,12 +1,12 @@
-#include "proxy/policy/policy_table.h"
+#include "policy/policy_table.h"
 
 #include <algorithm>
 #include <string_view>
 #include <utility>
 
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 std::string Joined(const std::vector<std::string>& names) {
@@ -63,4 +63,4 @@ const RuleNumbers* PolicyTable::RulesOf(const std::string& set) const {
   return found == rules_of_set_.end() ? nullptr : &found->second;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -13,9 +13,9 @@
 
 #include "common/string_map.h"
 #include "dns/wire/name.h"
-#include "proxy/policy/port_table.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 class NamePatterns {
  public:
@@ -46,4 +46,4 @@ class NamePatterns {
   std::bitset<dns::wire::kMaxLabels + 1> below_labels_;  // numbers of labels that `below_` has
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,4 +1,4 @@
-#include "proxy/policy/connection_verdict.h"
+#include "policy/connection_verdict.h"
 
 #include <fmt/format.h>
 
@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_join.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 using Verdict = EgressRules::Verdict;
@@ -90,4 +90,4 @@ nlohmann::json ToJson(const ConnectionVerdict& verdict) {
   return out;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -14,9 +14,9 @@
 
 #include "common/ip.h"
 #include "directory/model.h"
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 struct TestedConnection {
   uint16_t port = 0;  // that is dialled
@@ -49,4 +49,4 @@ ConnectionVerdict JudgeConnection(const EgressRules& rules, const TestedConnecti
 // "nearest"?}
 nlohmann::json ToJson(const ConnectionVerdict& verdict);
 
-}  // namespace portolan::proxy
+}  // namespace portolan

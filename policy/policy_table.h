@@ -13,11 +13,11 @@
 #include "common/ip.h"
 #include "common/string_map.h"
 #include "directory/policy_input.h"
-#include "proxy/policy/block_table.h"
-#include "proxy/policy/name_patterns.h"
-#include "proxy/policy/port_table.h"
+#include "policy/block_table.h"
+#include "policy/name_patterns.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 // Its numbers stand for places in `rules`.
 using RuleNumbers = std::vector<uint32_t>;
@@ -60,4 +60,4 @@ class PolicyTable {
   NamePatterns names_;
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

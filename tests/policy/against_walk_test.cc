@@ -8,10 +8,10 @@
 #include <set>
 
 #include "dns/wire/name.h"
-#include "proxy/policy/policy_compiler.h"
-#include "tests/proxy/policy/walk.h"
+#include "policy/policy_compiler.h"
+#include "tests/policy/walk.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 bool operator==(const EgressRules::Verdict& a, const EgressRules::Verdict& b) {
   return a.allowed == b.allowed && a.audited == b.audited && a.rule == b.rule;
@@ -212,4 +212,4 @@ TEST(EgressRulesAgainstAWalk, AndAlsoWhereThereIsNoRoomToMergePorts) {
 }
 
 }  // namespace
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,11 +1,11 @@
-#include "proxy/policy/egress_rules.h"
+#include "policy/egress_rules.h"
 
 #include <algorithm>
 #include <utility>
 
-#include "proxy/policy/nearest.h"
+#include "policy/nearest.h"
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 // What follows from the first rule that matches, of enforced policies and of those in audit.
@@ -119,4 +119,4 @@ std::string EgressRules::NearestName(std::span<const uint8_t> wire_name) const {
   return NearestNamedRule(*policies_, wire_name);
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

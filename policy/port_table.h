@@ -18,7 +18,7 @@
 #include "directory/model.h"
 #include "directory/policy_input.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 inline constexpr uint32_t kNoRule = UINT32_MAX;
 
@@ -131,4 +131,4 @@ class SharedAllowedPorts {
   absl::flat_hash_map<std::vector<RuleAt>, std::shared_ptr<const AllowedPorts>> made_;
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,10 +1,10 @@
-#include "proxy/policy/block_table.h"
+#include "policy/block_table.h"
 
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 absl::uint128 Mask(uint8_t bits) { return bits == 0 ? 0 : absl::Uint128Max() << (128 - bits); }
@@ -125,4 +125,4 @@ void BlockTable::Family::LeaveUntil(const Prefix* next) {
   }
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -19,9 +19,9 @@
 
 #include "absl/numeric/int128.h"
 #include "common/ip.h"
-#include "proxy/policy/port_table.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 class BlockTable {
  public:
@@ -124,4 +124,4 @@ inline uint32_t BlockTable::Find(const IpAddress& ip, Side side, Protocol protoc
   return rule;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

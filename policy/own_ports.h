@@ -9,10 +9,10 @@
 #include "directory/model.h"
 #include "directory/policy_input.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 // The policy with numbers in place of names; of two ports of one name and protocol the first
 // counts. A name that the pod lacks stands for no port, and a rule with no other for nothing.
 PolicyInput WithOwnPorts(PolicyInput policy, const std::vector<ContainerPort>& ports);
 
-}  // namespace portolan::proxy
+}  // namespace portolan

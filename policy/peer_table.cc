@@ -1,10 +1,10 @@
-#include "proxy/policy/peer_table.h"
+#include "policy/peer_table.h"
 
 #include <algorithm>
 #include <tuple>
 #include <utility>
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 // Some megabytes, however many sets a first load brings.
@@ -192,4 +192,4 @@ PeerMap PeerTable::Commit() {
   return peers_;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -19,10 +19,10 @@
 #include "common/ip.h"
 #include "common/shared_map.h"
 #include "common/string_map.h"
-#include "proxy/policy/policy_table.h"
-#include "proxy/policy/port_table.h"
+#include "policy/policy_table.h"
+#include "policy/port_table.h"
 
-namespace portolan::proxy {
+namespace portolan {
 
 // That an address is a member of a set.
 struct Membership {
@@ -117,4 +117,4 @@ class PeerTable {
   size_t classes_in_use_ = 0;                            // when last counted
 };
 
-}  // namespace portolan::proxy
+}  // namespace portolan

@@ -1,9 +1,9 @@
-#include "proxy/policy/own_ports.h"
+#include "policy/own_ports.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace portolan::proxy {
+namespace portolan {
 namespace {
 
 // False: the pod has no such port.
@@ -29,4 +29,4 @@ PolicyInput WithOwnPorts(PolicyInput policy, const std::vector<ContainerPort>& p
   return policy;
 }
 
-}  // namespace portolan::proxy
+}  // namespace portolan
