@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "common/flags.h"
+#include "common/json_fields.h"
 #include "common/status.h"
 #include "ctl/analyze/read_cluster.h"
 #include "ctl/analyze/read_files.h"
-#include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
 

@@ -9,7 +9,7 @@
 #include <memory>
 
 #include "common/flags.h"
-#include "ctl/json_fields.h"
+#include "common/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
 

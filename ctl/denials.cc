@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "common/json_fields.h"
 #include "ctl/client.h"
-#include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
 

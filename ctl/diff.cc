@@ -11,9 +11,9 @@
 
 #include "absl/time/clock.h"
 #include "common/flags.h"
+#include "common/json_fields.h"
 #include "common/status.h"
 #include "ctl/asked_sidecar.h"
-#include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/time/clock.h"
-#include "ctl/json_fields.h"
+#include "common/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/service_name.h"
 #include "ctl/session.h"

@@ -7,9 +7,9 @@
 #include <utility>
 
 #include "common/flags.h"
+#include "common/json_fields.h"
 #include "ctl/asked_sidecar.h"
 #include "ctl/explain_text.h"
-#include "ctl/json_fields.h"
 #include "ctl/session.h"
 #include "xds/dashboard/compare.h"
 

@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "ctl/json_fields.h"
+#include "common/json_fields.h"
 
 namespace portolan::ctl {
 namespace {
@@ -161,6 +161,20 @@ std::string ConnectionText(const json& connection, const Look& look) {
   return out + "\n" + Indented(more + EndpointsText(connection, Inner(look)));
 }
 
+std::string IngressText(const json& answer, const Look& look) {
+  Table table({"LET IN AT", "POD", "VERDICT", "IN FORCE", "WHY"});
+  for (const json& one : ListOf(answer, "ingress")) {
+    const json& in_force = FieldOf(one, "inForce");
+    const bool denied = TextOf(one, "verdict") == "denied";
+    const std::string nearest = TextOf(one, "nearest");
+    table.Add({TextOf(one, "at") + "/" + TextOf(one, "protocol"), TextOf(one, "pod"),
+               Cell(TextOf(one, "verdict"), denied ? Tone::kBad : Tone::kGood),
+               in_force.is_boolean() ? (in_force == true ? "yes" : "no") : "not known here",
+               TextOf(one, "says") + (nearest.empty() ? "" : "; nearest: " + nearest)});
+  }
+  return table.empty() ? "" : table.ToString(look) + "\n";
+}
+
 std::string FeedText(const json& sidecar) {
   const json& feed = FieldOf(sidecar, "feed");
   if (!feed.is_object()) return "";
@@ -244,6 +258,7 @@ std::string ExplainText(const json& answer, const Look& look) {
   for (const json& connection : ListOf(sidecar, "connections")) {
     out += ConnectionText(connection, look) + "\n";
   }
+  out += IngressText(answer, look);
   out += FeedText(sidecar);
   if (const std::string sides = SidesText(answer, look); !sides.empty()) {
     const std::string differences = DifferencesText(answer, look);

@@ -9,8 +9,8 @@
 
 #include "absl/time/clock.h"
 #include "common/flags.h"
+#include "common/json_fields.h"
 #include "ctl/endpoints.h"
-#include "ctl/json_fields.h"
 #include "ctl/moment.h"
 #include "ctl/output.h"
 #include "ctl/records.h"

@@ -5,7 +5,7 @@
 #include <memory>
 
 #include "absl/time/clock.h"
-#include "ctl/json_fields.h"
+#include "common/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
 

@@ -9,8 +9,8 @@
 #include <string_view>
 
 #include "common/flags.h"
+#include "common/json_fields.h"
 #include "common/status.h"
-#include "ctl/json_fields.h"
 #include "ctl/manifest.h"
 #include "ctl/terminal.h"
 #include "ctl/value_json.h"

@@ -8,10 +8,10 @@
 
 #include "absl/strings/numbers.h"
 #include "common/flags.h"
+#include "common/json_fields.h"
 #include "common/status.h"
 #include "ctl/analyze/read_files.h"
 #include "ctl/asked_sidecar.h"
-#include "ctl/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/policy/connection.h"
 #include "ctl/policy/manifest_cluster.h"
@@ -71,16 +71,19 @@ std::string Named(std::string text, const ManifestCluster& cluster) {
   return text;
 }
 
+void NameStandIns(json& value, const ManifestCluster& cluster) {
+  if (value.is_string()) value = Named(value.get<std::string>(), cluster);
+  if (!value.is_structured()) return;
+  for (json& part : value) NameStandIns(part, cluster);
+}
+
 absl::StatusOr<json> OfManifests(const Flags& flags, const PolicyQuestion& question) {
   const auto cluster = ReadManifestCluster(
       flags.files, flags.recursive ? analyze::Folders::kDeep : analyze::Folders::kFlat,
       question.from);
   if (!cluster.ok()) return cluster.status();
-  PolicyAnswer found = AnswerOf(cluster->snapshot, question);
-  found.verdict.nearest = Named(found.verdict.nearest, *cluster);
-  json answer = ToJson(found.verdict);
-  answer["at"] = json::array();
-  for (const SocketAddress& at : found.at) answer["at"].push_back(Named(at.ToString(), *cluster));
+  json answer = AnswerOf(cluster->snapshot, question);
+  NameStandIns(answer, *cluster);
   return answer;
 }
 
@@ -122,6 +125,13 @@ std::string SidecarNotes(const json& answer, const Look& look) {
   }
   if (const std::string besides = TextOf(answer, "besides"); !besides.empty()) {
     out += Styled(Printable("  besides: " + besides), Tone::kWarning, look) + "\n";
+  }
+  for (const json& one : ListOf(answer, "ingress")) {
+    if (FieldOf(one, "inForce") != false) continue;
+    out += Styled(Printable(fmt::format("  no sidecar enforces who may connect to {}",
+                                        TextOf(one, "pod"))),
+                  Tone::kWarning, look) +
+           "\n";
   }
   if (TextOf(FieldOf(answer, "policy"), "enforced") == "PartlyEnforced") {
     out += Styled("  PartlyEnforced: not all that the pod sends passes its sidecar", Tone::kWarning,

@@ -7,8 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "common/json_fields.h"
 #include "common/text.h"
-#include "ctl/json_fields.h"
 #include "ctl/service_name.h"
 #include "ctl/session.h"
 

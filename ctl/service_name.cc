@@ -6,9 +6,9 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "common/ip.h"
+#include "common/json_fields.h"
 #include "common/status.h"
 #include "common/text.h"
-#include "ctl/json_fields.h"
 
 namespace portolan::ctl {
 namespace {

@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "ctl/json_fields.h"
+#include "common/json_fields.h"
 #include "ctl/output.h"
 #include "ctl/session.h"
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <span>
+#include <utility>
 
 #include "absl/strings/str_join.h"
 
@@ -47,6 +49,12 @@ ConnectionVerdict DeniedBy(const EgressRules& rules, const TestedConnection& con
   return denied;
 }
 
+nlohmann::json WayJson(const ConnectionVerdict& verdict, const SocketAddress& at) {
+  nlohmann::json way = ToJson(verdict);
+  way["at"] = at.ToString();
+  return way;
+}
+
 }  // namespace
 
 ConnectionVerdict JudgeConnection(const EgressRules& rules, const TestedConnection& connection) {
@@ -88,6 +96,24 @@ nlohmann::json ToJson(const ConnectionVerdict& verdict) {
   if (!verdict.isolated_by.empty()) out["isolatedBy"] = verdict.isolated_by;
   if (!verdict.nearest.empty()) out["nearest"] = verdict.nearest;
   return out;
+}
+
+nlohmann::json WaysJson(const EgressRules& rules, TestedConnection connection) {
+  nlohmann::json ways = nlohmann::json::array();
+  const std::vector<SocketAddress> all = std::move(connection.at);
+  for (size_t i = 0; i < std::min(all.size(), kMostWays); ++i) {
+    connection.at = {all[i]};
+    ways.push_back(WayJson(JudgeConnection(rules, connection), all[i]));
+  }
+  return ways;
+}
+
+nlohmann::json WaysJson(const ConnectionVerdict& of_all, const std::vector<SocketAddress>& at) {
+  nlohmann::json ways = nlohmann::json::array();
+  for (size_t i = 0; i < std::min(at.size(), kMostWays); ++i) {
+    ways.push_back(WayJson(of_all, at[i]));
+  }
+  return ways;
 }
 
 }  // namespace portolan

@@ -1,10 +1,12 @@
 // Whether a connection that is yet to be made is let through, in words: what `portolanctl policy
-// test` says, of manifests (ctl/policy/connection.h) as of a sidecar (proxy/explain/policy_test.h).
+// test` says, of manifests (ctl/policy/connection.h) as of a sidecar
+// (proxy/explain/policy_tester.h).
 //
 // In the order of an application: a name is looked up, then what it leads to is dialled. What
 // looking it up would teach is taken as learned. Off the data path; pure; any thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -48,5 +50,11 @@ ConnectionVerdict JudgeConnection(const EgressRules& rules, const TestedConnecti
 // {"verdict": "allowed"|"denied", "audited", "says", "rule"?: {"policy", "index"}, "isolatedBy"?,
 // "nearest"?}
 nlohmann::json ToJson(const ConnectionVerdict& verdict);
+
+// Where a connection may go, each address by itself: [ToJson(...) and "at": ADDRESS:PORT], of the
+// first kMostWays. Judged as the only one there is, or all alike.
+inline constexpr size_t kMostWays = 50;
+nlohmann::json WaysJson(const EgressRules& rules, TestedConnection connection);
+nlohmann::json WaysJson(const ConnectionVerdict& of_all, const std::vector<SocketAddress>& at);
 
 }  // namespace portolan

@@ -282,6 +282,7 @@ absl::Status ControlPlane::StartApi() {
       .clients = clients,
       .client_count = [this] { return server_ == nullptr ? 0 : server_->client_count(); },
       .sidecars = &sidecars_,
+      .resources = [this] { return cache_.current(); },
       .replicas = replicas_.get(),
       .at = [this](const ObjectName& name, absl::Time time,
                    auto done) { history_pages_->At(name, time, std::move(done)); },

@@ -38,7 +38,7 @@ absl::Status AddText(const std::string& file, const std::string& text, Objects& 
   if (text.size() > kMaxManifestBytes) {
     return InvalidArgument("{}: more than {} bytes", file, kMaxManifestBytes);
   }
-  const absl::Status status = ReadYaml(text, [&](const Value& value, int) {
+  absl::Status status = ReadYaml(text, [&](const Value& value, int) {
     objects.Add(value, file);
     return absl::OkStatus();
   });

@@ -11,13 +11,14 @@
 #include "ctl/service_name.h"
 #include "directory/port_endpoints.h"
 #include "dns/wire/name.h"
-#include "policy/egress_rules.h"
-#include "policy/own_ports.h"
-#include "policy/policy_compiler.h"
+#include "policy/connection_verdict.h"
+#include "xds/dashboard/ingress.h"
 #include "xds/policy/pod_policies.h"
 
 namespace portolan::ctl {
 namespace {
+
+using nlohmann::json;
 
 // What is dialled.
 struct Target {
@@ -25,26 +26,6 @@ struct Target {
   bool in_cluster = false;
   std::vector<SocketAddress> at = {};
 };
-
-enum class Direction { kEgress, kIngress };
-
-std::shared_ptr<const EgressRules> RulesFor(const std::shared_ptr<const Snapshot>& snapshot,
-                                            const Pod& pod, Direction direction) {
-  xds::PodPolicies found = xds::PolicyRulesFor(snapshot, pod);
-  std::vector<PolicyInput> policies = std::move(found.policies);
-  if (direction == Direction::kIngress) {
-    policies.clear();
-    for (PolicyInput& policy : found.ingress) {
-      policies.push_back(WithOwnPorts(std::move(policy), *pod.named_ports));
-    }
-  }
-  PolicyCompiler compiler;
-  std::vector<IpAddress> always = std::move(found.node_addresses);
-  always.insert(always.end(), pod.ips.begin(), pod.ips.end());
-  compiler.SetPolicies(std::move(policies), std::move(always));
-  for (auto& [name, peers] : found.peers) compiler.SetPeers(name, std::move(peers));
-  return compiler.Commit();
-}
 
 // Null: no pod has it, but perhaps one that shares its node's.
 const Pod* PodAt(const Snapshot& snapshot, const IpAddress& ip) {
@@ -55,24 +36,6 @@ const Pod* PodAt(const Snapshot& snapshot, const IpAddress& ip) {
     }
   });
   return found;
-}
-
-// What the ingress policies of whoever is at `to` say of `client`; nothing where none isolates it.
-std::optional<ConnectionVerdict> IngressOf(const std::shared_ptr<const Snapshot>& snapshot,
-                                           const Pod& client, const SocketAddress& to,
-                                           Protocol protocol) {
-  const Pod* pod = PodAt(*snapshot, to.ip);
-  if (pod == nullptr || client.ips.empty()) return std::nullopt;
-  const auto rules = RulesFor(snapshot, *pod, Direction::kIngress);
-  if (!rules->isolates()) return std::nullopt;
-  const auto same_family = std::find_if(client.ips.begin(), client.ips.end(), [&](const auto& ip) {
-    return ip.family() == to.ip.family();
-  });
-  const IpAddress& from = same_family == client.ips.end() ? client.ips.front() : *same_family;
-  auto verdict =
-      JudgeConnection(*rules, {.port = to.port, .protocol = protocol, .at = {{from, to.port}}});
-  verdict.says = fmt::format("into {}, {}", pod->name.ToString(), verdict.says);
-  return verdict;
 }
 
 using Slices = std::vector<std::shared_ptr<const EndpointSlice>>;
@@ -159,34 +122,29 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
 
 }  // namespace
 
-PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
-                      const PolicyQuestion& question) {
+json AnswerOf(const std::shared_ptr<const Snapshot>& snapshot, const PolicyQuestion& question) {
   const Pod& from = *snapshot->FindPod(question.from.ToString());
-  const auto rules = RulesFor(snapshot, from, Direction::kEgress);
-  Target target = TargetOf(*snapshot, question);
-  TestedConnection out{.port = question.port,
-                       .protocol = question.protocol,
-                       .name = std::move(target.wire),
-                       .in_cluster = target.in_cluster,
-                       .at = target.at};
-  PolicyAnswer answer{JudgeConnection(*rules, out), target.at};
-  if (!answer.verdict.allowed) return answer;
-  std::optional<ConnectionVerdict> denied;
-  for (const SocketAddress& at : target.at) {
-    out.at = {at};
-    ConnectionVerdict verdict = JudgeConnection(*rules, out);
-    if (!verdict.allowed) continue;
-    auto in = IngressOf(snapshot, from, at, question.protocol);
-    if (!in || in->allowed) {
-      answer.verdict = std::move(verdict);
-      if (!in) return answer;
-      answer.verdict.says += "; " + in->says;
-      answer.verdict.audited |= in->audited;
-      return answer;
-    }
-    if (!denied) denied = std::move(in);
-  }
-  if (denied) answer.verdict = *std::move(denied);
+  const auto policies = xds::PoliciesOf(snapshot);
+  const auto rules = xds::RulesOf(xds::EgressPoliciesOf(*snapshot, *policies, from), from);
+  const Target target = TargetOf(*snapshot, question);
+  TestedConnection connection{.port = question.port,
+                              .protocol = question.protocol,
+                              .name = target.wire,
+                              .in_cluster = target.in_cluster,
+                              .at = target.at};
+  json answer = ToJson(JudgeConnection(*rules, connection));
+  answer["at"] = json::array();
+  answer["ways"] = WaysJson(*rules, connection);
+  for (const SocketAddress& at : target.at) answer["at"].push_back(at.ToString());
+  xds::AddIngress(answer, [&](const SocketAddress& to) -> std::optional<json> {
+    const Pod* pod = PodAt(*snapshot, to.ip);
+    if (pod == nullptr) return std::nullopt;
+    const auto verdict = xds::JudgeIngress(*snapshot, *policies, from, *pod, to, question.protocol);
+    if (!verdict) return std::nullopt;
+    json said = ToJson(*verdict);
+    said["pod"] = pod->name.ToString();
+    return said;
+  });
   return answer;
 }
 

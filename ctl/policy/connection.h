@@ -1,16 +1,15 @@
 // Whether the policies of a snapshot let a pod open a connection, those for its egress and those
 // for the ingress of the pod that it leads to: the rules as the control plane works them out
-// (xds/policy), judged as sidecars do (proxy/policy). Any thread.
+// (xds/policy), judged as sidecars do (policy/). Any thread.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "common/ip.h"
+#include <nlohmann/json.hpp>
+
 #include "directory/directory.h"
-#include "policy/connection_verdict.h"
 
 namespace portolan::ctl {
 
@@ -23,15 +22,12 @@ struct PolicyQuestion {
   std::string cluster_domain = "cluster.local";
 };
 
-struct PolicyAnswer {
-  ConnectionVerdict verdict;
-  std::vector<SocketAddress> at = {};  // where the name leads; empty: nowhere that is known
-};
-
-// A Service is judged by its endpoints, of which one that is allowed is enough; a name that leads
+// What proxy/explain/policy_tester.h says of a running pod, as far as a snapshot knows it: the
+// verdict, "at" and "ways", with the "ingress" of whom it leads to (xds/dashboard/ingress.h). A
+// Service is judged by its endpoints, of which one that is allowed is enough; a name that leads
 // nowhere by rules for names alone. Whether the pod may ask a DNS server is not part of it, nor is
 // whether any sidecar enforces the ingress.
-PolicyAnswer AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
-                      const PolicyQuestion& question);
+nlohmann::json AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
+                        const PolicyQuestion& question);
 
 }  // namespace portolan::ctl

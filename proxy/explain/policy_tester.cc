@@ -153,9 +153,10 @@ class PolicyTester::Running {
       if (leads) connection_.learned.push_back(WireOf(entry.name));
     }
     const auto before = BeforeRules(policy, !name_.empty(), dialled_);
-    const ConnectionVerdict verdict =
-        before.has_value() ? *before : JudgeConnection(*policy.rules, connection_);
-    json answer = ToJson(verdict);
+    json answer =
+        ToJson(before.has_value() ? *before : JudgeConnection(*policy.rules, connection_));
+    answer["ways"] = before.has_value() ? WaysJson(*before, connection_.at)
+                                        : WaysJson(*policy.rules, connection_);
     answer["at"] = json::array();
     for (const SocketAddress& at : connection_.at) answer["at"].push_back(at.ToString());
     answer["policy"] = ToJson(policy);

@@ -38,12 +38,13 @@ class PolicyTester {
   PolicyTester(const PolicyTester&) = delete;
   PolicyTester& operator=(const PolicyTester&) = delete;
 
-  // ToJson(ConnectionVerdict) and "at": [ADDRESS:PORT], where it leads; "policy":
-  // ToJson(ExplainedPolicy); "onNoPolicy": "open"|"closed". Of a name "name", with which it was
-  // found or else the last that was asked for, and "rcode" of that or "error". Where a rule by name
-  // allows it "learned": whether an address is in the table. "besides": what else is in the way, in
-  // words. `done` is called once, on the loop, unless this is destroyed before: kInvalidArgument
-  // for what is no name, port or protocol, kResourceExhausted where kMostAtOnce are under way.
+  // ToJson(ConnectionVerdict) and "at": [ADDRESS:PORT], where it leads; "ways": WaysJson of these;
+  // "policy": ToJson(ExplainedPolicy); "onNoPolicy": "open"|"closed". Of a name "name", with which
+  // it was found or else the last that was asked for, and "rcode" of that or "error". Where a rule
+  // by name allows it "learned": whether an address is in the table. "besides": what else is in the
+  // way, in words. `done` is called once, on the loop, unless this is destroyed before:
+  // kInvalidArgument for what is no name, port or protocol, kResourceExhausted where kMostAtOnce
+  // are under way.
   void Test(const PolicyTestRequest& request, Done done);
 
  private:

@@ -96,6 +96,23 @@ TEST(ExplainText, SaysThatAllAgree) {
             "No difference.\n");
 }
 
+TEST(ExplainText, SaysWhoLetsTheClientIn) {
+  EXPECT_EQ(ExplainText(json::parse(R"({"sidecar": {}, "ingress": [
+                {"at": "10.42.0.7:80", "protocol": "TCP", "pod": "shop/a", "verdict": "allowed",
+                 "says": "rule 0 of X allows it", "inForce": true},
+                {"at": "10.42.0.8:80", "protocol": "TCP", "pod": "shop/b", "verdict": "denied",
+                 "says": "no rule of X allows it", "nearest": "rule 0", "inForce": false},
+                {"at": "10.42.0.9:80", "protocol": "TCP", "pod": "shop/c", "verdict": "denied",
+                 "says": "no rule of X allows it"}]})"),
+                        {}),
+            "LET IN AT          POD      VERDICT   IN FORCE         WHY\n"
+            "10.42.0.7:80/TCP   shop/a   allowed   yes              rule 0 of X allows it\n"
+            "10.42.0.8:80/TCP   shop/b   denied    no               no rule of X allows it; "
+            "nearest: rule 0\n"
+            "10.42.0.9:80/TCP   shop/c   denied    not known here   no rule of X allows it\n"
+            "\n");
+}
+
 TEST(ExplainText, WhereTheSidecarIsSilentTheControlPlanesAnswerIsShownAndNothingCompared) {
   const json answer = json::parse(R"({"sidecar": {"error": "it is not connected"},
     "controlPlane": {"name": "a.", "lookups": [{"name": "a.", "rcode": "NOERROR",

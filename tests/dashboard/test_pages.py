@@ -7,7 +7,7 @@ from selenium.webdriver.common.keys import Keys
 
 from lab.tools import sanitized
 
-from .worlds import POD, service, slice_of
+from .worlds import POD, pod, service, slice_of
 
 _WITHIN = 1 if not sanitized() else 10
 
@@ -289,6 +289,32 @@ def test_explain_tells_the_way_out(browser):
     assert "10.96.0.10" in browser.text(".way")
     assert "name=backend" in browser.run("return location.hash")
     assert browser.run("return document.activeElement.name") == "name", "where the next one is typed"
+
+
+def test_explain_says_who_lets_the_client_in(browser, small):
+    doors = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
+             "metadata": {"namespace": "shop", "name": "doors"},
+             "spec": {"podSelector": {"matchLabels": {"app": "backend"}}, "policyTypes": ["Ingress"]}}
+    objects = [pod("shop", POD.split("/")[1], "10.42.200.1"), doors,
+               pod("shop", "backend-0", "10.42.0.2", {"app": "backend"})]
+    for obj in objects:
+        small.apply(obj)
+    try:
+        def denied() -> list:
+            return [one["says"] for one in small.control.get(f"explain?pod={POD}&name=backend")["ingress"]]
+
+        browser.wait(lambda: denied() == ["no rule of NetworkPolicy/shop/doors/ingress allows it"], "it is known")
+        browser.open(f"#/explain?pod={POD}&name=backend")
+        browser.wait_text("Whether those it is led to let it in")
+        row = browser.run("return [...document.querySelectorAll('tr')].map((r) => r.innerText)"
+                          ".find((text) => text.includes('doors'))")
+        assert [cell.strip() for cell in row.split("\t")] == [
+            "10.42.0.2:8080 TCP", "shop/backend-0", "denied", "not known here",
+            "no rule of NetworkPolicy/shop/doors/ingress allows it"]
+        assert browser.axe() == []
+    finally:
+        for obj in objects:
+            small.delete(obj["kind"], "shop", obj["metadata"]["name"])
 
 
 def test_a_sidecar_shows_its_configuration_and_takes_a_log_level(browser):

@@ -60,6 +60,13 @@ def slice_of(namespace: str, name: str, ready: list[str], not_ready: list[str] =
             "endpoints": [endpoint(number, *one) for number, one in enumerate(listed)]}
 
 
+def pod(namespace: str, name: str, ip: str, labels: dict | None = None) -> dict:
+    return {"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"namespace": namespace, "name": name, "labels": labels or {}},
+            "spec": {"nodeName": "node-0", "containers": [{"name": "app", "image": "app"}]},
+            "status": {"phase": "Running", "podIP": ip, "podIPs": [{"ip": ip}]}}
+
+
 class Small:
     def __init__(self, folder: Path):
         self._beside, self._manifests = folder, folder / "cluster"

@@ -2,15 +2,18 @@
 
 import json
 import re
+import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from . import network
+from .control_plane import HTTP
 from .pods import Shape
 from .sidecar import UID
-from .tools import PYTHON, run, wait_until
+from .tools import PYTHON, portolan, run, wait_until
 
 _PEER = str(Path(__file__).resolve().with_name("tcp_peer.py"))
 _PORT, _EXCLUDED, _BULK = 8080, 9090, 4 << 20
@@ -162,6 +165,42 @@ def test_the_pods_own_connections_go_on(pods, apply):
     listener.wait_ready(lambda: "listening" in listener.log_tail(), "it listens")
     for ip, own in zip(pods["friend"].sandbox.ips, server.sandbox.ips):
         assert _ask(server, ip) == own
+
+
+def test_policy_test_says_who_is_let_in(cluster, pods, apply):
+    server, friend = pods["server"], pods["friend"]
+    app = server.obj["metadata"]["labels"]["app"]
+    asker = _start(cluster, f"asker-{app}", Shape())
+    try:
+        def tested(port: int = _PORT):
+            return subprocess.run([portolan("portolanctl"), "policy", "test", "--from", f"default/asker-{app}", "--to",
+                                   f"{server.ip}:{port}", "--server", f"http://{HTTP}"], stdout=subprocess.PIPE,
+                                  text=True, timeout=20)
+
+        apply(_admits(app, friend.obj["metadata"]["labels"]["app"]))
+        refused = tested()
+        assert refused.returncode == 1 and _ask(asker, server.ip) == "reset"
+        assert f"into default/{app}, no rule of NetworkPolicy/default/to-{app}/ingress allows it" in refused.stdout
+        assert "no sidecar enforces" not in refused.stdout
+        cluster.apply(_admits(app, f"asker-{app}"))
+        wait_until(lambda: tested().returncode == 0, "it is let in", timeout=5)
+        wait_until(lambda: _ask(asker, server.ip) == asker.ip, "the sidecar lets it in", timeout=5)
+        assert f"into default/{app}, rule 0 of NetworkPolicy/default/to-{app}/ingress allows it" in tested().stdout
+        assert tested(_PORT + 1).returncode == 1
+        # A pod whose sidecar does not look at who comes.
+        cluster.apply(_policy(f"asker-{app}", podSelector={}))
+        mine = f"/api/v1/sidecars/default/{app}/policy_test?to={asker.ip}&port=1"
+
+        def ingress() -> list:
+            with urllib.request.urlopen(f"http://{HTTP}{mine}", timeout=10) as answer:
+                return json.load(answer)["ingress"]
+
+        wait_until(lambda: [one.get("inForce") for one in ingress()] == [False], "it is said that nobody enforces it",
+                   timeout=30)
+    finally:
+        cluster.delete(_policy(f"asker-{app}", podSelector={}))
+        asker.sidecar.kill()
+        cluster.stop_pod(asker)
 
 
 def test_the_sidecar_keeps_one_capability_and_the_rules_are_verified(pods):

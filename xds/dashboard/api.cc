@@ -37,6 +37,7 @@ Api::Options WithDefaults(Api::Options options) {
 Api::Api(EventLoop& loop, http::Server& server, Options options)
     : options_(WithDefaults(std::move(options))),
       replicas_(options_.replicas, options_.replica),
+      ingress_(options_.resources, options_.sidecars),
       dns_(loop),
       index_(loop, options_.cluster_domain, dns_),
       names_(server, {.index = index_,
@@ -44,13 +45,16 @@ Api::Api(EventLoop& loop, http::Server& server, Options options)
                       .replicas = replicas_,
                       .sidecars = options_.sidecars,
                       .at = options_.at}),
-      sidecars_(server, options_.clients, options_.sidecars, replicas_),
+      sidecars_(server, options_.clients, options_.sidecars, ingress_, replicas_),
       walks_(loop, options_.sidecars) {
   AddFlowsPage(server, walks_, index_, replicas_);
   AddAmplifiersPage(server, walks_, index_, replicas_);
   AddDenialsPage(server, walks_, index_, replicas_);
-  AddExplainPage(
-      server, {.index = index_, .dns = dns_, .sidecars = options_.sidecars, .replicas = replicas_});
+  AddExplainPage(server, {.index = index_,
+                          .dns = dns_,
+                          .sidecars = options_.sidecars,
+                          .ingress = ingress_,
+                          .replicas = replicas_});
   AddStatusPage(server, {.index = index_,
                          .replicas = replicas_,
                          .version = options_.version,

@@ -17,6 +17,7 @@
 #include "common/http/server.h"
 #include "directory/directory.h"
 #include "xds/dashboard/all_replicas.h"
+#include "xds/dashboard/ingress_judge.h"
 #include "xds/dashboard/names_index.h"
 #include "xds/dashboard/names_pages.h"
 #include "xds/dashboard/report_walk.h"
@@ -39,6 +40,7 @@ class Api {
     SidecarPages::ClientSource clients = {};    // null: none are served
     std::function<size_t()> client_count = {};  // null: those of `clients`, counted
     AskedSidecars* sidecars = nullptr;          // null: none reports
+    IngressJudge::Resources resources = {};     // what is served now; null: no policy is known
     Replicas* replicas = nullptr;               // null: this one is alone
     NamesPages::At at = {};                     // null: no history is kept
     std::function<absl::Time()> history_since = {};
@@ -62,6 +64,7 @@ class Api {
  private:
   const Options options_;
   const AllReplicas replicas_;
+  const IngressJudge ingress_;
   SidecarDns dns_;
   NamesIndex index_;
   NamesPages names_;

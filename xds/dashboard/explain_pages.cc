@@ -12,10 +12,13 @@
 
 #include "absl/strings/ascii.h"
 #include "common/http/json.h"
+#include "common/json_fields.h"
 #include "common/nearest.h"
 #include "common/status.h"
+#include "common/text.h"
 #include "directory/listing.h"
 #include "dns/wire/mnemonics.h"
+#include "policy/connection_verdict.h"
 #include "xds/dashboard/compare.h"
 #include "xds/dashboard/name_records.h"
 #include "xds/dashboard/names_pages.h"
@@ -25,6 +28,9 @@ namespace portolan::xds {
 namespace {
 
 using nlohmann::json;
+
+// That are judged; a sidecar tells of no more.
+constexpr size_t kMostConnections = 16;
 
 struct Asked {
   ObjectName pod;
@@ -116,6 +122,40 @@ json ControlPlaneJson(const ExplainSources& sources, const Asked& asked,
   return out;
 }
 
+// The endpoints of its connections, or what is dialled where it is a pod's own address.
+std::vector<SocketAddress> LedTo(const json& connection) {
+  std::vector<SocketAddress> led_to;
+  const auto add = [&](const absl::StatusOr<SocketAddress>& to) {
+    if (to.ok()) led_to.push_back(*to);
+  };
+  for (const json& endpoint : ListOf(connection, "endpoints")) {
+    if (led_to.size() == kMostWays) break;
+    add(SocketAddress::Parse(TextOf(endpoint, "address")));
+  }
+  const auto dialled = IpAddress::Parse(TextOf(connection, "address"));
+  const json& port = FieldOf(connection, "port");
+  const bool is_whole = dialled.ok() && port.is_number_unsigned() && port <= UINT16_MAX;
+  if (led_to.empty() && is_whole) led_to.push_back({*dialled, port.get<uint16_t>()});
+  return led_to;
+}
+
+json IngressJson(const IngressJudge& judge, const ObjectName& client, const json& sidecar) {
+  json list = json::array();
+  const json& connections = ListOf(sidecar, "connections");
+  for (size_t i = 0; i < std::min(connections.size(), kMostConnections); ++i) {
+    const bool is_udp = Lower(TextOf(connections[i], "protocol")) == "udp";
+    const Protocol protocol = is_udp ? Protocol::kUdp : Protocol::kTcp;
+    for (const SocketAddress& to : LedTo(connections[i])) {
+      auto said = judge.Judge(client, to, protocol);
+      if (!said) continue;
+      (*said)["at"] = to.ToString();
+      (*said)["protocol"] = ProtocolWord(protocol);
+      list.push_back(*std::move(said));
+    }
+  }
+  return list;
+}
+
 using SidecarSaid = std::function<void(json said, std::vector<ReplicaAnswer> others)>;
 
 // Through this replica, or whichever it is connected to.
@@ -173,7 +213,8 @@ void AddExplainPage(http::Server& server, ExplainSources sources) {
                  json body = {{"pod", asked.pod.ToString()},
                               {"name", asked.name},
                               {"type", asked.type},
-                              {"controlPlane", ControlPlaneJson(sources, asked, names)}};
+                              {"controlPlane", ControlPlaneJson(sources, asked, names)},
+                              {"ingress", IngressJson(sources.ingress, asked.pod, said)}};
                  if (said.contains("clusterDns")) body["clusterDns"] = said["clusterDns"];
                  body["sidecar"] = std::move(said);
                  body["differences"] = Compare(body);

@@ -13,7 +13,9 @@
 #include "absl/time/clock.h"
 #include "common/http/json.h"
 #include "common/status.h"
+#include "common/text.h"
 #include "directory/listing.h"
+#include "xds/dashboard/ingress.h"
 #include "xds/dashboard/page.h"
 #include "xds/dashboard/sidecar_report.h"
 
@@ -234,8 +236,8 @@ json Merged(json ours, const std::vector<ReplicaAnswer>& others, const ListQuery
 }  // namespace
 
 SidecarPages::SidecarPages(http::Server& server, ClientSource clients, AskedSidecars* sidecars,
-                           const AllReplicas& replicas)
-    : clients_(std::move(clients)), sidecars_(sidecars), replicas_(replicas) {
+                           const IngressJudge& ingress, const AllReplicas& replicas)
+    : clients_(std::move(clients)), sidecars_(sidecars), ingress_(ingress), replicas_(replicas) {
   server.Get("/api/v1/sidecars", [this](const http::Request& request, http::Responder responder) {
     AnswerSidecars(request, std::move(responder));
   });
@@ -312,16 +314,35 @@ void SidecarPages::AnswerClients(const http::Request& request, http::Responder r
   responder.Send(Fresh(request, body));
 }
 
+http::Response SidecarPages::AnswerOfTest(const ObjectName& client, Protocol protocol,
+                                          const absl::StatusOr<std::string>& answer) const {
+  if (!answer.ok()) return ErrorOf(answer.status());
+  json said = ParseUntrusted(*answer);
+  if (!said.is_object()) {
+    return http::JsonError(502,
+                           "what the sidecar answered is no JSON object, or is nested too deeply");
+  }
+  AddIngress(said, [&](const SocketAddress& to) { return ingress_.Judge(client, to, protocol); });
+  http::Response response = http::JsonResponse(200, said);
+  response.headers = {{"Cache-Control", "no-store"}};
+  return response;
+}
+
 void SidecarPages::AnswerQuestion(const http::Request& request, http::Responder responder) const {
   const auto target = ParseTarget(std::string_view(request.path).substr(kPath.size()));
   if (!target) return responder.Send(NoSuchPage());
   auto question = QuestionOf(request, target->what);
   if (!question) return responder.Send(NoSuchPage());
   if (sidecars_->Find(target->node_id)) {
-    return sidecars_->Ask(target->node_id, *std::move(question),
-                          [responder](const absl::StatusOr<std::string>& answer) mutable {
-                            responder.Send(Answer(answer));
-                          });
+    const bool is_test = question->has_policy_test();
+    const Protocol protocol =
+        Lower(question->policy_test().protocol()) == "udp" ? Protocol::kUdp : Protocol::kTcp;
+    return sidecars_->Ask(
+        target->node_id, *std::move(question),
+        [this, client = *ParseObjectName(target->node_id), is_test, protocol,
+         responder](const absl::StatusOr<std::string>& answer) mutable {
+          responder.Send(is_test ? AnswerOfTest(client, protocol, answer) : Answer(answer));
+        });
   }
   replicas_.Ask(request, Replicas::kSidecarPatience,
                 [request, node = target->node_id, responder](const auto& others) mutable {

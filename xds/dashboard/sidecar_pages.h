@@ -17,7 +17,8 @@
 //        the clients of this replica as {"clients": ...}, with up to 100 "names" of what each asked
 //        for of each type
 //
-// The answers of a sidecar are those of its own admin interface (proxy/admin/admin.h). One that is
+// The answers of a sidecar are those of its own admin interface (proxy/admin/admin.h); to that of
+// policy_test is added what those it leads to say of who may connect (ingress.h). One that is
 // connected to another replica is asked through that. Errors are {"error": "..."}: 404 it is not
 // connected, 502 it refused or what it says is no JSON, 503 it has not answered earlier questions,
 // 504 it did not answer in time. The loop's thread only.
@@ -34,6 +35,7 @@
 #include "absl/status/statusor.h"
 #include "common/http/server.h"
 #include "xds/dashboard/all_replicas.h"
+#include "xds/dashboard/ingress_judge.h"
 #include "xds/dashboard/sidecar_report.h"
 #include "xds/serving/client_status.h"
 #include "xds/sidecars/reported_sidecar.h"
@@ -49,7 +51,7 @@ class SidecarPages {
   // Adds its routes to `server`. All outlives it, and it the server's answers. `sidecars` may be
   // null: none reports.
   SidecarPages(http::Server& server, ClientSource clients, AskedSidecars* sidecars,
-               const AllReplicas& replicas);
+               const IngressJudge& ingress, const AllReplicas& replicas);
   SidecarPages(const SidecarPages&) = delete;
   SidecarPages& operator=(const SidecarPages&) = delete;
 
@@ -57,11 +59,14 @@ class SidecarPages {
   void AnswerSidecars(const http::Request& request, http::Responder responder) const;
   void AnswerClients(const http::Request& request, http::Responder responder) const;
   void AnswerQuestion(const http::Request& request, http::Responder responder) const;
+  http::Response AnswerOfTest(const ObjectName& client, Protocol protocol,
+                              const absl::StatusOr<std::string>& answer) const;
   nlohmann::json ClientJson(const ClientStatus& client) const;
   nlohmann::json SidecarJson(const ClientStatus& client, ReportPart part) const;
 
   const ClientSource clients_;
   AskedSidecars* const sidecars_;
+  const IngressJudge& ingress_;
   const AllReplicas& replicas_;
 };
 

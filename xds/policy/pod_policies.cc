@@ -1,6 +1,8 @@
 #include "xds/policy/pod_policies.h"
 
-#include "xds/policy/policy_index.h"
+#include <utility>
+
+#include "absl/functional/function_ref.h"
 #include "xds/policy/policy_resources.h"
 
 namespace portolan::xds {
@@ -18,28 +20,46 @@ DirectoryChanges AllOf(const Snapshot& snapshot) {
   return changes;
 }
 
+// `peers_of`: those of a set that count.
+PodPolicies Collect(const Snapshot& snapshot, const PolicySnapshot& policies, const Pod& pod,
+                    std::vector<std::string> PolicyNames::*direction,
+                    absl::FunctionRef<Peers(const PeerSet&)> peers_of) {
+  PodPolicies result;
+  const PolicyNames* names = policies.FindPolicies(pod.name.ToString());
+  if (names == nullptr) return result;
+  for (const std::string& name : names->*direction) {
+    PolicyResource resource = *FindPolicyResource(snapshot, name);
+    for (const auto& [set, selector] : resource.peers) {
+      result.peers[set] = peers_of(*policies.FindPeers(set));
+    }
+    result.policies.push_back(std::move(resource.rules));
+  }
+  const Node* node = snapshot.FindNode(pod.node_name);
+  if (node != nullptr) result.node_addresses = node->internal_ips;
+  return result;
+}
+
 }  // namespace
 
-PodPolicies PolicyRulesFor(const std::shared_ptr<const Snapshot>& snapshot, const Pod& pod) {
+std::shared_ptr<const PolicySnapshot> PoliciesOf(const std::shared_ptr<const Snapshot>& snapshot) {
   PolicyIndex index;
   ChangedResources ignored;
   index.Follow({snapshot, AllOf(*snapshot)}, ignored);
-  PodPolicies result;
-  const auto add = [&](const std::vector<std::string>& names, std::vector<PolicyInput>& to) {
-    for (const std::string& name : names) {
-      PolicyResource resource = *FindPolicyResource(*snapshot, name);
-      for (const auto& [set, peers] : resource.peers) {
-        result.peers[set] = index.current()->FindPeers(set)->Members();
-      }
-      to.push_back(std::move(resource.rules));
-    }
-  };
-  const PolicyNames names = index.PoliciesFor(pod);
-  add(names.egress, result.policies);
-  add(names.ingress, result.ingress);
-  const Node* node = snapshot->FindNode(pod.node_name);
-  if (node != nullptr) result.node_addresses = node->internal_ips;
-  return result;
+  return index.current();
+}
+
+PodPolicies EgressPoliciesOf(const Snapshot& snapshot, const PolicySnapshot& policies,
+                             const Pod& pod) {
+  return Collect(snapshot, policies, pod, &PolicyNames::egress,
+                 [](const PeerSet& set) { return set.Members(); });
+}
+
+PodPolicies IngressPoliciesOf(const Snapshot& snapshot, const PolicySnapshot& policies,
+                              const Pod& pod, const IpAddress& client) {
+  return Collect(snapshot, policies, pod, &PolicyNames::ingress, [&](const PeerSet& set) {
+    const Peer peer{client, 0};
+    return set.Contains(peer) ? Peers{peer} : Peers{};
+  });
 }
 
 }  // namespace portolan::xds

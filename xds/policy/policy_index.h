@@ -88,9 +88,6 @@ class PolicyIndex {
   // After the last commit; never null.
   const std::shared_ptr<const PolicySnapshot>& current() const { return current_; }
 
-  // Those for a pod, be it in the directory or not.
-  PolicyNames PoliciesFor(const Pod& pod);
-
   void AddMetrics(MetricFamilies& families) const;
 
  private:
@@ -127,6 +124,7 @@ class PolicyIndex {
   void FollowPod(const std::string& key, Edit& edit);
   void FollowNodes(const DirectoryChanges& changes, Edit& edit);
   void CountPeers(const Pod& pod, int by, Edit& edit);
+  Names PoliciesFor(const Pod& pod);
   void SetPolicies(const std::string& key, Names names, Edit& edit);
   std::shared_ptr<const Names> Share(Names names);
   void Unshare(const std::shared_ptr<const Names>& names);

@@ -40,7 +40,8 @@ class ResourceSet {
  public:
   using Names = std::vector<std::string>;
 
-  // Of the directory.
+  // Of the directory. Never null.
+  const std::shared_ptr<const Snapshot>& snapshot() const { return snapshot_; }
   uint64_t generation() const { return snapshot_->generation(); }
 
   // What `viewer` sees, here and below. Null if there is none. An address is found by the one text

@@ -53,6 +53,10 @@ TEST_F(PolicyTesterTest, AServiceIsFoundByTheSearchListAndJudgedByItsEndpoints) 
   EXPECT_EQ(answer["name"], "backend.svc.cluster.local.");
   EXPECT_EQ(answer["rcode"], "NOERROR");
   EXPECT_EQ(answer["at"], json({"10.42.0.1:8080"}));
+  ASSERT_EQ(answer["ways"].size(), 1u);
+  EXPECT_EQ(answer["ways"][0]["at"], "10.42.0.1:8080");
+  EXPECT_EQ(answer["ways"][0]["verdict"], "allowed");
+  EXPECT_EQ(answer["ways"][0]["rule"], answer["rule"]);
   EXPECT_EQ(answer["policy"]["enforced"], "Enforced");
   // Not by its own address.
   InForce({NetworkPolicyOf("a", {ToBlock("10.43.0.0/16", {}, {Tcp(8080)})})});
@@ -118,6 +122,7 @@ TEST_F(PolicyTesterTest, WhileNoPolicyIsKnownTheSettingDecides) {
   sidecar_.explained_policy.own = {Ip("10.42.0.7")};
   answer = Test("192.0.2.1", 443);
   EXPECT_EQ(answer["verdict"], "denied");
+  EXPECT_EQ(answer["ways"][0]["verdict"], "denied");
   EXPECT_EQ(answer["onNoPolicy"], "closed");
   EXPECT_EQ(Test("10.42.0.7", 443)["verdict"], "allowed");
 }

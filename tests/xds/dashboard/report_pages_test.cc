@@ -302,6 +302,31 @@ TEST_F(ReportPagesTest, ExplainSetsTheSidecarBesideTheControlPlane) {
   EXPECT_EQ(answer["differences"][0]["between"], json({"controlPlane", "sidecar"}));
 }
 
+TEST_F(ReportPagesTest, ExplainSaysWhoLetsTheClientIn) {
+  api.Change([](Directory& directory) {
+    NetworkPolicy doors;
+    doors.name = {"default", "doors"};
+    doors.ingress = {{{}, {{Protocol::kTcp, 8080, 0, {}}}}};
+    directory.Put(doors);
+  });
+  sidecars.Report("default/front-5d4-aaaaa", v1::SidecarReport());
+  // A Service's endpoints, of which one is no pod that is known; an address at a port, and at any.
+  sidecars.answer = R"({"connections": [
+      {"address": "10.43.0.123", "port": 80, "protocol": "TCP", "endpoints": [
+          {"address": "10.42.1.3:8080"}, {"address": "10.42.9.9:8080"}, {"address": 3}]},
+      {"address": "10.42.1.3", "port": 53, "protocol": "UDP"},
+      {"address": "10.42.1.3"}, {"address": "10.42.1.3", "port": 70000}, 7]})";
+  const json answer = api.GetJson("/api/v1/explain?pod=default/front-5d4-aaaaa&name=backend");
+  ASSERT_EQ(answer["ingress"].size(), 2u) << answer["ingress"];
+  EXPECT_EQ(answer["ingress"][0], json::parse(R"({
+      "at": "10.42.1.3:8080", "protocol": "TCP", "pod": "default/backend-7c9-ccccc",
+      "verdict": "allowed", "audited": false,
+      "says": "rule 0 of NetworkPolicy/default/doors/ingress allows it",
+      "rule": {"policy": "NetworkPolicy/default/doors/ingress", "index": 0}})"));
+  EXPECT_EQ(answer["ingress"][1]["verdict"], "denied");
+  EXPECT_EQ(answer["ingress"][1]["protocol"], "UDP");
+}
+
 TEST_F(ReportPagesTest, ExplainOfASidecarThatCannotBeAskedSaysWhatTheControlPlaneHas) {
   replicas.answers = {{"control-b", NotFound("it is not connected")},
                       {"control-c", absl::DeadlineExceededError("no answer within 1 s")}};

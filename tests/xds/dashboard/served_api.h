@@ -14,6 +14,7 @@
 #include "tests/common/http/served.h"
 #include "tests/directory/small_cluster.h"
 #include "xds/dashboard/api.h"
+#include "xds/serving/resource_cache.h"
 
 namespace portolan::xds {
 
@@ -48,6 +49,7 @@ class ServedApi {
   explicit ServedApi(Api::Options options = {}) {
     // What the first change puts was there from the start.
     if (options.ready == nullptr) options.ready = [this] { return loaded_; };
+    options.resources = [this] { return cache_.current(); };
     served_ = std::make_unique<http::Served>([](http::Server&) {});
     served_->On([&](http::Server& server) {
       api_ = std::make_unique<Api>(served_->loop(), server, std::move(options));
@@ -94,6 +96,7 @@ class ServedApi {
  private:
   void Commit() {
     const Directory::Committed committed = directory_.Commit();
+    cache_.Update(committed);
     std::vector<std::string> changed;
     addresses_ = addresses_.Next(committed, &changed);
     api_->OnCommit(committed, addresses_);
@@ -101,6 +104,7 @@ class ServedApi {
   }
 
   Directory directory_;
+  ResourceCache cache_;
   AddressIndex addresses_;
   bool loaded_ = false;
   std::unique_ptr<http::Served> served_;

@@ -8,6 +8,7 @@
 
 #include "tests/xds/dashboard/fake_sidecars.h"
 #include "tests/xds/dashboard/served_api.h"
+#include "tests/xds/policy/cluster.h"
 #include "xds/dashboard/peers.h"
 
 namespace portolan::xds {
@@ -190,13 +191,41 @@ TEST_F(SidecarPagesTest, AQuestionGoesToTheSidecarAndItsAnswerComesBack) {
 TEST_F(SidecarPagesTest, AConnectionIsTestedByTheSidecar) {
   EXPECT_EQ(
       api.GetJson("/api/v1/sidecars/default/frontend-1/policy_test?to=db&port=5432&protocol=udp"),
-      json::parse(R"({"a": 1})"));
+      json::parse(R"({"a": 1, "ingress": []})"));
   EXPECT_EQ(sidecars.asked.policy_test().to(), "db");
   EXPECT_EQ(sidecars.asked.policy_test().port(), 5432u);
   EXPECT_EQ(sidecars.asked.policy_test().protocol(), "udp");
   // Which the sidecar refuses in words.
   api.Get("/api/v1/sidecars/default/frontend-1/policy_test?to=db&port=postgres");
   EXPECT_EQ(sidecars.asked.policy_test().port(), 0u);
+}
+
+TEST_F(SidecarPagesTest, WhoATestedConnectionIsLedToMustLetItIn) {
+  api.Change([](Directory& directory) {
+    directory.Put(MakePod("default", "frontend-1", {{"app", "frontend"}}, {"10.42.1.1"}));
+    directory.Put(MakePod("default", "db", {{"app", "db"}}, {"10.42.1.2"}));
+    directory.Put(MakeIngress("default", "doors", {{"app", "db"}}, {{{}, {Tcp(5432)}}}));
+  });
+  const auto test = [&](int port) {
+    const std::string at = fmt::format("10.42.1.2:{}", port);
+    sidecars.answer = fmt::format(
+        R"({{"verdict": "allowed", "says": "E", "at": ["{0}"],
+            "ways": [{{"at": "{0}", "verdict": "allowed", "audited": false, "says": "E"}}]}})",
+        at);
+    return api.GetJson(
+        fmt::format("/api/v1/sidecars/default/frontend-1/policy_test?to=db&port={}", port));
+  };
+  json answer = test(5432);
+  EXPECT_EQ(answer["verdict"], "allowed");
+  EXPECT_EQ(answer["says"],
+            "E; into default/db, rule 0 of NetworkPolicy/default/doors/ingress allows it");
+  answer = test(80);
+  EXPECT_EQ(answer["verdict"], "denied");
+  EXPECT_EQ(answer["ingress"][0]["pod"], "default/db");
+  EXPECT_EQ(answer["at"], json({"10.42.1.2:80"}));
+  sidecars.answer = "[]";
+  EXPECT_THAT(api.Get("/api/v1/sidecars/default/frontend-1/policy_test?to=db&port=80"),
+              StartsWith("HTTP/1.1 502 "));
 }
 
 TEST_F(SidecarPagesTest, OneThatIsConnectedToAnotherReplicaIsAskedThroughThat) {

@@ -351,7 +351,7 @@ TEST_F(Policies, AreCounted) {
   EXPECT_EQ(Metric("portolan_control_selected_pods"), 1);
 }
 
-TEST(PolicyRulesFor, AreWhatThePodWouldBeServed) {
+TEST(PoliciesOf, AreWhatThePodIsServed) {
   Directory directory;
   Node node;
   node.name = "n1";
@@ -366,26 +366,38 @@ TEST(PolicyRulesFor, AreWhatThePodWouldBeServed) {
   cluster.kind = DnsEgressPolicy::Kind::kAdminNetworkPolicy;
   cluster.namespaces = Labelled({{"team", "a"}});
   directory.Put(cluster);
+  Pod web = MakePod("shop", "web-9", {{"app", "web"}}, {});
+  web.node_name = "n1";
+  directory.Put(web);
+  web.name.name = "web-of-host";
+  web.host_network = true;
+  directory.Put(web);
+  directory.Put(MakePod("shop", "x", {{"app", "x"}}, {"10.0.0.3"}));
+  directory.Put(MakePod("shop2", "web", {{"app", "web"}}, {"10.0.0.4"}));
   const auto snapshot = directory.Commit().snapshot;
-  // A pod that is not there.
-  Pod pod = MakePod("shop", "web-9", {{"app", "web"}}, {});
-  pod.node_name = "n1";
-  const PodPolicies found = PolicyRulesFor(snapshot, pod);
-  ASSERT_EQ(found.policies.size(), 2u);
-  EXPECT_EQ(found.policies[0].name, "AdminNetworkPolicy/apis");
-  EXPECT_EQ(found.policies[1].name, "NetworkPolicy/shop/a");
-  ASSERT_EQ(found.ingress.size(), 1u);
-  EXPECT_EQ(found.ingress[0].name, "NetworkPolicy/shop/in/ingress");
-  EXPECT_THAT(found.peers.at(found.ingress[0].rules[0].peer_sets[0]), IsEmpty());
-  ASSERT_EQ(found.peers.size(), 2u);
-  EXPECT_THAT(found.peers.at(found.policies[1].rules[0].peer_sets[0]),
+  const auto policies = PoliciesOf(snapshot);
+  const auto pod = [&](const char* key) { return *snapshot->FindPod(key); };
+  const PodPolicies egress = EgressPoliciesOf(*snapshot, *policies, pod("shop/web-9"));
+  ASSERT_EQ(egress.policies.size(), 2u);
+  EXPECT_EQ(egress.policies[0].name, "AdminNetworkPolicy/apis");
+  EXPECT_EQ(egress.policies[1].name, "NetworkPolicy/shop/a");
+  ASSERT_EQ(egress.peers.size(), 1u);
+  EXPECT_THAT(egress.peers.at(egress.policies[1].rules[0].peer_sets[0]),
               ElementsAre(Peer{Ip("10.0.0.1"), 0}));
-  EXPECT_EQ(found.node_addresses, node.internal_ips);
+  EXPECT_EQ(egress.node_addresses, node.internal_ips);
 
-  EXPECT_THAT(PolicyRulesFor(snapshot, MakePod("shop2", "x", {{"app", "web"}}, {})).policies,
-              IsEmpty());
-  pod.host_network = true;
-  EXPECT_THAT(PolicyRulesFor(snapshot, pod).policies, IsEmpty());
+  // Of who may connect to it, whoever asks counts alone.
+  PodPolicies ingress = IngressPoliciesOf(*snapshot, *policies, pod("shop/web-9"), Ip("10.0.0.3"));
+  ASSERT_EQ(ingress.policies.size(), 1u);
+  EXPECT_EQ(ingress.policies[0].name, "NetworkPolicy/shop/in/ingress");
+  const std::string set = ingress.policies[0].rules[0].peer_sets[0];
+  EXPECT_THAT(ingress.peers.at(set), ElementsAre(Peer{Ip("10.0.0.3"), 0}));
+  ingress = IngressPoliciesOf(*snapshot, *policies, pod("shop/web-9"), Ip("10.0.0.1"));
+  EXPECT_THAT(ingress.peers.at(set), IsEmpty());
+
+  for (const char* free : {"shop2/web", "shop/web-of-host"}) {
+    EXPECT_THAT(EgressPoliciesOf(*snapshot, *policies, pod(free)).policies, IsEmpty()) << free;
+  }
 }
 
 }  // namespace

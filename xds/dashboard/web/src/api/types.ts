@@ -221,6 +221,18 @@ export interface SidecarsPage extends Replicated {
   continue?: string;
 }
 
+// What ingress policies say of the client where it is led to; `inForce`: where this replica knows.
+export interface Ingress {
+  at: string;
+  protocol: string;
+  pod: string;
+  verdict: "allowed" | "denied";
+  audited: boolean;
+  says: string;
+  nearest?: string;
+  inForce?: boolean;
+}
+
 export interface Explanation extends Replicated {
   pod: string;
   name: string;
@@ -231,6 +243,7 @@ export interface Explanation extends Replicated {
     name?: string | null;
     lookups?: { name: string; rcode: string; answers: DnsRecord[] }[];
   } | null;
+  ingress?: Ingress[];
   clusterDns?: Record<string, unknown> | null;
   differences?: { between: string[]; what: string; likely: string }[];
 }

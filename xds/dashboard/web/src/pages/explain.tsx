@@ -1,8 +1,8 @@
 // Pod and name in, the whole way out.
 import { useEffect, useState } from "preact/hooks";
 import { useAnswer } from "../api/use_answer";
-import type { DnsRecord, Explanation, SidecarsPage } from "../api/types";
-import { Pending, Replicas } from "../components/common";
+import type { DnsRecord, Explanation, Ingress, SidecarsPage } from "../api/types";
+import { Badge, Pending, Replicas } from "../components/common";
 import { Lookups, WayOut } from "../components/way_out";
 import { readExplained } from "../lib/explained";
 import { count } from "../lib/format";
@@ -152,6 +152,7 @@ function Result({ of }: { of: Explanation }) {
       ) : (
         <WayOut explained={explained} />
       )}
+      {of.ingress && of.ingress.length > 0 && <LetIn ingress={of.ingress} />}
       <h2>
         What the control plane knows{" "}
         {of.controlPlane && <span class="faint">generation {count(of.controlPlane.generation)}</span>}
@@ -171,6 +172,43 @@ function Result({ of }: { of: Explanation }) {
           <Lookups lookups={readExplained(of.clusterDns).lookups} />
         </>
       )}
+    </>
+  );
+}
+
+function LetIn({ ingress }: { ingress: Ingress[] }) {
+  return (
+    <>
+      <h2>Whether those it is led to let it in</h2>
+      <table class="plain">
+        <thead>
+          <tr>
+            <th>At</th>
+            <th>Pod</th>
+            <th>Ingress policy</th>
+            <th>In force</th>
+            <th>Why</th>
+          </tr>
+        </thead>
+        <tbody>
+          {ingress.map((one) => (
+            <tr key={`${one.at} ${one.protocol}`}>
+              <td>
+                <code>{one.at}</code> {one.protocol}
+              </td>
+              <td>{one.pod}</td>
+              <td>
+                <Badge tone={one.verdict === "denied" ? "bad" : one.audited ? "warn" : "good"}>{one.verdict}</Badge>
+              </td>
+              <td>{one.inForce === undefined ? "not known here" : one.inForce ? "yes" : "no"}</td>
+              <td>
+                {one.says}
+                {one.nearest && <span class="faint"> (nearest: {one.nearest})</span>}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
     </>
   );
 }

@@ -7,7 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace portolan::ctl {
+namespace portolan {
 
 // null for what is not there.
 const nlohmann::json& FieldOf(const nlohmann::json& object, std::string_view key);
@@ -17,4 +17,4 @@ const nlohmann::json& ListOf(const nlohmann::json& object, std::string_view key)
 std::string TextOf(const nlohmann::json& value);
 std::string TextOf(const nlohmann::json& object, std::string_view key);
 
-}  // namespace portolan::ctl
+}  // namespace portolan

@@ -1,6 +1,6 @@
-#include "ctl/json_fields.h"
+#include "common/json_fields.h"
 
-namespace portolan::ctl {
+namespace portolan {
 
 using nlohmann::json;
 
@@ -28,4 +28,4 @@ std::string TextOf(const json& object, std::string_view key) {
   return TextOf(FieldOf(object, key));
 }
 
-}  // namespace portolan::ctl
+}  // namespace portolan
