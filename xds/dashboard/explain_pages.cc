@@ -29,9 +29,6 @@ namespace {
 
 using nlohmann::json;
 
-// That are judged; a sidecar tells of no more.
-constexpr size_t kMostConnections = 16;
-
 struct Asked {
   ObjectName pod;
   std::string name;
@@ -139,13 +136,15 @@ std::vector<SocketAddress> LedTo(const json& connection) {
   return led_to;
 }
 
+// Of no more addresses than kMostWays, of all connections together: each costs (ingress.h).
 json IngressJson(const IngressJudge& judge, const ObjectName& client, const json& sidecar) {
   json list = json::array();
-  const json& connections = ListOf(sidecar, "connections");
-  for (size_t i = 0; i < std::min(connections.size(), kMostConnections); ++i) {
-    const bool is_udp = Lower(TextOf(connections[i], "protocol")) == "udp";
+  size_t judged = 0;
+  for (const json& connection : ListOf(sidecar, "connections")) {
+    const bool is_udp = Lower(TextOf(connection, "protocol")) == "udp";
     const Protocol protocol = is_udp ? Protocol::kUdp : Protocol::kTcp;
-    for (const SocketAddress& to : LedTo(connections[i])) {
+    for (const SocketAddress& to : LedTo(connection)) {
+      if (++judged > kMostWays) return list;
       auto said = judge.Judge(client, to, protocol);
       if (!said) continue;
       (*said)["at"] = to.ToString();

@@ -17,9 +17,8 @@ namespace {
 using nlohmann::json;
 
 const IpAddress* AddressLike(const std::vector<IpAddress>& ips, const IpAddress& other) {
-  const auto found = std::find_if(ips.begin(), ips.end(), [&](const IpAddress& ip) {
-    return ip.family() == other.family();
-  });
+  const auto found = std::find_if(
+      ips.begin(), ips.end(), [&](const IpAddress& ip) { return ip.family() == other.family(); });
   if (found != ips.end()) return &*found;
   return ips.empty() ? nullptr : &ips.front();
 }
@@ -32,6 +31,11 @@ void Deny(json& answer, const json& ingress) {
   answer["verdict"] = "denied";
   answer["audited"] = false;
   answer["says"] = IntoText(ingress);
+  const size_t led_to = ListOf(answer, "at").size();
+  if (led_to > kMostWays) {
+    answer["says"] = fmt::format("{} (none of the first {} of {} addresses lets it in)",
+                                 IntoText(ingress), kMostWays, led_to);
+  }
   for (const char* key : {"rule", "isolatedBy", "nearest"}) answer.erase(key);
   for (const char* key : {"isolatedBy", "nearest"}) {
     if (ingress.contains(key)) answer[key] = ingress[key];
@@ -71,8 +75,8 @@ std::optional<ConnectionVerdict> JudgeIngress(const Snapshot& snapshot,
     policy = WithOwnPorts(std::move(policy), *pod.named_ports);
   }
   const auto rules = RulesOf(std::move(found), pod);
-  ConnectionVerdict verdict = JudgeConnection(
-      *rules, {.port = to.port, .protocol = protocol, .at = {{*from, to.port}}});
+  ConnectionVerdict verdict =
+      JudgeConnection(*rules, {.port = to.port, .protocol = protocol, .at = {{*from, to.port}}});
   if (!rules->isolates()) {
     if (!verdict.audited) return std::nullopt;
     verdict.says = "no policy in force limits who may connect to it";

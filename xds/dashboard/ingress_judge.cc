@@ -39,9 +39,10 @@ std::optional<bool> IngressJudge::IsInForce(const ResourceSet& resources, const 
   if (!policy.known()) return std::nullopt;
   const auto& reported = policy.policies();
   const PolicyNames& names = *resources.policies().FindPolicies(pod.name.ToString());
-  const bool one_is = std::any_of(names.ingress.begin(), names.ingress.end(), [&](const auto& name) {
-    return std::find(reported.begin(), reported.end(), name) != reported.end();
-  });
+  const bool one_is =
+      std::any_of(names.ingress.begin(), names.ingress.end(), [&](const auto& name) {
+        return std::find(reported.begin(), reported.end(), name) != reported.end();
+      });
   if (!one_is && policy.other_policies() > 0) return std::nullopt;
   return one_is;
 }

@@ -23,10 +23,10 @@ class IngressJudge {
   // reports.
   IngressJudge(Resources resources, const AskedSidecars* sidecars);
 
-  // As IngressAt (ingress.h), and "inForce": whether the sidecar of the pod that is led to has these
-  // policies in force; missing where that is not known here: it is connected to another replica, or
-  // there is none. Nothing too where the client or who is led to is no pod that is known. Some 30
-  // us, and more with the rules of policies.
+  // As IngressAt (ingress.h), and "inForce": whether the sidecar of the pod that is led to has
+  // these policies in force; missing where that is not known here: it is connected to another
+  // replica, or there is none. Nothing too where the client or who is led to is no pod that is
+  // known.
   std::optional<nlohmann::json> Judge(const ObjectName& client, const SocketAddress& to,
                                       Protocol protocol) const;
 

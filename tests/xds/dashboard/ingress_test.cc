@@ -151,9 +151,14 @@ TEST(AddIngress, WhatASidecarSaysMayBeAnything) {
     EXPECT_TRUE(answer["ingress"].empty()) << text;
   }
   json many = {{"verdict", "allowed"}, {"ways", json::array()}};
-  for (int i = 0; i < 1000; ++i) many["ways"].push_back(Way("10.0.0.1:80", "allowed", "a"));
+  for (int i = 0; i < 1000; ++i) {
+    many["at"].push_back("10.0.0.1:80");
+    many["ways"].push_back(Way("10.0.0.1:80", "allowed", "a"));
+  }
   AddIngress(many, Denied);
   EXPECT_EQ(many["ingress"].size(), kMostWays);
+  EXPECT_EQ(many["says"],
+            "into p/10.0.0.1, no rule (none of the first 50 of 1000 addresses lets it in)");
 }
 
 // A sidecar in front of shop/db that reports what the tests say.
