@@ -39,7 +39,7 @@ int OnProgress(void*, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
 std::string PartOf(CURLU* url, CURLUPart part) {
   char* text = nullptr;
   if (curl_url_get(url, part, &text, 0) != CURLUE_OK) return {};
-  const std::string lower = Lower(text);
+  std::string lower = Lower(text);
   curl_free(text);
   return lower;
 }

@@ -42,7 +42,7 @@ Look Inner(Look look) {
 
 // The answers on one line, or what there is instead.
 std::string ResultOf(const json& lookup, const char* records) {
-  if (const std::string error = TextOf(lookup, "error"); !error.empty()) return error;
+  if (std::string error = TextOf(lookup, "error"); !error.empty()) return error;
   const std::string rcode = TextOf(lookup, "rcode");
   const json& answers = ListOf(lookup, records);
   if (answers.empty()) return rcode == "NOERROR" ? "NODATA" : rcode;

@@ -165,7 +165,7 @@ absl::StatusOr<InjectedManifest> InjectManifest(const std::string& text,
     if (!status.ok()) return InvalidArgument("{}: {}", LineOf(document), Message(status));
   }
   for (const ManifestDocument& document : manifest->documents) {
-    const absl::Status status = InjectDocument(*manifest, document, injector);
+    absl::Status status = InjectDocument(*manifest, document, injector);
     if (!status.ok()) return status;
   }
   return injector.Take();

@@ -117,7 +117,7 @@ absl::StatusOr<Template> ParseTemplate(const std::string& text) {
   }
   Template out;
   out.hash = HashOf(text);
-  const absl::Status read = ReadYaml(text, [&](const Value& document, int index) {
+  absl::Status read = ReadYaml(text, [&](const Value& document, int index) {
     if (index > 1) return InvalidArgument("{}: more than one document", document.line);
     FieldErrors errors;
     const Field root(document, errors);

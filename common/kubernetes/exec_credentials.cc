@@ -68,7 +68,7 @@ void ReadCredential(const Field& root, const std::string& api_version, ExecCrede
 absl::StatusOr<ExecCredential> ParseExecCredential(const std::string& text,
                                                    const std::string& api_version) {
   std::unique_ptr<ExecCredential> credential;
-  const absl::Status read = ReadYaml(text, [&](const Value& value, int) -> absl::Status {
+  absl::Status read = ReadYaml(text, [&](const Value& value, int) -> absl::Status {
     if (credential != nullptr) return InvalidArgument("more than one object");
     credential = std::make_unique<ExecCredential>();
     FieldErrors errors;

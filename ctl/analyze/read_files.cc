@@ -56,7 +56,7 @@ absl::StatusOr<std::vector<std::string>> ListManifests(const std::vector<std::st
       continue;
     }
     const size_t before = files.size();
-    const absl::Status status = folders == Folders::kDeep
+    absl::Status status = folders == Folders::kDeep
                                     ? ListFolder<fs::recursive_directory_iterator>(path, files)
                                     : ListFolder<fs::directory_iterator>(path, files);
     if (!status.ok()) return status;
@@ -76,7 +76,7 @@ absl::StatusOr<Objects> ReadFiles(const std::vector<std::string>& paths, Folders
   for (const std::string& file : *files) {
     const auto text = ReadManifestText(file);
     if (!text.ok()) return text.status();
-    const absl::Status status = AddText(file == "-" ? "standard input" : file, *text, objects);
+    absl::Status status = AddText(file == "-" ? "standard input" : file, *text, objects);
     if (!status.ok()) return status;
   }
   return objects;

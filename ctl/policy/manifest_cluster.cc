@@ -127,7 +127,7 @@ absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::strin
     auto read = xds::ReadManifests(called, *text, absl::Now());
     if (!read.ok()) return read.status();
     for (xds::Manifest& manifest : read->objects) builder.Put(std::move(manifest.object));
-    const absl::Status status = analyze::AddText(called, *text, objects);
+    absl::Status status = analyze::AddText(called, *text, objects);
     if (!status.ok()) return status;
   }
   return builder.Finish(objects, pod);

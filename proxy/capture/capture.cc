@@ -130,7 +130,7 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, Back
     if (routed.ok() && *routed == Applied::kWritten) applied = Applied::kWritten;
     const std::string input = RestoreInput(WantedTables(settings, family), own);
     if (input.empty()) continue;
-    const absl::Status status = netfilter.Restore(backend, family, input);
+    absl::Status status = netfilter.Restore(backend, family, input);
     if (IsIpv6Unusable(family, status)) {
       WarnOfIpv6(status);
       continue;

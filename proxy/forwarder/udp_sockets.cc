@@ -59,7 +59,7 @@ absl::StatusOr<UdpSockets> OpenForWorker(const std::vector<SocketAddress>& liste
     auto listener = Listen(address);
     if (!listener.ok()) return listener.status();
     sockets.listeners.push_back(*std::move(listener));
-    const absl::Status opened = address.ip.is_v4() ? OpenAnswers(AF_INET, sockets.answers_v4)
+    absl::Status opened = address.ip.is_v4() ? OpenAnswers(AF_INET, sockets.answers_v4)
                                                    : OpenAnswers(AF_INET6, sockets.answers_v6);
     if (!opened.ok()) return opened;
   }

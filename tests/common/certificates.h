@@ -94,7 +94,7 @@ class PemFiles {
     return WriteText(name, KeyPem(identity));
   }
   std::string WriteText(const std::string& name, const std::string& text) {
-    const std::string path = folder_ + "/" + name;
+    std::string path = folder_ + "/" + name;
     std::ofstream(path) << text;
     return path;
   }

@@ -69,7 +69,7 @@ std::vector<std::string> Audiences(const json& payload) {
 }  // namespace
 
 absl::StatusOr<TokenClaims> ParseTokenClaims(std::string_view token) {
-  const absl::Status no_jwt = Refused("the token is no JWT, as service accounts have");
+  absl::Status no_jwt = Refused("the token is no JWT, as service accounts have");
   if (token.size() > kMaxTokenBytes) return Refused("the token is too long");
   const size_t first = token.find('.');
   const size_t second = first == std::string_view::npos ? first : token.find('.', first + 1);

@@ -85,7 +85,7 @@ Peers PeerSet::Members() const {
 }
 
 std::shared_ptr<const PeerSet> PeerSet::Changed(Peers added, Peers removed) const {
-  const std::shared_ptr<PeerSet> next(new PeerSet);
+  std::shared_ptr<PeerSet> next(new PeerSet);
   next->about_ = about_;
   next->hash_ = hash_;
   for (const Peer& peer : added) next->hash_ += HashOf(peer);

@@ -64,7 +64,7 @@ std::string Word(std::string_view text) {
 std::string ToText(const LabelRequirement& requirement) {
   std::set<std::string> values;
   for (const std::string& value : requirement.values) values.insert(Word(value));
-  const std::string key = Word(requirement.key);
+  std::string key = Word(requirement.key);
   switch (requirement.op) {
     case Operator::kIn:
       if (values.size() == 1) return fmt::format("{}={}", key, *values.begin());

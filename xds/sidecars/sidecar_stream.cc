@@ -121,7 +121,7 @@ absl::Status SidecarStream::Take(const grpc::ByteBuffer& bytes) {
 
 absl::Status SidecarStream::TakeHello(const v1::Hello& hello) {
   if (!IsNodeId(hello.node())) return InvalidArgument("the hello's node is not NAMESPACE/POD");
-  const absl::Status taken = state_.With([&](State& state) {
+  absl::Status taken = state_.With([&](State& state) {
     if (state.admitted.has_value() && *state.admitted != hello.node()) {
       gate_->CountWrongPod();
       return absl::PermissionDeniedError(

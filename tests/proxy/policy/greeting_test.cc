@@ -47,7 +47,7 @@ std::string Part(std::string_view bytes, bool ended = false) {
 
 // Of all of it; whatever part is there first tells the same or nothing.
 std::string Read(std::string_view bytes) {
-  const std::string whole = Part(bytes);
+  std::string whole = Part(bytes);
   for (size_t size = 0; size < bytes.size(); ++size) {
     const std::string part = Part(bytes.substr(0, size));
     if (part != "(unfinished)") {

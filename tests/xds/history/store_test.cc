@@ -30,7 +30,7 @@ std::unique_ptr<Store> Open(const std::string& file = "") {
 }
 
 std::string FreshFile(const std::string& name) {
-  const std::string file = testing::TempDir() + "/history_" + name;
+  std::string file = testing::TempDir() + "/history_" + name;
   for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove_all(file + suffix);
   return file;
 }
