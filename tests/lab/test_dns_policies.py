@@ -387,6 +387,16 @@ def test_in_audit_nothing_is_denied_and_all_is_counted(firewalled, applied, name
     assert firewalled.metric("denials_total", what="connection", mode="audit") == before["connection"] + 1
 
 
+def test_what_was_asked_in_audit_is_reached_when_the_policy_is_enforced(firewalled, applied, names):
+    name = _fresh("before")
+    names(name, f"60 A {OUTSIDE4}")
+    applied(_policy(_rule(name), audit=True))
+    firewalled.ask(name)
+    applied(_policy(_rule(name)))
+    assert firewalled.reach(OUTSIDE4) == "outside", "it was learned"
+    assert firewalled.reach(_SECOND) == "reset"
+
+
 def test_policy_test_says_what_the_sidecar_would_do(firewalled, applied, names):
     name = _fresh("tested")
     names(name, f"60 A {OUTSIDE4}")
