@@ -15,7 +15,7 @@ absl::uint128 BlockTable::Number(const IpAddress& ip) {
   absl::uint128 number = 0;
   const auto bytes = ip.bytes();
   for (const uint8_t byte : bytes) number = number << 8 | byte;
-  return number << (128 - 8 * bytes.size());
+  return number << static_cast<int>(128 - 8 * bytes.size());
 }
 
 bool BlockTable::Prefix::Contains(const Prefix& other) const {
