@@ -13,7 +13,7 @@ template <typename T>
 class Rare {
  public:
   Rare() = default;
-  Rare(const Rare& other) : value_(Copy(other)) {}
+  Rare(const Rare& other) : value_(Copy(other)) {}  // NOLINT(clang-analyzer-*): value_ frees it
   Rare(Rare&&) noexcept = default;
   Rare& operator=(const Rare& other) {
     value_ = Copy(other);

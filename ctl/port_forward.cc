@@ -66,6 +66,7 @@ absl::Status PortForward::Spawn(const Options& options) {
 
   std::vector<std::string> words = CommandLine(options);
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   const pid_t parent = getpid();

@@ -21,7 +21,7 @@ void PolicyCompiler::SetPolicies(std::vector<PolicyInput> policies,
   maker_ = std::move(maker);
 }
 
-void PolicyCompiler::SetPeers(const std::string& set, Peers peers) {
+void PolicyCompiler::SetPeers(const std::string& set, const Peers& peers) {
   committed_ = nullptr;
   peers_.Set(set, peers);
 }

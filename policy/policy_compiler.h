@@ -33,7 +33,7 @@ class PolicyCompiler {
 
   // All members of a set, in the place of those before. Sets that no policy refers to may be told,
   // and a set that was never told has no members.
-  void SetPeers(const std::string& set, Peers peers);
+  void SetPeers(const std::string& set, const Peers& peers);
   // Members that are there already and removed ones that are none are no error.
   void ChangePeers(const std::string& set, const Peers& added, const Peers& removed);
   void ForgetPeers(const std::string& set);

@@ -21,7 +21,7 @@ using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
 // At most so many, each once.
-std::vector<SocketAddress> First(std::vector<SocketAddress> servers, size_t most) {
+std::vector<SocketAddress> First(const std::vector<SocketAddress>& servers, size_t most) {
   std::vector<SocketAddress> first;
   for (const SocketAddress& server : servers) {
     const bool known = std::find(first.begin(), first.end(), server) != first.end();

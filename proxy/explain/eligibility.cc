@@ -58,6 +58,7 @@ std::vector<Eligibility> ExplainEligibility(const std::vector<RouteEndpoint>& al
     return one.endpoint->conditions.ready;
   });
   std::vector<Eligibility> explained;
+  explained.reserve(all.size());
   for (const RouteEndpoint& one : all) {
     explained.push_back({one, eligible.contains(one.address)
                                   ? ""

@@ -83,10 +83,10 @@ class Explainer::Running {
       if (one.route != nullptr) routes.push_back(one.route);
     }
     if (routes.empty()) return OnDescribed({});
-    sidecar.Describe(std::move(routes),
-                     [this, alive = std::weak_ptr<bool>(alive_)](ExplainedSidecar::States states) {
-                       if (!alive.expired()) OnDescribed(states);
-                     });
+    sidecar.Describe(std::move(routes), [this, alive = std::weak_ptr<bool>(alive_)](
+                                            const ExplainedSidecar::States& states) {
+      if (!alive.expired()) OnDescribed(states);
+    });
   }
 
   void OnDescribed(const ExplainedSidecar::States& states) {

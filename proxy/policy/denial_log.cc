@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -69,7 +70,7 @@ std::string DenialLine(const Denial& denial) {
   const std::vector<std::string>& policies = PoliciesOf(denial);
   const size_t told = std::min(policies.size(), kMostPoliciesTold);
   std::string line = fmt::format("policy {} {}: isolated by {}", did, Subject(denial),
-                                 fmt::join(policies.begin(), policies.begin() + told, ", "));
+                                 fmt::join(std::span(policies).first(told), ", "));
   if (policies.size() > told) line += fmt::format(" and {} more", policies.size() - told);
   const std::string nearest = NearestRule(denial);
   if (!nearest.empty()) line += fmt::format("; {}", nearest);

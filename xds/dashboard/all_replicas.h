@@ -22,8 +22,8 @@ class AllReplicas {
   using Done = std::function<void(std::vector<ReplicaAnswer> others)>;
 
   // Null: there are no others. `replicas` outlives it.
-  AllReplicas(Replicas* replicas, std::string self)
-      : replicas_(replicas), self_(replicas == nullptr ? std::move(self) : replicas->self()) {}
+  AllReplicas(Replicas* replicas, const std::string& self)
+      : replicas_(replicas), self_(replicas == nullptr ? self : replicas->self()) {}
 
   // The other replicas' answers to `request`; none with scope=local. `done` is called once, before
   // it returns or later on the loop, within `patience`.

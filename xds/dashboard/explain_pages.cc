@@ -155,11 +155,11 @@ json IngressJson(const IngressJudge& judge, const ObjectName& client, const json
   return list;
 }
 
-using SidecarSaid = std::function<void(json said, std::vector<ReplicaAnswer> others)>;
+using SidecarSaid = std::function<void(json said, const std::vector<ReplicaAnswer>& others)>;
 
 // Through this replica, or whichever it is connected to.
 void AskSidecar(const ExplainSources& sources, const http::Request& request, const Asked& asked,
-                SidecarSaid done) {
+                const SidecarSaid& done) {
   const std::string node = asked.pod.ToString();
   if (sources.sidecars != nullptr && sources.sidecars->Find(node)) {
     v1::Question question;
@@ -184,17 +184,17 @@ void AskSidecar(const ExplainSources& sources, const http::Request& request, con
                   {"clusterDns", asked.cluster_dns ? "true" : "false"}};
   if (request.FindQuery("scope") == "local") theirs.query.emplace_back("scope", "local");
   sources.replicas.Ask(
-      theirs, Replicas::kSidecarPatience, [node, done](std::vector<ReplicaAnswer> others) {
+      theirs, Replicas::kSidecarPatience, [node, done](const std::vector<ReplicaAnswer>& others) {
         std::string why = fmt::format("the sidecar of {} is not connected", node);
-        for (ReplicaAnswer& other : others) {
+        for (const ReplicaAnswer& other : others) {
           if (other.answer.ok()) {
             json said = *other.answer;
-            return done(std::move(said), std::move(others));
+            return done(std::move(said), others);
           }
           if (other.answer.status().code() == absl::StatusCode::kNotFound) continue;
           why += fmt::format("; {}: {}", other.name, Message(other.answer.status()));
         }
-        done({{"error", why}}, std::move(others));
+        done({{"error", why}}, others);
       });
 }
 
@@ -206,7 +206,7 @@ void AddExplainPage(http::Server& server, ExplainSources sources) {
     if (!asked.ok()) return responder.Send(ErrorOf(asked.status()));
     AskSidecar(sources, request, *asked,
                [sources, request, asked = *asked, responder](
-                   json said, std::vector<ReplicaAnswer> others) mutable {
+                   json said, const std::vector<ReplicaAnswer>& others) mutable {
                  std::vector<std::string> names = NamesLookedUp(said);
                  if (names.empty()) names = UsualNames(asked, sources.index.cluster_domain());
                  json body = {{"pod", asked.pod.ToString()},

@@ -60,7 +60,7 @@ std::shared_ptr<const EgressRules> RulesOf(PodPolicies policies, const Pod& pod)
   std::vector<IpAddress> always = std::move(policies.node_addresses);
   always.insert(always.end(), pod.ips.begin(), pod.ips.end());
   compiler.SetPolicies(std::move(policies.policies), std::move(always));
-  for (auto& [name, peers] : policies.peers) compiler.SetPeers(name, std::move(peers));
+  for (const auto& [name, peers] : policies.peers) compiler.SetPeers(name, peers);
   return compiler.Commit();
 }
 

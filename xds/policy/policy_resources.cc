@@ -100,14 +100,14 @@ class RuleWriter {
     Put(std::move(input));
   }
 
-  void Refer(PeerSelector peer, RuleInput& rule) {
+  void Refer(const PeerSelector& peer, RuleInput& rule) {
     std::string name = peer.SetName();
     if (to_.peers.size() >= kMostSetsOfPolicy && !to_.peers.contains(name)) {
       ++left_out_;
       return;
     }
     rule.peer_sets.push_back(name);
-    to_.peers.try_emplace(std::move(name), std::move(peer));
+    to_.peers.try_emplace(std::move(name), peer);
   }
 
   void Put(RuleInput rule) {

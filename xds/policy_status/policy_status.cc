@@ -87,7 +87,7 @@ Verdict Enforced(const WatchedPolicy& policy, const Enforcement& now) {
   return {"True", "Enforced", fmt::format("enforced at all {} pods", now.selected_pods)};
 }
 
-void Set(PolicyStatus& status, std::string_view type, Verdict verdict, int64_t generation,
+void Set(PolicyStatus& status, std::string_view type, const Verdict& verdict, int64_t generation,
          absl::Time now) {
   PolicyCondition next{
       std::string(type), std::string(verdict.status), generation,
