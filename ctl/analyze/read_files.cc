@@ -57,8 +57,8 @@ absl::StatusOr<std::vector<std::string>> ListManifests(const std::vector<std::st
     }
     const size_t before = files.size();
     absl::Status status = folders == Folders::kDeep
-                                    ? ListFolder<fs::recursive_directory_iterator>(path, files)
-                                    : ListFolder<fs::directory_iterator>(path, files);
+                              ? ListFolder<fs::recursive_directory_iterator>(path, files)
+                              : ListFolder<fs::directory_iterator>(path, files);
     if (!status.ok()) return status;
     if (files.size() == before) {
       return NotFound("{} holds no *.yaml, *.yml or *.json{}", path,

@@ -60,7 +60,7 @@ absl::StatusOr<UdpSockets> OpenForWorker(const std::vector<SocketAddress>& liste
     if (!listener.ok()) return listener.status();
     sockets.listeners.push_back(*std::move(listener));
     absl::Status opened = address.ip.is_v4() ? OpenAnswers(AF_INET, sockets.answers_v4)
-                                                   : OpenAnswers(AF_INET6, sockets.answers_v6);
+                                             : OpenAnswers(AF_INET6, sockets.answers_v6);
     if (!opened.ok()) return opened;
   }
   return sockets;
