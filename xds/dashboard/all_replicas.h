@@ -49,8 +49,7 @@ std::string TargetOf(const http::Request& request);
 // believed to have anything else.
 std::vector<nlohmann::json> ListsOf(const std::vector<ReplicaAnswer>& others, const char* key);
 
-// Of an object of another replica; by default what is not there, or is of another kind.
+// Of an object of another replica; 0 for what is not there, or is of another kind.
 uint64_t NumberIn(const nlohmann::json& object, const char* key);
-std::string TextIn(const nlohmann::json& object, const char* key);
 
 }  // namespace portolan::xds

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "common/json_fields.h"
 #include "directory/listing.h"
 #include "xds/dashboard/all_replicas.h"
 
@@ -32,11 +33,11 @@ void Subtract(json& from, const char* key, uint64_t count) {
 // its start: the greater number has the other in it.
 void AddPod(json& to, const json& pod) {
   json& pods = to["byPod"];
-  const std::string node = TextIn(pod, "node");
+  const std::string node = TextOf(pod, "node");
   const uint64_t queries = NumberIn(pod, "queries");
   const json asked = Later(nullptr, FieldOr(pod, "lastAsked"));
   const auto known = std::find_if(pods.begin(), pods.end(),
-                                  [&](const json& one) { return TextIn(one, "node") == node; });
+                                  [&](const json& one) { return TextOf(one, "node") == node; });
   if (known == pods.end()) {
     pods.push_back({{"node", node}, {"queries", queries}, {"lastAsked", asked}});
     return;

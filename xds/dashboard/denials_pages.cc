@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/http/json.h"
+#include "common/json_fields.h"
 #include "common/status.h"
 #include "xds/dashboard/page.h"
 #include "xds/dashboard/report_json.h"
@@ -36,10 +37,10 @@ struct Place {
 };
 
 Place PlaceOf(const json& row) {
-  const auto last = ParseMoment(TextIn(row, "last"));
+  const auto last = ParseMoment(TextOf(row, "last"));
   return {last.ok() ? -absl::ToUnixSeconds(*last) : 0,
-          fmt::format("{} {} {} {} {} {}", TextIn(row, "node"), TextIn(row, "what"),
-                      TextIn(row, "mode"), TextIn(row, "name"), TextIn(row, "address"),
+          fmt::format("{} {} {} {} {} {}", TextOf(row, "node"), TextOf(row, "what"),
+                      TextOf(row, "mode"), TextOf(row, "name"), TextOf(row, "address"),
                       NumberIn(row, "port"))};
 }
 

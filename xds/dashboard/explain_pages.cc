@@ -75,14 +75,9 @@ std::vector<std::string> UsualNames(const Asked& asked, const std::string& domai
 // The names that the sidecar says it asked for.
 std::vector<std::string> NamesLookedUp(const json& sidecar) {
   std::vector<std::string> names;
-  const auto lookups = sidecar.find("lookups");
-  if (lookups == sidecar.end() || !lookups->is_array()) return names;
-  for (const json& lookup : *lookups) {
+  for (const json& lookup : ListOf(sidecar, "lookups")) {
     if (names.size() == kMostLookups) break;
-    if (std::string name = lookup.is_object() ? TextIn(lookup, "name") : std::string();
-        !name.empty()) {
-      names.push_back(std::move(name));
-    }
+    if (std::string name = TextOf(lookup, "name"); !name.empty()) names.push_back(std::move(name));
   }
   return names;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "common/http/json.h"
+#include "common/json_fields.h"
 #include "directory/listing.h"
 #include "xds/dashboard/page.h"
 #include "xds/history/entry.h"
@@ -42,7 +43,7 @@ FlowGraph::Counts CountsOf(const v1::Flow& flow) {
 }
 
 FlowGraph::Counts CountsOf(const json& edge) {
-  const auto seen = ParseMoment(TextIn(edge, "lastSeen"));
+  const auto seen = ParseMoment(TextOf(edge, "lastSeen"));
   return {.connections = NumberIn(edge, "connections"),
           .failures = NumberIn(edge, "failures"),
           .bytes_up = NumberIn(edge, "bytesUp"),
@@ -109,15 +110,15 @@ void FlowGraph::Add(const ReportedSidecar& sidecar) {
 void FlowGraph::Add(const json& answer) {
   const std::vector<ReplicaAnswer> one = {{"", answer}};
   for (const json& node : ListsOf(one, "nodes")) {
-    const std::string kind = TextIn(node, "kind");
-    const std::string ns = TextIn(node, "namespace");
-    const std::string name = TextIn(node, "name");
+    const std::string kind = TextOf(node, "kind");
+    const std::string ns = TextOf(node, "namespace");
+    const std::string name = TextOf(node, "name");
     if (kind.size() + ns.size() + name.size() > kMostTextBytes) continue;
     nodes_.find(AddNode(kind, ns, name))->second.sidecars += NumberIn(node, "sidecars");
   }
   for (const json& edge : ListsOf(one, "edges")) {
-    const std::string from = TextIn(edge, "from");
-    const std::string to = TextIn(edge, "to");
+    const std::string from = TextOf(edge, "from");
+    const std::string to = TextOf(edge, "to");
     // What it names it has told of.
     if (nodes_.contains(from) && nodes_.contains(to)) AddCounts(CountsOf(edge), edges_[{from, to}]);
   }

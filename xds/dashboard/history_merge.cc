@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/json_fields.h"
 #include "directory/listing.h"
 #include "xds/dashboard/all_replicas.h"
 
@@ -75,8 +76,8 @@ void HistoryMerge::TakeOther(const ReplicaAnswer& other) {
       foreign_.push_back(std::move(placed));
     }
   }
-  if (const auto end = HistoryToken::Parse(TextIn(answer, "continue"))) EndsAt(end->position);
-  if (const auto since = ParseMoment(TextIn(answer, "since")); since.ok()) {
+  if (const auto end = HistoryToken::Parse(TextOf(answer, "continue"))) EndsAt(end->position);
+  if (const auto since = ParseMoment(TextOf(answer, "since")); since.ok()) {
     since_ = std::min(since_, *since);
   }
   for (const json& gap : ListIn(answer, "gaps")) {

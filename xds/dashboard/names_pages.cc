@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "common/http/json.h"
+#include "common/json_fields.h"
 #include "common/nearest.h"
 #include "common/status.h"
 #include "common/string_map.h"
@@ -96,7 +97,7 @@ void AddTheirs(const std::vector<ReplicaAnswer>& others, DraftPage& draft) {
   StringMap<DraftPage::Name*> by_key;
   for (DraftPage::Name& name : draft.names) by_key.emplace(name.key, &name);
   for (const json& theirs : ListsOf(others, "names")) {
-    const auto found = by_key.find(TextIn(theirs, "namespace") + "/" + TextIn(theirs, "name"));
+    const auto found = by_key.find(TextOf(theirs, "namespace") + "/" + TextOf(theirs, "name"));
     const auto asked = theirs.find("askedBy");
     if (found != by_key.end() && asked != theirs.end()) {
       AddAskedBy(found->second->asked_by, *asked);

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/json_fields.h"
 #include "xds/dashboard/page.h"
 
 namespace portolan::xds {
@@ -18,7 +19,7 @@ constexpr char kPath[] = "/api/v1/policies";
 // Of policies that we know too: what another replica alone knows of is not there yet, or gone.
 void AddSidecarsOf(const std::vector<ReplicaAnswer>& others, EnforcementByPolicy& counts) {
   for (const json& theirs : ListsOf(others, "policies")) {
-    const auto found = counts.find(TextIn(theirs, "name"));
+    const auto found = counts.find(TextOf(theirs, "name"));
     if (found == counts.end()) continue;
     found->second.enforcing += NumberIn(theirs, "enforcingSidecars");
     found->second.partly += NumberIn(theirs, "partlyEnforced");

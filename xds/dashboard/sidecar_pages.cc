@@ -12,6 +12,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
 #include "common/http/json.h"
+#include "common/json_fields.h"
 #include "common/status.h"
 #include "common/text.h"
 #include "directory/listing.h"
@@ -130,7 +131,7 @@ struct ListQuery {
   std::optional<Place> after;
 };
 
-std::string TextOf(const Place& place, Sort sort) {
+std::string PlaceText(const Place& place, Sort sort) {
   return sort == Sort::kNode ? place.key : fmt::format("{} {}", -place.lag_us, place.key);
 }
 
@@ -174,7 +175,7 @@ Place PlaceOf(const ClientStatus& client, Sort sort) {
 
 // Of a sidecar as JSON, which may be another replica's.
 Place PlaceOf(const json& sidecar, Sort sort) {
-  Place place{0, TextIn(sidecar, "node") + " " + TextIn(sidecar, "peer")};
+  Place place{0, TextOf(sidecar, "node") + " " + TextOf(sidecar, "peer")};
   const auto lag = sidecar.find("lag");
   if (sort == Sort::kNode || lag == sidecar.end() || !lag->is_object()) return place;
   const auto p99 = lag->find("p99Ms");
@@ -228,7 +229,7 @@ json Merged(json ours, const std::vector<ReplicaAnswer>& others, const ListQuery
   json body = {{"sidecars", json::array()}};
   for (size_t i = 0; i < std::min(all.size(), query.limit); ++i) {
     body["sidecars"].push_back(std::move(all[i].second));
-    if (more) body["continue"] = TextOf(all[i].first, query.sort);
+    if (more) body["continue"] = PlaceText(all[i].first, query.sort);
   }
   return body;
 }
@@ -309,7 +310,7 @@ void SidecarPages::AnswerClients(const http::Request& request, http::Responder r
   json body = {{"clients", json::array()}};
   for (const ClientStatus& client : page.clients) body["clients"].push_back(ClientJson(client));
   if (page.more) {
-    body["continue"] = TextOf(PlaceOf(page.clients.back(), query->sort), query->sort);
+    body["continue"] = PlaceText(PlaceOf(page.clients.back(), query->sort), query->sort);
   }
   responder.Send(Fresh(request, body));
 }
