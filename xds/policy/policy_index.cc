@@ -65,7 +65,7 @@ struct PolicyIndex::Edit {
   const Snapshot& now;
   PolicySnapshot::ByName<Resource>::Edit rules;
   PolicySnapshot::ByName<PeerSet>::Edit peers;
-  PolicySnapshot::ByName<Names>::Edit pods;
+  PodLists::Edit pods;
   ChangedResources& changed;
 
   // Other policies are for the pods of these now.

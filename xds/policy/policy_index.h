@@ -29,24 +29,12 @@
 #include "common/string_map.h"
 #include "directory/directory.h"
 #include "xds/policy/peer_sets.h"
+#include "xds/policy/pod_lists.h"
 #include "xds/policy/policy_resources.h"
 #include "xds/policy/selections.h"
 #include "xds/serving/resource.h"
 
 namespace portolan::xds {
-
-// Names of the PolicyRules for a pod, sorted.
-struct PolicyNames {
-  std::vector<std::string> egress = {};
-  std::vector<std::string> ingress = {};
-
-  bool empty() const { return egress.empty() && ingress.empty(); }
-  friend bool operator==(const PolicyNames&, const PolicyNames&) = default;
-  template <typename H>
-  friend H AbslHashValue(H h, const PolicyNames& names) {
-    return H::combine(std::move(h), names.egress, names.ingress);
-  }
-};
 
 class PolicySnapshot {
  public:
@@ -60,7 +48,7 @@ class PolicySnapshot {
   // Those that any policy selects: visit(const std::string& pod_key, const PolicyNames&)
   template <typename F>
   void ForEachPod(F&& visit) const {
-    pods_.ForEach([&](const std::string& key, const auto& policies) { visit(key, *policies); });
+    pods_.ForEach(std::forward<F>(visit));
   }
 
   size_t rules_count() const { return rules_.size(); }
@@ -74,7 +62,7 @@ class PolicySnapshot {
 
   ByName<Resource> rules_;
   ByName<PeerSet> peers_;
-  ByName<PolicyNames> pods_;
+  PodLists pods_;
 };
 
 // One thread, the one that owns the Directory.
