@@ -35,6 +35,12 @@ def _admits(app: str, name: str, annotations: dict | None = None) -> dict:
     return _policy(app, annotations, podSelector={"matchLabels": {"app": name}})
 
 
+def _service(app: str) -> dict:
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {"name": app, "namespace": "default"},
+            "spec": {"clusterIP": "10.43.0.99", "clusterIPs": ["10.43.0.99"], "selector": {"app": app},
+                     "ports": [{"port": 80, "targetPort": _PORT}]}}
+
+
 def _start(cluster, name: str, shape: Shape, beside=()):
     return cluster.start_pod({"metadata": {"name": name, "labels": {"app": name}},
                               "spec": {"containers": [{"name": "tools", "image": "lab/tools"}]}}, shape, beside=beside)
@@ -178,10 +184,17 @@ def test_policy_test_says_who_is_let_in(cluster, pods, apply):
                                   text=True, timeout=20)
 
         apply(_admits(app, friend.obj["metadata"]["labels"]["app"]))
+        wait_until(lambda: tested().returncode == 1, "it is not let in", timeout=5)
         refused = tested()
-        assert refused.returncode == 1 and _ask(asker, server.ip) == "reset"
+        assert _ask(asker, server.ip) == "reset"
         assert f"into default/{app}, no rule of NetworkPolicy/default/to-{app}/ingress allows it" in refused.stdout
         assert "no sidecar enforces" not in refused.stdout
+        cluster.apply(_service(app))
+        explain = (portolan("portolanctl"), "explain", app, "--pod", f"default/asker-{app}", "--server", f"http://{HTTP}")
+        wait_until(lambda: re.search(
+            rf"^LET IN AT .*\n{re.escape(server.ip)}:{_PORT}/TCP +default/{app} +denied +yes +no rule of "
+            rf"NetworkPolicy/default/to-{app}/ingress allows it", run(explain, timeout=20).stdout, re.M),
+            "explain says that it is not let in", timeout=10)
         cluster.apply(_admits(app, f"asker-{app}"))
         wait_until(lambda: tested().returncode == 0, "it is let in", timeout=5)
         wait_until(lambda: _ask(asker, server.ip) == asker.ip, "the sidecar lets it in", timeout=5)
@@ -199,6 +212,7 @@ def test_policy_test_says_who_is_let_in(cluster, pods, apply):
                    timeout=30)
     finally:
         cluster.delete(_policy(f"asker-{app}", podSelector={}))
+        cluster.delete(_service(app))
         asker.sidecar.kill()
         cluster.stop_pod(asker)
 
