@@ -33,11 +33,15 @@ Cidr BlockOf(const IpAddress& address) {
   return {address, static_cast<uint8_t>(address.is_v4() ? 32 : 128)};
 }
 
+// Loopback and the pod's own addresses, whichever they are at the time: both leave by lo.
+constexpr std::string_view kByLo = "-o lo -j RETURN";
+// Where the first packet of a connection decides for all: a socket that is bound to lo sends it to
+// any address, and the tracker would let a second socket have what was decided there.
+constexpr std::string_view kToOwnByLo = "-o lo -m addrtype --dst-type LOCAL -j RETURN";
+
 // What is let through before anything else is looked at.
-Rules Exemptions(const CaptureSettings& settings, IpFamily family) {
-  Rules rules;
-  // Loopback and the pod's own addresses, whichever they are at the time: both leave by lo.
-  rules.push_back("-o lo -j RETURN");
+Rules Exemptions(std::string_view own, const CaptureSettings& settings, IpFamily family) {
+  Rules rules = {std::string(own)};
   // A redirect to ::1 cannot carry link-local addresses: the answer has no interface to leave by.
   if (family == IpFamily::kIpv6) rules.push_back("-d fe80::/10 -j RETURN");
   for (uint32_t uid : SortedOnce({&settings.exempt_uids, &settings.exclude_uids})) {
@@ -80,10 +84,12 @@ Rules ForwardRules(const CaptureSettings& settings, IpFamily family) {
   return rules;
 }
 
-// Link-local addresses mean a machine, never a Service.
 Rules UdpExemptions(const CaptureSettings& settings, IpFamily family) {
-  Rules rules = Exemptions(settings, family);
-  if (family == IpFamily::kIpv4) rules.push_back("-d 169.254.0.0/16 -j RETURN");
+  Rules rules = Exemptions(kByLo, settings, family);
+  // Link-local addresses mean a machine, never a Service.
+  if (family == IpFamily::kIpv4 && settings.forward != ForwardCapture::kAll) {
+    rules.push_back("-d 169.254.0.0/16 -j RETURN");
+  }
   rules.push_back("-m conntrack --ctdir REPLY -j RETURN");
   // Those the nat table leads to the DNS server.
   for (const std::string& destination : DnsDestinations(settings, family)) {
@@ -166,19 +172,37 @@ Table MangleTable(const CaptureSettings& settings, IpFamily family) {
   return mangle;
 }
 
+// A source by lo that is not the pod's own: the sidecar's, in whose name it answers and dials the
+// application, or that of a program of the pod (IPV6_FREEBIND takes no privilege). The tracker
+// would take what the pod then sends there for an answer, which is never captured. So it sees no
+// such datagram, and no such connection but the sidecar's.
+Rules ForeignSourceRules(const CaptureSettings& settings) {
+  Rules rules = {"-p udp -j CT --notrack"};
+  for (uint32_t uid : SortedOnce({&settings.exempt_uids})) {
+    rules.push_back(fmt::format("-m owner --uid-owner {} -j RETURN", uid));
+  }
+  for (uint32_t gid : SortedOnce({&settings.exempt_gids})) {
+    rules.push_back(fmt::format("-m owner --gid-owner {} -j RETURN", gid));
+  }
+  rules.push_back(fmt::format("{} -j DROP", kTcpSyn));
+  return rules;
+}
+
 Table RawTable(const CaptureSettings& settings, IpFamily family) {
-  Rules rules = Exemptions(settings, family);
+  Rules rules = Exemptions(kByLo, settings, family);
   for (const std::string& destination : DnsDestinations(settings, family)) {
     rules.push_back(fmt::format("{}-j CT --zone-orig {}", destination, kCaptureZone));
   }
   return {.name = "raw",
-          .jumps = {{"OUTPUT", "-p udp -m udp --dport 53 -j PORTOLAN_ZONE"}},
-          .chains = {{"PORTOLAN_ZONE", std::move(rules)}}};
+          .jumps = {{"OUTPUT", "-o lo -m addrtype ! --src-type LOCAL -j PORTOLAN_FOREIGN"},
+                    {"OUTPUT", "-p udp -m udp --dport 53 -j PORTOLAN_ZONE"}},
+          .chains = {{"PORTOLAN_FOREIGN", ForeignSourceRules(settings)},
+                     {"PORTOLAN_ZONE", std::move(rules)}}};
 }
 
 Table NatTable(const CaptureSettings& settings, IpFamily family) {
   // DNS before forwarding: the nameserver is usually a Service address itself.
-  Rules output = Exemptions(settings, family);
+  Rules output = Exemptions(kToOwnByLo, settings, family);
   output.push_back("-p udp -m udp --dport 53 -j PORTOLAN_DNS");
   output.push_back("-p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS");
   output.push_back(fmt::format("{} -j PORTOLAN_FORWARD", kTcpSyn));

@@ -186,7 +186,7 @@ TEST(Capture, TamperedRulesAreFoundAndMended) {
   netfilter.kernel[kNft4]["raw"]["OUTPUT"].clear();
   netfilter.kernel[kNft4]["mangle"]["OUTPUT"] = {"-p udp -j PORTOLAN_MARK"};
   netfilter.kernel[kNft4]["mangle"]["PORTOLAN_MARK"] = {"-j RETURN"};
-  EXPECT_EQ(Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual())->size(), 5u);
+  EXPECT_EQ(Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual())->size(), 6u);
   EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), Applied::kWritten);
   EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, Usual()), IsEmpty());
 }

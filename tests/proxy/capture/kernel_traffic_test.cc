@@ -1,6 +1,7 @@
 // Packets under the rules: who reaches the sidecar, who reaches the world, and whose answer it is.
 
 #include <gmock/gmock.h>
+#include <linux/filter.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -211,6 +212,42 @@ TEST_P(CapturedPod, ConnectionsBeyondTheRangesPassInClusterModeAndAreCapturedInA
   const Fd accepted = Accept(forwarder_);
   ASSERT_TRUE(accepted.valid());
   EXPECT_EQ(OriginalDestinationOf(accepted, family()), (SocketAddress{at_.outside, 443}));
+}
+
+// The tracker remembers the first packet of a connection, and what the rules made of it holds for
+// all that has its addresses and ports.
+TEST_P(CapturedPod, WhatWasSentByLoOpensNoWayOut) {
+  settings_.forward = ForwardCapture::kAll;
+  Apply();
+  const SocketAddress to{at_.outside, 443};
+  constexpr uint16_t kFrom = 40'000;
+  As(kApplicationUid, kApplicationUid, [&] {
+    const Fd by_lo = ForeignSocket(SOCK_STREAM, {at_.pod, kFrom});
+    setsockopt(by_lo.get(), SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof "lo");
+    BeginToConnect(by_lo, to);
+  });
+  const Fd world = WorldTcp(to.ip, to.port);
+  const Fd application = ConnectAs(kApplicationUid, to, kFrom);
+  EXPECT_TRUE(Accept(forwarder_).valid());
+  EXPECT_FALSE(Accept(world, kNothingComesMs).valid());
+}
+
+TEST_P(CapturedPod, NorDoesAConnectionInSomebodyElsesName) {
+  settings_.forward = ForwardCapture::kAll;
+  Apply();
+  const SocketAddress to{at_.outside, 443};
+  constexpr uint16_t kFrom = 40'000;
+  As(kApplicationUid, kApplicationUid, [&] {
+    // Its queue is full, so that nothing answers: an answer would end what the tracker knows.
+    const Fd full = TcpListener({at_.pod, kFrom});
+    listen(full.get(), 0);
+    const Fd waiting = TcpConnect({at_.pod, 0}, {at_.pod, kFrom});
+    BeginToConnect(ForeignSocket(SOCK_STREAM, to), {at_.pod, kFrom});
+  });
+  const Fd world = WorldTcp(to.ip, to.port);
+  const Fd application = ConnectAs(kApplicationUid, to, kFrom);
+  EXPECT_TRUE(Accept(forwarder_).valid());
+  EXPECT_FALSE(Accept(world, kNothingComesMs).valid());
 }
 
 TEST_P(CapturedPod, IncludedAddressesAndPortsAreCaptured) {

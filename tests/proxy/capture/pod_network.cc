@@ -166,6 +166,24 @@ Fd TcpConnect(const SocketAddress& from, const SocketAddress& to) {
   return Fd();
 }
 
+Fd ForeignSocket(int type, const SocketAddress& from) {
+  Fd fd = Socket(from.ip.family(), type);
+  const int on = 1;
+  if (from.ip.is_v4()) {
+    setsockopt(fd.get(), SOL_IP, IP_TRANSPARENT, &on, sizeof on);
+  } else {
+    setsockopt(fd.get(), SOL_IPV6, IPV6_TRANSPARENT, &on, sizeof on);
+  }
+  return Bind(fd, from) ? std::move(fd) : Fd();
+}
+
+void BeginToConnect(const Fd& socket, const SocketAddress& to) {
+  fcntl(socket.get(), F_SETFL, O_NONBLOCK);
+  sockaddr_storage raw;
+  const socklen_t length = to.ToSockaddr(&raw);
+  connect(socket.get(), reinterpret_cast<sockaddr*>(&raw), length);
+}
+
 Fd Accept(const Fd& listener, int timeout_ms) {
   if (!Readable(listener, timeout_ms)) return Fd();
   return Fd(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));

@@ -67,6 +67,10 @@ void As(uid_t uid, gid_t gid, const std::function<void()>& run);
 Fd UdpSocket(const SocketAddress& bind_to);
 Fd TcpListener(const SocketAddress& bind_to);
 Fd TcpConnect(const SocketAddress& from, const SocketAddress& to);
+// In the name of somebody else.
+Fd ForeignSocket(int type, const SocketAddress& from);
+// Only the first packet is sent, if it can be.
+void BeginToConnect(const Fd& socket, const SocketAddress& to);
 
 // An accepted connection, invalid if none came within `timeout_ms`.
 Fd Accept(const Fd& listener, int timeout_ms = 2000);

@@ -36,8 +36,14 @@ TEST(CaptureRules, PrintShowsTheRestoreInputOfBothFamilies) {
   EXPECT_EQ(Print(DualStack(), Printed::kApply),
             R"(# IPv4: iptables-restore --noflush
 *raw
+:PORTOLAN_FOREIGN - [0:0]
 :PORTOLAN_ZONE - [0:0]
 -I OUTPUT 1 -p udp -m udp --dport 53 -j PORTOLAN_ZONE
+-I OUTPUT 1 -o lo -m addrtype ! --src-type LOCAL -j PORTOLAN_FOREIGN
+-A PORTOLAN_FOREIGN -p udp -j CT --notrack
+-A PORTOLAN_FOREIGN -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_FOREIGN -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_FOREIGN -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP
 -A PORTOLAN_ZONE -o lo -j RETURN
 -A PORTOLAN_ZONE -m owner --uid-owner 1337 -j RETURN
 -A PORTOLAN_ZONE -m owner --gid-owner 1337 -j RETURN
@@ -52,7 +58,7 @@ COMMIT
 -A PORTOLAN_DNS -d 10.43.0.10/32 -p tcp -j REDIRECT --to-ports 15053
 -A PORTOLAN_FORWARD -d 10.42.0.0/16 -p tcp -j REDIRECT --to-ports 15001
 -A PORTOLAN_FORWARD -d 10.43.0.0/16 -p tcp -j REDIRECT --to-ports 15001
--A PORTOLAN_OUTPUT -o lo -j RETURN
+-A PORTOLAN_OUTPUT -o lo -m addrtype --dst-type LOCAL -j RETURN
 -A PORTOLAN_OUTPUT -m owner --uid-owner 1337 -j RETURN
 -A PORTOLAN_OUTPUT -m owner --gid-owner 1337 -j RETURN
 -A PORTOLAN_OUTPUT -p udp -m udp --dport 53 -j PORTOLAN_DNS
@@ -61,8 +67,14 @@ COMMIT
 COMMIT
 # IPv6: ip6tables-restore --noflush
 *raw
+:PORTOLAN_FOREIGN - [0:0]
 :PORTOLAN_ZONE - [0:0]
 -I OUTPUT 1 -p udp -m udp --dport 53 -j PORTOLAN_ZONE
+-I OUTPUT 1 -o lo -m addrtype ! --src-type LOCAL -j PORTOLAN_FOREIGN
+-A PORTOLAN_FOREIGN -p udp -j CT --notrack
+-A PORTOLAN_FOREIGN -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_FOREIGN -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_FOREIGN -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j DROP
 -A PORTOLAN_ZONE -o lo -j RETURN
 -A PORTOLAN_ZONE -d fe80::/10 -j RETURN
 -A PORTOLAN_ZONE -m owner --uid-owner 1337 -j RETURN
@@ -78,7 +90,7 @@ COMMIT
 -A PORTOLAN_DNS -d fd00:43::a/128 -p tcp -j REDIRECT --to-ports 15053
 -A PORTOLAN_FORWARD -d fd00:42::/56 -p tcp -j REDIRECT --to-ports 15001
 -A PORTOLAN_FORWARD -d fd00:43::/112 -p tcp -j REDIRECT --to-ports 15001
--A PORTOLAN_OUTPUT -o lo -j RETURN
+-A PORTOLAN_OUTPUT -o lo -m addrtype --dst-type LOCAL -j RETURN
 -A PORTOLAN_OUTPUT -d fe80::/10 -j RETURN
 -A PORTOLAN_OUTPUT -m owner --uid-owner 1337 -j RETURN
 -A PORTOLAN_OUTPUT -m owner --gid-owner 1337 -j RETURN
@@ -176,8 +188,11 @@ TEST(CaptureRules, PrintOfCleanTakesAwayWhatPrintOfApplyWrites) {
   CaptureSettings settings;
   EXPECT_TRUE(Print(settings, Printed::kClean).starts_with(R"(# IPv4: iptables-restore --noflush
 *raw
+:PORTOLAN_FOREIGN - [0:0]
 :PORTOLAN_ZONE - [0:0]
+-D OUTPUT -o lo -m addrtype ! --src-type LOCAL -j PORTOLAN_FOREIGN
 -D OUTPUT -p udp -m udp --dport 53 -j PORTOLAN_ZONE
+-X PORTOLAN_FOREIGN
 -X PORTOLAN_ZONE
 COMMIT
 *nat
@@ -215,7 +230,7 @@ TEST(CaptureRules, ExcludedUsersAddressesAndPortsReturnBeforeAnyRedirect) {
   settings.exclude_ports = {9000};
   const auto v4 = RulesOf(settings, IpFamily::kIpv4, "PORTOLAN_OUTPUT");
   EXPECT_EQ(v4, (std::vector<std::string>{
-                    "-o lo -j RETURN",
+                    "-o lo -m addrtype --dst-type LOCAL -j RETURN",
                     "-m owner --uid-owner 70 -j RETURN",
                     "-m owner --uid-owner 1337 -j RETURN",
                     "-m owner --gid-owner 1337 -j RETURN",
