@@ -1,5 +1,7 @@
 #include "proxy/capture/capture.h"
 
+#include <fmt/format.h>
+
 #include <array>
 
 #include "common/log.h"
@@ -86,6 +88,20 @@ bool IsIpv6Unusable(IpFamily family, const absl::Status& status) {
   return family == IpFamily::kIpv6 && (absl::IsUnavailable(status) || absl::IsNotFound(status));
 }
 
+// A pod of which nothing may pass by the sidecar, either way, must not start with a family open.
+bool MayBeWithoutIpv6(Netfilter& netfilter, const CaptureSettings& settings) {
+  const bool is_wall =
+      settings.forward == ForwardCapture::kAll || settings.inbound == InboundCapture::kTproxy;
+  return !is_wall || !netfilter.HasGlobalIpv6();
+}
+
+absl::Status OpenIpv6(const absl::Status& status) {
+  return absl::Status(
+      status.code(),
+      fmt::format("IPv6, of which the pod has an address, would pass by the sidecar: {}",
+                  Message(status)));
+}
+
 // Where it cannot be read (no `ip`, no policy routing) nothing of ours was written, and whoever
 // wants none needs none.
 absl::StatusOr<PolicyRoute> Found(PolicyRouting& routing, IpFamily family,
@@ -116,13 +132,17 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, Back
   const Backend backend = Choose(choice, survey);
   const Holding& holding = survey.of(backend);
   if (!holding.status.ok()) return holding.status;
-  if (!holding.ipv6_status.ok()) WarnOfIpv6(holding.ipv6_status);
+  const bool may_be_without = MayBeWithoutIpv6(netfilter, settings);
+  if (!holding.ipv6_status.ok()) {
+    if (!may_be_without) return OpenIpv6(holding.ipv6_status);
+    WarnOfIpv6(holding.ipv6_status);
+  }
 
   Applied applied = Applied::kAlreadyThere;
   for (const auto& [family, own] : holding.own) {
     // Before the rules, which mark for it.
     const auto routed = ApplyPolicyRoute(routing, family, WantedPolicyRoute(settings));
-    if (IsIpv6Unusable(family, routed.status())) {
+    if (may_be_without && IsIpv6Unusable(family, routed.status())) {
       log::warn("UDP over IPv6 is not captured: {}", Message(routed.status()));
     } else if (!routed.ok()) {
       return routed.status();
@@ -131,11 +151,11 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, Back
     const std::string input = RestoreInput(WantedTables(settings, family), own);
     if (input.empty()) continue;
     absl::Status status = netfilter.Restore(backend, family, input);
-    if (IsIpv6Unusable(family, status)) {
+    if (may_be_without && IsIpv6Unusable(family, status)) {
       WarnOfIpv6(status);
       continue;
     }
-    if (!status.ok()) return status;
+    if (!status.ok()) return family == IpFamily::kIpv6 ? OpenIpv6(status) : status;
     applied = Applied::kWritten;
     log::info("{} rules written ({} back end)", Name(family), Name(backend));
   }

@@ -1,6 +1,7 @@
 #include "proxy/capture/iptables_tools.h"
 
 #include <filesystem>
+#include <fstream>
 #include <vector>
 
 #include "common/files.h"
@@ -55,6 +56,16 @@ bool IptablesTools::HasIpv6() {
     if (name == "all" || name == "default") continue;
     auto disabled = ReadFile((interface.path() / "disable_ipv6").string(), 16);
     if (disabled.ok() && disabled->starts_with("0")) return true;
+  }
+  return false;
+}
+
+// proc(5): address, interface, bits of the prefix, scope, flags, name; scope 00 is global.
+bool IptablesTools::HasGlobalIpv6() {
+  std::ifstream addresses(ipv6_addresses_);
+  std::string address, interface, bits, scope, flags, name;
+  while (addresses >> address >> interface >> bits >> scope >> flags >> name) {
+    if (scope == "00") return true;
   }
   return false;
 }

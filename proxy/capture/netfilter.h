@@ -32,6 +32,8 @@ class Netfilter {
 
   // False if the kernel has no IPv6 or it is switched off on every interface.
   virtual bool HasIpv6() = 0;
+  // An interface has an address of IPv6 that reaches beyond its link; false if it cannot be told.
+  virtual bool HasGlobalIpv6() = 0;
 };
 
 }  // namespace portolan::proxy

@@ -98,12 +98,14 @@ class FakeNetfilter : public Netfilter {
   }
 
   bool HasIpv6() override { return ipv6; }
+  bool HasGlobalIpv6() override { return global_ipv6; }
 
   FakeRouting routing;
   std::map<Key, std::map<std::string, Chains>> kernel;
   std::map<Key, absl::Status> save_errors;
   std::map<Key, absl::Status> restore_errors;
   bool ipv6 = true;
+  bool global_ipv6 = true;
   int restores = 0;
 
  private:
@@ -270,6 +272,26 @@ TEST(Capture, Ip6tablesThatDoesNotWorkIsNoError) {
               Applied::kWritten);
     EXPECT_FALSE(netfilter.kernel[kNft6]["nat"].contains("PORTOLAN_OUTPUT"));
     EXPECT_TRUE(Clean(netfilter, netfilter.routing).ok());
+  }
+}
+
+// Else its policies would be believed to be in force.
+TEST(Capture, Ip6tablesThatDoesNotWorkIsAnErrorWhereNothingMayPassByTheSidecar) {
+  CaptureSettings all = Usual();
+  all.forward = ForwardCapture::kAll;
+  CaptureSettings inbound = Usual();
+  inbound.inbound = InboundCapture::kTproxy;
+  for (const CaptureSettings& wall : {all, inbound}) {
+    for (auto errors : {&FakeNetfilter::save_errors, &FakeNetfilter::restore_errors}) {
+      FakeNetfilter netfilter;
+      (netfilter.*errors)[kNft6] = absl::UnavailableError("ip6table_nat");
+      const auto applied = Apply(netfilter, netfilter.routing, BackendChoice::kAuto, wall);
+      EXPECT_EQ(applied.status(),
+                absl::UnavailableError("IPv6, of which the pod has an address, would pass by the "
+                                       "sidecar: ip6table_nat"));
+      netfilter.global_ipv6 = false;
+      EXPECT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, wall).ok());
+    }
   }
 }
 

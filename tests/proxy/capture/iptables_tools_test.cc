@@ -100,5 +100,18 @@ TEST_F(ToolsInPath, Ipv6IsThereWhenAnyInterfaceHasIt) {
   EXPECT_TRUE(tools.HasIpv6());
 }
 
+TEST_F(ToolsInPath, AnAddressOfIpv6IsOneThatReachesBeyondItsLink) {
+  const std::string path = (dir_ / "if_inet6").string();
+  IptablesTools tools("", path);
+  EXPECT_FALSE(tools.HasGlobalIpv6());
+  std::ofstream file(path);
+  file << "00000000000000000000000000000001 01 80 10 80       lo\n"
+       << "fe800000000000000858a0fffe000005 02 40 20 80     eth0\n"
+       << std::flush;
+  EXPECT_FALSE(tools.HasGlobalIpv6());
+  file << "fd000042000000000000000000000005 02 40 00 80     eth0\n" << std::flush;
+  EXPECT_TRUE(tools.HasGlobalIpv6());
+}
+
 }  // namespace
 }  // namespace portolan::proxy
