@@ -6,6 +6,7 @@
 #include "common/event_loop.h"
 #include "common/flags.h"
 #include "common/log.h"
+#include "proxy/default_gateways.h"
 #include "proxy/settings.h"
 #include "proxy/sidecar.h"
 
@@ -27,6 +28,7 @@ int main(int argc, char** argv) {
   log::Start("portolan-proxy", spdlog::level::info);
   proxy::Settings settings;
   if (auto status = proxy::ParseSettings(argc, argv, settings)) return *status;
+  if (settings.node_ips.empty()) settings.node_ips = proxy::DefaultGateways("/proc/net");
   std::signal(SIGPIPE, SIG_IGN);
   EventLoop loop;
   auto sidecar = proxy::Sidecar::Start(loop, std::move(settings));

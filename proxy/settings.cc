@@ -57,6 +57,11 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
   AddFlag(app, "--pod-ip", out.pod_ips,
           "addresses of the pod, comma-separated or more than once for dual stack")
       ->delimiter(',');
+  AddFlag(
+      app, "--node-ip", out.node_ips,
+      "by which addresses the pod's node reaches it, beside those of its Node object: no policy "
+      "is about them; default: the gateways of the pod's default routes")
+      ->delimiter(',');
   app.add_option("--node-name", out.node_name,
                  "the Kubernetes node it runs on, for internalTrafficPolicy Local and node hints; "
                  "empty: what the control plane says of the pod's address");

@@ -25,6 +25,7 @@ struct Settings {
   // NAMESPACE/POD, the identity shown to the control plane.
   std::string node;
   std::vector<IpAddress> pod_ips;
+  std::vector<IpAddress> node_ips;  // default_gateways.h; empty: none but those of the Node object
   // Where the pod runs, for internalTrafficPolicy and hints: the Node's name and its
   // topology.kubernetes.io/zone. Empty: what the control plane says of pod_ips.
   std::string node_name;
@@ -70,6 +71,12 @@ struct Settings {
   // "off": it is not.
   std::string inbound = "off";
   bool carries_inbound() const { return inbound != "off"; }
+  // No policy is about these.
+  std::vector<IpAddress> always_allowed() const {
+    std::vector<IpAddress> all = pod_ips;
+    all.insert(all.end(), node_ips.begin(), node_ips.end());
+    return all;
+  }
   // Most flows of a worker, and how long one may be idle: never answered, and answered.
   size_t udp_flows = 4096;
   absl::Duration udp_timeout = absl::Seconds(30);

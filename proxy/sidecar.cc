@@ -351,7 +351,7 @@ absl::Status Sidecar::StartFeed() {
   options.server_name = settings_.control_server_name;
   options.control_planes = settings_.control;
   options.node_id = settings_.node;
-  options.pod_ips = settings_.pod_ips;
+  options.always_allowed = settings_.always_allowed();
   options.enforce_ingress = settings_.carries_inbound();
   options.version = PORTOLAN_VERSION;
   options.proxy_config = settings_.proxy_config;

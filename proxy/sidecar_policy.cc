@@ -71,13 +71,13 @@ void SidecarPolicy::AddTo(WorkerOptions& options) {
   const OnNoPolicy on_no_policy =
       settings.on_no_policy == "closed" ? OnNoPolicy::kClosed : OnNoPolicy::kOpen;
   options.egress_gate = {.on_no_policy = on_no_policy,
-                         .own = settings.pod_ips,
+                         .own = settings.always_allowed(),
                          .check_server_name = settings.check_server_name};
   options.name_gate = {.on_no_policy = on_no_policy,
                        .denied_names = settings.denied_names == "nxdomain"
                                            ? NameGate::DeniedNames::kNxDomain
                                            : NameGate::DeniedNames::kRefused};
-  options.ingress_gate = {.on_no_policy = on_no_policy};
+  options.ingress_gate = {.on_no_policy = on_no_policy, .own = settings.always_allowed()};
   options.denial_log = &log_;
   options.forwarder.end_denied = options.inbound.end_denied = settings.end_denied_connections;
 }
@@ -129,7 +129,7 @@ bool SidecarPolicy::IsPartly() const {
 ExplainedPolicy SidecarPolicy::Explained() const {
   return {.rules = rules_,
           .learned = learned_.List(Monotonic()),
-          .own = parts_.settings.pod_ips,
+          .own = parts_.settings.always_allowed(),
           .open_while_unknown = parts_.settings.on_no_policy == "open",
           .partly = IsPartly(),
           .resolvers = resolvers_};

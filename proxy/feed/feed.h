@@ -59,8 +59,8 @@ struct FeedOptions {
   std::string server_name;
   // NAMESPACE/POD; of another form: no egress policy is asked for.
   std::string node_id;
-  // Of the pod: no policy is about them.
-  std::vector<IpAddress> pod_ips;
+  // Of the pod and its node: no policy is about them.
+  std::vector<IpAddress> always_allowed;
   // Who may connect to the pod is enforced, so that its policies for ingress are asked for too.
   bool enforce_ingress = false;
   // Of this program.

@@ -7,7 +7,7 @@
 namespace portolan::proxy {
 
 PolicyReplica::Own Feed::OwnPolicy() const {
-  return {options_.node_id, options_.pod_ips, options_.enforce_ingress};
+  return {options_.node_id, options_.always_allowed, options_.enforce_ingress};
 }
 
 absl::Status Feed::ApplyPolicy(const Response& response) {

@@ -1,9 +1,15 @@
 #include "proxy/policy/ingress_gate.h"
 
+#include <algorithm>
+
 namespace portolan::proxy {
 
 bool IngressGate::Allows(const IpAddress& client, uint16_t own_port) const {
-  if (rules_ == nullptr) return options_.on_no_policy == OnNoPolicy::kOpen;
+  if (rules_ == nullptr) {
+    const auto& own = options_.own;
+    return options_.on_no_policy == OnNoPolicy::kOpen ||
+           std::find(own.begin(), own.end(), client) != own.end();
+  }
   return rules_->Judge({client, own_port}, Protocol::kTcp).allowed;
 }
 

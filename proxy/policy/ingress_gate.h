@@ -5,8 +5,8 @@
 //   if (!gate.Allows(client.ip, own.port)) gate.OnDenied(client, own, now);
 //   else gate.OnTaken(client, own, now);
 //
-// Who is always allowed, the pod's node before all, is in the rules (EgressRules::Judge), and so
-// not known while no policy is.
+// Who is always allowed, the pod's node before all, is in the rules (EgressRules::Judge); while no
+// policy is known, those are that the sidecar knows by itself.
 //
 // One per worker, on its thread; no lock, and no allocation but for a denial that is logged.
 #pragma once
@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "common/ip.h"
@@ -28,10 +29,12 @@ class IngressGate {
  public:
   struct Options {
     OnNoPolicy on_no_policy = OnNoPolicy::kOpen;
+    std::vector<IpAddress> own = {};  // of the pod and its node, as far as the sidecar knows them
   };
 
   // `denials` outlives it and has the same rules: ingress alone.
-  IngressGate(Options options, Denials& denials) : options_(options), denials_(denials) {}
+  IngressGate(Options options, Denials& denials)
+      : options_(std::move(options)), denials_(denials) {}
 
   // Null: no policy is known yet, as at first.
   void SetRules(std::shared_ptr<const EgressRules> rules) { rules_ = std::move(rules); }
