@@ -8,8 +8,10 @@
 
 #include "absl/strings/numbers.h"
 #include "common/flags.h"
+#include "common/ip.h"
 #include "common/json_fields.h"
 #include "common/status.h"
+#include "common/text.h"
 #include "ctl/analyze/read_files.h"
 #include "ctl/asked_sidecar.h"
 #include "ctl/output.h"
@@ -17,6 +19,7 @@
 #include "ctl/policy/manifest_cluster.h"
 #include "ctl/session.h"
 #include "directory/listing.h"
+#include "dns/wire/name.h"
 
 namespace portolan::ctl {
 namespace {
@@ -34,9 +37,34 @@ struct Flags {
   AskedSidecar sidecar;
 };
 
+// What nothing can look up is refused, else it would be judged as a name that leads nowhere.
+absl::Status CheckName(const std::string& flag, const std::string& name) {
+  if (name.find('/') != std::string::npos) {
+    return InvalidArgument("{}: '{}' is no name that can be looked up", flag, name);
+  }
+  const auto wire = dns::wire::NameToWire(name);
+  return wire.ok() ? absl::OkStatus() : InvalidArgument("{}: {}", flag, Message(wire.status()));
+}
+
+absl::Status ReadTo(const std::string& text, PolicyQuestion& question) {
+  const size_t colon = text.rfind(':');
+  int port = 0;
+  const bool whole = colon != std::string::npos && colon > 0 &&
+                     absl::SimpleAtoi(text.substr(colon + 1), &port) && port > 0 && port <= 65535;
+  if (!whole) return InvalidArgument("--to: '{}' is not NAME:PORT or ADDRESS:PORT", text);
+  question.port = static_cast<uint16_t>(port);
+  question.to = Lower(text.substr(0, colon));
+  const bool in_brackets = question.to.starts_with('[') && question.to.ends_with(']');
+  if (in_brackets) question.to = question.to.substr(1, question.to.size() - 2);
+  if (in_brackets && IpAddress::Parse(question.to).ok()) return absl::OkStatus();
+  if (in_brackets || question.to.find(':') != std::string::npos) {
+    return InvalidArgument("--to: '{}': an IPv6 address is written [ADDRESS]:PORT", text);
+  }
+  return CheckName("--to", question.to);
+}
+
 absl::StatusOr<PolicyQuestion> QuestionOf(const Flags& flags) {
   PolicyQuestion question;
-  question.cluster_domain = flags.cluster_domain;
   question.protocol = flags.protocol == "udp" ? Protocol::kUdp : Protocol::kTcp;
   const size_t slash = flags.from.find('/');
   if (slash == 0 || slash == std::string::npos || slash + 1 == flags.from.size() ||
@@ -44,17 +72,11 @@ absl::StatusOr<PolicyQuestion> QuestionOf(const Flags& flags) {
     return InvalidArgument("--from: '{}' is not NAMESPACE/POD", flags.from);
   }
   question.from = {flags.from.substr(0, slash), flags.from.substr(slash + 1)};
-  const size_t colon = flags.to.rfind(':');
-  int port = 0;
-  const bool whole = colon != std::string::npos && colon > 0 &&
-                     absl::SimpleAtoi(flags.to.substr(colon + 1), &port) && port > 0 &&
-                     port <= 65535;
-  if (!whole) return InvalidArgument("--to: '{}' is not NAME:PORT or ADDRESS:PORT", flags.to);
-  question.port = static_cast<uint16_t>(port);
-  question.to = flags.to.substr(0, colon);
-  if (question.to.starts_with('[') && question.to.ends_with(']')) {
-    question.to = question.to.substr(1, question.to.size() - 2);
-  }
+  question.cluster_domain = Lower(flags.cluster_domain);
+  absl::Status status = CheckName("--cluster-domain", question.cluster_domain);
+  if (question.cluster_domain.ends_with('.')) question.cluster_domain.pop_back();
+  if (status.ok()) status = ReadTo(flags.to, question);
+  if (!status.ok()) return status;
   return question;
 }
 

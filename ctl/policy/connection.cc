@@ -7,7 +7,6 @@
 #include <optional>
 #include <utility>
 
-#include "common/text.h"
 #include "ctl/service_name.h"
 #include "directory/port_endpoints.h"
 #include "dns/wire/name.h"
@@ -104,12 +103,11 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
   }
   const auto named = ParseServiceName(question.to, question.from.ns);
   const Service* service = nullptr;
-  if (named.ok() && (named->domain.empty() || Lower(named->domain) == question.cluster_domain)) {
+  if (named.ok() && (named->domain.empty() || named->domain == question.cluster_domain)) {
     service = snapshot.FindService(named->ns, named->name);
   }
   if (service == nullptr) {
-    const std::string name = Lower(question.to);
-    const bool in_cluster = ("." + name + (name.ends_with('.') ? "" : "."))
+    const bool in_cluster = ("." + question.to + (question.to.ends_with('.') ? "" : "."))
                                 .ends_with("." + question.cluster_domain + ".");
     return {.wire = WireOf(question.to), .in_cluster = in_cluster};
   }

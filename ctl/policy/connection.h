@@ -15,11 +15,12 @@ namespace portolan::ctl {
 
 struct PolicyQuestion {
   ObjectName from;  // a pod of the snapshot
-  // As the application has it: "backend", "backend.shop", "db.example.com", or an address.
+  // As the application has it, in lower case: "backend", "backend.shop", "db.example.com", or an
+  // address. A name is one that dns::wire::NameToWire takes.
   std::string to;
   uint16_t port = 0;
   Protocol protocol = Protocol::kTcp;
-  std::string cluster_domain = "cluster.local";
+  std::string cluster_domain = "cluster.local";  // lower case, without the final dot
 };
 
 // What proxy/explain/policy_tester.h says of a running pod, as far as a snapshot knows it: the

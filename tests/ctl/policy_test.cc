@@ -155,6 +155,18 @@ TEST_F(PolicyTest, ANameThatLeadsNowhereIsJudgedByRulesForNames) {
   EXPECT_EQ(StatusOf(Policy("{to: [{podSelector: {}}]}"), "api.example.com:443"), 1) << output_;
 }
 
+TEST_F(PolicyTest, NamesHaveNoCase) {
+  EXPECT_EQ(StatusOf("", "Backend.SHOP:80"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("to Backend.SHOP:80/TCP: "));
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/backend:8080\n"));
+  for (const char* domain : {"Example.Org", "example.org.", "example.org"}) {
+    EXPECT_EQ(
+        StatusOf("", "backend.shop.svc.EXAMPLE.org:80", std::string("--cluster-domain ") + domain),
+        0);
+    EXPECT_THAT(output_, HasSubstr("  leads to shop/backend:8080\n")) << domain;
+  }
+}
+
 TEST_F(PolicyTest, APodThatIsNotInTheManifestsHasNoLabels) {
   const std::string to = " --to backend:80";
   EXPECT_EQ(Test(Policy(""), "--from shop/another" + to).status, 0);
@@ -171,8 +183,17 @@ TEST_F(PolicyTest, WhatCannotBeJudgedIsNeitherAllowedNorDenied) {
   for (const char* question :
        {"--from shop --to backend:80", "--from a/b/c --to backend:80", "--from shop/frontend",
         "--from shop/frontend --to backend", "--from shop/frontend --to backend:0",
-        "--from shop/frontend --to backend:http"}) {
+        "--from shop/frontend --to backend:http", "--from shop/frontend --to a..b:80",
+        "--from shop/frontend --to shop/backend:80", "--from shop/frontend --to []:80",
+        "--from shop/frontend --to [backend]:80",
+        "--from shop/frontend --to backend:80 --cluster-domain a..b"}) {
     EXPECT_EQ(Test("", question).status, 2) << question;
+  }
+  EXPECT_EQ(StatusOf("", std::string(64, 'a') + ".example.com:80"), 2);
+  EXPECT_THAT(output_, HasSubstr("--to: 'aaaaaaaa"));
+  for (const char* address : {"2001:db8::5", "2001:db8::5:80", "::1"}) {
+    EXPECT_EQ(StatusOf("", address), 2) << address;
+    EXPECT_THAT(output_, HasSubstr("an IPv6 address is written [ADDRESS]:PORT"));
   }
   const Ran ran = Test("---\nkind: [\n", "--from shop/frontend --to backend:80");
   EXPECT_EQ(ran.status, 2);
