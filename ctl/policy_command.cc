@@ -84,10 +84,11 @@ absl::StatusOr<PolicyQuestion> QuestionOf(const Flags& flags) {
 std::string Named(std::string text, const ManifestCluster& cluster) {
   for (const auto& [ip, pod] : cluster.stand_ins) {
     const std::string word = ip.ToString();
-    for (size_t at = 0; (at = text.find(word, at)) != text.npos; at += pod.size()) {
+    for (size_t at = 0; (at = text.find(word, at)) != text.npos;) {
       const size_t end = at + word.size();
-      if (end < text.size() && text[end] >= '0' && text[end] <= '9') continue;  // of a longer one
-      text.replace(at, word.size(), pod);
+      const bool of_longer = end < text.size() && text[end] >= '0' && text[end] <= '9';
+      if (!of_longer) text.replace(at, word.size(), pod);
+      at += of_longer ? word.size() : pod.size();
     }
   }
   return text;

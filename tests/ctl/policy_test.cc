@@ -167,6 +167,14 @@ TEST_F(PolicyTest, NamesHaveNoCase) {
   }
 }
 
+TEST_F(PolicyTest, AnAddressThatStandsForAPodIsNamedWhereALongerOneStandsBeforeIt) {
+  const std::string pod =
+      "---\napiVersion: v1\nkind: Pod\nmetadata: {name: a-pod-with-a-rather-long-name, "
+      "namespace: shop}\nspec: {containers: [{name: c}]}\n";
+  EXPECT_EQ(StatusOf(Policy("{to: [{ipBlock: {cidr: 240.0.0.20/32}}]}") + pod, "240.0.0.2:80"), 1);
+  EXPECT_THAT(output_, HasSubstr("at 240.0.0.20/32, not shop/a-pod-with-a-rather-long-name\n"));
+}
+
 TEST_F(PolicyTest, APodThatIsNotInTheManifestsHasNoLabels) {
   const std::string to = " --to backend:80";
   EXPECT_EQ(Test(Policy(""), "--from shop/another" + to).status, 0);
