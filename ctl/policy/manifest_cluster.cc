@@ -6,7 +6,10 @@
 #include <utility>
 #include <variant>
 
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/status.h"
+#include "common/text.h"
 #include "ctl/manifest.h"
 #include "xds/sources/into_directory.h"
 #include "xds/sources/manifests.h"
@@ -28,23 +31,23 @@ class Builder {
     xds::Put(directory_, std::move(object));
   }
 
-  // With `pod`, be it in `objects` or not.
-  ManifestCluster Finish(const analyze::Objects& objects, const ObjectName& pod) {
-    for (const auto& [name, workloads] : objects.workloads) {
-      for (const analyze::Workload& workload : workloads) {
-        if (workload.kind != "Pod" && !objects.IsMade(workload)) PutTemplate(workload);
+  // With `from`, be it in `objects` or not.
+  absl::StatusOr<ManifestCluster> Finish(const analyze::Objects& objects, const ObjectName& from) {
+    for (const auto& [ns, workloads] : objects.workloads) PutTemplates(objects, workloads);
+    if (pods_.count(from) == 0) {
+      if (called_alike_.count(from) > 0) {
+        return InvalidArgument("more than one object makes pods called {}: {}\nName one of them",
+                               from.ToString(), absl::StrJoin(called_alike_[from], ", "));
       }
-    }
-    if (pods_.count(pod) == 0) {
       Pod other;
-      other.name = pod;
+      other.name = from;
       Put(std::move(other));
     }
     for (const auto& [key, service] : objects.services) {
       const bool has_slices = objects.endpoints.count(key) > 0;
       if (!has_slices && service.type != "ExternalName") PutSlices(objects, service);
     }
-    return {directory_.Commit().snapshot, std::move(stand_ins_)};
+    return ManifestCluster{directory_.Commit().snapshot, std::move(stand_ins_)};
   }
 
  private:
@@ -58,10 +61,35 @@ class Builder {
     return ip;
   }
 
-  void PutTemplate(const analyze::Workload& workload) {
+  // Of one namespace.
+  void PutTemplates(const analyze::Objects& objects,
+                    const std::vector<analyze::Workload>& workloads) {
+    std::map<std::string, std::map<std::string, const analyze::Workload*>> by_name;  // and by id
+    for (const analyze::Workload& workload : workloads) {
+      if (workload.kind == "Pod" || objects.IsMade(workload)) continue;
+      by_name[workload.name].emplace(workload.id, &workload);
+    }
+    for (const auto& [name, alike] : by_name) {
+      for (const auto& [id, workload] : alike) {
+        const ObjectName pod = FreeName(*workload, alike.size() == 1);
+        PutTemplate(*workload, pod);
+        stand_for_[id] = pod;
+        if (alike.size() > 1) called_alike_[{workload->ns, name}].push_back(pod.ToString());
+      }
+    }
+  }
+
+  // The workload's own name where no other has it, else with its kind.
+  ObjectName FreeName(const analyze::Workload& workload, bool alone) const {
+    const std::string kind = "-" + Lower(workload.kind);
+    ObjectName name{workload.ns, workload.name + (alone ? "" : kind)};
+    while (pods_.count(name) > 0) name.name += kind;
+    return name;
+  }
+
+  void PutTemplate(const analyze::Workload& workload, const ObjectName& name) {
     Pod pod;
-    pod.name = {workload.ns, workload.name};
-    if (pods_.count(pod.name) > 0) return;
+    pod.name = name;
     pod.labels.assign(workload.labels.begin(), workload.labels.end());
     pod.host_network = workload.host_network;
     std::vector<ContainerPort> ports;
@@ -76,10 +104,13 @@ class Builder {
   // As the cluster's controller makes them; one for each pod, as each may call its ports otherwise.
   void PutSlices(const analyze::Objects& objects, const analyze::Service& service) {
     for (const analyze::Workload* workload : objects.SelectedBy(service)) {
-      const auto pod = pods_.find({workload->ns, workload->name});
+      const auto stands = stand_for_.find(workload->id);
+      const auto pod = pods_.find(
+          stands == stand_for_.end() ? ObjectName{workload->ns, workload->name} : stands->second);
       if (pod == pods_.end() || pod->second.empty()) continue;
       EndpointSlice slice;
-      slice.name = {service.ns, service.name + "-" + workload->name};
+      // With a dot, which no Service has in its name: no other Service's slice is called so.
+      slice.name = {service.ns, service.name + "." + pod->first.name};
       slice.service = service.name;
       slice.family = pod->second.front().family();
       for (const analyze::ServicePort& port : service.ports) {
@@ -108,6 +139,8 @@ class Builder {
 
   Directory directory_;
   std::map<ObjectName, std::vector<IpAddress>> pods_;
+  std::map<std::string, ObjectName> stand_for_;  // the pod of a template, by the workload's id
+  std::map<ObjectName, std::vector<std::string>> called_alike_;  // the pods, by the workloads' name
   std::map<IpAddress, std::string> stand_ins_;
 };
 
@@ -115,7 +148,7 @@ class Builder {
 
 absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::string>& paths,
                                                     analyze::Folders folders,
-                                                    const ObjectName& pod) {
+                                                    const ObjectName& from) {
   const auto files = analyze::ListManifests(paths, folders);
   if (!files.ok()) return files.status();
   Builder builder;
@@ -130,7 +163,7 @@ absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::strin
     absl::Status status = analyze::AddText(called, *text, objects);
     if (!status.ok()) return status;
   }
-  return builder.Finish(objects, pod);
+  return builder.Finish(objects, from);
 }
 
 }  // namespace portolan::ctl

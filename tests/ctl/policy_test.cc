@@ -175,6 +175,52 @@ TEST_F(PolicyTest, AnAddressThatStandsForAPodIsNamedWhereALongerOneStandsBeforeI
   EXPECT_THAT(output_, HasSubstr("at 240.0.0.20/32, not shop/a-pod-with-a-rather-long-name\n"));
 }
 
+std::string Template(const std::string& kind, const std::string& name, const std::string& pod) {
+  const std::string spec =
+      "template: {metadata: {labels: {app: " + pod + "}}, spec: {containers: [{name: c}]}}";
+  return "---\napiVersion: batch/v1\nkind: " + kind + "\nmetadata: {name: " + name +
+         ", namespace: shop}\nspec: {" +
+         (kind == "CronJob" ? "jobTemplate: {spec: {" + spec + "}}" : spec) + "}\n";
+}
+
+TEST_F(PolicyTest, WorkloadsOfOneNameAreOnePodEach) {
+  const std::string api = Template("CronJob", "api", "api-job") +
+                          Template("Deployment", "api", "api") +
+                          "---\napiVersion: v1\nkind: Service\nmetadata: {name: api, namespace: "
+                          "shop}\nspec: {selector: {app: api}, ports: [{port: 80}]}\n";
+  const std::string to_api = Policy("{to: [{podSelector: {matchLabels: {app: api}}}]}");
+  EXPECT_EQ(StatusOf(api + to_api, "api:80"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/api-deployment:80\n"));
+  const Ran of_either = Test(api + to_api, "--from shop/api --to backend:80");
+  EXPECT_EQ(of_either.status, 2);
+  EXPECT_THAT(of_either.output, HasSubstr("shop/api-cronjob, shop/api-deployment"));
+  const std::string doors =
+      IngressPolicy("shop", "{from: [{podSelector: {matchLabels: {app: api-job}}}]}");
+  EXPECT_EQ(Test(api + doors, "--from shop/api-cronjob --to backend:80").status, 0);
+  EXPECT_EQ(Test(api + doors, "--from shop/api-deployment --to backend:80").status, 1);
+}
+
+TEST_F(PolicyTest, APodAndATemplateOfItsNameAreTwo) {
+  const std::string job = Template("Job", "frontend", "job");
+  const std::string doors =
+      IngressPolicy("shop", "{from: [{podSelector: {matchLabels: {app: job}}}]}");
+  EXPECT_EQ(StatusOf(job + doors, "backend:80"), 1) << output_;
+  EXPECT_EQ(Test(job + doors, "--from shop/frontend-job --to backend:80").status, 0);
+}
+
+TEST_F(PolicyTest, SlicesOfServicesWhoseNamesRunTogetherAreKeptApart) {
+  const auto service = [](const std::string& name) {
+    return "---\napiVersion: v1\nkind: Service\nmetadata: {name: " + name +
+           ", namespace: shop}\nspec: {selector: {app: " + name + "}, ports: [{port: 80}]}\n";
+  };
+  const std::string both = service("a") + service("a-b") + Template("Deployment", "b-c", "a") +
+                           Template("Deployment", "c", "a-b");
+  EXPECT_EQ(StatusOf(both, "a:80"), 0);
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/b-c:80\n"));
+  EXPECT_EQ(StatusOf(both, "a-b:80"), 0);
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/c:80\n"));
+}
+
 TEST_F(PolicyTest, APodThatIsNotInTheManifestsHasNoLabels) {
   const std::string to = " --to backend:80";
   EXPECT_EQ(Test(Policy(""), "--from shop/another" + to).status, 0);
