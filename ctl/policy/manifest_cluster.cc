@@ -25,7 +25,8 @@ class Builder {
  public:
   void Put(xds::Object object) {
     if (auto* pod = std::get_if<Pod>(&object)) {
-      if (pod->ips.empty() && !pod->host_network) pod->ips.push_back(StandIn(pod->name));
+      // On its host's network too: those it connects to judge whom they let in.
+      if (pod->ips.empty()) pod->ips.push_back(StandIn(pod->name));
       pods_[pod->name] = pod->ips;
     }
     xds::Put(directory_, std::move(object));
@@ -107,7 +108,7 @@ class Builder {
       const auto stands = stand_for_.find(workload->id);
       const auto pod = pods_.find(
           stands == stand_for_.end() ? ObjectName{workload->ns, workload->name} : stands->second);
-      if (pod == pods_.end() || pod->second.empty()) continue;
+      if (pod == pods_.end()) continue;
       EndpointSlice slice;
       // With a dot, which no Service has in its name: no other Service's slice is called so.
       slice.name = {service.ns, service.name + "." + pod->first.name};

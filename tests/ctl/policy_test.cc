@@ -221,6 +221,23 @@ TEST_F(PolicyTest, SlicesOfServicesWhoseNamesRunTogetherAreKeptApart) {
   EXPECT_THAT(output_, HasSubstr("  leads to shop/c:80\n"));
 }
 
+TEST_F(PolicyTest, APodOnItsHostsNetworkIsOfNoSelector) {
+  const std::string agent =
+      "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent, namespace: shop}\n"
+      "spec: {template: {metadata: {labels: {app: frontend}}, spec: {hostNetwork: true, "
+      "containers: [{name: c}]}}}\n";
+  const std::string to_backend = "--from shop/agent --to backend:80";
+  EXPECT_EQ(Test(agent, to_backend).status, 0);
+  const Ran denied = Test(agent + IngressPolicy("shop", "{from: [{podSelector: {}}]}"), to_backend);
+  EXPECT_EQ(denied.status, 1);
+  EXPECT_THAT(denied.output, HasSubstr("into shop/backend, no rule of "
+                                       "NetworkPolicy/shop/doors/ingress allows it"));
+  EXPECT_EQ(
+      Test(agent + IngressPolicy("shop", "{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}"), to_backend)
+          .status,
+      0);
+}
+
 TEST_F(PolicyTest, APodThatIsNotInTheManifestsHasNoLabels) {
   const std::string to = " --to backend:80";
   EXPECT_EQ(Test(Policy(""), "--from shop/another" + to).status, 0);
