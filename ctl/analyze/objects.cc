@@ -192,6 +192,17 @@ std::string OwnerOf(const Value& object, const std::string& ns) {
   return id;
 }
 
+// https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
+void ReadNames(const Value& object, const Value* spec, Workload& workload) {
+  if (workload.kind == "StatefulSet") {  // whose controller sets both
+    workload.hostname = workload.name + "-*";
+    workload.subdomain = Text(At(&object, {"spec", "serviceName"}));
+    return;
+  }
+  workload.hostname = Text(Find(spec, "hostname"));
+  workload.subdomain = Text(Find(spec, "subdomain"));
+}
+
 // `pod`: with metadata and spec, a Pod itself or a template.
 Workload WorkloadOf(const Value& object, const std::string& file, const Value* pod) {
   Workload workload;
@@ -205,6 +216,7 @@ Workload WorkloadOf(const Value& object, const std::string& file, const Value* p
     workload.settings[key.substr(kOwnAnnotations.size())] = value;
   }
   workload.host_network = Flag(Find(spec, "hostNetwork"), false);
+  ReadNames(object, spec, workload);
   const Value* policy = Find(spec, "dnsPolicy");
   if (!Text(policy).empty()) workload.dns_policy = Text(policy);
   workload.dns_policy_line = LineOf(policy);

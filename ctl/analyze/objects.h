@@ -88,6 +88,8 @@ struct Workload : Object {
   Labels labels;      // of the pods
   Labels settings;    // annotations portolan.dev/... of the pods, without that
   bool host_network = false;
+  std::string hostname;   // of the pods; "db-*" of a StatefulSet's, which are db-0 and on
+  std::string subdomain;  // the headless Service that hostname is a name of
   std::string dns_policy = "ClusterFirst";
   int dns_policy_line = 0;
   std::vector<std::string> nameservers;

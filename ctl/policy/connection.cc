@@ -5,8 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <string_view>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "ctl/service_name.h"
 #include "directory/port_endpoints.h"
 #include "dns/wire/name.h"
@@ -43,6 +46,16 @@ bool MayBeUsed(const Service& service, const Endpoint& endpoint) {
   return endpoint.conditions.ready || service.publish_not_ready_addresses;
 }
 
+// "db-*" (manifest_cluster.h) is called db-0 and on.
+bool IsCalled(const Endpoint& endpoint, std::string_view hostname) {
+  std::string_view own = endpoint.hostname;
+  if (!own.ends_with("-*")) return own == hostname;
+  own.remove_suffix(1);
+  if (!hostname.starts_with(own)) return false;
+  hostname.remove_prefix(own.size());
+  return !hostname.empty() && hostname.find_first_not_of("0123456789") == hostname.npos;
+}
+
 // The port that is dialled is the pod's own. `hostname`: of this pod alone; empty: of all.
 std::vector<SocketAddress> PodsOf(const Service& service, const Slices& slices,
                                   const std::string& hostname, uint16_t port) {
@@ -50,7 +63,7 @@ std::vector<SocketAddress> PodsOf(const Service& service, const Slices& slices,
   for (const auto& slice : slices) {
     for (const Endpoint& endpoint : slice->endpoints) {
       if (endpoint.addresses.empty() || !MayBeUsed(service, endpoint)) continue;
-      if (!hostname.empty() && endpoint.hostname != hostname) continue;
+      if (!hostname.empty() && !IsCalled(endpoint, hostname)) continue;
       at.push_back({endpoint.addresses.front(), port});
     }
   }
@@ -95,18 +108,41 @@ std::string WireOf(const std::string& name) {
   return wire.ok() ? *std::move(wire) : std::string();
 }
 
+// Null: there is none. Pods have names of headless Services alone.
+const Service* FindService(const Snapshot& snapshot, const ServiceName& named) {
+  const Service* service = snapshot.FindService(named.ns, named.name);
+  const bool found = service != nullptr && (named.hostname.empty() || service->headless);
+  return found ? service : nullptr;
+}
+
+// "db-0.db" and "db-0.db.shop", of a pod that is there: else it may be a name of elsewhere.
+std::optional<ServiceName> PodNamed(const Snapshot& snapshot, const PolicyQuestion& question) {
+  const std::vector<std::string> labels = absl::StrSplit(question.to, '.');
+  if (labels.size() != 2 && labels.size() != 3) return std::nullopt;
+  ServiceName named{labels.size() == 3 ? labels[2] : question.from.ns, labels[1], labels[0]};
+  const Service* service = FindService(snapshot, named);
+  const bool found =
+      service != nullptr && !EndpointsOf(snapshot, *service, named.hostname, question).empty();
+  return found ? std::optional(std::move(named)) : std::nullopt;
+}
+
+// What the name leads to as the pod's search list completes it. Nothing: no Service.
+std::optional<ServiceName> ServiceNamed(const Snapshot& snapshot, const PolicyQuestion& question) {
+  auto named = ParseServiceName(question.to, question.from.ns);
+  const bool of_cluster =
+      named.ok() && (named->domain.empty() || named->domain == question.cluster_domain);
+  if (of_cluster && FindService(snapshot, *named) != nullptr) return *std::move(named);
+  return PodNamed(snapshot, question);
+}
+
 Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
   if (const auto ip = IpAddress::Parse(question.to); ip.ok()) {
     const Service* service = snapshot.FindServiceByAddress(*ip);
     if (service == nullptr) return {.at = {{*ip, question.port}}};
     return {.at = EndpointsOf(snapshot, *service, "", question)};
   }
-  const auto named = ParseServiceName(question.to, question.from.ns);
-  const Service* service = nullptr;
-  if (named.ok() && (named->domain.empty() || named->domain == question.cluster_domain)) {
-    service = snapshot.FindService(named->ns, named->name);
-  }
-  if (service == nullptr) {
+  const auto named = ServiceNamed(snapshot, question);
+  if (!named) {
     const bool in_cluster = ("." + question.to + (question.to.ends_with('.') ? "" : "."))
                                 .ends_with("." + question.cluster_domain + ".");
     return {.wire = WireOf(question.to), .in_cluster = in_cluster};
@@ -115,7 +151,7 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
   return {.wire = WireOf(fmt::format("{}{}.{}.svc.{}.", host, named->name, named->ns,
                                      question.cluster_domain)),
           .in_cluster = true,
-          .at = EndpointsOf(snapshot, *service, named->hostname, question)};
+          .at = EndpointsOf(snapshot, *FindService(snapshot, *named), named->hostname, question)};
 }
 
 }  // namespace

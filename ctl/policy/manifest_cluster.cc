@@ -121,6 +121,7 @@ class Builder {
       Endpoint endpoint;
       endpoint.addresses = {pod->second.front()};
       endpoint.pod = pod->first;
+      if (workload->subdomain == service.name) endpoint.hostname = workload->hostname;
       slice.endpoints.push_back(std::move(endpoint));
       directory_.Put(std::move(slice));
     }

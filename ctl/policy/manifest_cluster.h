@@ -15,6 +15,7 @@
 namespace portolan::ctl {
 
 struct ManifestCluster {
+  // The endpoint that stands for all pods of a StatefulSet has the hostname "db-*".
   std::shared_ptr<const Snapshot> snapshot;
   // Whom the addresses stand for that no manifest has: "default/backend". Of 240.0.0.0/4, which no
   // cluster has (RFC 1112, section 4).

@@ -175,6 +175,52 @@ TEST_F(PolicyTest, AnAddressThatStandsForAPodIsNamedWhereALongerOneStandsBeforeI
   EXPECT_THAT(output_, HasSubstr("at 240.0.0.20/32, not shop/a-pod-with-a-rather-long-name\n"));
 }
 
+constexpr char kPodsWithNames[] = R"(---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: pg, namespace: shop}
+spec:
+  serviceName: pg
+  template: {metadata: {labels: {app: pg}}, spec: {containers: [{name: c}]}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: one, namespace: shop, labels: {app: pg}}
+spec: {hostname: first, subdomain: pg, containers: [{name: c}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: pg, namespace: shop}
+spec: {clusterIP: None, selector: {app: pg}}
+)";
+
+TEST_F(PolicyTest, PodsOfAHeadlessServiceHaveNames) {
+  const std::string pg = kPodsWithNames + Policy("{to: [{podSelector: {}}]}");
+  for (const char* name : {"pg-0.pg", "pg-12.pg.shop", "pg-0.pg.shop.svc",
+                           "PG-0.pg.shop.svc.cluster.local", "pg-0.pg.shop.svc.cluster.local."}) {
+    EXPECT_EQ(StatusOf(pg, std::string(name) + ":5432"), 0) << output_;
+    EXPECT_THAT(output_, HasSubstr("  leads to shop/pg:5432\n")) << name;
+  }
+  EXPECT_EQ(StatusOf(pg, "first.pg:5432"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/one:5432\n"));
+  EXPECT_EQ(Test(kPodsWithNames, "--from data/db --to first.pg.shop:5432").output,
+            "allowed: data/db to first.pg.shop:5432/TCP: no policy limits what the pod may reach\n"
+            "  leads to shop/one:5432\n");
+}
+
+TEST_F(PolicyTest, WhatNoPodIsCalledLeadsNowhere) {
+  const std::string pg = kPodsWithNames + Policy("{to: [{podSelector: {}}]}");
+  for (const char* name :
+       {"pg-.pg", "pg-x.pg", "pg.pg", "pgs-0.pg", "one.pg", "second.pg.shop", "pg-0.backend",
+        "pg-0.pg.shop.svc.example.org", "x.backend.shop.svc.cluster.local"}) {
+    EXPECT_EQ(StatusOf(pg, std::string(name) + ":80"), 1) << output_;
+    EXPECT_THAT(output_, ::testing::Not(HasSubstr("leads to"))) << name;
+  }
+  // A name of elsewhere stays one where a Service happens to be called as its domain.
+  const std::string names = DnsPolicy("defaultDeny: true, rules: [{names: [example.pg]}]");
+  EXPECT_EQ(StatusOf(kPodsWithNames + names, "example.pg:443"), 0) << output_;
+}
+
 std::string Template(const std::string& kind, const std::string& name, const std::string& pod) {
   const std::string spec =
       "template: {metadata: {labels: {app: " + pod + "}}, spec: {containers: [{name: c}]}}";
@@ -236,6 +282,16 @@ TEST_F(PolicyTest, APodOnItsHostsNetworkIsOfNoSelector) {
       Test(agent + IngressPolicy("shop", "{from: [{ipBlock: {cidr: 0.0.0.0/0}}]}"), to_backend)
           .status,
       0);
+  const std::string service =
+      "---\napiVersion: v1\nkind: Service\nmetadata: {name: frontend, namespace: shop}\n"
+      "spec: {clusterIP: None, selector: {app: frontend}}\n";
+  const std::string egress = Policy("{to: [{podSelector: {}}]}");
+  EXPECT_EQ(StatusOf(agent + service, "frontend:80", "-o json"), 0);
+  EXPECT_THAT(output_, HasSubstr("\"shop/agent:80\""));
+  EXPECT_EQ(StatusOf(agent + service + egress, "frontend:80", "-o json"), 0);
+  for (const auto& way : nlohmann::json::parse(output_)["ways"]) {
+    EXPECT_EQ(way["verdict"], way["at"] == "shop/agent:80" ? "denied" : "allowed");
+  }
 }
 
 TEST_F(PolicyTest, APodThatIsNotInTheManifestsHasNoLabels) {
