@@ -80,6 +80,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
       worker_reports_(NamesIn(settings_)),
       policy_({.loop = loop_,
                .settings = settings_,
+               .dns_config = dns_config_,
                .pod_resolvers = pod_resolvers_,
                .dialling = dialling_,
                .routes = routes_,
@@ -217,7 +218,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
   AddReported(InboundMetrics(std::move(inbound)));
   AddReported(UdpMetrics(std::move(udp_forwarders)));
   explainer_ = std::make_unique<Explainer>(loop_, explained_, kClusterDomain);
-  policy_tester_ = std::make_unique<PolicyTester>(loop_, explained_, kClusterDomain);
+  policy_tester_ = std::make_unique<PolicyTester>(loop_, explained_);
   for (const auto& address : options.dns_listen) log::info("DNS on {}", address.ToString());
   for (const auto& address : options.forwarder.listen) {
     log::info("forwarder on {}", address.ToString());

@@ -132,7 +132,8 @@ ExplainedPolicy SidecarPolicy::Explained() const {
           .own = parts_.settings.always_allowed(),
           .open_while_unknown = parts_.settings.on_no_policy == "open",
           .partly = IsPartly(),
-          .resolvers = resolvers_};
+          .resolvers = resolvers_,
+          .cluster_zones = parts_.dns_config.config()->cluster_zones()};
 }
 
 json SidecarPolicy::Dump() const {

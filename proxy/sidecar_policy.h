@@ -18,6 +18,7 @@
 #include "common/metrics.h"
 #include "policy/egress_rules.h"
 #include "portolan/v1/sidecars.pb.h"
+#include "proxy/dns_config.h"
 #include "proxy/explain/policy.h"
 #include "proxy/forwarder/routes.h"
 #include "proxy/own_dialling.h"
@@ -38,6 +39,7 @@ class SidecarPolicy {
   struct Parts {
     EventLoop& loop;
     const Settings& settings;
+    const DnsConfig& dns_config;
     const PodResolvers& pod_resolvers;
     const OwnDialling& dialling;
     const RouteTableBuilder& routes;
@@ -58,7 +60,7 @@ class SidecarPolicy {
   bool is_known() const {
     return rules_ != nullptr && (ingress_rules_ != nullptr || !parts_.settings.carries_inbound());
   }
-  // For explain.
+  // For explain. REQUIRES: a Corefile is in force.
   ExplainedPolicy Explained() const;
   // {"known", "isolates", "isolatesNames", "captured", "enforced", "onNoPolicy", "dns": {"udp",
   // "tcp"}, "size": {"policies", "rules", "peers"}, "ingress": {"carried", "known", "isolates",

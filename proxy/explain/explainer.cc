@@ -59,9 +59,8 @@ class Explainer::Running {
     policy_ = sidecar.policy();
     explained_["policy"] = ToJson(policy_);
     for (json& lookup : explained_["lookups"]) {
-      lookup["policy"] =
-          ToJson(JudgeName(policy_, lookup["name"].get_ref<const std::string&>(),
-                           explainer_.cluster_domain_, sidecar.resolv_conf().search));
+      lookup["policy"] = ToJson(JudgeName(policy_, lookup["name"].get_ref<const std::string&>(),
+                                          sidecar.resolv_conf().search));
       AddObjects(*snapshot, explainer_.cluster_domain_, lookup);
       AddWhy(*snapshot, around, type, lookup);
       if (!lookup.contains("service")) continue;

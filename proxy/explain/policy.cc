@@ -7,6 +7,7 @@
 
 #include "common/text.h"
 #include "dns/wire/name.h"
+#include "dns/wire/query.h"
 
 namespace portolan::proxy {
 namespace {
@@ -50,16 +51,16 @@ std::optional<std::string_view> Before(std::string_view name, std::string_view d
   return name.substr(0, name.size() - 1);
 }
 
-// What of `name` stands before an end of the search list that makes it an allowed one.
-std::string AllowedBeforeSearch(const EgressRules& rules, std::string_view name,
+// What of `name` stands before an end of the search list and is allowed, or one of the cluster.
+std::string AllowedBeforeSearch(const ExplainedPolicy& policy, std::string_view name,
                                 const std::vector<std::string>& search) {
+  const EgressRules& rules = *policy.rules;
   const std::string plain = Plain(name);
   for (const std::string& domain : search) {
     const auto rest = Before(plain, Plain(domain));
     if (!rest.has_value() || rest->empty()) continue;
-    if (rules.JudgeName(BytesOf(WireOf(*rest))).rule != EgressRules::kNone) {
-      return std::string(*rest);
-    }
+    const bool has_rule = rules.JudgeName(BytesOf(WireOf(*rest))).rule != EgressRules::kNone;
+    if (has_rule || IsOfCluster(policy, *rest)) return std::string(*rest);
   }
   return {};
 }
@@ -84,8 +85,16 @@ json ToJson(const ExplainedPolicy& policy) {
   return out;
 }
 
+bool IsOfCluster(const ExplainedPolicy& policy, std::string_view name) {
+  dns::wire::NameBuffer wire;
+  if (!dns::wire::ReadText(name, wire)) return false;
+  dns::wire::Query query;
+  dns::wire::SetName(wire.view(), query);
+  return dns::wire::AnyHolds(policy.cluster_zones, query);
+}
+
 PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
-                        std::string_view cluster_domain, const std::vector<std::string>& search) {
+                        const std::vector<std::string>& search) {
   if (policy.rules == nullptr) return Unknown(policy);
   const EgressRules& rules = *policy.rules;
   if (!policy.resolvers.any_allowed()) {
@@ -98,7 +107,7 @@ PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
   if (verdict.rule != EgressRules::kNone) {
     return {.kind = Kind::kAllowed, .says = RuleText(rules, verdict.rule) + " has it"};
   }
-  if (Before(Plain(name), Plain(cluster_domain)).has_value()) {
+  if (IsOfCluster(policy, name)) {
     return {.kind = Kind::kAllowed, .says = "a name of the cluster: where it leads is judged"};
   }
   if (verdict.audited) {
@@ -108,7 +117,7 @@ PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
             .nearest = rules.NearestName(BytesOf(wire))};
   }
   if (verdict.allowed) return {.kind = Kind::kAllowed, .says = "no policy isolates names"};
-  const std::string before = AllowedBeforeSearch(rules, name, search);
+  const std::string before = AllowedBeforeSearch(policy, name, search);
   if (!before.empty()) {
     return {.kind = Kind::kDenied,
             .says = fmt::format("NXDOMAIN: {} is allowed, without this end of the search list",

@@ -16,6 +16,7 @@
 
 #include "common/ip.h"
 #include "directory/model.h"
+#include "dns/wire/name.h"
 #include "policy/egress_rules.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/resolver_verdicts.h"
@@ -30,6 +31,7 @@ struct ExplainedPolicy {
   bool open_while_unknown = true;
   bool partly = false;  // not all that the pod sends is captured
   ResolverVerdicts resolvers = {};
+  std::vector<dns::wire::Zone> cluster_zones = {};  // dns::Config::cluster_zones
 };
 
 struct PolicyVerdict {
@@ -50,9 +52,12 @@ nlohmann::json ToJson(const PolicyVerdict& verdict);
 // two where it isolates.
 nlohmann::json ToJson(const ExplainedPolicy& policy);
 
+// Whether the name, as text, is in a zone of the cluster: resolved, whatever names rules have.
+bool IsOfCluster(const ExplainedPolicy& policy, std::string_view name);
+
 // Whether the name, as text, may be resolved.
 PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
-                        std::string_view cluster_domain, const std::vector<std::string>& search);
+                        const std::vector<std::string>& search);
 
 // By address: an endpoint, or what is dialled and no Service's.
 PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& to,

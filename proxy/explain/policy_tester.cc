@@ -29,12 +29,6 @@ std::string WireOf(std::string_view name) {
   return wire.ok() ? *wire : std::string();
 }
 
-bool IsInDomain(std::string_view name, const std::string& domain) {
-  std::string plain = "." + Lower(name);
-  if (plain.ends_with('.')) plain.pop_back();
-  return plain.ends_with("." + domain);
-}
-
 std::optional<Protocol> ParseProtocol(std::string_view word) {
   if (word.empty() || Lower(word) == "tcp") return Protocol::kTcp;
   if (Lower(word) == "udp") return Protocol::kUdp;
@@ -146,7 +140,7 @@ class PolicyTester::Running {
     const ExplainedPolicy policy = tester_.sidecar_.policy();
     if (!name_.empty()) {
       connection_.name = WireOf(name_);
-      connection_.in_cluster = IsInDomain(name_, tester_.cluster_domain_);
+      connection_.in_cluster = IsOfCluster(policy, name_);
     }
     for (const LearnedAddresses::Entry& entry : policy.learned) {
       const bool leads = std::find(dialled_.begin(), dialled_.end(), entry.ip) != dialled_.end();
@@ -212,12 +206,8 @@ class PolicyTester::Running {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>();
 };
 
-PolicyTester::PolicyTester(EventLoop& loop, ExplainedSidecar& sidecar, std::string cluster_domain,
-                           absl::Duration patience)
-    : loop_(loop),
-      sidecar_(sidecar),
-      cluster_domain_(std::move(cluster_domain)),
-      patience_(patience) {}
+PolicyTester::PolicyTester(EventLoop& loop, ExplainedSidecar& sidecar, absl::Duration patience)
+    : loop_(loop), sidecar_(sidecar), patience_(patience) {}
 
 PolicyTester::~PolicyTester() = default;
 

@@ -32,8 +32,7 @@ class PolicyTester {
   using Done = std::function<void(absl::StatusOr<nlohmann::json>)>;
 
   // `sidecar` outlives it.
-  PolicyTester(EventLoop& loop, ExplainedSidecar& sidecar, std::string cluster_domain,
-               absl::Duration patience = kPatience);
+  PolicyTester(EventLoop& loop, ExplainedSidecar& sidecar, absl::Duration patience = kPatience);
   ~PolicyTester();
   PolicyTester(const PolicyTester&) = delete;
   PolicyTester& operator=(const PolicyTester&) = delete;
@@ -54,7 +53,6 @@ class PolicyTester {
 
   EventLoop& loop_;
   ExplainedSidecar& sidecar_;
-  const std::string cluster_domain_;
   const absl::Duration patience_;
   std::vector<std::unique_ptr<Running>> running_;
 };

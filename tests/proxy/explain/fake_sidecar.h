@@ -23,6 +23,7 @@ class FakeSidecar : public ExplainedSidecar {
   explicit FakeSidecar(EventLoop& loop) : loop_(loop) {
     PutSmallCluster(directory);
     builder.Apply(directory.Commit(), EndpointsHeld::kAll);
+    explained_policy.cluster_zones = {*dns::wire::Zone::Parse("cluster.local")};
   }
 
   const ResolvConf& resolv_conf() override { return conf; }

@@ -19,11 +19,12 @@ ExplainedPolicy With(std::vector<PolicyInput> policies) {
   compiler.SetPolicies(std::move(policies), {Ip("10.0.0.9")});
   ExplainedPolicy policy;
   policy.rules = compiler.Commit();
+  policy.cluster_zones = {*dns::wire::Zone::Parse("cluster.local")};
   return policy;
 }
 
 PolicyVerdict Name(const ExplainedPolicy& policy, std::string_view name) {
-  return JudgeName(policy, name, "cluster.local",
+  return JudgeName(policy, name,
                    {"default.svc.cluster.local", "svc.cluster.local", "corp.example"});
 }
 
@@ -71,6 +72,20 @@ TEST(ExplainedPolicy, ANameIsAllowedByItsRuleAsOneOfTheClusterOrNot) {
   const PolicyVerdict denied = Name(policy, "www.example.com.");
   EXPECT_EQ(denied.kind, Kind::kDenied);
   EXPECT_THAT(denied.isolated_by, ElementsAre("DNSEgressPolicy/default/apis"));
+}
+
+TEST(ExplainedPolicy, NamesOfTheClusterAreThoseOfTheCorefilesZones) {
+  ExplainedPolicy policy = With({DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})})});
+  policy.cluster_zones = {*dns::wire::Zone::Parse("k8s.example"),
+                          *dns::wire::Zone::Parse("clusterset.local")};
+  EXPECT_THAT(Name(policy, "db.default.svc.K8s.example.").says, HasSubstr("of the cluster"));
+  EXPECT_EQ(Name(policy, "db.default.svc.clusterset.local.").kind, Kind::kAllowed);
+  EXPECT_EQ(Name(policy, "db.default.svc.cluster.local.").kind, Kind::kDenied);
+  EXPECT_EQ(Name(policy, "db.default.svc.notk8s.example.").kind, Kind::kDenied);
+  EXPECT_THAT(Name(policy, "db.default.svc.k8s.example.corp.example.").says,
+              HasSubstr("NXDOMAIN: db.default.svc.k8s.example is allowed"));
+  policy.cluster_zones.clear();
+  EXPECT_EQ(Name(policy, "db.default.svc.k8s.example.").kind, Kind::kDenied);
 }
 
 TEST(ExplainedPolicy, WhereTheResolverIsForbiddenNoNameIsResolved) {

@@ -42,7 +42,7 @@ class PolicyTesterTest : public ::testing::Test {
 
   EventLoop loop_;
   FakeSidecar sidecar_{loop_};
-  PolicyTester tester_{loop_, sidecar_, "cluster.local", absl::Milliseconds(100)};
+  PolicyTester tester_{loop_, sidecar_, absl::Milliseconds(100)};
 };
 
 TEST_F(PolicyTesterTest, AServiceIsFoundByTheSearchListAndJudgedByItsEndpoints) {
@@ -96,6 +96,14 @@ TEST_F(PolicyTesterTest, ANameIsJudgedByItsRuleWhetherItWasLearnedOrNot) {
   EXPECT_THAT(denied["says"].get<std::string>(), HasSubstr("it is not resolved"));
   EXPECT_THAT(denied["nearest"].get<std::string>(), HasSubstr("has api.example.com"));
   EXPECT_FALSE(denied.contains("learned"));
+}
+
+TEST_F(PolicyTesterTest, NamesOfTheClusterAreThoseOfTheCorefilesZones) {
+  InForce({DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})}),
+           NetworkPolicyOf("a", {ToBlock("10.42.0.0/16", {}, {Tcp(8080)})})});
+  EXPECT_EQ(Test("backend", 8080)["verdict"], "allowed");
+  sidecar_.explained_policy.cluster_zones = {*dns::wire::Zone::Parse("k8s.example")};
+  EXPECT_THAT(Test("backend", 8080)["says"].get<std::string>(), HasSubstr("it is not resolved"));
 }
 
 TEST_F(PolicyTesterTest, WhatANameHasLedToIsReachedByItsAddressToo) {
@@ -169,7 +177,7 @@ TEST_F(PolicyTesterTest, RefusesWhatCannotBeTested) {
 
 TEST_F(PolicyTesterTest, BoundsHowManyAreUnderWayAndForgetsThemWithIt) {
   {
-    PolicyTester busy(loop_, sidecar_, "cluster.local");
+    PolicyTester busy(loop_, sidecar_);
     for (size_t i = 0; i < PolicyTester::kMostAtOnce; ++i) {
       busy.Test({.to = "10.43.0.123", .port = 1},
                 [](const auto&) { ADD_FAILURE() << "it is gone"; });
