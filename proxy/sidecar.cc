@@ -113,6 +113,7 @@ Sidecar::Sidecar(EventLoop& loop, Settings settings)
 }
 
 Sidecar::~Sidecar() {
+  policy_.Stop();
   if (feed_ != nullptr) feed_->Stop();
 }
 

@@ -56,6 +56,9 @@ class SidecarPolicy {
   // To be called when the routes, the pod's resolvers or what is dialled for them changed.
   void Follow();
 
+  // Saves what was learned, for good. To be called while the workers hold what connections use.
+  void Stop() { learned_state_.Stop(); }
+
   // All of it that is enforced here.
   bool is_known() const {
     return rules_ != nullptr && (ingress_rules_ != nullptr || !parts_.settings.carries_inbound());

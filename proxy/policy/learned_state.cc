@@ -95,7 +95,11 @@ LearnedState::LearnedState(EventLoop& loop, std::string path, LearnedAddresses& 
   saved_touches_ = learned_.touches();
 }
 
-LearnedState::~LearnedState() {
+LearnedState::~LearnedState() { Stop(); }
+
+void LearnedState::Stop() {
+  if (std::exchange(stopped_, true)) return;
+  timer_.Cancel();
   SaveChanges(absl::ZeroDuration());
   if (writer_ != nullptr) writer_->Stop();
 }

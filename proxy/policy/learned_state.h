@@ -53,10 +53,14 @@ class LearnedState {
   // Reads the file, blocking. One that cannot be used is set aside, with a line in the log, and
   // nothing is learned from it. An empty path: there is none. `learned` outlives it.
   LearnedState(EventLoop& loop, std::string path, LearnedAddresses& learned);
-  // Saves what has changed and waits for the disk.
   ~LearnedState();
   LearnedState(const LearnedState&) = delete;
   LearnedState& operator=(const LearnedState&) = delete;
+
+  // Saves what has changed, waits for the disk, and saves nothing more. To be called while
+  // connections still hold what they use: what was good for that alone, and is let go of before it
+  // is saved, is lost. The destructor does it else.
+  void Stop();
 
   // portolan_policy_learned_writes_total{result}. Any thread.
   void Collect(MetricFamilies& families) const;
@@ -78,6 +82,7 @@ class LearnedState {
   uint64_t saved_touches_ = 0;
   EventLoop::Timer timer_;
   std::unique_ptr<StateWriter> writer_;  // null: nothing was to be saved yet
+  bool stopped_ = false;
 };
 
 }  // namespace portolan::proxy

@@ -127,6 +127,23 @@ TEST_F(LearnedStateTest, WhatWasLearnedIsThereAfterARestart) {
   EXPECT_THAT(Listed(after), ElementsAre("api.example.com."));
 }
 
+TEST_F(LearnedStateTest, WhatIsGoodForAConnectionAloneIsThereWhereItIsStoppedBeforeThatEnds) {
+  LearnedAddresses before({.grace = absl::ZeroDuration()});
+  {
+    LearnedState state(loop_, path_, before);
+    const absl::Duration then = Monotonic() - absl::Seconds(10);
+    before.Add(Wire("api.example.com"), Ip("192.0.2.1"), absl::ZeroDuration(), then);
+    const auto admission = before.Find(Ip("192.0.2.1"), then, [](const auto&) { return true; });
+    ASSERT_NE(admission, 0u);
+    state.Stop();
+    before.Release(admission, Monotonic());
+    state.Stop();
+  }
+  LearnedAddresses after({});
+  LearnedState state(loop_, path_, after);
+  EXPECT_THAT(Listed(after), ElementsAre("api.example.com."));
+}
+
 TEST_F(LearnedStateTest, ANewEntryIsSavedWithoutAnEnd) {
   LearnedAddresses learned({});
   LearnedState state(loop_, path_, learned);
