@@ -14,8 +14,6 @@ namespace portolan::proxy {
 struct ResolverVerdicts {
   EgressRules::Verdict udp;
   EgressRules::Verdict tcp;
-
-  bool any_allowed() const { return udp.allowed || tcp.allowed; }
 };
 
 // For a question over UDP and over TCP: the best verdict of any nameserver of its resolv.conf. It

@@ -93,13 +93,20 @@ bool IsOfCluster(const ExplainedPolicy& policy, std::string_view name) {
   return dns::wire::AnyHolds(policy.cluster_zones, query);
 }
 
+std::string_view WhyNoDns(const ExplainedPolicy& policy) {
+  if (policy.resolvers.udp.allowed) return {};
+  if (!policy.resolvers.tcp.allowed)
+    return "none of the pod's nameservers may be reached at port 53";
+  return "over UDP, as the pod's nameservers may be reached at TCP 53 alone";
+}
+
 PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
                         const std::vector<std::string>& search) {
   if (policy.rules == nullptr) return Unknown(policy);
   const EgressRules& rules = *policy.rules;
-  if (!policy.resolvers.any_allowed()) {
+  if (const std::string_view why = WhyNoDns(policy); !why.empty()) {
     return {.kind = Kind::kDenied,
-            .says = "REFUSED: none of the pod's nameservers may be reached at port 53",
+            .says = fmt::format("REFUSED: {}", why),
             .isolated_by = rules.isolating()};
   }
   const std::string wire = WireOf(name);

@@ -55,6 +55,10 @@ nlohmann::json ToJson(const ExplainedPolicy& policy);
 // Whether the name, as text, is in a zone of the cluster: resolved, whatever names rules have.
 bool IsOfCluster(const ExplainedPolicy& policy, std::string_view name);
 
+// Why the pod's questions are refused, in words, whatever their name; empty: they are not. Of
+// questions over UDP, as resolvers ask: what is refused they do not ask again over TCP.
+std::string_view WhyNoDns(const ExplainedPolicy& policy);
+
 // Whether the name, as text, may be resolved.
 PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
                         const std::vector<std::string>& search);

@@ -1,5 +1,7 @@
 #include "proxy/explain/policy_tester.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
@@ -49,11 +51,11 @@ std::optional<ConnectionVerdict> BeforeRules(const ExplainedPolicy& policy, bool
                 : own                     ? "what is its own or its node's is always allowed"
                                           : "no policy is known yet, and --on-no-policy is closed"};
   }
-  if (!has_name || policy.resolvers.any_allowed()) return std::nullopt;
-  return ConnectionVerdict{
-      .allowed = false,
-      .says = "no name is resolved: none of the pod's nameservers may be reached at port 53",
-      .isolated_by = policy.rules->isolating()};
+  const std::string_view why = WhyNoDns(policy);
+  if (!has_name || why.empty()) return std::nullopt;
+  return ConnectionVerdict{.allowed = false,
+                           .says = fmt::format("no name is resolved: {}", why),
+                           .isolated_by = policy.rules->isolating()};
 }
 
 }  // namespace

@@ -97,6 +97,17 @@ TEST(ExplainedPolicy, WhereTheResolverIsForbiddenNoNameIsResolved) {
   EXPECT_THAT(verdict.isolated_by, ElementsAre("NetworkPolicy/default/a"));
 }
 
+TEST(ExplainedPolicy, WhereTheResolverMayBeReachedOverTcpAloneNoNameIsResolved) {
+  ExplainedPolicy policy = With({NetworkPolicyOf("a", {})});
+  policy.resolvers.udp.allowed = false;
+  const PolicyVerdict verdict = Name(policy, "db.default.svc.cluster.local.");
+  EXPECT_EQ(verdict.kind, Kind::kDenied);
+  EXPECT_EQ(verdict.says,
+            "REFUSED: over UDP, as the pod's nameservers may be reached at TCP 53 alone");
+  policy.resolvers = {.udp = {}, .tcp = {.allowed = false}};
+  EXPECT_EQ(Name(policy, "db.default.svc.cluster.local.").kind, Kind::kAllowed);
+}
+
 TEST(ExplainedPolicy, WhatANameLeadsToIsAllowedAtTheRulesPorts) {
   ExplainedPolicy policy = With({DnsPolicyOf("apis", {ToNames({"api.example.com"}, {Tcp(443)})})});
   const auto by_name = [&](std::string_view asked, const char* dialled) {

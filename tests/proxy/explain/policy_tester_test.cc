@@ -143,6 +143,10 @@ TEST_F(PolicyTesterTest, WhereTheResolverIsForbiddenNoNameIsReached) {
   EXPECT_EQ(answer["verdict"], "denied");
   EXPECT_THAT(answer["says"].get<std::string>(), HasSubstr("nameservers"));
   EXPECT_EQ(Test("10.43.0.123", 8080)["verdict"], "allowed");
+  sidecar_.explained_policy.resolvers.tcp.allowed = true;
+  EXPECT_EQ(
+      Test("backend", 8080)["says"],
+      "no name is resolved: over UDP, as the pod's nameservers may be reached at TCP 53 alone");
 }
 
 TEST_F(PolicyTesterTest, WhatElseIsInTheWayIsSaid) {
