@@ -353,9 +353,17 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
       JudgeDialled(around.policy, around.asked, connection.dialled, connection.protocol);
   const std::vector<Judged> all =
       JudgeAll(EndpointsOf(connection, around), by_name, connection.protocol, around.policy);
-  const PolicyVerdict verdict = ServiceVerdict(all, by_name);
+  // Where they do not come in time it is passed through, and judged as it is dialled.
+  const bool unknown = connection.match == Match::kEndpointsUnknown && !by_name.has_value();
+  const PolicyVerdict verdict =
+      unknown ? JudgeAddress(around.policy, connection.dialled, connection.protocol)
+              : ServiceVerdict(all, by_name);
   out["policy"] = ToJson(verdict);
-  if (verdict.denied()) deny("policy denies every eligible endpoint: reset");
+  if (verdict.denied()) {
+    deny(unknown ? "its endpoints are not held: if they do not come within 1 s, policy denies the "
+                   "cluster IP: reset"
+                 : "policy denies every eligible endpoint: reset");
+  }
   out["endpoints"] = EndpointsJson(all, known, workers.size());
   if (all.size() > kMostExplainedEndpoints) out["more"] = all.size() - kMostExplainedEndpoints;
   return out;

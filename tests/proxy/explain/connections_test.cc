@@ -160,6 +160,24 @@ TEST_F(ConnectionsTest, WhereNoEndpointIsAllowedPolicyDeniesTheConnection) {
   EXPECT_THAT(connection["policy"]["isolatedBy"], ElementsAre("NetworkPolicy/default/web"));
 }
 
+TEST_F(ConnectionsTest, WithoutEndpointsThatAreHeldTheClusterIpIsJudged) {
+  Service unheld = *directory_.snapshot()->FindService("default/backend");
+  unheld.name.name = "unheld";
+  unheld.cluster_ips = {*IpAddress::Parse("10.43.0.200")};
+  directory_.Put(unheld);
+  builder_.Apply(directory_.Commit(), EndpointsHeld::kSome);
+  EXPECT_EQ(Explain("10.43.0.200", {})["outcome"], "passed_through");
+  policy_ = Policies({NetworkPolicyOf("web", {ToBlock("10.42.0.0/16", {}, {Tcp(8080)})})});
+  const json denied = Explain("10.43.0.200", {});
+  EXPECT_EQ(denied["outcome"], "policy_denied");
+  EXPECT_THAT(denied["says"].get<std::string>(), HasSubstr("not held"));
+  EXPECT_EQ(denied["policy"]["verdict"], "denied");
+  policy_ = Policies({NetworkPolicyOf("web", {ToBlock("10.43.0.200/32", {}, {Tcp(8080)})})});
+  EXPECT_EQ(Explain("10.43.0.200", {})["outcome"], "passed_through");
+  EXPECT_EQ(Explain("10.43.0.200", {})["policy"]["says"],
+            "rule 0 of NetworkPolicy/default/web allows it");
+}
+
 TEST_F(ConnectionsTest, ARuleByNameLetsEveryEndpoint) {
   policy_ = Policies({DnsPolicyOf("web", {ToNames({"backend.example.com"}, {Tcp(8080)})})});
   EXPECT_EQ(Explain("10.43.0.123", {})["outcome"], "policy_denied");
