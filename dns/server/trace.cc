@@ -98,6 +98,7 @@ class TracedLink final : public Plugin {
       }
     }
     const After after = link_.OnReply(exchange);
+    writing_->trace->completed = exchange.completed();
     if (after == After::kAskBelow) {
       json& step = writing_->trace->steps.emplace_back(Named());
       step["outcome"] = "asks again";

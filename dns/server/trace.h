@@ -27,6 +27,8 @@ struct Trace {
   std::string plugin;
   // Why the gate did not let it pass (QueryGate::Decision::why).
   std::string gate;
+  // The reply says which name of the search list it is for (Exchange::completed).
+  bool completed = false;
   // From the question to its reply.
   double took_ms = 0;
   // Links that had something to say, in order:

@@ -94,7 +94,7 @@ json PassedThroughVerdict(const ExplainedConnection& connection,
   json by_port = json::array();
   for (const uint16_t port : ports) {
     const SocketAddress to{connection.dialled.ip, port};
-    const auto by_name = JudgeDialled(around.policy, around.asked, to, connection.protocol);
+    const auto by_name = JudgeDialled(around.policy, around.learned_as, to, connection.protocol);
     by_port.push_back(
         ToJson(by_name.value_or(JudgeAddress(around.policy, to, connection.protocol))));
     if (around.port == 0) by_port.back()["port"] = port;
@@ -350,7 +350,7 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
   const std::map<SocketAddress, Known> known = Sum(workers);
   if (connection.route != nullptr) out["choice"] = ChoiceJson(*connection.route, known);
   const auto by_name =
-      JudgeDialled(around.policy, around.asked, connection.dialled, connection.protocol);
+      JudgeDialled(around.policy, around.learned_as, connection.dialled, connection.protocol);
   const std::vector<Judged> all =
       JudgeAll(EndpointsOf(connection, around), by_name, connection.protocol, around.policy);
   // Where they do not come in time it is passed through, and judged as it is dialled.

@@ -48,8 +48,8 @@ struct ConnectionSurroundings {
   Place here;
   bool udp = false;  // it is forwarded
   ExplainedPolicy policy = {};
-  std::string asked = {};  // the name whose answer led here
-  uint16_t port = 0;       // at which an address that is no Service's is dialled; 0: kUsualPorts
+  std::string learned_as = {};  // the name whose answer led here (NameLearned)
+  uint16_t port = 0;  // at which an address that is no Service's is dialled; 0: kUsualPorts
 };
 
 // Of what no Service has.

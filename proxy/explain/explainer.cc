@@ -95,7 +95,7 @@ class Explainer::Running {
                                         .here = sidecar.place(),
                                         .udp = sidecar.forwards_udp(),
                                         .policy = std::move(policy_),
-                                        .asked = explained_["lookups"].back()["name"],
+                                        .learned_as = NameLearned(explained_["lookups"].back()),
                                         .port = port_};
     size_t route = 0;
     for (const ExplainedConnection& one : connections_) {

@@ -3,11 +3,17 @@
 #include <utility>
 
 #include "common/status.h"
+#include "dns/wire/name.h"
 #include "proxy/explain/question.h"
+#include "proxy/policy/name_gate.h"
 
 namespace portolan::proxy {
 
 using nlohmann::json;
+
+std::string NameLearned(const json& lookup) {
+  return lookup.value("completed", lookup["name"].get<std::string>());
+}
 
 OwnLookups::OwnLookups(EventLoop& loop, AskOwn ask, std::vector<std::string> names, uint16_t type,
                        absl::Duration patience, Done done)
@@ -49,6 +55,10 @@ void OwnLookups::OnAnswer(uint16_t id, const OwnAnswer& answer) {
     lookup.update(*reply);
   } else {
     lookup["error"] = Message(reply.status());
+  }
+  dns::wire::NameBuffer completed;
+  if (reply.ok() && trace.completed && FindCompletedName(answer.reply, completed)) {
+    lookup["completed"] = dns::wire::NameToText(completed.view());
   }
   const bool answered = reply.ok() && HasAnswer(lookup);
   lookups_.push_back(std::move(lookup));

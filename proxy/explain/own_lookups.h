@@ -23,6 +23,9 @@
 
 namespace portolan::proxy {
 
+// Of a lookup with an answer: the name under which the sidecar learns where it leads.
+std::string NameLearned(const nlohmann::json& lookup);
+
 struct OwnAnswer {
   std::vector<uint8_t> reply;  // empty: none
   dns::Trace trace;
@@ -34,9 +37,10 @@ using AskOwn = std::function<void(std::vector<uint8_t> query, std::function<void
 class OwnLookups {
  public:
   // The lookups up to the first with an answer, in order:
-  // {"name", "rcode", "answers", "truncated"?, "extendedErrors"?, "tookMs", "server", "zone",
-  // "plugin", "steps"}, or "error" instead of "rcode" and "answers" where there was no answer, or
-  // none within `patience` of them all, which is then the last.
+  // {"name", "rcode", "answers", "completed"?, "truncated"?, "extendedErrors"?, "tookMs", "server",
+  // "zone", "plugin", "steps"}, or "error" instead of "rcode" and "answers" where there was no
+  // answer, or none within `patience` of them all, which is then the last. "completed": the name
+  // that `autopath` found.
   using Done = std::function<void(nlohmann::json lookups)>;
 
   OwnLookups(EventLoop& loop, AskOwn ask, std::vector<std::string> names, uint16_t type,

@@ -99,6 +99,7 @@ class PolicyTester::Running {
         if (!known) dialled_.push_back(ip);
       }
       name_ = last["name"];
+      learned_as_ = NameLearned(last);
     }
     if (--missing_ == 0) Route();
   }
@@ -141,7 +142,8 @@ class PolicyTester::Running {
   void Judge() {
     const ExplainedPolicy policy = tester_.sidecar_.policy();
     if (!name_.empty()) {
-      connection_.name = WireOf(name_);
+      // What autopath completes no policy isolates: whether it is resolved is the same for both.
+      connection_.name = WireOf(learned_as_.empty() ? name_ : learned_as_);
       connection_.in_cluster = IsOfCluster(policy, name_);
     }
     for (const LearnedAddresses::Entry& entry : policy.learned) {
@@ -198,7 +200,8 @@ class PolicyTester::Running {
   TestedConnection connection_;
   const absl::Duration deadline_;
   EventLoop::Timer look_again_;
-  std::string name_;  // empty: an address was given
+  std::string name_;        // empty: an address was given
+  std::string learned_as_;  // empty: nothing was found
   std::vector<IpAddress> dialled_;
   std::string besides_;
   int missing_ = 0;

@@ -22,7 +22,8 @@ bool EndsIn(const Query& query, const Zone& end) {
   return query.labels > end.labels && end.Holds(query);
 }
 
-// The target of the CNAME that a completed reply begins with (dns/plugins/autopath.h), lower case.
+}  // namespace
+
 bool FindCompletedName(std::span<const uint8_t> reply, dns::wire::NameBuffer& out) {
   dns::wire::MessageReader reader(reply);
   dns::wire::MessageRecord record;
@@ -31,8 +32,6 @@ bool FindCompletedName(std::span<const uint8_t> reply, dns::wire::NameBuffer& ou
   dns::wire::LowerName(std::span(out.bytes).first(out.size));
   return true;
 }
-
-}  // namespace
 
 NameGate::NameGate(const Options& options, LearnedAddresses& learned, Denials& denials)
     : options_(options), learned_(learned), denials_(denials) {}

@@ -37,6 +37,10 @@
 
 namespace portolan::proxy {
 
+// The target of the CNAME that a completed reply begins with (dns/plugins/autopath.h), in lower
+// case: what is learned from it is learned under that name. False: it does not begin so.
+bool FindCompletedName(std::span<const uint8_t> reply, dns::wire::NameBuffer& out);
+
 class NameGate final : public dns::QueryGate {
  public:
   enum class DeniedNames : uint8_t { kRefused, kNxDomain };

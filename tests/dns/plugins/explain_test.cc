@@ -153,6 +153,8 @@ TEST(Explain, ShowsEachNameThatAutopathTries) {
               ElementsAre("forward answered", "autopath asks again", "forward answered"));
   EXPECT_EQ(trace.steps[1]["asks"], "www.example.net. A");
   EXPECT_EQ(trace.plugin, "forward");
+  EXPECT_TRUE(trace.completed);
+  EXPECT_FALSE(server.Explain("www.example.net.", kA).completed);
 }
 
 TEST(Explain, SaysWhatTheClusterHasOrWhyItIsDenied) {

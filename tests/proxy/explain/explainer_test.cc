@@ -77,6 +77,21 @@ TEST_F(ExplainerTest, SaysWhatPolicyMakesOfTheNamesAndTheConnection) {
   EXPECT_EQ(explained["connections"][0]["outcome"], "policy_denied");
 }
 
+TEST_F(ExplainerTest, WhatAutopathCompletesLeadsToWhatTheNameThatItFoundMayReach) {
+  PolicyInput apis = DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})});
+  apis.isolates_names = false;
+  PolicyCompiler compiler;
+  compiler.SetPolicies({apis}, {});
+  sidecar_.explained_policy.rules = compiler.Commit();
+  sidecar_.completes = true;
+  const json explained = *Explain({.name = "api.example.com", .port = 443});
+  ASSERT_EQ(explained["lookups"].size(), 1u);
+  EXPECT_EQ(explained["lookups"][0]["completed"], "api.example.com.");
+  EXPECT_EQ(explained["connections"][0]["outcome"], "passed_through");
+  EXPECT_THAT(explained["connections"][0]["policy"]["says"].get<std::string>(),
+              HasSubstr("has api.example.com., which leads"));
+}
+
 TEST_F(ExplainerTest, AsksTheClusterDnsAtTheSameTime) {
   OddServer server(loop_);
   sidecar_.servers = {server.address()};

@@ -34,6 +34,7 @@ class FakeSidecar : public ExplainedSidecar {
     if (reply.empty() && silent) return;
     OwnAnswer answer;
     answer.reply.assign(reply.begin(), reply.end());
+    if (completes) Complete(answer);
     answer.trace.plugin = "kubernetes";
     answer.trace.zone = "cluster.local.";
     answer.trace.steps = {{{"plugin", "kubernetes"}, {"service", "default/backend"}}};
@@ -72,8 +73,28 @@ class FakeSidecar : public ExplainedSidecar {
   bool forwards = false;  // UDP
   std::vector<std::string> wanted;
   int questions = 0;
+  // As `autopath` does: what is not there is api.example.com, at 192.0.2.1.
+  bool completes = false;
 
  private:
+  static void Complete(OwnAnswer& answer) {
+    if (answer.reply[3] != 0x83) return;
+    const std::string name(
+        "\x03"
+        "api\x07"
+        "example\x03"
+        "com\0",
+        17);
+    const std::string cname("\xc0\x0c\0\x05\0\x01\0\0\0\x1e\0\x11", 12);
+    const std::string address("\0\x01\0\x01\0\0\0\x1e\0\x04\xc0\0\x02\x01", 14);
+    for (const std::string& part : {cname, name, name, address}) {
+      answer.reply.insert(answer.reply.end(), part.begin(), part.end());
+    }
+    answer.reply[3] = 0x80;
+    answer.reply[7] = 2;
+    answer.trace.completed = true;
+  }
+
   EventLoop& loop_;
 };
 

@@ -106,6 +106,19 @@ TEST_F(PolicyTesterTest, NamesOfTheClusterAreThoseOfTheCorefilesZones) {
   EXPECT_THAT(Test("backend", 8080)["says"].get<std::string>(), HasSubstr("it is not resolved"));
 }
 
+TEST_F(PolicyTesterTest, WhatAutopathCompletesIsJudgedByTheNameItFound) {
+  PolicyInput apis = DnsPolicyOf("apis", {ToNames({"api.example.com"}, {Tcp(443)})});
+  apis.isolates_names = false;
+  InForce({NetworkPolicyOf("a", {}), apis});
+  sidecar_.completes = true;
+  json answer = Test("api.example.com", 443);
+  EXPECT_EQ(answer["verdict"], "allowed");
+  EXPECT_EQ(answer["name"], "api.example.com.default.svc.cluster.local.");
+  EXPECT_EQ(answer["rule"]["policy"], "DNSEgressPolicy/default/apis");
+  EXPECT_EQ(answer["learned"], false);
+  EXPECT_EQ(Test("api.example.com", 80)["verdict"], "denied");
+}
+
 TEST_F(PolicyTesterTest, WhatANameHasLedToIsReachedByItsAddressToo) {
   InForce({DnsPolicyOf("apis", {ToNames({"api.example.com", "*.svc.cluster.local"}, {Tcp(443)})})});
   EXPECT_EQ(Test("192.0.2.1", 443)["verdict"], "denied");
