@@ -124,8 +124,15 @@ void Feed::LoadFromDisk(const std::string& path) {
   policy_ = std::move(state->policy);
   // Between two runs there is only the wall clock, which may have been set back.
   const absl::Time synced = state->header.synced;
-  last_sync_ = Monotonic() - std::max(absl::Now() - synced, absl::ZeroDuration());
+  const bool has_directory = synced != kNeverSynced;
+  if (has_directory) {
+    last_sync_ = Monotonic() - std::max(absl::Now() - synced, absl::ZeroDuration());
+  }
   if (state->proxy_config) RestoreProxyConfig(*std::move(state->proxy_config));
+  if (!has_directory) {
+    log::info("starting from {}: the pod's policy; there was no whole directory", path);
+    return PublishPolicy();
+  }
   log::info("starting from {}: {} services, as of {}", path, replica_->snapshot()->service_count(),
             absl::FormatTime(absl::RFC3339_sec, synced, absl::UTCTimeZone()));
   if (options_.endpoints != Directory::Slices::kOfAll) {
@@ -149,6 +156,9 @@ void Feed::RestoreProxyConfig(v1::SavedResource saved) {
 }
 
 StateImage Feed::TakeImage() const {
+  if (source_ == FeedStatus::Source::kNone) {
+    return {Replica().image(), policy_->image(), proxy_config_, kNeverSynced, options_.version};
+  }
   const absl::Time synced = absl::Now() - status().Age(Monotonic());
   return {replica_->image(), policy_->image(), proxy_config_, synced, options_.version};
 }
@@ -159,8 +169,10 @@ std::string Feed::StateFault() const {
   return state_not_used_;
 }
 
+// Half a directory is not saved; a policy that is in force is whole.
 void Feed::StateChanged() {
-  if (writer_ != nullptr && source_ != FeedStatus::Source::kNone) writer_->Changed();
+  const bool has_any = source_ != FeedStatus::Source::kNone || policy_->rules() != nullptr;
+  if (writer_ != nullptr && has_any) writer_->Changed();
 }
 
 // --- Connecting ---

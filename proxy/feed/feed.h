@@ -9,7 +9,7 @@
 //
 // Until there is a first full set, from the control plane or from disk, nothing is published: half
 // a cluster would look like a whole one in which names are missing. The pod's own policy goes its
-// own way (policy_replica.h): neither waits for the other.
+// own way (policy_replica.h): neither waits for the other, on disk either.
 //
 // One event loop owns a Feed; all methods but AddMetrics' page, and all calls of the delegate, are
 // on it. gRPC's threads and the disk's never block it.

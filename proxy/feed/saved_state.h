@@ -34,6 +34,10 @@ namespace portolan::proxy {
 inline constexpr uint32_t kStateFormat = 1;
 inline constexpr size_t kMaxStateBytes = size_t{256} << 20;
 
+// Of a state that never was in sync: it has no directory, but what is in force of policy and
+// configuration.
+inline constexpr absl::Time kNeverSynced = absl::UnixEpoch();
+
 // What a file is written from. Shares the replica's content, so that it can be taken on the loop at
 // once and encoded on another thread.
 struct StateImage {
@@ -42,7 +46,7 @@ struct StateImage {
   PolicyReplica::Image policy;
   // The ProxyConfig last accepted, as it came.
   std::optional<v1::SavedResource> proxy_config;
-  // When the content last was what the control plane had.
+  // When the content last was what the control plane had, or kNeverSynced.
   absl::Time synced;
   std::string written_by;
 };
@@ -60,7 +64,7 @@ std::string SealState(std::string_view body);
 absl::StatusOr<std::string_view> UnsealState(std::string_view file);
 
 struct StateHeader {
-  absl::Time synced;
+  absl::Time synced;  // or kNeverSynced
   std::string written_by;
 };
 

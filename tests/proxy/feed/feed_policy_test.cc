@@ -295,6 +295,27 @@ TEST_F(FeedPolicyOnDisk, WhoMayConnectIsToldOfAndInForceFromTheStart) {
   EXPECT_TRUE(delegate.ingress_rules[0]->isolates());
 }
 
+TEST_F(FeedPolicyOnDisk, APolicyIsSavedWhereTheDirectoryNeverBecomesWhole) {
+  StartFeed(OnDisk());
+  ASSERT_TRUE(UntilAsked(kEgressPolicyType, {kOwn}));
+  Send(kServiceType, {ServiceResource("half", "10.43.0.1")});
+  SendWhole({"10.0.0.1"});
+  feed.reset();
+  ASSERT_TRUE(Until([&] { return server.requests().empty(); }));
+  delegate = RecordingDelegate();
+  StartAlone();
+  ASSERT_THAT(delegate.rules, SizeIs(1));
+  EXPECT_TRUE(Allows("10.0.0.1"));
+  EXPECT_FALSE(Allows("10.0.0.2"));
+  EXPECT_EQ(feed->status().source, FeedStatus::Source::kNone);
+  EXPECT_THAT(delegate.snapshots, IsEmpty());
+  EXPECT_FALSE(feed->status().in_sync);
+  // What was in it is not lost by a start that learns nothing.
+  feed.reset();
+  StartAlone();
+  EXPECT_TRUE(feed->status().policy_known);
+}
+
 TEST_F(FeedPolicyOnDisk, ThatThereIsNoneIsKnownAfterARestart) {
   Run([&] {
     Send(kEgressPolicyType, {}, {kOwn});
