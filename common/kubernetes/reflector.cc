@@ -376,7 +376,7 @@ void Reflector::Refused(const ApiStatus& answer) {
     return AskForPage();
   }
   const std::string_view verb = phase_ == Phase::kPage ? "list" : "watch";
-  denials_ = answer.code == 403 ? denials_ + 1 : 0;
+  CountDenials(answer.code);
   switch (answer.code) {
     case 401:
       return Fail(Failure::kUnauthorized, "401: the API server does not take our credentials");
@@ -395,6 +395,12 @@ void Reflector::Refused(const ApiStatus& answer) {
       Fail(answer.code >= 500 ? Failure::kServer : Failure::kRefused,
            fmt::format("{}: {}", answer.code, answer.message));
   }
+}
+
+// A server whose rules of who may see what are not loaded yet denies everything.
+void Reflector::CountDenials(int code) {
+  const bool counts = code == 403 && (options_.is_let_in == nullptr || options_.is_let_in());
+  denials_ = counts ? denials_ + 1 : 0;
 }
 
 void Reflector::Expired(const std::string& message) {

@@ -8,6 +8,8 @@
 // Nothing is forgotten while a list is under way: what it lacks is gone only once it is complete.
 // What fails is tried again after a time that doubles up to Options::max_delay, with jitter, not
 // before a Retry-After; 403 too, which a server that has just come up says of those it will let in.
+// An optional resource is absent where the server says 404, or 403 three times in a row while it
+// lets us see something else (Options::is_let_in): then it is the role that lacks the resource.
 // https://kubernetes.io/docs/reference/using-api/api-concepts/.
 //
 // Everything happens on the loop's thread.
@@ -74,6 +76,9 @@ class Reflector : private ApiClient::Listener {
     // From an event that could not be read to the list that makes up for it; doubles as they come.
     absl::Duration repair_delay = absl::Seconds(10);
     absl::Duration max_repair_delay = absl::Minutes(5);
+    // Whether the server lets us see another resource just now: a 403 counts towards absence only
+    // then. Without it, always.
+    std::function<bool()> is_let_in = {};
   };
 
   // The Reflector must not be destroyed from these.
@@ -160,6 +165,7 @@ class Reflector : private ApiClient::Listener {
   void EndCheck();
   void EndWatch(const absl::Status& status);
   void Refused(const ApiStatus& answer);
+  void CountDenials(int code);
   bool RefusedStreaming(int code) const;
   void Listed(std::string resource_version);
 
@@ -207,7 +213,7 @@ class Reflector : private ApiClient::Listener {
   bool lost_ = false;  // the connection, since the last watch stood
   int failures_ = 0;   // in a row
   int silences_ = 0;   // in a row
-  int denials_ = 0;    // 403s in a row
+  int denials_ = 0;    // 403s in a row, while let in to something else
   std::optional<Failure> logged_;
   absl::Duration logged_at_;
   EventLoop::Timer timer_;

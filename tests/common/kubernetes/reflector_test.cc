@@ -355,6 +355,21 @@ TEST_F(ReflectorTest, AnOptionalResourceThatIsDeniedForGoodIsAbsent) {
   EXPECT_THAT(told_.Take(), ::testing::Contains("absent"));
 }
 
+TEST_F(ReflectorTest, DenialsByAServerThatDeniesEverythingSayNothingOfOneResource) {
+  bool is_let_in = false;
+  options_.is_let_in = [&] { return is_let_in; };
+  Start({"portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", true});
+  api_.last().Answer(403, "{}");
+  for (int i = 0; i < 20; ++i) Next().Answer(403, "{}");
+  EXPECT_THAT(told_.Take(), Not(::testing::Contains("absent")));
+  is_let_in = true;
+  Next().Answer(403, "{}");
+  Next().Answer(403, "{}");
+  EXPECT_THAT(told_.Take(), Not(::testing::Contains("absent")));
+  Next().Answer(403, "{}");
+  EXPECT_THAT(told_.Take(), ::testing::Contains("absent"));
+}
+
 TEST_F(ReflectorTest, ASilentWatchIsAskedForAnewAndTheSecondTimeAllIsListed) {
   StartListed(1'000'000);
   api_.last().End();

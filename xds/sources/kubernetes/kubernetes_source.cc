@@ -118,10 +118,12 @@ KubernetesSource::KubernetesSource(EventLoop& loop, ApiClient& client, Options o
                                    Directory& directory, OnChange on_change)
     : options_(options), directory_(directory), on_change_(std::move(on_change)) {
   timer_ = loop.AddTimer([this] { Step(); });
+  Reflector::Options reflector = options_.reflector;
+  reflector.is_let_in = [this] { return IsLetIn(); };
   for (const FollowedResource& followed : Followed()) {
     const bool is_observed = followed.kind == KnownKind::kDnsEgressPolicy;
     kinds_.push_back(std::make_unique<FollowedKind>(
-        loop, client, followed.resource, followed.kind, directory_, options_.reflector,
+        loop, client, followed.resource, followed.kind, directory_, reflector,
         [this] { Changed(); }, is_observed ? options_.dns_egress_policies : nullptr));
   }
 }
@@ -140,6 +142,14 @@ std::vector<std::string> KubernetesSource::missing() const {
                                   failure.empty() ? "being listed" : failure));
   }
   return missing;
+}
+
+// To one that every server has; the role allows them all or is of no use.
+bool KubernetesSource::IsLetIn() const {
+  return std::any_of(kinds_.begin(), kinds_.end(), [](const auto& kind) {
+    const Reflector& reflector = kind->reflector();
+    return !reflector.resource().optional && reflector.stats().connected;
+  });
 }
 
 void KubernetesSource::Changed() {

@@ -3,9 +3,10 @@
 //
 // Services, EndpointSlices, Pods, Namespaces, Nodes and NetworkPolicies; ServiceCIDRs,
 // ServiceImports, DNSEgressPolicies, ClusterNetworkPolicies and AdminNetworkPolicies where the
-// server has them. Nothing leaves until all were listed once. From then on
-// a change leaves at once, and changes that follow within 10 ms leave together. An API server that
-// is away changes nothing: what was read stays.
+// server has them. Nothing leaves until all were listed once. From then on a change leaves at once,
+// and changes that follow within 10 ms leave together. An API server that is away changes nothing:
+// what was read stays. One of the latter kinds that the role lacks is taken for absent only while
+// one of the former is watched: an API server that has just come up denies all.
 //
 // Belongs to the loop's thread, and writes to `directory` on it.
 #pragma once
@@ -41,6 +42,7 @@ class KubernetesSource : public Source {
   nlohmann::json Describe() const override;
 
  private:
+  bool IsLetIn() const;
   void Changed();
   void Step();
 

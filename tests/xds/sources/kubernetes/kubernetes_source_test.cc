@@ -68,6 +68,17 @@ class KubernetesSourceTest : public ::testing::Test {
     api_.For("services").Head().Bytes(services + EndOfList(10));
     Turn();
   }
+  // Until `name` is asked for again.
+  void Wait(const std::string& name) {
+    test::Until(loop_, [&] {
+      for (size_t i = 0; i < api_.count(); ++i) {
+        if (api_[i].open() && api_[i].target().find("/" + name + "?") != std::string::npos) {
+          return true;
+        }
+      }
+      return false;
+    });
+  }
   void Turn() {
     const int before = changes_;
     test::Until(loop_, [&] { return changes_ > before; });
@@ -119,6 +130,37 @@ TEST_F(KubernetesSourceTest, NothingLeavesUntilAllIsThere) {
   EXPECT_EQ(changes_, 1);
   EXPECT_THAT(source_->missing(), IsEmpty());
   EXPECT_THAT(Services(), ElementsAre("a"));
+}
+
+// The API server and the control plane came up together: roles are not loaded yet.
+TEST_F(KubernetesSourceTest, AServerThatDeniesEverythingIsNotOneWithoutPolicies) {
+  const auto deny_optional = [this] {
+    for (const char* name : kOptional) {
+      api_.For(name).Answer(403, "no");
+      Wait(name);
+    }
+  };
+  for (int i = 0; i < 10; ++i) {
+    for (const char* name : kRequired) {
+      api_.For(std::string("/") + name).Answer(403, "no");
+      Wait(name);
+    }
+    deny_optional();
+  }
+  EXPECT_THAT(source_->missing(), SizeIs(11));
+  for (const char* name : kRequired) {
+    api_.For(std::string("/") + name).Head().Bytes(EndOfList(10));
+  }
+  EXPECT_THAT(source_->missing(), SizeIs(5));
+  EXPECT_EQ(changes_, 0);
+
+  // Where the role lacks them for good, they are not waited for.
+  deny_optional();
+  deny_optional();
+  for (const char* name : kOptional) api_.For(name).Answer(403, "no");
+  EXPECT_THAT(source_->missing(), IsEmpty());
+  Turn();
+  EXPECT_EQ(changes_, 1);
 }
 
 TEST_F(KubernetesSourceTest, AnEmptyClusterIsCompleteToo) {
