@@ -12,6 +12,8 @@ namespace {
 
 constexpr uint8_t kMappedPrefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
+constexpr int kMappedBits = 8 * sizeof kMappedPrefix;
+
 absl::StatusOr<int> ParseNumber(std::string_view text, int max) {
   int value = -1;
   auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -19,6 +21,13 @@ absl::StatusOr<int> ParseNumber(std::string_view text, int max) {
     return InvalidArgument("'{}' is not a number from 0 to {}", text, max);
   }
   return value;
+}
+
+// The block of so many bits, fewer than kMappedBits, that mapped addresses lie in. ::fffe:0:0 lies
+// in it too, and is an address of IPv6.
+Cidr AroundMapped(int prefix_bits) {
+  const uint8_t beside[16] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe};
+  return Cidr::Around(IpAddress::V6(beside), prefix_bits);
 }
 
 }  // namespace
@@ -124,14 +133,16 @@ absl::StatusOr<Cidr> Cidr::Parse(std::string_view text) {
   const size_t slash = text.find('/');
   auto ip = IpAddress::Parse(text.substr(0, slash));
   if (!ip.ok()) return ip.status();
-  const int max = ip->is_v4() ? 32 : 128;
+  const bool is_mapped = ip->is_v4() && text.substr(0, slash).find(':') != std::string_view::npos;
+  const int max = ip->is_v4() && !is_mapped ? 32 : 128;
   int bits = max;
   if (slash != std::string_view::npos) {
     auto parsed = ParseNumber(text.substr(slash + 1), max);
     if (!parsed.ok()) return InvalidArgument("'{}': prefix: {}", text, Message(parsed.status()));
     bits = *parsed;
   }
-  return Around(*ip, bits);
+  if (!is_mapped) return Around(*ip, bits);
+  return bits < kMappedBits ? AroundMapped(bits) : Around(*ip, bits - kMappedBits);
 }
 
 Cidr Cidr::Around(const IpAddress& address, int prefix_bits) {

@@ -87,7 +87,8 @@ struct Cidr {
   uint8_t prefix_bits = 0;
 
   // "10.43.0.0/16", "fd00::/64"; a bare address is a block of one. Host bits that are set are
-  // cleared.
+  // cleared. "::ffff:10.0.0.0/104" is 10.0.0.0/8; one of less than 96 bits holds more than mapped
+  // addresses, and is one of IPv6.
   static absl::StatusOr<Cidr> Parse(std::string_view text);
   // The block of so many bits that `address` lies in. REQUIRES: no more bits than its family has.
   static Cidr Around(const IpAddress& address, int prefix_bits);

@@ -54,6 +54,18 @@ TEST(Cidr, ContainsItsAddressesOnly) {
   EXPECT_TRUE(Cidr::Parse("::/0")->Contains(*IpAddress::Parse("fd00::1")));
 }
 
+TEST(Cidr, OfMappedAddressesIsOneOfIpv4WhereItHoldsNoOthers) {
+  EXPECT_EQ(Cidr::Parse("::ffff:10.1.2.3/104")->ToString(), "10.0.0.0/8");
+  EXPECT_EQ(Cidr::Parse("::ffff:10.1.2.3/128")->ToString(), "10.1.2.3/32");
+  EXPECT_EQ(Cidr::Parse("::ffff:0:0/96")->ToString(), "0.0.0.0/0");
+  EXPECT_EQ(Cidr::Parse("::ffff:10.1.2.3")->ToString(), "10.1.2.3/32");
+  EXPECT_EQ(Cidr::Parse("::ffff:10.1.2.3/0")->ToString(), "::/0");
+  const Cidr wider = *Cidr::Parse("::ffff:10.1.2.3/95");
+  EXPECT_TRUE(wider.Contains(*IpAddress::Parse("::fffe:10.1.2.3")));
+  EXPECT_FALSE(wider.Contains(*IpAddress::Parse("::fffd:10.1.2.3")));
+  EXPECT_FALSE(Cidr::Parse("::ffff:10.1.2.3/129").ok());
+}
+
 TEST(Cidr, ClearsHostBits) {
   EXPECT_EQ(Cidr::Parse("10.43.1.2/16")->ToString(), "10.43.0.0/16");
   EXPECT_EQ(Cidr::Parse("fd00:43::5/112")->ToString(), "fd00:43::/112");

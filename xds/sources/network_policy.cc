@@ -1,7 +1,10 @@
 #include "xds/sources/network_policy.h"
 
 #include <algorithm>
+#include <string>
 
+#include "absl/strings/ascii.h"
+#include "common/log.h"
 #include "xds/sources/objects.h"
 #include "xds/sources/read_fields.h"
 
@@ -30,12 +33,32 @@ LabelRequirement ReadRequirement(const Field& item) {
   return requirement;
 }
 
+// The API server takes leading zeros in an ipBlock, means decimal by them, and keeps them.
+std::string WithoutLeadingZeros(std::string_view address) {
+  std::string without;
+  for (size_t i = 0; i < address.size(); ++i) {
+    const bool begins = without.empty() || without.back() == '.' || without.back() == ':';
+    const bool goes_on = i + 1 < address.size() && absl::ascii_isxdigit(address[i + 1]);
+    if (address[i] == '0' && begins && goes_on) continue;
+    without += address[i];
+  }
+  return without;
+}
+
+Cidr ReadBlockCidr(const Field& field) {
+  const auto cidr = Cidr::Parse(WithoutLeadingZeros(field.String()));
+  if (cidr.ok()) return *cidr;
+  field.Fail(fmt::format("'{}' is not a block of addresses", field.String()));
+  return {};
+}
+
 IpBlock ReadIpBlock(const Field& field) {
   const Field cidr = field["cidr"];
   const Field except = field["except"];
-  IpBlock block{ReadCidr(cidr), ReadCidrs(except)};
+  IpBlock block{ReadBlockCidr(cidr), {}};
   except.ForEachItem([&](const Field& item) {
-    const Cidr hole = ReadCidr(item);
+    const Cidr hole = ReadBlockCidr(item);
+    block.except.push_back(hole);
     if (hole.prefix_bits <= block.cidr.prefix_bits || !block.cidr.Contains(hole.base)) {
       item.Fail(fmt::format("{} is no part of {}", item.String(), cidr.String()));
     }
@@ -90,6 +113,18 @@ std::vector<NetworkPolicyRule> ReadRules(const Field& rules, std::string_view pe
   return result;
 }
 
+// Enforced unless it says so in the one word for it: who writes another does not get less of a
+// policy than without.
+bool ReadAudit(const Field& annotation, const ObjectName& policy) {
+  const std::string word = annotation.String();
+  if (word == "true") return true;
+  if (!word.empty() && word != "false") {
+    log::warn("NetworkPolicy {}: it is enforced, as its annotation portolan.dev/audit is not true",
+              policy.ToString());
+  }
+  return false;
+}
+
 }  // namespace
 
 ObjectSelector ReadSelector(const Field& field) {
@@ -116,7 +151,7 @@ NetworkPolicy ReadNetworkPolicy(const Field& object, const Origin& origin) {
   const Field metadata = object["metadata"];
   const Field annotations = metadata["annotations"];
   const Field audit = annotations["portolan.dev/audit"];
-  policy.audit = ReadWord<bool>(audit, {{"false", false}, {"true", true}});
+  policy.audit = ReadAudit(audit, policy.name);
   const Field spec = object["spec"];
   const Field pods = spec["podSelector"];
   const Field ingress = spec["ingress"];

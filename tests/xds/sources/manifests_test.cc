@@ -1,5 +1,6 @@
 #include "xds/sources/manifests.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -413,6 +414,37 @@ TEST(Manifests, NetworkPolicyWithDefaults) {
   EXPECT_TRUE(open.for_ingress && open.for_egress);
   EXPECT_THAT(open.egress[0].ports, ElementsAre(NetworkPolicyPort{Protocol::kTcp, 0, 0, "http"},
                                                 NetworkPolicyPort{Protocol::kUdp, 53, 0, ""}));
+}
+
+// What is no audit is enforced, and no word there makes the policy less than that.
+TEST(Manifests, NetworkPolicyIsAnAuditByOneWordAlone) {
+  const auto audit = [](const std::string& word) {
+    return One<NetworkPolicy>(
+               "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: p, "
+               "annotations: {portolan.dev/audit: " +
+               word + "}}\nspec: {podSelector: {}}\n")
+        .audit;
+  };
+  EXPECT_TRUE(audit("\"true\""));
+  for (const char* word : {"\"false\"", "\"\"", "\"True\"", "\"yes\"", "\" true\""}) {
+    EXPECT_FALSE(audit(word)) << word;
+  }
+}
+
+// As the API server reads them, and keeps them as they were written.
+TEST(Manifests, NetworkPolicyBlocksAreReadAsTheApiServerDoes) {
+  const auto block = [](const std::string& cidr, const std::string& except) {
+    const auto policy = One<NetworkPolicy>(PolicyYaml(fmt::format(
+        "  egress: [{{to: [{{ipBlock: {{cidr: \"{}\", except: [\"{}\"]}}}}]}}]\n", cidr, except)));
+    const IpBlock& read = *policy.egress[0].peers[0].block;
+    return read.cidr.ToString() + " " + read.except[0].ToString();
+  };
+  EXPECT_EQ(block("192.168.010.0/24", "192.168.0010.064/26"), "192.168.10.0/24 192.168.10.64/26");
+  EXPECT_EQ(block("000.0.00.0/0", "010.0.0.0/08"), "0.0.0.0/0 10.0.0.0/8");
+  EXPECT_EQ(block("::ffff:010.0.0.0/104", "::ffff:10.1.0.0/112"), "10.0.0.0/8 10.1.0.0/16");
+  EXPECT_EQ(block("fd00:00043::/32", "fd00:0043:0:0100::/64"), "fd00:43::/32 fd00:43:0:100::/64");
+  EXPECT_THAT(ErrorOf(PolicyYaml("  egress: [{to: [{ipBlock: {cidr: 192.168.0x10.0/24}}]}]\n")),
+              HasSubstr("'192.168.0x10.0/24' is not a block of addresses"));
 }
 
 TEST(Manifests, NetworkPolicyThatMeansNothingIsAnError) {
