@@ -80,8 +80,10 @@ NetworkPolicyPeer ReadPeer(const Field& item) {
   return peer;
 }
 
-bool IsNumber(std::string_view text) {
-  return !text.empty() && (text[0] == '-' || (text[0] >= '0' && text[0] <= '9'));
+// RFC 6335: a name may begin with a digit, and has a letter somewhere.
+bool IsPortName(std::string_view text) {
+  return std::any_of(text.begin(), text.end(),
+                     [](unsigned char c) { return absl::ascii_isalpha(c); });
 }
 
 NetworkPolicyPort ReadPolicyPort(const Field& item) {
@@ -91,7 +93,8 @@ NetworkPolicyPort ReadPolicyPort(const Field& item) {
   const Field end = item["endPort"];
   result.protocol = ReadProtocol(protocol);
   const std::string text = port.String();
-  if (IsNumber(text) && port.value()->kind == Value::Kind::kPlain) {
+  const bool may_be_number = !text.empty() && port.value()->kind == Value::Kind::kPlain;
+  if (may_be_number && !IsPortName(text)) {
     result.port = ReadPort(port);
   } else {
     result.name = text;

@@ -447,6 +447,18 @@ TEST(Manifests, NetworkPolicyBlocksAreReadAsTheApiServerDoes) {
               HasSubstr("'192.168.0x10.0/24' is not a block of addresses"));
 }
 
+TEST(Manifests, NetworkPolicyPortsMayHaveNamesThatBeginWithADigit) {
+  const auto policy =
+      One<NetworkPolicy>(PolicyYaml("  ingress: [{ports: [{port: 8080-tcp}, {port: 8080}]}]\n"));
+  EXPECT_THAT(policy.ingress[0].ports,
+              ElementsAre(NetworkPolicyPort{Protocol::kTcp, 0, 0, "8080-tcp"},
+                          NetworkPolicyPort{Protocol::kTcp, 8080, 0, ""}));
+  for (const char* port : {"-1", "0", "70000", "8080-8090", "80.5"}) {
+    EXPECT_THAT(ErrorOf(PolicyYaml(fmt::format("  ingress: [{{ports: [{{port: {}}}]}}]\n", port))),
+                HasSubstr("spec.ingress[0].ports[0].port"));
+  }
+}
+
 TEST(Manifests, NetworkPolicyThatMeansNothingIsAnError) {
   EXPECT_THAT(ErrorOf(PolicyYaml("  ingress: [{from: [{}]}]\n")),
               HasSubstr("spec.ingress[0].from[0]: is neither an ipBlock nor selectors"));
