@@ -174,11 +174,13 @@ std::optional<DnsEgressPolicy> Read(const Field& object, const Dialect& dialect,
 std::optional<DnsEgressPolicy> ReadClusterNetworkPolicy(const Field& object, const Origin& origin) {
   const Field spec = object["spec"];
   const Field tier = spec["tier"];
+  const std::string word = tier.String();
+  if (word == "Baseline") return std::nullopt;
   std::optional<DnsEgressPolicy> policy = Read(object, kCluster, origin);
   if (!policy.has_value()) return std::nullopt;
-  if (!tier.present()) tier.Fail("is missing");
-  const bool is_ours = ReadWord<bool>(tier, {{"Admin", true}, {"Baseline", false}});
-  return is_ours ? std::move(policy) : std::nullopt;
+  if (word.empty()) tier.Fail("is missing");
+  if (word != "Admin") tier.Fail(fmt::format("'{}' is none of Admin, Baseline", word));
+  return policy;
 }
 
 std::optional<DnsEgressPolicy> ReadAdminNetworkPolicy(const Field& object, const Origin& origin) {

@@ -124,6 +124,9 @@ TEST(ClusterNetworkPolicies, WhatIsWrongInRulesOfOthersIsTheirs) {
 TEST(ClusterNetworkPolicies, OfTierBaselineGiveIsolatedPodsNothing) {
   EXPECT_EQ(One(Cluster("  - {action: Accept, to: [{domainNames: [a.example]}]}\n", "Baseline")),
             std::nullopt);
+  // So what is wrong in them is no reason to keep what the object was before.
+  EXPECT_TRUE(Read(Cluster("  - {action: Deny, to: [{domainNames: [a.example]}]}\n", "Baseline"))
+                  .objects.empty());
 }
 
 TEST(ClusterNetworkPolicies, ThatAreWrongAreRefusedByTheirField) {
