@@ -65,7 +65,7 @@ void PolicyStatusWriter::Look() {
   due_ = absl::InfiniteDuration();
   if (policies_.empty()) return;
   LookWithin(options_.min_idle, options_.max_idle);
-  if (counting_ || Monotonic() < forbidden_until_) return;
+  if (counting_ || Monotonic() < paused_until_) return;
   counting_ = true;
   count_([weak = std::weak_ptr(self_)](const std::optional<EnforcementByPolicy>& counts) {
     if (const auto self = weak.lock()) (*self)->OnCounted(counts);
@@ -75,11 +75,20 @@ void PolicyStatusWriter::Look() {
 void PolicyStatusWriter::OnCounted(const std::optional<EnforcementByPolicy>& counts) {
   counting_ = false;
   counts_ = counts;
-  to_look_at_.clear();
-  for (const auto& [key, held] : policies_) to_look_at_.push_back(key);
+  QueueAll();
   for (const auto& writing : writing_) {
     if (writing->key.empty()) WriteNext(*writing);
   }
+}
+
+// Those first whose last write lies longest back, so that the ones that are always denied do not
+// bring about each pause before the others had their turn.
+void PolicyStatusWriter::QueueAll() {
+  to_look_at_.clear();
+  for (const auto& [key, held] : policies_) to_look_at_.push_back(key);
+  std::sort(to_look_at_.begin(), to_look_at_.end(), [this](const auto& a, const auto& b) {
+    return policies_.find(a)->second.not_before < policies_.find(b)->second.not_before;
+  });
 }
 
 bool PolicyStatusWriter::IsBeingWritten(std::string_view key) const {
@@ -90,7 +99,7 @@ bool PolicyStatusWriter::IsBeingWritten(std::string_view key) const {
 // The next object whose status is not what it should be.
 void PolicyStatusWriter::WriteNext(Writing& writing) {
   const absl::Duration now = Monotonic();
-  if (now < forbidden_until_) to_look_at_.clear();
+  if (now < paused_until_) to_look_at_.clear();
   for (; !to_look_at_.empty(); to_look_at_.pop_front()) {
     const auto found = policies_.find(to_look_at_.front());
     if (found == policies_.end()) continue;
@@ -140,16 +149,28 @@ void PolicyStatusWriter::OnAnswer(Writing& writing, const absl::StatusOr<std::st
                           : absl::IsNotFound(status)         ? kGone
                                                              : kFailed;
   Count(outcome);
-  if (outcome == kWritten) logged_.reset();
-  if (outcome == kForbidden) forbidden_until_ = Monotonic() + kForbiddenFor;
+  if (outcome == kWritten) {
+    logged_.reset();
+    denials_ = 0;
+  }
+  if (outcome == kForbidden) OnDenied(writing.key);
   const bool is_news = (outcome == kForbidden || outcome == kFailed) && logged_ != outcome;
   if (is_news) {
     logged_ = outcome;
     log::warn("{}{}", Message(status),
-              outcome == kForbidden ? "; no status is written until the role allows it" : "");
+              outcome == kForbidden ? "; tried again in a minute, as others that are denied" : "");
   }
   writing.key.clear();
   WriteNext(writing);
+}
+
+void PolicyStatusWriter::OnDenied(std::string_view key) {
+  const absl::Duration until = Monotonic() + options_.denied_for;
+  const auto found = policies_.find(key);
+  if (found != policies_.end()) found->second.not_before = until;
+  if (++denials_ < kDenialsUntilPause) return;
+  denials_ = 0;
+  paused_until_ = until;
 }
 
 void PolicyStatusWriter::AddMetrics(MetricFamilies& families) const {

@@ -8,8 +8,9 @@
 // nothing more is done before the watch says what became of the object. Of one object no two
 // writes follow within Options::between_writes.
 //
-// The role has to allow patch of dnsegresspolicies/status; where it does not, that is logged once
-// and tried again each minute. On the loop's thread.
+// A write that is denied (403) is logged and tried again a minute later: it may be that object
+// alone, as a webhook has it. After several in a row nothing is written for that minute, as then it
+// is the role that lacks patch of dnsegresspolicies/status. On the loop's thread.
 #pragma once
 
 #include <array>
@@ -43,11 +44,12 @@ class PolicyStatusWriter : public ObjectObserver {
     // Between two looks with no change of an object, for what changed of pods and sidecars.
     absl::Duration min_idle = absl::Seconds(10);
     absl::Duration max_idle = absl::Seconds(20);
+    absl::Duration denied_for = absl::Minutes(1);
   };
 
   // At the same time; API servers hold back who asks for much at once.
   static constexpr size_t kMostWrites = 4;
-  static constexpr absl::Duration kForbiddenFor = absl::Minutes(1);
+  static constexpr int kDenialsUntilPause = 8;
 
   // The sum over all replicas; nothing where one of them did not say. `done` is called once, before
   // it returns or later on the loop.
@@ -79,11 +81,13 @@ class PolicyStatusWriter : public ObjectObserver {
 
   void LookWithin(absl::Duration min, absl::Duration max);
   void Look();
+  void QueueAll();
   void OnCounted(const std::optional<EnforcementByPolicy>& counts);
   bool IsBeingWritten(std::string_view key) const;
   void WriteNext(Writing& writing);
   void Write(Writing& writing, const Held& held, const PolicyStatus& status);
   void OnAnswer(Writing& writing, const absl::StatusOr<std::string>& body);
+  void OnDenied(std::string_view key);
   void Count(Outcome outcome) { outcomes_[outcome].Add(); }
 
   const Options options_;
@@ -93,8 +97,9 @@ class PolicyStatusWriter : public ObjectObserver {
   bool counting_ = false;
   std::deque<std::string> to_look_at_;  // keys, of this look
   std::vector<std::unique_ptr<Writing>> writing_;
-  absl::Duration forbidden_until_ = -absl::InfiniteDuration();  // Monotonic
-  std::optional<Outcome> logged_;                               // since the last that was written
+  int denials_ = 0;                                          // in a row
+  absl::Duration paused_until_ = -absl::InfiniteDuration();  // Monotonic
+  std::optional<Outcome> logged_;                            // since the last that was written
   std::array<Counter, kOutcomes> outcomes_;
   absl::Duration due_ = absl::InfiniteDuration();  // Monotonic: the timer
   EventLoop::Timer timer_;

@@ -70,6 +70,7 @@ class Cluster : public ApiClient {
 
   std::vector<ApiRequest> requests;
   std::optional<int> refusal;              // of every write
+  std::string denied = "-";                // objects whose names begin so: 403
   std::function<void()> before_each = {};  // just before a write is looked at
 
  private:
@@ -87,6 +88,7 @@ class Cluster : public ApiClient {
         "/apis/portolan.dev/v1alpha1/namespaces/shop/dnsegresspolicies/";
     EXPECT_TRUE(path.starts_with(kBefore) && path.ends_with("/status")) << path;
     const std::string name = path.substr(kBefore.size(), path.rfind('/') - kBefore.size());
+    if (name.starts_with(denied)) return {403, R"({"kind":"Status","message":"no"})"};
     const auto found = objects_.find(name);
     if (found == objects_.end()) return {404, "{}"};
     const json patch = json::parse(request.body);
@@ -250,6 +252,36 @@ TEST_F(PolicyStatusWriterTest, WhatTheRoleDoesNotAllowIsNotAskedForAgainAtOnce) 
   test::RunFor(loop_, absl::Milliseconds(50));
   EXPECT_THAT(cluster_.requests, SizeIs(2)) << "those that were under way";
   EXPECT_EQ(Writes(*writer, "forbidden"), 2);
+}
+
+// As an admission webhook has it, in one namespace.
+TEST_F(PolicyStatusWriterTest, ADenialOfOneObjectHoldsUpNoOthers) {
+  cluster_.denied = "denied";
+  for (int i = 0; i < 3; ++i) cluster_.Apply(fmt::format("denied-{}", i), kSpec);
+  for (int i = 0; i < 20; ++i) cluster_.Apply(fmt::format("p{}", i), kSpec);
+  const auto writer = Make();
+  Settle();
+  EXPECT_EQ(Writes(*writer, "written"), 20);
+  EXPECT_EQ(Writes(*writer, "forbidden"), 3) << "once each, for now";
+}
+
+TEST_F(PolicyStatusWriterTest, AfterSeveralDenialsInARowNothingIsWrittenForAWhile) {
+  cluster_.refusal = 403;
+  for (int i = 0; i < 50; ++i) cluster_.Apply(fmt::format("p{}", i), kSpec);
+  const auto writer = Make();
+  constexpr size_t kMost = PolicyStatusWriter::kDenialsUntilPause;
+  ASSERT_TRUE(test::Until(loop_, [&] { return cluster_.requests.size() >= kMost; }));
+  test::RunFor(loop_, absl::Milliseconds(50));
+  EXPECT_LT(cluster_.requests.size(), kMost + PolicyStatusWriter::kMostWrites);
+}
+
+TEST_F(PolicyStatusWriterTest, ManyThatAreDeniedLetTheOthersHaveTheirTurn) {
+  options_.denied_for = absl::Milliseconds(10);
+  cluster_.denied = "denied";
+  for (int i = 0; i < 40; ++i) cluster_.Apply(fmt::format("denied-{}", i), kSpec);
+  for (int i = 0; i < 10; ++i) cluster_.Apply(fmt::format("p{}", i), kSpec);
+  const auto writer = Make();
+  EXPECT_TRUE(test::Until(loop_, [&] { return Writes(*writer, "written") == 10; }));
 }
 
 TEST_F(PolicyStatusWriterTest, OfAnObjectThatIsGoneNothingMoreIsWritten) {
