@@ -102,13 +102,19 @@ void Set(PolicyStatus& status, std::string_view type, const Verdict& verdict, in
   status.conditions.push_back(std::move(next));
 }
 
+// What a condition of others does not have must not be added: an empty text is no time, and the API
+// server refuses the whole status for it.
 json ConditionJson(const PolicyCondition& condition) {
-  return {{"type", condition.type},
-          {"status", condition.status},
-          {"observedGeneration", condition.observed_generation},
-          {"lastTransitionTime", condition.last_transition},
-          {"reason", condition.reason},
-          {"message", condition.message}};
+  json written = {{"type", condition.type}, {"status", condition.status}};
+  const int64_t generation = condition.observed_generation;
+  if (generation != 0) written["observedGeneration"] = generation;
+  const auto add = [&written](const char* key, const std::string& text) {
+    if (!text.empty()) written[key] = text;
+  };
+  add("lastTransitionTime", condition.last_transition);
+  add("reason", condition.reason);
+  add("message", condition.message);
+  return written;
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 
 namespace portolan::xds {
 
+// All but the first two may be missing from one of others: empty, 0.
 struct PolicyCondition {
   std::string type;
   std::string status;  // "True", "False", "Unknown"

@@ -136,5 +136,15 @@ TEST(PolicyStatuses, KeepConditionsOfOthers) {
   EXPECT_EQ(patch["status"]["conditions"][0]["reason"], "Seen");
 }
 
+TEST(PolicyStatuses, AddNothingToConditionsOfOthers) {
+  nlohmann::json object = nlohmann::json::parse(kFresh);
+  const nlohmann::json other = {{"type", "Reviewed"}, {"status", "True"}};
+  object["status"]["conditions"] = {other};
+  const WatchedPolicy policy = Read(object.dump());
+  const nlohmann::json patch = StatusPatch(policy, StatusOf(policy, Enforcement{1, 1, 0}, kNow));
+  ASSERT_THAT(patch["status"]["conditions"], SizeIs(3));
+  EXPECT_EQ(patch["status"]["conditions"][0], other);
+}
+
 }  // namespace
 }  // namespace portolan::xds
