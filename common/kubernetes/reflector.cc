@@ -163,6 +163,7 @@ absl::Duration Reflector::lived() const { return Monotonic() - began_; }
 
 void Reflector::OnHead(const ApiResponseHead& head) {
   head_ = head;
+  if (head.status != 404) not_found_since_.reset();
   if (head.status == 200 && phase_ == Phase::kWatch) stats_.connected = true;
 }
 
@@ -440,10 +441,26 @@ void Reflector::Absent(const ApiStatus& answer) {
     continue_token_.clear();
     listener_.OnAbsent();
   }
+  if (answer.code == 404) NotFound();
   WaitThenNext(Jittered(options_.absent_delay));
 }
 
+// A definition that is made anew is away for a moment; one that was deleted takes all objects
+// along, and who was not connected then is not told of each.
+void Reflector::NotFound() {
+  if (!not_found_since_.has_value()) not_found_since_ = Monotonic();
+  const bool is_gone = Monotonic() - *not_found_since_ >= options_.gone_after;
+  if (!is_gone || phase_ == Phase::kWatch) return;  // a watch is no list that could end
+  if (stats_.listed) {
+    log::info("{}: not found for {}; what there was of it is gone", resource_.name(),
+              absl::FormatDuration(options_.gone_after));
+  }
+  not_found_since_ = absl::InfiniteDuration();  // said
+  listener_.OnListed();
+}
+
 void Reflector::Fail(Failure failure, const std::string& what) {
+  not_found_since_.reset();
   ++stats_.failures[static_cast<size_t>(failure)];
   stats_.last_failure = what;
   lost_ |= failure == Failure::kUnreachable;

@@ -73,6 +73,8 @@ class Reflector : private ApiClient::Listener {
     absl::Duration settled = absl::Seconds(2);
     // How often an optional resource that is absent is looked for.
     absl::Duration absent_delay = absl::Minutes(1);
+    // After so long of nothing but 404 there are no objects of it any more.
+    absl::Duration gone_after = absl::Minutes(5);
     // From an event that could not be read to the list that makes up for it; doubles as they come.
     absl::Duration repair_delay = absl::Seconds(10);
     absl::Duration max_repair_delay = absl::Minutes(5);
@@ -95,7 +97,8 @@ class Reflector : private ApiClient::Listener {
     // cannot be told. Of a list under way it is a part all the same.
     virtual void OnUnreadable(std::string_view name) = 0;
     virtual void OnListed() = 0;
-    // The server has no such resource, or does not let us see it, and it is optional. Once.
+    // The server has no such resource, or does not let us see it, and it is optional. Once. What
+    // there was of it may yet be there; Options::gone_after ends that with a list of nothing.
     virtual void OnAbsent() = 0;
   };
 
@@ -173,6 +176,7 @@ class Reflector : private ApiClient::Listener {
   void Expired(const std::string& message);
   void ListAgain(Listener::Compare compare);
   void Absent(const ApiStatus& answer);
+  void NotFound();
   void Fail(Failure failure, const std::string& what);
   void Log(Failure failure, const std::string& what, absl::Duration delay);
   void WaitThenNext(absl::Duration delay);
@@ -210,10 +214,11 @@ class Reflector : private ApiClient::Listener {
   absl::Duration listed_at_ = -absl::InfiniteDuration();    // Monotonic
   absl::Duration relisted_at_ = -absl::InfiniteDuration();  // Monotonic: begun, not for a failure
 
-  bool lost_ = false;  // the connection, since the last watch stood
-  int failures_ = 0;   // in a row
-  int silences_ = 0;   // in a row
-  int denials_ = 0;    // 403s in a row, while let in to something else
+  bool lost_ = false;                              // the connection, since the last watch stood
+  int failures_ = 0;                               // in a row
+  int silences_ = 0;                               // in a row
+  std::optional<absl::Duration> not_found_since_;  // Monotonic: nothing but 404 since
+  int denials_ = 0;                                // 403s in a row, while let in to something else
   std::optional<Failure> logged_;
   absl::Duration logged_at_;
   EventLoop::Timer timer_;

@@ -345,6 +345,29 @@ TEST_F(ReflectorTest, AnOptionalResourceMayBeAbsentAndIsLookedForAgain) {
   EXPECT_FALSE(reflector_->stats().absent);
 }
 
+TEST_F(ReflectorTest, WhatIsNotFoundForLongIsAListOfNothing) {
+  options_.absent_delay = absl::ZeroDuration();
+  options_.gone_after = absl::Milliseconds(30);
+  Start({"portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", true});
+  api_.last().Head().Bytes(Event("ADDED", "a", 5) + Bookmark(7, true)).End();
+  Next().Answer(404, "404 page not found");
+  Next();
+  test::RunFor(loop_, absl::Milliseconds(40));
+  // A server that fails in between may come up without it for a moment.
+  api_.last().Answer(503, "{}");
+  Next().Answer(404, "404 page not found");
+  EXPECT_THAT(told_.Take(),
+              ElementsAre("listing anew", "a", "listed", "absent", "listing", "listing"));
+  Next();
+  test::RunFor(loop_, absl::Milliseconds(40));
+  api_.last().Answer(404, "404 page not found");
+  EXPECT_THAT(told_.Take(), ElementsAre("listing", "listed"));
+  // Once.
+  Next().Answer(404, "404 page not found");
+  EXPECT_THAT(told_.Take(), ElementsAre("listing"));
+  EXPECT_TRUE(reflector_->stats().absent);
+}
+
 // A server that comes up says 403 for a moment; one whose role lacks the resource says it for good.
 TEST_F(ReflectorTest, AnOptionalResourceThatIsDeniedForGoodIsAbsent) {
   Start({"multicluster.x-k8s.io", "v1alpha1", "serviceimports", "ServiceImport", true});

@@ -172,7 +172,7 @@ void FollowedKind::OnListed() {
 }
 
 // What was held stays: an API that is away for a moment, as its definition is made anew, is no
-// reason to forget. The next list says what is left.
+// reason to forget. The next list says what is left, or the Reflector that nothing is.
 void FollowedKind::OnAbsent() { Known(); }
 
 void FollowedKind::Known() {

@@ -49,6 +49,9 @@ class KubernetesSourceTest : public ::testing::Test {
     options_.reflector.settled = absl::ZeroDuration();
     options_.reflector.repair_delay = options_.reflector.max_repair_delay = absl::Hours(24);
     options_.gather = absl::ZeroDuration();
+    Begin();
+  }
+  void Begin() {
     source_.emplace(loop_, api_, options_, directory_, [this](absl::Time) {
       ++changes_;
       last_ = directory_.Commit().changes;
@@ -377,6 +380,26 @@ TEST_F(KubernetesSourceTest, ClusterNetworkPoliciesAreFollowedWhereTheApiExists)
   policies.Bytes(Event("DELETED", ClusterPolicy("Deny", 12)));
   Turn();
   EXPECT_EQ(policy(), nullptr);
+}
+
+// Its definition was deleted, and the objects with it, while the connection was lost.
+TEST_F(KubernetesSourceTest, PoliciesWhoseApiIsGoneForGoodAreForgotten) {
+  options_.reflector.absent_delay = options_.reflector.gone_after = absl::ZeroDuration();
+  Begin();
+  listed_ = {"clusternetworkpolicies"};
+  const auto policies = [this]() -> auto& { return api_.For("clusternetworkpolicies"); };
+  policies().Head().Bytes(Event("ADDED", ClusterPolicy("Accept", 5)) + EndOfList(10));
+  List();
+  const auto policy = [&] {
+    return directory_.snapshot()->FindDnsEgressPolicy("ClusterNetworkPolicy/apis");
+  };
+  policies().End();
+  Wait("clusternetworkpolicies");
+  policies().Answer(404, "404 page not found");
+  Wait("clusternetworkpolicies");
+  EXPECT_NE(policy(), nullptr);
+  policies().Answer(404, "404 page not found");
+  EXPECT_TRUE(test::Until(loop_, [&] { return policy() == nullptr; }));
 }
 
 }  // namespace
