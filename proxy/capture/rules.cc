@@ -141,12 +141,14 @@ Rules InboundRules(const CaptureSettings& settings, IpFamily family) {
 }
 
 // Nobody but the sidecar can have a source by lo that is not the pod's: it takes CAP_NET_RAW. The
-// rules name it all the same.
+// rules name it all the same. NEW: should the client have a connection from the port that the
+// sidecar took, the tracker takes the dial for a part of it, and its answers are the client's.
 Rules RepliesRules(const CaptureSettings& settings) {
   Rules rules;
   const auto remember = [&](std::string_view owner, uint32_t id) {
     rules.push_back(fmt::format(
-        "-o lo {} -m owner --{}-owner {} -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark {}",
+        "-o lo {} -m owner --{}-owner {} -m addrtype ! --src-type LOCAL -m conntrack --ctstate NEW "
+        "-j CONNMARK --set-xmark {}",
         kTcpSyn, owner, id, kInboundConnectionMark));
   };
   for (uint32_t uid : SortedOnce({&settings.exempt_uids})) remember("uid", uid);

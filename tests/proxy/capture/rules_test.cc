@@ -146,8 +146,8 @@ TEST(CaptureRules, InboundTcpIsTakenAndWhatAnswersItComesBackByLo) {
 -A PORTOLAN_INBOUND -p tcp -m tcp --dport 15020 -j RETURN
 -A PORTOLAN_INBOUND -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j TPROXY --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
 -A PORTOLAN_INBOUND -p tcp -m conntrack --ctdir ORIGINAL -j TPROXY --on-port 15006 --on-ip ::1 --tproxy-mark 0x0/0x0
--A PORTOLAN_REPLIES -o lo -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m owner --uid-owner 1337 -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark 0x2000000/0x2000000
--A PORTOLAN_REPLIES -o lo -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m owner --gid-owner 1337 -m addrtype ! --src-type LOCAL -j CONNMARK --set-xmark 0x2000000/0x2000000
+-A PORTOLAN_REPLIES -o lo -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m owner --uid-owner 1337 -m addrtype ! --src-type LOCAL -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x2000000/0x2000000
+-A PORTOLAN_REPLIES -o lo -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m owner --gid-owner 1337 -m addrtype ! --src-type LOCAL -m conntrack --ctstate NEW -j CONNMARK --set-xmark 0x2000000/0x2000000
 -A PORTOLAN_REPLIES -m connmark --mark 0x2000000/0x2000000 -m conntrack --ctdir REPLY -j MARK --set-xmark 0x1000000/0x1000000
 COMMIT
 # ip -6 route add local default dev lo table 15001

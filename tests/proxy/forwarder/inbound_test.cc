@@ -120,9 +120,25 @@ class InboundTest : public testing::TestWithParam<IpFamily> {
     return listener;
   }
   Fd Call(const IpAddress& from, uint16_t port = kPort) {
+    return Call(SocketAddress{from, 0}, port);
+  }
+  Fd Call(const SocketAddress& from, uint16_t port = kPort) {
     Fd client;
-    network_.InWorld([&] { client = TcpConnect({from, 0}, {at_.pod, port}); });
+    network_.InWorld([&] { client = TcpConnect(from, {at_.pod, port}); });
     return client;
+  }
+  // Under way, from an address that is not the pod's.
+  Fd DialAsSidecar(const SocketAddress& from) {
+    const int family = GetParam() == IpFamily::kIpv4 ? AF_INET : AF_INET6;
+    Fd fd;
+    As(kSidecarUid, kSidecarUid, [&] { fd = Fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0)); });
+    EXPECT_TRUE(SetTransparent(fd.get(), GetParam()));
+    sockaddr_storage raw;
+    auto* generic = reinterpret_cast<sockaddr*>(&raw);
+    EXPECT_EQ(bind(fd.get(), generic, from.ToSockaddr(&raw)), 0) << strerror(errno);
+    EXPECT_EQ(connect(fd.get(), generic, SocketAddress{at_.pod, kPort}.ToSockaddr(&raw)), -1);
+    EXPECT_EQ(errno, EINPROGRESS);
+    return fd;
   }
   void ExpectDenied(const Fd& client, const Fd& listener) {
     EXPECT_EQ(ReceiveAll(client).second, ECONNRESET);
@@ -230,6 +246,19 @@ TEST_P(InboundTest, ConnectionsOfOneClientStandBesideEachOther) {
     EXPECT_EQ(ReceiveAll(servers[i]), std::pair(std::to_string(i), 0));
   }
   EXPECT_EQ(counters_->source_ports_out.value(), 0u);
+}
+
+TEST_P(InboundTest, AConnectionWhosePortIsTakenForAnotherGoesOn) {
+  Start();
+  const Fd listener = Serve();
+  const Fd client = Call(at_.other_pod);
+  const Fd server = Accept(listener);
+  ASSERT_TRUE(server.valid());
+  const Fd dial = DialAsSidecar({at_.other_pod, PortOf(client)});
+  EXPECT_FALSE(Accept(listener, 100).valid()) << "the kernel cannot tell the two apart";
+  SendAll(server, "still here");
+  ASSERT_EQ(shutdown(server.get(), SHUT_WR), 0);
+  EXPECT_EQ(ReceiveAll(client), std::pair(std::string("still here"), 0));
 }
 
 TEST_P(InboundTest, WhoIsNotAllowedIsResetAndTheApplicationHearsNothing) {
