@@ -170,6 +170,9 @@ void CollectInbound(const Workers& workers, MetricFamilies& families) {
           "Connections to the pod that were joined, by how they ended.", "how", kEnds);
   AddEach(families, workers, "portolan_inbound_accept_pauses_total",
           "Times that accepting connections to the pod paused.", "reason", kPauses);
+  AddCounterSample(families, "portolan_inbound_connect_retries_total",
+                   "Attempts to connect to the application after the first.", {},
+                   Sum(workers, &ForwarderCounters::retried));
   AddCounterSample(families, "portolan_inbound_source_ports_out_total",
                    "Connections for which none of the source ports tried was free.", {},
                    Sum(workers, &ForwarderCounters::source_ports_out));

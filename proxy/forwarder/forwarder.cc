@@ -298,8 +298,16 @@ void Forwarder::PassThrough(Connection& c) {
   if (c.service == nullptr) Identify(c);
   if (!MayReach(c, c.dialled)) return Deny(c, &ConnectionCounters::denied);
   Took(c, nullptr);
+  DialThrough(c);
+}
+
+// Inbound, nothing answers where the client itself uses the port that was chosen (transparent.h),
+// so others are tried. The last attempt has the kernel's own time, as without a sidecar: more
+// likely the application does not keep up with accepting.
+void Forwarder::DialThrough(Connection& c) {
+  if (c.attempts > 0) Count(c, &ConnectionCounters::retried);
   c.tried[c.attempts++] = c.dialled;
-  switch (Dial(c, c.dialled, nullptr)) {
+  switch (Dial(c, c.dialled, MayTakeAnotherPort(c) ? connect_timeout_ : nullptr)) {
     case Dialling::kPending:
       return;
     case Dialling::kFailed:
@@ -432,7 +440,10 @@ void Forwarder::ConnectFailed(Connection& c, int error) {
   const ConnectionEvent failure = error == ETIMEDOUT ? &ConnectionCounters::connect_timeout
                                                      : &ConnectionCounters::connect_failed;
   DropEndpoint(c);
-  if (c.route == nullptr) return Finish(c, failure, Ending::kReset);
+  if (c.route == nullptr) {
+    if (error == ETIMEDOUT && MayTakeAnotherPort(c)) return DialThrough(c);
+    return Finish(c, failure, Ending::kReset);
+  }
   EndpointFailed(c, failure);
   ConnectToEndpoint(c, failure);
 }

@@ -22,7 +22,8 @@
 //
 // With Direction::kInbound it carries what comes to the pod instead: what TPROXY gives it
 // (proxy/capture/rules.h) is passed through to the dialled address, the pod's own, from the
-// client's address. It is never given routes.
+// client's address. Where nothing answers in time, that is tried again from another port. It is
+// never given routes.
 //
 // Before the first SetRoutes all connections pass through. docs/forwarder.md is the page for users.
 //
@@ -72,15 +73,17 @@ struct ForwarderOptions {
   enum class Direction { kOutbound, kInbound };
   Direction direction = Direction::kOutbound;
   std::vector<SocketAddress> listen = {};
-  // One attempt to connect to an endpoint of a Service. What is passed through has the kernel's own
-  // time, as if the application had dialled itself.
+  // One attempt to connect to an endpoint of a Service, or inbound from one source port. What is
+  // passed through, inbound by the last attempt, has the kernel's own time, as if the application
+  // or the client had dialled itself.
   absl::Duration connect_timeout = absl::Seconds(1);
   // A connection that is so old when joined is probed by keep-alive from then on: most end before.
   absl::Duration keep_alive_after = absl::Seconds(30);
   // A joined connection that carries nothing for so long is reset, at the latest after twice the
   // time. Zero: never.
   absl::Duration idle_timeout = absl::ZeroDuration();
-  // Endpoints tried for one connection, 1 to Connection::kMaxAttempts: the first and three more.
+  // Endpoints, or inbound source ports, tried for one connection, 1 to Connection::kMaxAttempts:
+  // the first and three more.
   size_t max_attempts = Connection::kMaxAttempts;
   // Accepting pauses at this number; see ConnectionsPerWorker.
   size_t max_connections = 10'000;
@@ -215,6 +218,10 @@ class Forwarder {
   void OnGreetingTimeout(Connection& c);
   void EndGreeting(Connection& c);
   void PassThrough(Connection& c);
+  void DialThrough(Connection& c);
+  bool MayTakeAnotherPort(const Connection& c) const {
+    return is_inbound() && c.attempts < options_.max_attempts;
+  }
   void Proceed(Connection& c, const RouteTable::Lookup& found);
   // Of endpoints: awaiting.cc.
   void AwaitEndpoints(Connection& c, const ObjectName& service);

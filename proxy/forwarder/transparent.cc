@@ -46,7 +46,7 @@ ClientSources::ClientSources(Counter& ran_out) : ran_out_(ran_out), next_(std::r
 int ClientSources::Connect(const IpAddress& client, const SocketAddress& to, Fd& fd) {
   for (int i = 0; i < kTries; ++i) {
     const int error = TryFrom({client, NextPort()}, to, fd);
-    // Somebody listens on that port, or the client has a connection from it to there.
+    // Somebody listens on that port, or another dial for that client has it.
     if (error != EADDRINUSE && error != EADDRNOTAVAIL) return error;
   }
   ran_out_.Add();

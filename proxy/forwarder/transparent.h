@@ -16,9 +16,11 @@ bool SetTransparent(int fd, IpFamily family);
 // Dials for clients, from their addresses. One per worker, on its thread.
 //
 // The port is another than the client's: with the same one the kernel could not tell the client's
-// connection from this one. It must be none either of another connection of that client, so it is
+// connection from this one. It should be none either of another connection of that client, so it is
 // taken from kFirstPort on, where a Linux client takes none by itself; only where kTries of those
-// are in use does the kernel choose.
+// are in use does the kernel choose. Other clients do take them, and nothing here tells: bind and
+// connect look for the sockets that dial, and the client's connection is one that was accepted.
+// Then nothing answers, as the SYN finds that one: try again, from another port.
 class ClientSources {
  public:
   static constexpr uint16_t kFirstPort = 61000;

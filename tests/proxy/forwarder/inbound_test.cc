@@ -54,6 +54,12 @@ std::pair<std::string, int> ReceiveAll(const Fd& fd) {
   }
 }
 
+// The one that the sidecar dials by `n` connections later.
+uint16_t PortAfter(uint16_t port, int n) {
+  constexpr int kFirst = ClientSources::kFirstPort;
+  return static_cast<uint16_t>(kFirst + (port - kFirst + n) % (65536 - kFirst));
+}
+
 class InboundTest : public testing::TestWithParam<IpFamily> {
  protected:
   void SetUp() override {
@@ -139,6 +145,10 @@ class InboundTest : public testing::TestWithParam<IpFamily> {
     EXPECT_EQ(connect(fd.get(), generic, SocketAddress{at_.pod, kPort}.ToSockaddr(&raw)), -1);
     EXPECT_EQ(errno, EINPROGRESS);
     return fd;
+  }
+  void DropDials(const std::string& how) {
+    proxy::Call({GetParam() == IpFamily::kIpv4 ? "iptables-nft" : "ip6tables-nft", how, "INPUT",
+                 "-i", "lo", "-p", "tcp", "--dport", std::to_string(kPort), "-j", "DROP"});
   }
   void ExpectDenied(const Fd& client, const Fd& listener) {
     EXPECT_EQ(ReceiveAll(client).second, ECONNRESET);
@@ -259,6 +269,55 @@ TEST_P(InboundTest, AConnectionWhosePortIsTakenForAnotherGoesOn) {
   SendAll(server, "still here");
   ASSERT_EQ(shutdown(server.get(), SHUT_WR), 0);
   EXPECT_EQ(ReceiveAll(client), std::pair(std::string("still here"), 0));
+}
+
+TEST_P(InboundTest, WhereTheClientUsesTheNextPortItsConnectionGoesOnAndTheNewOneIsMade) {
+  Start();
+  const Fd listener = Serve();
+  const Fd before = Call(at_.other_pod);
+  const uint16_t port = PeerOf(Accept(listener)).port;
+  const Fd client = Call(SocketAddress{at_.other_pod, PortAfter(port, 2)});
+  const Fd server = Accept(listener);
+  ASSERT_EQ(PeerOf(server).port, PortAfter(port, 1));
+  const Fd next = Call(at_.other_pod);
+  EXPECT_EQ(PeerOf(Accept(listener)), (SocketAddress{at_.other_pod, PortAfter(port, 3)}));
+  SendAll(server, "still here");
+  ASSERT_EQ(shutdown(server.get(), SHUT_WR), 0);
+  EXPECT_EQ(ReceiveAll(client), std::pair(std::string("still here"), 0));
+}
+
+TEST_P(InboundTest, AClientWhosePortIsInUseInItsPlaceComesInOnceThatConnectionEnds) {
+  Start();
+  const Fd listener = Serve();
+  Fd client = Call(at_.other_pod);
+  Fd server = Accept(listener);
+  const SocketAddress port = PeerOf(server);
+  std::thread end([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    client.Reset();
+    EXPECT_EQ(ReceiveAll(server), std::pair(std::string(), 0)) << "the client's SYN does no harm";
+    server.Reset();
+  });
+  const Fd later = Call(port);  // its second SYN, after a second
+  end.join();
+  EXPECT_TRUE(Accept(listener).valid());
+}
+
+TEST_P(InboundTest, WhereNothingAnswersAnotherPortIsTriedAndTheLastForAsLongAsTheKernelDoes) {
+  Start({}, {.connect_timeout = absl::Milliseconds(50)});
+  const Fd listener = Serve();
+  DropDials("-I");
+  const Fd client = Call(at_.other_pod);
+  SendAll(client, "question");
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_EQ(counters_->retried.value(), 3u);
+  EXPECT_EQ(counters_->active(), 1u);
+  DropDials("-D");
+  const Fd server = Accept(listener);
+  ASSERT_TRUE(server.valid());
+  ASSERT_EQ(shutdown(client.get(), SHUT_WR), 0);
+  EXPECT_EQ(ReceiveAll(server), std::pair(std::string("question"), 0));
+  EXPECT_EQ(counters_->connect_timeout.value(), 0u);
 }
 
 TEST_P(InboundTest, WhoIsNotAllowedIsResetAndTheApplicationHearsNothing) {
