@@ -1,6 +1,7 @@
 #include "xds/policy/policy_resources.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -33,18 +34,76 @@ PortInput OwnPort(const NetworkPolicyPort& port) {
   return {port.protocol, port.port, port.end_port, port.name};
 }
 
-// Makes rules, and the sets that they name, out of a policy's own.
+// What one takes up, repetitions that its text leaves out included.
+size_t BytesOf(const ObjectSelector& selector) {
+  size_t bytes = 0;
+  for (const auto& [key, value] : selector.match_labels) {
+    bytes += 2 * sizeof key + key.size() + value.size();
+  }
+  for (const LabelRequirement& one : selector.match_expressions) {
+    bytes += sizeof one + one.key.size();
+    for (const std::string& value : one.values) bytes += sizeof value + value.size();
+  }
+  return bytes;
+}
+
+// A selector of a rule, with what it takes up.
+struct RuleSelector {
+  explicit RuleSelector(PodSelector selector)
+      : pods(std::move(selector)), bytes(BytesOf(pods.namespaces) + BytesOf(pods.pods)) {}
+
+  PodSelector pods;
+  size_t bytes;
+};
+
+// A rule's peers, each selector once: an object has room for tens of thousands of one.
+struct RulePeers {
+  bool anybody;
+  std::vector<RuleSelector> selectors;
+  std::vector<IpBlock> blocks;
+};
+
+RulePeers PeersOf(const NetworkPolicyRule& rule, const std::string& own_namespace) {
+  RulePeers peers{rule.peers.empty(), {}, {}};
+  std::set<std::string> texts;
+  for (const NetworkPolicyPeer& peer : rule.peers) {
+    if (peer.block.has_value()) {
+      peers.blocks.push_back(*peer.block);
+      continue;
+    }
+    PodSelector selector = SelectorOf(peer, own_namespace);
+    if (texts.insert(ToText(selector)).second) peers.selectors.emplace_back(std::move(selector));
+  }
+  return peers;
+}
+
+// How many more of each a reader takes, in all rules (xds/api/policy_codec.h).
+struct Room {
+  size_t rules = api::kMaxRulesOfPolicy;
+  size_t peer_sets = api::kMaxPartsOfPolicy;
+  size_t blocks = api::kMaxPartsOfPolicy;
+  size_t holes = api::kMaxPartsOfPolicy;
+  size_t names = api::kMaxPartsOfPolicy;
+  size_t ports = api::kMaxPartsOfPolicy;
+};
+
+// Makes rules, and the sets that they name, out of a policy's own. Leaves out what is more than
+// the limits.
 class RuleWriter {
  public:
   RuleWriter(PolicyResource& to, const std::string& ns) : to_(to), ns_(ns) {}
+
   void Add(const NetworkPolicyRule& rule) {
+    const RulePeers peers = PeersOf(rule, ns_);
     std::vector<PortInput> numbers;
     for (const NetworkPolicyPort& port : rule.ports) {
       if (port.name.empty()) numbers.push_back(NumberOf(port));
     }
-    if (rule.ports.empty() || !numbers.empty()) AddAt(rule, std::move(numbers));
+    if (rule.ports.empty() || !numbers.empty()) AddAt(peers, std::move(numbers));
+    std::set<std::pair<Protocol, std::string_view>> done;
     for (const NetworkPolicyPort& port : rule.ports) {
-      if (!port.name.empty()) AddByName(rule, port);
+      if (port.name.empty() || !done.emplace(port.protocol, port.name).second) continue;
+      AddByName(peers, port);
     }
     ++index_;
   }
@@ -52,7 +111,7 @@ class RuleWriter {
   void AddIngress(const NetworkPolicyRule& rule) {
     std::vector<PortInput> ports;
     for (const NetworkPolicyPort& port : rule.ports) ports.push_back(OwnPort(port));
-    AddAt(rule, std::move(ports));
+    AddAt(PeersOf(rule, ns_), std::move(ports));
     ++index_;
   }
 
@@ -67,66 +126,107 @@ class RuleWriter {
   // Says what was too much.
   void Finish() const {
     if (left_out_ == 0) return;
-    log::warn("{}: {} of its peers and rules are left out: more than {} rules, or {} sets of peers",
-              to_.rules.name, left_out_, api::kMaxRulesOfPolicy, kMostSetsOfPolicy);
+    log::warn(
+        "{}: {} of its peers, ports and rules are left out, so not allowed: more than {} sets of "
+        "peers, {} rules, {} parts of one kind, or {} bytes of selectors",
+        to_.rules.name, left_out_, kMostSetsOfPolicy, api::kMaxRulesOfPolicy,
+        api::kMaxPartsOfPolicy, kMostSelectorBytesOfPolicy);
   }
 
  private:
-  void AddAt(const NetworkPolicyRule& rule, std::vector<PortInput> ports) {
+  void AddAt(const RulePeers& peers, std::vector<PortInput> ports) {
     RuleInput input;
     input.index = index_;
-    input.any_peer = rule.peers.empty();
+    input.any_peer = peers.anybody;
     input.ports = std::move(ports);
-    for (const NetworkPolicyPeer& peer : rule.peers) {
-      if (peer.block.has_value()) {
-        input.blocks.push_back(*peer.block);
-      } else {
-        Refer({SelectorOf(peer, ns_), {}, {}}, input);
-      }
-    }
+    input.blocks = peers.blocks;
+    ReferToEach(peers.selectors, {}, {}, input);
     Put(std::move(input));
   }
 
   // A port's name means something at pods alone: "anybody" are all that have it, and of a block
   // nobody.
-  void AddByName(const NetworkPolicyRule& rule, const NetworkPolicyPort& port) {
+  void AddByName(const RulePeers& peers, const NetworkPolicyPort& port) {
+    static const std::vector<RuleSelector> kAllPods = {RuleSelector({})};
     RuleInput input;
     input.index = index_;
     input.ports = {{port.protocol, 0, 0}};
-    if (rule.peers.empty()) Refer({{}, port.name, port.protocol}, input);
-    for (const NetworkPolicyPeer& peer : rule.peers) {
-      if (!peer.block.has_value()) Refer({SelectorOf(peer, ns_), port.name, port.protocol}, input);
-    }
+    ReferToEach(peers.anybody ? kAllPods : peers.selectors, port.name, port.protocol, input);
     Put(std::move(input));
   }
 
-  void Refer(const PeerSelector& peer, RuleInput& rule) {
-    std::string name = peer.SetName();
-    if (to_.peers.size() >= kMostSetsOfPolicy && !to_.peers.contains(name)) {
-      ++left_out_;
+  void ReferToEach(const std::vector<RuleSelector>& selectors, const std::string& port_name,
+                   Protocol protocol, RuleInput& rule) {
+    for (size_t i = 0; i < selectors.size(); ++i) {
+      if (Refer(selectors[i], port_name, protocol, rule)) continue;
+      left_out_ += selectors.size() - i;
       return;
     }
+  }
+
+  // False: there is no room, nor is there for any other set from then on. A set's name takes time,
+  // and a rule may multiply 30,000 peers with as many ports.
+  bool Refer(const RuleSelector& selector, const std::string& port_name, Protocol protocol,
+             RuleInput& rule) {
+    if (room_.rules == 0 || room_.peer_sets == 0 || selector.bytes > selector_bytes_) {
+      sets_are_full_ = true;
+    }
+    if (sets_are_full_) return false;
+    selector_bytes_ -= selector.bytes;
+    PeerSelector peer{selector.pods, port_name, protocol};
+    std::string name = peer.SetName();
+    if (to_.peers.size() >= kMostSetsOfPolicy && !to_.peers.contains(name)) {
+      sets_are_full_ = true;
+      return false;
+    }
+    --room_.peer_sets;
     rule.peer_sets.push_back(name);
-    to_.peers.try_emplace(std::move(name), peer);
+    to_.peers.try_emplace(std::move(name), std::move(peer));
+    return true;
   }
 
   void Put(RuleInput rule) {
+    const bool at_any_port = rule.ports.empty();
     std::sort(rule.peer_sets.begin(), rule.peer_sets.end());
-    rule.peer_sets.erase(std::unique(rule.peer_sets.begin(), rule.peer_sets.end()),
-                         rule.peer_sets.end());
+    CutBlocks(rule.blocks);
+    Cut(rule.names, room_.names);
+    Cut(rule.ports, room_.ports);
     const bool matches_nothing =
         !rule.any_peer && rule.peer_sets.empty() && rule.blocks.empty() && rule.names.empty();
-    if (matches_nothing) return;
-    if (to_.rules.rules.size() >= static_cast<size_t>(api::kMaxRulesOfPolicy)) {
+    // Without the ports that it had it would allow them all.
+    if (matches_nothing || (rule.ports.empty() && !at_any_port)) return;
+    if (room_.rules == 0) {
       ++left_out_;
       return;
     }
+    --room_.rules;
     to_.rules.rules.push_back(std::move(rule));
+  }
+
+  template <typename T>
+  void Cut(std::vector<T>& parts, size_t& room) {
+    const size_t kept = std::min(parts.size(), room);
+    left_out_ += parts.size() - kept;
+    room -= kept;
+    parts.resize(kept);
+  }
+
+  // A block without some of its holes would allow more than the policy does.
+  void CutBlocks(std::vector<IpBlock>& blocks) {
+    left_out_ += std::erase_if(blocks, [&](const IpBlock& block) {
+      if (room_.blocks == 0 || block.except.size() > room_.holes) return true;
+      --room_.blocks;
+      room_.holes -= block.except.size();
+      return false;
+    });
   }
 
   PolicyResource& to_;
   const std::string& ns_;
   uint32_t index_ = 0;
+  Room room_;
+  size_t selector_bytes_ = kMostSelectorBytesOfPolicy;  // that may still be referred to
+  bool sets_are_full_ = false;
   size_t left_out_ = 0;
 };
 

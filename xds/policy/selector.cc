@@ -106,8 +106,12 @@ std::string ScopeText(const PodSelector& selector) {
   return "namespaces: " + ToText(selector.namespaces);
 }
 
+std::string ToText(const PodSelector& selector) {
+  return fmt::format("{}; pods: {}", ScopeText(selector), ToText(selector.pods));
+}
+
 std::string PeerSelector::SetName() const {
-  std::string text = fmt::format("{}; pods: {}", ScopeText(of), ToText(of.pods));
+  std::string text = ToText(of);
   if (!port_name.empty()) text += fmt::format("; {} {}", ProtocolWord(protocol), Word(port_name));
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;

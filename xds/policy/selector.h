@@ -32,6 +32,8 @@ struct PodSelector {
 
 // "ns=shop" or "namespaces: team=a". What PodSelector::InScope goes by.
 std::string ScopeText(const PodSelector& selector);
+// "ns=shop; pods: app=db". The same for selectors that say the same, of no two others.
+std::string ToText(const PodSelector& selector);
 
 // The addresses of pods, be it those alone that have a container port of a name and protocol.
 struct PeerSelector {

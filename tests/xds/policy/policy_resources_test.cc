@@ -5,7 +5,9 @@
 
 #include <set>
 
+#include "tests/xds/api/samples.h"
 #include "tests/xds/policy/cluster.h"
+#include "xds/api/policy_codec.h"
 
 namespace portolan::xds {
 namespace {
@@ -180,16 +182,151 @@ TEST(PolicyResource, OfAClusterWidePolicyIsForPodsOfNamespacesWithLabels) {
   EXPECT_FALSE(resource.pods.InScope("shop", {}));
 }
 
-TEST(PolicyResource, IsBoundedWhereAPolicyMultipliesPeersWithPorts) {
+NetworkPolicyPeer Numbered(size_t i) { return PodsWith({{"app", std::to_string(i)}}); }
+
+// So many peers, each at so many named ports.
+NetworkPolicyRule Multiplied(size_t peers, size_t ports) {
   NetworkPolicyRule rule;
-  for (int i = 0; i < 200; ++i) {
-    rule.peers.push_back(PodsWith({{"app", std::to_string(i)}}));
-    rule.ports.push_back(NamedTcp("p" + std::to_string(i)));
-  }
-  const auto resource = WithRules({rule});
+  for (size_t i = 0; i < peers; ++i) rule.peers.push_back(Numbered(i));
+  for (size_t i = 0; i < ports; ++i) rule.ports.push_back(NamedTcp("p" + std::to_string(i)));
+  return rule;
+}
+
+NetworkPolicyPeer BlockWithHoles(size_t holes) {
+  NetworkPolicyPeer peer = Block("10.0.0.0/8");
+  peer.block->except.assign(holes, *Cidr::Parse("10.1.0.0/16"));
+  return peer;
+}
+
+// What sidecars make of its rules; an error where they refuse them.
+absl::StatusOr<PolicyInput> Received(const PolicyResource& policy) {
+  return api::ParsePolicyRules(
+      api::MakeResource(policy.rules.name, "1", api::ToProto(policy.rules)));
+}
+
+size_t References(const PolicyResource& policy) {
+  size_t count = 0;
+  for (const RuleInput& rule : policy.rules.rules) count += rule.peer_sets.size();
+  return count;
+}
+
+TEST(PolicyResource, IsBoundedWhereAPolicyMultipliesPeersWithPorts) {
+  const auto resource = WithRules({Multiplied(200, 200)});
   EXPECT_EQ(resource.peers.size(), kMostSetsOfPolicy);
   for (const RuleInput& one : resource.rules.rules) {
     for (const std::string& set : one.peer_sets) EXPECT_TRUE(resource.peers.contains(set));
+  }
+  EXPECT_TRUE(Received(resource).ok());
+}
+
+// The API server takes both as often as an object has room for them. Not done with in minutes, nor
+// in the memory of a replica, where each peer is looked at for each port.
+TEST(PolicyResource, RepeatedPeersAndNamedPortsCountOnce) {
+  NetworkPolicyRule rule;
+  rule.peers.assign(30'000, NamespacesWith({}));
+  rule.ports.assign(55'000, NamedTcp("a"));
+  rule.ports.push_back({Protocol::kUdp, 0, 0, "a"});
+  const auto resource = WithRules({rule});
+  ASSERT_THAT(resource.rules.rules, SizeIs(2));
+  EXPECT_THAT(Described(resource, resource.rules.rules[0]),
+              ElementsAre("all pods in all namespaces, at their TCP port a"));
+  EXPECT_THAT(Described(resource, resource.rules.rules[1]),
+              ElementsAre("all pods in all namespaces, at their UDP port a"));
+}
+
+TEST(PolicyResource, ManyPeersAtManyNamedPortsAreLeftOutUnseen) {
+  const auto resource = WithRules({Multiplied(30'000, 30'000)});
+  EXPECT_EQ(resource.peers.size(), kMostSetsOfPolicy);
+  EXPECT_EQ(References(resource), kMostSetsOfPolicy);
+  EXPECT_TRUE(Received(resource).ok());
+}
+
+TEST(PolicyResource, AllOfItsSetsMayBeReferredToAgain) {
+  const NetworkPolicyRule rule = Multiplied(kMostSetsOfPolicy / 10, 10);
+  const auto resource = WithRules({rule, rule});
+  EXPECT_EQ(resource.peers.size(), kMostSetsOfPolicy);
+  EXPECT_EQ(References(resource), 2 * kMostSetsOfPolicy);
+}
+
+TEST(PolicyResource, RefersToNoMoreSetsThanAReaderTakes) {
+  const NetworkPolicyRule rule = Multiplied(kMostSetsOfPolicy / 10, 10);
+  const size_t most = api::kMaxPartsOfPolicy / kMostSetsOfPolicy;
+  for (const size_t rules : {most, most + 1}) {
+    const auto resource = WithRules(std::vector(rules, rule));
+    EXPECT_EQ(References(resource), api::kMaxPartsOfPolicy);
+    EXPECT_TRUE(Received(resource).ok());
+  }
+}
+
+TEST(PolicyResource, ALargeSelectorIsNotCopiedForEveryNamedPort) {
+  NetworkPolicyRule rule = Multiplied(0, 500);
+  rule.peers = {Numbered(0)};
+  // Its text has it once.
+  rule.peers[0].pods->match_expressions = {
+      {"app", LabelRequirement::Operator::kNotIn, std::vector<std::string>(100'000, "a")}};
+  const auto resource = WithRules({rule});
+  EXPECT_GT(resource.peers.size(), 1u);
+  EXPECT_LE(resource.peers.size(), kMostSelectorBytesOfPolicy / 100'000 / sizeof(std::string));
+}
+
+TEST(PolicyResource, HasNoMoreRulesThanAReaderTakes) {
+  const size_t most = api::kMaxRulesOfPolicy;
+  for (const size_t rules : {most, most + 1}) {
+    const auto resource = WithRules(std::vector<NetworkPolicyRule>(rules));
+    EXPECT_EQ(resource.rules.rules.size(), most);
+    EXPECT_TRUE(Received(resource).ok());
+  }
+}
+
+TEST(PolicyResource, HasNoMoreBlocksThanAReaderTakes) {
+  const size_t most = api::kMaxPartsOfPolicy;
+  for (const size_t blocks : {most, most + 1}) {
+    const auto resource = WithRules({{std::vector(blocks, Block("10.0.0.0/8")), {}}});
+    EXPECT_EQ(resource.rules.rules[0].blocks.size(), most);
+    EXPECT_TRUE(Received(resource).ok());
+  }
+}
+
+TEST(PolicyResource, ABlockWithoutRoomForAllItsHolesIsLeftOut) {
+  const size_t half = api::kMaxPartsOfPolicy / 2;
+  const auto resource =
+      WithRules({{{BlockWithHoles(half), BlockWithHoles(half + 1)}, {}},
+                 {{BlockWithHoles(half + 1)}, {}},
+                 {{BlockWithHoles(half), BlockWithHoles(1), BlockWithHoles(0)}, {}}});
+  ASSERT_THAT(resource.rules.rules, SizeIs(2));
+  ASSERT_THAT(resource.rules.rules[0].blocks, SizeIs(1));
+  EXPECT_THAT(resource.rules.rules[0].blocks[0].except, SizeIs(half));
+  const RuleInput& last = resource.rules.rules[1];
+  EXPECT_EQ(last.index, 2u);
+  ASSERT_THAT(last.blocks, SizeIs(2));
+  EXPECT_THAT(last.blocks[0].except, SizeIs(half));
+  EXPECT_THAT(last.blocks[1].except, IsEmpty());
+  EXPECT_TRUE(Received(resource).ok());
+}
+
+TEST(PolicyResource, ARuleWhosePortsHaveNoRoomIsLeftOutAndNotAtEveryPort) {
+  const size_t most = api::kMaxPartsOfPolicy;
+  const std::vector<NetworkPolicyRule> rules = {{{}, std::vector(most - 1, Tcp(80))},
+                                                {{}, {Tcp(81), Tcp(82)}},
+                                                {{}, {Tcp(83)}},
+                                                {{Block("10.0.0.0/8")}, {}}};
+  for (const auto& resource :
+       {WithRules(rules), *IngressResourceOf(MakeIngress("shop", "p", {}, rules))}) {
+    ASSERT_THAT(resource.rules.rules, SizeIs(3));
+    EXPECT_THAT(resource.rules.rules[1].ports, ElementsAre(PortInput{Protocol::kTcp, 81, 0}));
+    EXPECT_EQ(resource.rules.rules[2].index, 3u);
+    EXPECT_TRUE(Received(resource).ok());
+  }
+}
+
+TEST(PolicyResource, HasNoMoreNamesThanAReaderTakes) {
+  DnsEgressPolicy policy = MakeDnsPolicy("shop", "apis", {}, {});
+  const size_t most = api::kMaxPartsOfPolicy;
+  for (const size_t names : {most, most + 1}) {
+    policy.rules[0].names.assign(names, {"example.com", false});
+    const PolicyResource resource = ResourceOf(policy);
+    EXPECT_EQ(resource.rules.rules[0].names.size(), most);
+    EXPECT_TRUE(Received(resource).ok());
   }
 }
 
