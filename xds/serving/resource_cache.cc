@@ -62,6 +62,10 @@ ResourcePtr ResourceSet::FindEgressPolicy(std::string_view name, const Viewer& v
   api::EgressPolicy policy{names->egress, {}, names->ingress, {}};
   const Node* node = snapshot_->FindNode(pod.node_name);
   if (node != nullptr) policy.node_addresses = node->internal_ips;
+  // A sidecar refuses more, and with it every policy of its pod.
+  if (policy.node_addresses.size() > api::kMaxNodeAddresses) {
+    policy.node_addresses.resize(api::kMaxNodeAddresses);
+  }
   if (!names->ingress.empty()) policy.ports = *pod.named_ports;
   return EncodeResource(ResourceType::kEgressPolicy, std::string(name), api::ToProto(policy),
                         Origin());

@@ -96,6 +96,23 @@ TEST_F(PolicyServer, APodIsToldWhichPoliciesAreForItAndWhatItsNodesAddressesAre)
   EXPECT_THAT(RemovedIn(client.Receive()), ElementsAre("shop/web-1"));
 }
 
+TEST_F(PolicyServer, OfANodesAddressesAPodIsToldNoMoreThanItTakes) {
+  Node node;
+  node.name = "n1";
+  for (int i = 0; i <= api::kMaxNodeAddresses; ++i) {
+    node.internal_ips.push_back(Ip(fmt::format("192.0.2.{}", i)));
+  }
+  Pod web = Web();
+  web.node_name = "n1";
+  Put(node, web, AdmitDb());
+  DeltaClient client(port());
+  client.Send(AskAs("shop/web-1", kEgressPolicy, {"shop/web-1"}));
+  const auto policy = api::ParseEgressPolicy(client.Receive().resources(0));
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  node.internal_ips.pop_back();
+  EXPECT_EQ(policy->node_addresses, node.internal_ips);
+}
+
 TEST_F(PolicyServer, APodIsToldWhoMayConnectAndWhatItsPortsAreCalled) {
   const std::vector<ContainerPort> ports = {{"web", Protocol::kTcp, 8080}};
   Put(WithPorts(Web(), ports),
