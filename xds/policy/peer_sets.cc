@@ -164,7 +164,12 @@ CountedPeers::CountedPeers(PeerSelector selector)
 bool CountedPeers::Commit() {
   Peers added;
   Peers removed;
-  for (const auto& [peer, by] : std::exchange(counted_, {})) {
+  auto counted = std::exchange(counted_, {});
+  std::sort(counted.begin(), counted.end());
+  for (auto one = counted.begin(); one != counted.end();) {
+    const Peer peer = one->first;
+    int by = 0;
+    for (; one != counted.end() && one->first == peer; ++one) by += one->second;
     if (by == 0) continue;
     const auto more = more_.find(peer);
     const int before = set_->Contains(peer) ? 1 + (more == more_.end() ? 0 : more->second) : 0;
@@ -178,8 +183,6 @@ bool CountedPeers::Commit() {
     }
   }
   if (added.empty() && removed.empty()) return false;
-  std::sort(added.begin(), added.end());
-  std::sort(removed.begin(), removed.end());
   set_ = set_->Changed(std::move(added), std::move(removed));
   return true;
 }

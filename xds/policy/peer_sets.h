@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -90,7 +91,7 @@ class CountedPeers {
 
   const PeerSelector& selector() const { return selector_; }
   // `by` more pods (fewer, where negative) are this peer.
-  void Count(const Peer& peer, int by) { counted_[peer] += by; }
+  void Count(const Peer& peer, int by) { counted_.emplace_back(peer, by); }
   // True if what was counted since the last time made another version of it.
   bool Commit();
   // The last version that was committed.
@@ -100,12 +101,12 @@ class CountedPeers {
   struct PeerHash {
     size_t operator()(const Peer& peer) const { return absl::HashOf(peer.ip, peer.port); }
   };
-  using Counts = absl::flat_hash_map<Peer, int, PeerHash>;
 
   const PeerSelector selector_;
   std::shared_ptr<const PeerSet> set_;
-  Counts counted_;  // since the last Commit
-  Counts more_;     // pods beyond the first that are a peer; nearly always empty
+  std::vector<std::pair<Peer, int>> counted_;  // since the last Commit
+  // Pods beyond the first that are a peer; nearly always empty.
+  absl::flat_hash_map<Peer, int, PeerHash> more_;
 };
 
 }  // namespace portolan::xds

@@ -48,8 +48,13 @@ const PolicyNames* PolicySnapshot::FindPolicies(std::string_view pod_key) const 
 
 // The next snapshot in the making.
 struct PolicyIndex::Edit {
-  Edit(const Snapshot& to, const PolicySnapshot& from, ChangedResources& all_changed)
-      : now(to), rules(from.rules_), peers(from.peers_), pods(from.pods_), changed(all_changed) {}
+  Edit(const Snapshot& to, const PolicySnapshot& from, size_t most, ChangedResources& all_changed)
+      : now(to),
+        rules(from.rules_),
+        peers(from.peers_),
+        pods(from.pods_),
+        changed(all_changed),
+        most_counts(most) {}
 
   void MarkChanged(ResourceType type, std::string name) {
     changed[static_cast<size_t>(type)].push_back(std::move(name));
@@ -60,6 +65,14 @@ struct PolicyIndex::Edit {
     if (pod.finished || !port.has_value()) return;
     for (const IpAddress& ip : pod.ips) set.peers.Count({ip, *port}, by);
     counted.insert(&set);
+    counts += pod.ips.size();
+    if (counts >= most_counts) CommitCounted();
+  }
+
+  // A set may have several versions on the way; only the last is shown.
+  void CommitCounted() {
+    for (Selections::Referred* set : counted) set->peers.Commit();
+    counts = 0;
   }
 
   const Snapshot& now;
@@ -67,6 +80,8 @@ struct PolicyIndex::Edit {
   PolicySnapshot::ByName<PeerSet>::Edit peers;
   PodLists::Edit pods;
   ChangedResources& changed;
+  const size_t most_counts;
+  size_t counts = 0;  // that are not committed
 
   // Other policies are for the pods of these now.
   Selections::Some other_policies;
@@ -80,14 +95,15 @@ struct PolicyIndex::Edit {
   absl::flat_hash_set<Selections::Referred*> counted;
 };
 
-PolicyIndex::PolicyIndex()
-    : snapshot_(std::make_shared<const Snapshot>()),
+PolicyIndex::PolicyIndex(size_t most_counts)
+    : most_counts_(most_counts),
+      snapshot_(std::make_shared<const Snapshot>()),
       current_(std::make_shared<const PolicySnapshot>()) {}
 
 // First the selectors and namespaces, with the pods as they were; then the pods.
 void PolicyIndex::Follow(const Directory::Committed& committed, ChangedResources& changed) {
   const DirectoryChanges& changes = committed.changes;
-  Edit edit(*committed.snapshot, *current_, changed);
+  Edit edit(*committed.snapshot, *current_, most_counts_, changed);
   for (const std::string& ns : changes.namespaces) FollowNamespace(ns, edit);
   for (const std::string& key : changes.network_policies) {
     FollowPolicy(NetworkPolicyRulesName(key), edit);
@@ -102,10 +118,13 @@ void PolicyIndex::Follow(const Directory::Committed& committed, ChangedResources
     if (!changes.pods.contains(key)) SetPolicies(key, PoliciesFor(*pod), edit);
   }
   FollowNodes(changes, edit);
-  for (Selections::Referred* set : edit.counted) {
-    if (!set->peers.Commit() && !edit.new_sets.contains(set)) continue;
-    edit.peers.Set(set->peers.set()->name(), set->peers.set());
-    edit.MarkChanged(ResourceType::kPeerSet, set->peers.set()->name());
+  edit.CommitCounted();
+  for (const Selections::Referred* set : edit.counted) {
+    const std::shared_ptr<const PeerSet>& now = set->peers.set();
+    const auto* shown = edit.peers.Find(now->name());
+    if (shown != nullptr && (*shown)->version() == now->version()) continue;
+    edit.peers.Set(now->name(), now);
+    edit.MarkChanged(ResourceType::kPeerSet, now->name());
   }
   snapshot_ = committed.snapshot;
   auto next = std::make_shared<PolicySnapshot>();

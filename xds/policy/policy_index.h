@@ -68,7 +68,11 @@ class PolicySnapshot {
 // One thread, the one that owns the Directory.
 class PolicyIndex {
  public:
-  PolicyIndex();
+  // What new sets and those that change are counted in takes up memory until it is committed: 24
+  // bytes for each address of each set. This many are at once.
+  static constexpr size_t kMostCounts = 2'000'000;
+
+  explicit PolicyIndex(size_t most_counts = kMostCounts);
 
   // For each commit. Adds the names of resources that are others now to `changed`.
   void Follow(const Directory::Committed& committed, ChangedResources& changed);
@@ -117,6 +121,7 @@ class PolicyIndex {
   std::shared_ptr<const Names> Share(Names names);
   void Unshare(const std::shared_ptr<const Names>& names);
 
+  const size_t most_counts_;
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const PolicySnapshot> current_;
   Selections selections_;

@@ -325,11 +325,11 @@ void ExpectAnotherReplicaAgrees(const Snapshot& snapshot, const PolicySnapshot& 
   EXPECT_EQ(OutcomeOf(*index.current(), snapshot, names), names);
 }
 
-void FollowRandomly(unsigned seed) {
+void FollowRandomly(unsigned seed, size_t most_counts) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   RandomCluster cluster(seed);
   Directory directory;
-  PolicyIndex index;
+  PolicyIndex index(most_counts);
   Outcome before;
   std::map<std::string, std::vector<ContainerPort>> ports_before;
   std::set<std::string> pods_before;
@@ -369,7 +369,13 @@ void FollowRandomly(unsigned seed) {
 
 TEST(PolicyIndex, IsWhatAllWorkedOutAnewIsAfterAnyCommits) {
   for (unsigned seed = 0; seed < 20 && !::testing::Test::HasFailure(); ++seed) {
-    FollowRandomly(seed);
+    FollowRandomly(seed, PolicyIndex::kMostCounts);
+  }
+}
+
+TEST(PolicyIndex, IsTheSameWhereItHasRoomForFewCountsAtOnce) {
+  for (unsigned seed = 0; seed < 10 && !::testing::Test::HasFailure(); ++seed) {
+    FollowRandomly(seed, 1 + seed);
   }
 }
 

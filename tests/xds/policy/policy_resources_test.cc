@@ -248,6 +248,13 @@ TEST(PolicyResource, AllOfItsSetsMayBeReferredToAgain) {
   EXPECT_EQ(References(resource), 2 * kMostSetsOfPolicy);
 }
 
+// Each may have all pods of the cluster.
+TEST(PolicyResource, HasAThousandSetsAtMost) {
+  for (const size_t peers : {1'000u, 1'001u}) {
+    EXPECT_THAT(WithRules({{Multiplied(peers, 0).peers, {}}}).peers, SizeIs(1'000));
+  }
+}
+
 TEST(PolicyResource, RefersToNoMoreSetsThanAReaderTakes) {
   const NetworkPolicyRule rule = Multiplied(kMostSetsOfPolicy / 10, 10);
   const size_t most = api::kMaxPartsOfPolicy / kMostSetsOfPolicy;
