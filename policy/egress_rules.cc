@@ -85,6 +85,11 @@ EgressRules::Verdict EgressRules::Judge(const SocketAddress& to, Protocol protoc
                 [&](Side side) { return Match(to, protocol, side); });
 }
 
+EgressRules::Verdict EgressRules::JudgeUnknown() const {
+  return Decide(policies_->isolating(Side::kEnforced), policies_->isolating(Side::kAudit),
+                [&](Side side) { return policies_->to_anywhere(side); });
+}
+
 NamePatterns::Rules EgressRules::RulesOf(std::span<const uint8_t> wire_name) const {
   return policies_->names().Find(wire_name);
 }

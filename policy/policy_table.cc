@@ -39,6 +39,9 @@ PolicyTable::PolicyTable(std::vector<PolicyInput> policies, std::vector<IpAddres
       const auto number = static_cast<uint32_t>(rules_.size());
       rules_.push_back({&policy, &rule});
       has_names_[side] |= !rule.names.empty();
+      if (rule.any_peer && rule.ports.empty()) {
+        to_anywhere_[side] = std::min(to_anywhere_[side], number);
+      }
       for (const std::string& set : rule.peer_sets) {
         RuleNumbers& rules = rules_of_set_[set];
         if (rules.empty() || rules.back() != number) rules.push_back(number);

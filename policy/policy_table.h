@@ -42,6 +42,8 @@ class PolicyTable {
     return isolating_names_[static_cast<size_t>(side)];
   }
   bool has_names(Side side) const { return has_names_[static_cast<size_t>(side)]; }
+  // The first rule for anybody at every port, or kNoRule.
+  uint32_t to_anywhere(Side side) const { return to_anywhere_[static_cast<size_t>(side)]; }
   bool AlwaysAllowed(const IpAddress& ip) const;
   const BlockTable& blocks() const { return blocks_; }
   const NamePatterns& names() const { return names_; }
@@ -55,6 +57,7 @@ class PolicyTable {
   std::vector<NumberedRule> rules_;
   std::array<Isolating, 2> isolating_, isolating_names_;  // by Side
   std::array<bool, 2> has_names_{};
+  std::array<uint32_t, 2> to_anywhere_ = {kNoRule, kNoRule};
   StringMap<RuleNumbers> rules_of_set_;
   BlockTable blocks_;
   NamePatterns names_;

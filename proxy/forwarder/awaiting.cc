@@ -40,9 +40,10 @@ void Forwarder::EndAwaiting(Connection& c, Counter& outcome) {
   event_del(&c.timer);
 }
 
-// A kube-proxy, where there is one, still serves it.
+// A kube-proxy, where there is one, still serves it. Who would serve it is not known, though, so
+// that policy has little to allow it by.
 void Forwarder::PassThroughUnheld(Connection& c) {
-  counters_->endpoints_unknown.Add();
+  c.pass.unheld = true;
   SetOut(c);
 }
 

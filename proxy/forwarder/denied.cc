@@ -43,8 +43,8 @@ void Forwarder::Deny(Connection& c, ConnectionEvent how) {
     endpoint = &c.route->endpoints.front().address;
   }
   const ObjectName* service = c.service == nullptr ? nullptr : &c.service->name.service;
-  options_.gate->OnDenied({Denied::kConnection, c.client_address, c.dialled, endpoint, service},
-                          Monotonic());
+  options_.gate->OnDenied(
+      c.pass, {Denied::kConnection, c.client_address, c.dialled, endpoint, service}, Monotonic());
   Finish(c, how, Ending::kReset);
 }
 

@@ -297,6 +297,7 @@ bool Forwarder::Open(Connection& c, Fd client) {
 void Forwarder::PassThrough(Connection& c) {
   if (c.service == nullptr) Identify(c);
   if (!MayReach(c, c.dialled)) return Deny(c, &ConnectionCounters::denied);
+  if (c.pass.unheld) counters_->endpoints_unknown.Add();
   Took(c, nullptr);
   DialThrough(c);
 }

@@ -14,7 +14,8 @@
 //   what policy denies                       reset at once: all endpoints of the Service, or the
 //                                            dialled address of what is to pass through
 //   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
-//                                            the dialled address
+//                                            the dialled address, or reset where policy isolates
+//                                            the pod and no rule by name allows it
 //   any other address                        passed through
 //   what a rule by name alone allows         joined, and reset where the client greets the server
 //                                            with another name, if that is checked

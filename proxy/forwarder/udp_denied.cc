@@ -6,10 +6,8 @@
 
 namespace portolan::proxy {
 
-EgressPass UdpForwarder::BeginPass(const UdpFlowKey& key) {
-  EgressPass pass;
+void UdpForwarder::BeginPass(const UdpFlowKey& key, EgressPass& pass) {
   if (parts_.gate != nullptr) parts_.gate->Begin(pass, key.dialled, Protocol::kUdp, now_);
-  return pass;
 }
 
 void UdpForwarder::EndPass(EgressPass& pass) {
@@ -30,10 +28,10 @@ void UdpForwarder::Took(UdpFlow& flow) {
 }
 
 // `endpoint` of a Service; null: the dialled address.
-void UdpForwarder::NoteDenied(const UdpFlowKey& key, const SocketAddress* endpoint,
-                              const CountedService& service) {
-  parts_.gate->OnDenied({Denied::kFlow, key.client, key.dialled, endpoint, &service.name.service},
-                        now_);
+void UdpForwarder::NoteDenied(const UdpFlowKey& key, const EgressPass& pass,
+                              const SocketAddress* endpoint, const CountedService& service) {
+  parts_.gate->OnDenied(
+      pass, {Denied::kFlow, key.client, key.dialled, endpoint, &service.name.service}, now_);
 }
 
 void UdpForwarder::ReviewDenied() {
@@ -41,11 +39,12 @@ void UdpForwarder::ReviewDenied() {
   now_ = Monotonic();
   std::vector<UdpFlow*> denied;
   flows_.ForEach([&](UdpFlow& flow) {
-    parts_.gate->Begin(flow.pass, flow.key.dialled, Protocol::kUdp, now_);
+    BeginPass(flow.key, flow.pass);
     if (!MayReach(flow.pass, flow.endpoint)) denied.push_back(&flow);
   });
   for (UdpFlow* flow : denied) {
-    NoteDenied(flow->key, flow->target == nullptr ? nullptr : &flow->endpoint, *flow->service);
+    NoteDenied(flow->key, flow->pass, flow->target == nullptr ? nullptr : &flow->endpoint,
+               *flow->service);
     End(*flow, kDeniedNow);
   }
 }

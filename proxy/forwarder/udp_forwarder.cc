@@ -188,8 +188,10 @@ bool UdpForwarder::IsCurrent(UdpFlow& flow) const {
   flow.routes_version = routes_version_;
   const RouteTable::Lookup found = routes_->Find(flow.key.dialled, Protocol::kUdp);
   if (found.route == nullptr) {
-    return flow.target == nullptr && (found.match == RouteTable::Match::kNotAService ||
-                                      found.match == RouteTable::Match::kEndpointsUnknown);
+    // It was judged as the one or the other.
+    return flow.target == nullptr &&
+           found.match == (flow.pass.unheld ? RouteTable::Match::kEndpointsUnknown
+                                            : RouteTable::Match::kNotAService);
   }
   const std::shared_ptr<const Route>& route = *found.route;
   if (flow.target != route->target) return false;
@@ -218,9 +220,10 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
     return drop(kOverLimit);
   }
   // Before another flow makes room for it.
-  const Chosen chosen = Choose(key, refused, route);
+  const Chosen chosen = Choose(key, refused, found);
   if (!chosen.allowed) {
-    NoteDenied(key, route == nullptr ? nullptr : &route->endpoints.front().address, service);
+    NoteDenied(key, chosen.pass, route == nullptr ? nullptr : &route->endpoints.front().address,
+               service);
     if (route != nullptr) route->target->Leave();
     return drop(kDenied);
   }
@@ -244,22 +247,24 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
     return drop(*failure);
   }
   CountOpened(flow);
-  if (found.match == Match::kEndpointsUnknown) counters_->endpoints_unknown.Add();
+  if (flow.pass.unheld) counters_->endpoints_unknown.Add();
   return {.flow = &flow};
 }
 
 // An endpoint of the route, or the dialled address where there is none.
 UdpForwarder::Chosen UdpForwarder::Choose(const UdpFlowKey& key,
                                           std::span<const SocketAddress> refused,
-                                          const Route* route) {
-  Chosen chosen{.pass = BeginPass(key)};
+                                          const RouteTable::Lookup& found) {
+  Chosen chosen{.pass = {.unheld = found.match == RouteTable::Match::kEndpointsUnknown}};
+  BeginPass(key, chosen.pass);
   const auto allows = [&](const SocketAddress& to) { return MayReach(chosen.pass, to); };
-  if (route == nullptr) {
+  if (found.route == nullptr) {
     chosen.allowed = allows(key.dialled);
   } else {
-    chosen.used = parts_.balancer.Take(*route, refused, now_, allows);
+    const Route& route = **found.route;
+    chosen.used = parts_.balancer.Take(route, refused, now_, allows);
     // The only one there is may be back.
-    if (chosen.used == nullptr) chosen.used = parts_.balancer.Take(*route, {}, now_, allows);
+    if (chosen.used == nullptr) chosen.used = parts_.balancer.Take(route, {}, now_, allows);
     chosen.allowed = chosen.used != nullptr;
   }
   if (!chosen.allowed) EndPass(chosen.pass);

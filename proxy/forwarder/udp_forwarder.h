@@ -12,7 +12,8 @@
 //   what policy denies: all endpoints, or    rejected
 //   the dialled address
 //   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
-//                                            the dialled address
+//                                            the dialled address, or rejected where policy isolates
+//                                            the pod and no rule by name allows it
 //   any other address                        passed through
 //   the forwarder's own listener             dropped
 //
@@ -145,7 +146,8 @@ class UdpForwarder {
     EgressPass pass = {};
     UsedEndpoint* used = nullptr;  // null: the dialled address
   };
-  Chosen Choose(const UdpFlowKey& key, std::span<const SocketAddress> refused, const Route* route);
+  Chosen Choose(const UdpFlowKey& key, std::span<const SocketAddress> refused,
+                const RouteTable::Lookup& found);
   const Drop* Connect(UdpFlow& flow);
   void OnRefused(UdpFlow& flow);
   void EndpointFailed(UdpFlow& flow);
@@ -168,11 +170,11 @@ class UdpForwarder {
   void OnAwaitedLongEnough();
 
   // What policy has to say: udp_denied.cc.
-  EgressPass BeginPass(const UdpFlowKey& key);
+  void BeginPass(const UdpFlowKey& key, EgressPass& pass);
   void EndPass(EgressPass& pass);
   bool MayReach(const EgressPass& pass, const SocketAddress& to) const;
   void Took(UdpFlow& flow);
-  void NoteDenied(const UdpFlowKey& key, const SocketAddress* endpoint,
+  void NoteDenied(const UdpFlowKey& key, const EgressPass& pass, const SocketAddress* endpoint,
                   const CountedService& service);
 
   // What is counted and logged by name: udp_accounts.cc.

@@ -8,7 +8,7 @@ bool IsSameKind(const Denial& a, const Denial& b) {
   if (a.what != b.what || a.mode != b.mode || a.judged().port != b.judged().port) {
     return false;
   }
-  if (!(a.service == b.service)) return false;
+  if (!(a.service == b.service) || a.unheld != b.unheld) return false;
   const bool is_service = !a.service.view().empty();
   if (!is_service && a.judged().ip != b.judged().ip) return false;
   return std::ranges::equal(a.name.view(), b.name.view());
@@ -33,6 +33,9 @@ std::string_view PoliciesText(const Denial& denial) {
 }
 
 std::string NearestRule(const Denial& denial) {
+  if (denial.unheld && denial.what != Denied::kServerName) {
+    return "the endpoints of the Service are not known, and no rule by name has what was dialled";
+  }
   switch (denial.what) {
     case Denied::kConnection:
     case Denied::kInbound:

@@ -24,6 +24,7 @@ struct Denial {
   SocketAddress dialled = {};                  // of connections, inbound ones too, and flows
   std::optional<SocketAddress> endpoint = {};  // of a Service: one that was not allowed
   ServiceKey service = {};                     // empty: none, or not known
+  bool unheld = false;                         // its endpoints are not known
   // Of names, and of DNS the name that was asked while the pod may not ask its resolvers; of server
   // names what the client greeted with, if that is a name. Lower case.
   dns::wire::NameBuffer name = {};
@@ -44,7 +45,7 @@ bool IsSameKind(const Denial& a, const Denial& b);
 
 // For people, off the data path. REQUIRES: rules. Those that isolate, or would if they were
 // enforced: all of them, and as text of EgressRules::kTextBytes. The rule that came nearest; empty:
-// none did.
+// none did; of a Service whose endpoints are not known, that they are not.
 const std::vector<std::string>& PoliciesOf(const Denial& denial);
 std::string_view PoliciesText(const Denial& denial);
 std::string NearestRule(const Denial& denial);

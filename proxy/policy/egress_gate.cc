@@ -50,8 +50,10 @@ void EgressGate::FindName(EgressPass& pass, const SocketAddress& dialled, Protoc
   }
 }
 
-bool EgressGate::JudgeAddress(const SocketAddress& to, Protocol protocol) const {
-  return rules_ == nullptr ? IsOwn(to.ip) : rules_->Judge(to, protocol).allowed;
+bool EgressGate::JudgeAddress(const EgressPass& pass, const SocketAddress& to,
+                              Protocol protocol) const {
+  if (rules_ == nullptr) return !pass.unheld && IsOwn(to.ip);
+  return VerdictOf(pass, to, protocol).allowed;
 }
 
 bool EgressGate::IsOwn(const IpAddress& ip) const {
@@ -59,22 +61,24 @@ bool EgressGate::IsOwn(const IpAddress& ip) const {
          std::find(options_.own.begin(), options_.own.end(), ip) != options_.own.end();
 }
 
-void EgressGate::OnDenied(const Attempt& attempt, absl::Duration now) {
+void EgressGate::OnDenied(const EgressPass& pass, const Attempt& attempt, absl::Duration now) {
   if (rules_ == nullptr) no_policy_.denied.Add();
-  Note(attempt, PolicyMode::kEnforced, now);
+  Note(pass, attempt, PolicyMode::kEnforced, now);
 }
 
 void EgressGate::CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now) {
   const SocketAddress& to = attempt.endpoint == nullptr ? attempt.dialled : *attempt.endpoint;
   const Protocol protocol = attempt.what == Denied::kFlow ? Protocol::kUdp : Protocol::kTcp;
-  if (!rules_->Judge(to, protocol).audited) return;
+  if (!VerdictOf(pass, to, protocol).audited) return;
   pass.audited = true;
-  Note(attempt, PolicyMode::kAudit, now);
+  Note(pass, attempt, PolicyMode::kAudit, now);
 }
 
-void EgressGate::Note(const Attempt& attempt, PolicyMode mode, absl::Duration now) {
+void EgressGate::Note(const EgressPass& pass, const Attempt& attempt, PolicyMode mode,
+                      absl::Duration now) {
   Denial denial{
       .what = attempt.what, .mode = mode, .client = attempt.client, .dialled = attempt.dialled};
+  denial.unheld = pass.unheld;
   if (attempt.endpoint != nullptr) denial.endpoint = *attempt.endpoint;
   if (attempt.service != nullptr && !attempt.service->ns.empty()) {
     denial.service = ServiceKey(*attempt.service);

@@ -4,15 +4,17 @@
 //
 //   EgressPass pass;
 //   gate.Begin(pass, dialled, Protocol::kTcp, now);
-//   if (!gate.Allows(pass, endpoint, Protocol::kTcp)) gate.OnDenied(...);   // for each endpoint
-//   else gate.OnTaken(...);                                                 // the one that is
-//   taken gate.End(pass, now);                                                    // when it is
-//   over
+//   if (!gate.Allows(pass, endpoint, Protocol::kTcp)) gate.OnDenied(...);  // for each endpoint
+//   else gate.OnTaken(...);                                                // the one taken
+//   gate.End(pass, now);                                                   // when it is over
 //
 // Rules by address judge where it goes in the end: the endpoint of a Service, or the dialled
 // address of what is passed through. Rules by name judge the dialled address and port, whatever
 // they belong to; then all of a Service's endpoints are allowed. The address that a name led to
 // stays known as long as the pass is held.
+//
+// A Service whose endpoints are not known cannot be judged by address: its own says nothing of
+// where kube-proxy would carry it. Only what allows all that there is lets it go there, or a name.
 //
 // Many names may lead to one address. With check_server_name the name that the client greets the
 // server with is judged too, where a rule by name alone lets it go there: a rule has to have that
@@ -46,6 +48,8 @@ struct EgressPass {
   enum class Named : uint8_t { kNo, kEnforced, kAudit };
   Named named = Named::kNo;
   bool audited = false;  // counted as one that policies in audit would deny
+  // By the forwarder: it is passed through to a Service whose endpoints are not known.
+  bool unheld = false;
   LearnedAddresses::Admission admission = 0;
 };
 
@@ -76,7 +80,8 @@ class EgressGate {
 
   // REQUIRES: Begin, with the rules that are in force.
   bool Allows(const EgressPass& pass, const SocketAddress& to, Protocol protocol) const {
-    return !judges_ || pass.named == EgressPass::Named::kEnforced || JudgeAddress(to, protocol);
+    return !judges_ || pass.named == EgressPass::Named::kEnforced ||
+           JudgeAddress(pass, to, protocol);
   }
 
   // For what is told of it.
@@ -88,7 +93,7 @@ class EgressGate {
     const ObjectName* service = nullptr;      // null, or without a namespace: none that is known
     const Greeting* greeting = nullptr;       // of kServerName
   };
-  void OnDenied(const Attempt& attempt, absl::Duration now);
+  void OnDenied(const EgressPass& pass, const Attempt& attempt, absl::Duration now);
   // It goes there, be it that policies in audit would have denied it: counted once for each pass.
   void OnTaken(EgressPass& pass, const Attempt& attempt, absl::Duration now) {
     if (audits_ && pass.named == EgressPass::Named::kNo && !pass.audited) {
@@ -126,10 +131,15 @@ class EgressGate {
 
   void FindName(EgressPass& pass, const SocketAddress& dialled, Protocol protocol,
                 absl::Duration now);
-  bool JudgeAddress(const SocketAddress& to, Protocol protocol) const;
+  bool JudgeAddress(const EgressPass& pass, const SocketAddress& to, Protocol protocol) const;
+  // REQUIRES: rules.
+  EgressRules::Verdict VerdictOf(const EgressPass& pass, const SocketAddress& to,
+                                 Protocol protocol) const {
+    return pass.unheld ? rules_->JudgeUnknown() : rules_->Judge(to, protocol);
+  }
   bool IsOwn(const IpAddress& ip) const;
   void CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now);
-  void Note(const Attempt& attempt, PolicyMode mode, absl::Duration now);
+  void Note(const EgressPass& pass, const Attempt& attempt, PolicyMode mode, absl::Duration now);
   // Nothing but a rule by name, enforced or in audit, lets it go there.
   bool HasNameAlone(const EgressPass& pass, const SocketAddress& to) const;
   ServerName Judge(const Greeting& greeting, const SocketAddress& dialled, absl::Duration now);

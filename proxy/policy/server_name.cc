@@ -16,10 +16,10 @@ void EgressGate::SetSearch(const std::vector<std::string>& search) {
 
 bool EgressGate::HasNameAlone(const EgressPass& pass, const SocketAddress& to) const {
   if (judges_) {
-    return pass.named == EgressPass::Named::kEnforced && !JudgeAddress(to, Protocol::kTcp);
+    return pass.named == EgressPass::Named::kEnforced && !JudgeAddress(pass, to, Protocol::kTcp);
   }
   return audits_ && pass.named != EgressPass::Named::kNo &&
-         rules_->Judge(to, Protocol::kTcp).audited;
+         VerdictOf(pass, to, Protocol::kTcp).audited;
 }
 
 bool EgressGate::JudgeGreeting(const EgressPass& pass, const Attempt& attempt, absl::Duration now) {
@@ -43,7 +43,7 @@ bool EgressGate::JudgeGreeting(const EgressPass& pass, const Attempt& attempt, a
   }
   const PolicyMode mode = judges_ ? PolicyMode::kEnforced : PolicyMode::kAudit;
   Count(mode == PolicyMode::kAudit ? ServerName::kAudited : outcome);
-  Note(attempt, mode, now);
+  Note(pass, attempt, mode, now);
   return mode == PolicyMode::kAudit;
 }
 
@@ -76,7 +76,7 @@ bool EgressGate::HasRule(const Greeting& greeting, const SocketAddress& dialled,
     // The one dialled claims nothing; another is judged as if it had been.
     if (greeting.address == dialled.ip) return true;
     const SocketAddress other{greeting.address, dialled.port};
-    return judges_ ? JudgeAddress(other, Protocol::kTcp)
+    return judges_ ? JudgeAddress({}, other, Protocol::kTcp)
                    : !rules_->Judge(other, Protocol::kTcp).audited;
   }
   const auto name = greeting.name.view();

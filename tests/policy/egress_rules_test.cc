@@ -189,6 +189,21 @@ TEST_F(EgressRulesTest, PoliciesAddUpAndTheFirstRuleThatAllowsIsNamed) {
   EXPECT_EQ(rules_->size().peers, 1u);
 }
 
+TEST_F(EgressRulesTest, WhatMayGoAnywhereIsAllowedByARuleForAnybodyAtEveryPortAlone) {
+  Of({NetworkPolicyOf("one", {ToBlock("0.0.0.0/0", {}, {}), ToAnybody({Tcp(80)})})});
+  EXPECT_FALSE(rules_->JudgeUnknown().allowed);
+  Of({NetworkPolicyOf("one", {ToAnybody({Tcp(80)}), ToAnybody({}), ToAnybody({})})});
+  EXPECT_EQ(Deciding(rules_->JudgeUnknown()), "NetworkPolicy/default/one 1");
+  const PolicyInput in_audit = InAudit(NetworkPolicyOf("audit", {ToAnybody({})}));
+  Of({NetworkPolicyOf("one", {}), in_audit});
+  EXPECT_FALSE(rules_->JudgeUnknown().allowed);
+  Of({in_audit});
+  EXPECT_FALSE(rules_->JudgeUnknown().audited);
+  Of({InAudit(NetworkPolicyOf("audit", {}))});
+  EXPECT_TRUE(rules_->JudgeUnknown().allowed);
+  EXPECT_TRUE(rules_->JudgeUnknown().audited);
+}
+
 TEST_F(EgressRulesTest, WhereNothingIsolatesNoRuleIsNamed) {
   PolicyInput adds = DnsPolicyOf("adds", {ToAnybody({})});
   adds.isolates = adds.isolates_names = false;

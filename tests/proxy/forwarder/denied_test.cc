@@ -225,20 +225,80 @@ TEST_F(DeniedTest, WhereAskedANewDenialEndsWhatIsJoinedAndNothingElse) {
   EXPECT_EQ(Receive(named, 5), "still");
 }
 
-TEST_F(DeniedTest, WhatWaitsForEndpointsIsJudgedWhenItProceeds) {
-  ForwarderOptions options;
-  options.want_endpoints = [](const ServiceKey&) {};
-  options.endpoints_timeout = absl::Seconds(30);
-  Start(std::move(options));
-  Directory directory(Directory::Slices::kOfThoseAskedFor);
-  Service service;
-  service.name = {"default", "backend"};
-  service.cluster_ips = {At(kService).ip};
-  service.ports = {{"", Protocol::kTcp, At(kService).port}};
-  directory.Put(service);
-  RouteTableBuilder builder;
-  SetRoutes(builder.Apply(directory.Commit(), EndpointsHeld::kSome));
-  OnLoop([&] { forwarder_->SetFeedAnswering(true); });
+// Of a Service whose endpoints are had on demand.
+class DeniedUnheld : public DeniedTest {
+ protected:
+  void StartAwaiting(const SocketAddress& service, ForwarderOptions options = {}) {
+    options.want_endpoints = [](const ServiceKey&) {};
+    options.endpoints_timeout = absl::Seconds(30);
+    Start(std::move(options));
+    Service object;
+    object.name = {"default", "backend"};
+    object.cluster_ips = {service.ip};
+    object.ports = {{"", Protocol::kTcp, service.port}};
+    directory_.Put(object);
+    SetRoutes(builder_.Apply(directory_.Commit(), EndpointsHeld::kSome));
+    SetAnswering(true);
+  }
+  void SetAnswering(bool answering) {
+    OnLoop([&] { forwarder_->SetFeedAnswering(answering); });
+  }
+
+  Directory directory_{Directory::Slices::kOfThoseAskedFor};
+  RouteTableBuilder builder_;
+};
+
+// A kube-proxy is stood for by who listens at the Service's address.
+TEST_F(DeniedUnheld, ItsOwnAddressAllowsNothing) {
+  StartAwaiting(good_->address());
+  AllowGoodAlone();
+  const Fd waits = Redirected(good_->address());
+  SetAnswering(false);
+  ExpectReset(waits);
+  ExpectReset(Redirected(good_->address()));
+  EXPECT_FALSE(good_->IsCalled(std::chrono::milliseconds(20)));
+  EXPECT_EQ(counters_->denied.value(), 2u);
+  EXPECT_EQ(counters_->endpoints_unknown.value(), 0u);
+  EXPECT_EQ(Denials(), 2);
+}
+
+TEST_F(DeniedUnheld, WhoFindsNoPlaceToWaitIsDenied) {
+  StartAwaiting(good_->address());
+  AllowGoodAlone();
+  std::vector<Fd> waiting;
+  for (int i = 0; i < 256; ++i) waiting.push_back(Redirected(good_->address()));
+  ExpectReset(Redirected(good_->address()));
+  EXPECT_EQ(counters_->wait_no_place.value(), 1u);
+  EXPECT_EQ(counters_->denied.value(), 1u);
+}
+
+TEST_F(DeniedUnheld, ANameOrARuleForAllLetsItPass) {
+  StartAwaiting(good_->address());
+  SetAnswering(false);
+  SetRules({NetworkPolicyOf("web", {ToNames({"backend.example.com"}, {})})});
+  Learn("backend.example.com", good_->address());
+  const Fd by_name = Redirected(good_->address());
+  EXPECT_TRUE(good_->Accept().valid());
+  SetRules({NetworkPolicyOf("web", {ToAnybody({})})});
+  const Fd by_rule = Redirected(good_->address());
+  EXPECT_TRUE(good_->Accept().valid());
+  EXPECT_EQ(counters_->endpoints_unknown.value(), 2u);
+  EXPECT_EQ(counters_->denied.value(), 0u);
+}
+
+TEST_F(DeniedUnheld, ANewPolicyJudgesItTheSame) {
+  StartAwaiting(good_->address(), {.end_denied = true});
+  SetAnswering(false);
+  const Fd client = Redirected(good_->address());
+  const Fd server = good_->Accept();
+  ASSERT_TRUE(Eventually([&] { return counters_->passed_through.value() == 1; }));
+  AllowGoodAlone();
+  ExpectReset(client);
+  EXPECT_EQ(counters_->denied_joined.value(), 1u);
+}
+
+TEST_F(DeniedUnheld, WhatWaitsForEndpointsIsJudgedWhenItProceeds) {
+  StartAwaiting(At(kService));
   SetRules({NetworkPolicyOf("web", {ToBlock("10.66.0.0/16", {}, {})})});
   const Fd client = Call();
   AllowGoodAlone();
@@ -248,8 +308,8 @@ TEST_F(DeniedTest, WhatWaitsForEndpointsIsJudgedWhenItProceeds) {
   slice.service = "backend";
   slice.ports = {{"", Protocol::kTcp, bad_->address().port}};
   slice.endpoints.emplace_back().addresses = {bad_->address().ip};
-  directory.Put(slice);
-  SetRoutes(builder.Apply(directory.Commit(), EndpointsHeld::kSome));
+  directory_.Put(slice);
+  SetRoutes(builder_.Apply(directory_.Commit(), EndpointsHeld::kSome));
   ExpectReset(client);
   EXPECT_EQ(counters_->denied.value(), 1u);
 }

@@ -136,6 +136,33 @@ TEST_P(UdpDenied, WhatIsDeniedDoesNotMakeAnotherFlowGiveWay) {
   ExpectExchange(client, server);
 }
 
+TEST_P(UdpDenied, TheOwnAddressOfAServiceOfUnknownEndpointsAllowsNothing) {
+  UdpForwarderOptions options;
+  options.want_endpoints = [](const ServiceKey&) {};
+  Start(options);
+  Service service;
+  service.name = {"default", "echo"};
+  service.cluster_ips = {at_.service};
+  service.ports = {{"", Protocol::kUdp, kPort}};
+  directory_.Put(service);
+  SetRoutes(EndpointsHeld::kSome);
+  const Fd before = Client();
+  Send(before, service_, "no policy yet");
+  ASSERT_TRUE(Reaches(counters_->endpoints_unknown, 1));
+  const RuleInput block = ToBlock(at_.service.ToString(), {}, {});
+  SetRules({NetworkPolicyOf("web", {block})});
+  EXPECT_EQ(Count(counters_->denied_ended), 1u);
+  const Fd client = Client();
+  Connect(client, service_);
+  ExpectRefused(client);
+  EXPECT_TRUE(Reaches(counters_->denied, 1));
+  EXPECT_EQ(Denials(), 2);
+  SetRules({NetworkPolicyOf("web", {block, ToNames({"echo.example.com"}, {})})});
+  OnLoop([&] { policy_.Learn("echo.example.com", at_.service, absl::Minutes(1), Monotonic()); });
+  Send(Client(), service_, "by name");
+  EXPECT_TRUE(Reaches(counters_->endpoints_unknown, 2));
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, UdpDenied, testing::Values(IpFamily::kIpv4, IpFamily::kIpv6),
                          [](const auto& param) { return std::string(Name(param.param)); });
 

@@ -57,7 +57,7 @@ TEST(EgressGateAllocations, ThereAreNoneForAConnectionNorForTheAnswerBeforeIt) {
         ++allowed;
         policy.gate.OnTaken(pass, attempt, now);
       } else {
-        policy.gate.OnDenied(attempt, now);
+        policy.gate.OnDenied(pass, attempt, now);
       }
       policy.gate.End(pass, now);
     }

@@ -42,7 +42,7 @@ class EgressGateTest : public testing::Test {
   }
   void Deny(const char* dialled, Denied what = Denied::kConnection) {
     const SocketAddress to = At(dialled);
-    policy_.gate.OnDenied({what, client_, to}, now_);
+    policy_.gate.OnDenied({}, {what, client_, to}, now_);
   }
   double NoState(std::string_view verdict) {
     MetricFamilies families;
@@ -81,7 +81,7 @@ TEST(EgressGateClosed, UntilAPolicyIsKnownTheOwnAddressesAloneAreAllowed) {
   EXPECT_TRUE(allows("10.42.0.7:80"));
   EXPECT_TRUE(allows("127.0.0.1:80"));
   const SocketAddress client = At("10.42.0.7:1"), to = At("192.0.2.1:80");
-  policy.gate.OnDenied({Denied::kConnection, client, to}, absl::ZeroDuration());
+  policy.gate.OnDenied({}, {Denied::kConnection, client, to}, absl::ZeroDuration());
   MetricFamilies families;
   policy.gate.Collect(families);
   EXPECT_EQ(families[0].metric[1].label[0].value, "denied");
@@ -138,6 +138,55 @@ TEST_F(EgressGateTest, WhatNobodyIsolatesForHoldsNoAddress) {
   const EgressPass pass = Begin("192.0.2.1:443");
   EXPECT_TRUE(Allows(pass, "192.0.2.1:443"));
   EXPECT_EQ(policy_.live(), 0u);
+}
+
+// --- A Service whose endpoints are not known ---
+
+TEST_F(EgressGateTest, AServiceOfUnknownEndpointsIsNotJudgedByItsOwnAddress) {
+  const auto allows = [&] {
+    EgressPass pass{.unheld = true};
+    policy_.gate.Begin(pass, At("10.43.0.9:80"), Protocol::kTcp, now_);
+    const bool allowed = Allows(pass, "10.43.0.9:80");
+    policy_.gate.End(pass, now_);
+    return allowed;
+  };
+  EXPECT_TRUE(allows()) << "nothing is known";
+  const RuleInput blocks = ToBlock("0.0.0.0/0", {"10.42.0.0/16"}, {});
+  policy_.SetRules({NetworkPolicyOf("one", {blocks, ToAnybody({Tcp(80)})})});
+  EXPECT_FALSE(allows()) << "the endpoints have another port, and an address that is excepted";
+  PolicyInput adds = NetworkPolicyOf("one", {blocks});
+  adds.isolates = false;
+  policy_.SetRules({adds});
+  EXPECT_TRUE(allows());
+  policy_.SetRules({NetworkPolicyOf("one", {blocks}), NetworkPolicyOf("two", {ToAnybody({})})});
+  EXPECT_TRUE(allows()) << "whatever they are";
+  policy_.SetRules({NetworkPolicyOf("one", {ToNames({"db.example.com"}, {Tcp(80)})})});
+  EXPECT_FALSE(allows());
+  policy_.Learn("db.example.com", At("10.43.0.9:0").ip, absl::Seconds(30), now_);
+  EXPECT_TRUE(allows());
+}
+
+TEST_F(EgressGateTest, AServiceOfUnknownEndpointsIsDeniedAlsoAtTheNodesAddress) {
+  PolicyCompiler compiler;
+  compiler.SetPolicies({NetworkPolicyOf("one", {})}, {At("192.0.2.9:0").ip});
+  policy_.gate.SetRules(compiler.Commit());
+  EXPECT_TRUE(Judge("192.0.2.9:80"));
+  const EgressPass pass{.unheld = true};
+  EXPECT_FALSE(Allows(pass, "192.0.2.9:80")) << "held, it is judged by its endpoints too";
+}
+
+TEST_F(EgressGateTest, AuditCountsAServiceOfUnknownEndpointsAsEnforcementWouldDenyIt) {
+  const auto take = [&](EgressPass pass) {
+    policy_.gate.Begin(pass, At("10.43.0.9:80"), Protocol::kTcp, now_);
+    EXPECT_TRUE(Allows(pass, "10.43.0.9:80"));
+    Take(pass, "10.43.0.9:80");
+    return pass.audited;
+  };
+  policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToBlock("10.43.0.0/16", {}, {})}))});
+  EXPECT_FALSE(take({}));
+  EXPECT_TRUE(take({.unheld = true}));
+  policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToAnybody({})}))});
+  EXPECT_FALSE(take({.unheld = true}));
 }
 
 // --- Audit ---
@@ -257,6 +306,20 @@ TEST(DenialLog, ALineSaysWhoDialledWhatWhoIsolatesAndWhichRuleIsNearest) {
   EXPECT_THAT(DenialLine(denial), HasSubstr("no policy is known yet"));
 }
 
+TEST(DenialLog, ALineSaysThatTheEndpointsOfTheServiceAreNotKnown) {
+  Denial denial;
+  denial.client = At("10.42.0.7:40312");
+  denial.dialled = At("10.43.0.9:5432");
+  denial.service = ServiceKey("default", "db");
+  denial.rules = Compile({NetworkPolicyOf("one", {ToBlock("10.43.0.9/32", {}, {Tcp(5433)})})});
+  Denial unheld = denial;
+  unheld.unheld = true;
+  EXPECT_THAT(DenialLine(unheld),
+              HasSubstr("(default/db): isolated by NetworkPolicy/default/one; the endpoints of the "
+                        "Service are not known, and no rule by name has what was dialled"));
+  EXPECT_FALSE(IsSameKind(denial, unheld));
+}
+
 TEST_F(EgressGateTest, ADenialIsLoggedByTheMainLoop) {
   EventLoop loop;
   DenialLog log(loop, 1);
@@ -267,7 +330,7 @@ TEST_F(EgressGateTest, ADenialIsLoggedByTheMainLoop) {
   const auto before = spdlog::default_logger();
   spdlog::set_default_logger(std::make_shared<spdlog::logger>(
       "test", std::make_shared<spdlog::sinks::ostream_sink_st>(out)));
-  policy.gate.OnDenied({Denied::kConnection, client_, to}, now_);
+  policy.gate.OnDenied({}, {Denied::kConnection, client_, to}, now_);
   EXPECT_EQ(out.str(), "") << "not on the worker's thread";
   loop.Stop();
   loop.Run();
@@ -382,6 +445,14 @@ TEST_F(ServerNameTest, ItIsNotAskedWhereARuleByAddressAllowsOrNothingIsIsolated)
   adds.isolates = adds.isolates_names = false;
   Isolate(adds);
   EXPECT_FALSE(asks());
+}
+
+TEST_F(ServerNameTest, ItIsAskedWhereABlockHasAServiceOfUnknownEndpoints) {
+  Isolate(DnsPolicyOf("apis", {Named(), ToBlock("192.0.2.0/24", {}, {Tcp(80)})}));
+  EgressPass pass{.unheld = true};
+  policy_.gate.Begin(pass, At(kDialled), Protocol::kTcp, now_);
+  EXPECT_TRUE(policy_.gate.ChecksGreeting(pass, At(kDialled)));
+  policy_.gate.End(pass, now_);
 }
 
 TEST_F(ServerNameTest, InAuditItIsCounted) {
