@@ -1,4 +1,6 @@
 // What policy has to say of connections (egress_gate.h and ingress_gate.h of proxy/policy).
+#include <utility>
+
 #include "common/monotonic.h"
 #include "proxy/forwarder/forwarder.h"
 
@@ -35,12 +37,12 @@ void Forwarder::Deny(Connection& c, ConnectionEvent how) {
     options_.ingress_gate->OnDenied(c.client_address, c.dialled, Monotonic());
     return Finish(c, how, Ending::kReset);
   }
-  // Any of them: all that are left are denied.
   const SocketAddress* endpoint = nullptr;
   if (c.used != nullptr) {
     endpoint = &c.used->address;
   } else if (c.route != nullptr) {
-    endpoint = &c.route->endpoints.front().address;
+    // The one that was given up by new rules, or any of them: all are denied.
+    endpoint = c.attempts > 0 ? &c.tried[c.attempts - 1] : &c.route->endpoints.front().address;
   }
   const ObjectName* service = c.service == nullptr ? nullptr : &c.service->name.service;
   options_.gate->OnDenied(
@@ -56,11 +58,21 @@ bool Forwarder::IsDeniedNow(Connection& c) {
   return !MayReach(c, c.Tried().back());
 }
 
+void Forwarder::ReviewConnecting(Connection& c) {
+  if (!IsDeniedNow(c)) return;
+  if (c.route == nullptr) return Deny(c, &ConnectionCounters::denied);
+  // As when it could not be connected to, but that is not the endpoint's fault. Where no other is
+  // left it is denied.
+  DropEndpoint(c);
+  balancer_.Release(*std::exchange(c.used, nullptr));
+  ConnectToEndpoint(c, nullptr);
+}
+
 void Forwarder::ReviewDenied() {
   if (!IsJudged()) return;
   connections_.ForEach([this](Connection& c) {
     if (c.state == Connection::State::kConnecting && !c.awaits_endpoints) {
-      if (IsDeniedNow(c)) Deny(c, &ConnectionCounters::denied);
+      ReviewConnecting(c);
     } else if (c.state == Connection::State::kJoined && options_.end_denied) {
       if (IsDeniedNow(c)) Deny(c, &ConnectionCounters::denied_joined);
     }

@@ -337,7 +337,8 @@ void Forwarder::ConnectToEndpoint(Connection& c, ConnectionEvent last_failure) {
         return Finish(c, &ConnectionCounters::no_descriptor, Ending::kReset);
     }
   }
-  // A route that was chosen has an endpoint: one was tried and failed, or none is allowed.
+  // A route that was chosen has an endpoint: one was tried and failed, or none is allowed, be it by
+  // rules that came while it was tried.
   if (last_failure == nullptr) return Deny(c, &ConnectionCounters::denied);
   Finish(c, last_failure, Ending::kReset);
 }

@@ -154,8 +154,9 @@ class Forwarder {
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // Whether the control plane answers: false at first, and then nobody waits for endpoints.
   void SetFeedAnswering(bool answering);
-  // To be called when the gate has other rules: ends what is being connected and is not allowed any
-  // more, and with end_denied what is joined.
+  // To be called when the gate has other rules: what is being connected to where it may not go any
+  // more tries another endpoint, or ends where none is allowed; with end_denied what is joined
+  // ends.
   void ReviewDenied();
 
   size_t active() const { return counters_->active(); }
@@ -209,6 +210,7 @@ class Forwarder {
   void Took(Connection& c, const SocketAddress* endpoint);
   void Deny(Connection& c, ConnectionEvent how);
   bool IsDeniedNow(Connection& c);
+  void ReviewConnecting(Connection& c);
   // What the client says first: greeting_check.cc.
   void AwaitGreeting(Connection& c);
   bool MayRun(Connection& c) {

@@ -1,4 +1,5 @@
 // What policy has to say of UDP flows (proxy/policy/egress_gate.h).
+#include <algorithm>
 #include <vector>
 
 #include "common/monotonic.h"
@@ -34,6 +35,18 @@ void UdpForwarder::NoteDenied(const UdpFlowKey& key, const EgressPass& pass,
       pass, {Denied::kFlow, key.client, key.dialled, endpoint, &service.name.service}, now_);
 }
 
+// Another endpoint, with the flow's next datagram.
+bool UdpForwarder::MayMove(const UdpFlow& flow) const {
+  const RouteTable::Lookup found = routes_->Find(flow.key.dialled, Protocol::kUdp);
+  if (found.route == nullptr) return false;
+  EgressPass pass = flow.pass;
+  pass.unheld = false;  // they are known now
+  const std::vector<RouteEndpoint>& endpoints = (*found.route)->endpoints;
+  return std::any_of(endpoints.begin(), endpoints.end(), [&](const RouteEndpoint& endpoint) {
+    return MayReach(pass, endpoint.address);
+  });
+}
+
 void UdpForwarder::ReviewDenied() {
   if (parts_.gate == nullptr) return;
   now_ = Monotonic();
@@ -43,6 +56,10 @@ void UdpForwarder::ReviewDenied() {
     if (!MayReach(flow.pass, flow.endpoint)) denied.push_back(&flow);
   });
   for (UdpFlow* flow : denied) {
+    if (MayMove(*flow)) {
+      End(*flow, kRerouted);
+      continue;
+    }
     NoteDenied(flow->key, flow->pass, flow->target == nullptr ? nullptr : &flow->endpoint,
                *flow->service);
     End(*flow, kDeniedNow);

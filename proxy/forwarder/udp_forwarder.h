@@ -21,9 +21,10 @@
 // socket, if it is connected, has the error ECONNREFUSED. So it is told of an endpoint's refusal.
 //
 // A flow stays with its endpoint as long as that serves, be it as it terminates, whatever else
-// changes. With its next datagram it moves to another one when the endpoint is gone or has refused
-// (ICMP), or when the Service came, went or changed hands: a flow of the same key begins. It ends
-// when it was idle for long enough, makes room as the oldest one, or is denied by a new policy.
+// changes. With its next datagram it moves to another one when the endpoint is gone, has refused
+// (ICMP) or is denied by a new policy that allows another, or when the Service came, went or
+// changed hands: a flow of the same key begins. It ends when it was idle for long enough, makes
+// room as the oldest one, or is denied by a new policy.
 //
 // Nothing is queued but the first datagrams of flows that wait for endpoints (kept_datagrams.h),
 // for a second at most: what the kernel does not take at once is dropped, as UDP may be. Every
@@ -77,7 +78,8 @@ class UdpForwarder {
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
   // Whether the control plane answers: false at first, and then nobody waits for endpoints.
   void SetFeedAnswering(bool answering);
-  // To be called when the gate has other rules: ends the flows that are not allowed any more.
+  // To be called when the gate has other rules: ends the flows to where they may not go any more.
+  // Denied are those without another endpoint to go to.
   void ReviewDenied();
 
   // At most `max` flows, as lines of /connections.
@@ -173,6 +175,7 @@ class UdpForwarder {
   void BeginPass(const UdpFlowKey& key, EgressPass& pass);
   void EndPass(EgressPass& pass);
   bool MayReach(const EgressPass& pass, const SocketAddress& to) const;
+  bool MayMove(const UdpFlow& flow) const;
   void Took(UdpFlow& flow);
   void NoteDenied(const UdpFlowKey& key, const EgressPass& pass, const SocketAddress* endpoint,
                   const CountedService& service);

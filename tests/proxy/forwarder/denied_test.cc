@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <sched.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "common/line_output.h"
@@ -178,6 +179,44 @@ TEST_F(DeniedTest, ARetryIsJudgedByTheRulesOfThen) {
   SetRules({NetworkPolicyOf("web", {ToBlock(kSilent, {}, {}), ToBlock(kBad, {}, {})})});
   EXPECT_TRUE(bad_->Accept().valid());
   EXPECT_EQ(counters_->retried.value(), 1u);
+}
+
+TEST_F(DeniedTest, ANewDenialOfTheEndpointTriedLeadsToAnotherThatIsAllowed) {
+  BlackHole silent(kSilent);
+  Start({.connect_timeout = absl::Seconds(30)});
+  Serve({silent.address(), good_->address()});
+  SetRules({NetworkPolicyOf("web", {ToBlock(kSilent, {}, {})})});
+  const Fd client = Call();  // tries the silent one
+  AllowGoodAlone();
+  const Fd server = good_->Accept();
+  EXPECT_TRUE(SendAll(client, "moved"));
+  EXPECT_EQ(Receive(server, 5), "moved");
+  EXPECT_EQ(counters_->retried.value(), 1u);
+  EXPECT_EQ(counters_->connect_failed.value(), 0u);
+  EXPECT_EQ(counters_->denied.value(), 0u);
+  EXPECT_EQ(Denials(), 0);
+}
+
+TEST_F(DeniedTest, WhereNoneIsLeftTheDenialIsOfTheEndpointTried) {
+  BlackHole silent(kSilent);
+  Start({.connect_timeout = absl::Seconds(30)});
+  Serve({{*IpAddress::Parse(kGood), 1}, silent.address()});
+  SetRules({NetworkPolicyOf("web", {ToBlock(kSilent, {}, {}), ToBlock(kGood, {}, {})})});
+  // Whichever is first in turn, some try the one that refuses before.
+  const Fd clients[] = {Call(), Call(), Call()};
+  ASSERT_TRUE(Eventually([&] {
+    return OnLoop([&] {
+      const auto all = forwarder_->Connections(10);
+      return std::ranges::all_of(
+          all, [&](const ConnectionInfo& one) { return one.endpoint == silent.address(); });
+    });
+  }));
+  ASSERT_GE(counters_->retried.value(), 1u);
+  AllowGoodAlone();
+  for (const Fd& client : clients) ExpectReset(client);
+  const auto kinds = OnLoop([&] { return policy_.denials.TakeLatest(); });
+  ASSERT_FALSE(kinds.empty());
+  for (const auto& kind : kinds) EXPECT_EQ(kind.latest.to(), silent.address());
 }
 
 TEST_F(DeniedTest, ANewDenialEndsWhatIsBeingConnected) {

@@ -91,6 +91,20 @@ TEST_P(UdpDenied, ANewDenialEndsAFlowAtOnceAndTheNextDatagramIsRejected) {
   EXPECT_TRUE(Reaches(counters_->denied, 1));
 }
 
+TEST_P(UdpDenied, AFlowWhoseEndpointIsDeniedMovesToOneThatIsAllowed) {
+  Start();
+  Serve({kEndpointPort, kOther});
+  const Fd servers[] = {Server(kEndpointPort), Server(kOther)};
+  SetRules({Allowing({kEndpointPort})});
+  const Fd client = Client();
+  ExpectExchange(client, servers[0]);
+  SetRules({Allowing({kOther})});
+  ExpectExchange(client, servers[1]);
+  EXPECT_EQ(Count(counters_->rerouted), 1u);
+  EXPECT_EQ(Count(counters_->denied_ended), 0u);
+  EXPECT_EQ(Denials(), 0);
+}
+
 TEST_P(UdpDenied, AFlowThatIsStillAllowedGoesOn) {
   Start();
   Serve({kEndpointPort});
