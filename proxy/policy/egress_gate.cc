@@ -20,7 +20,7 @@ void EgressGate::SetRules(std::shared_ptr<const EgressRules> rules) {
   }
   judges_ = rules_->isolates();
   audits_ = !rules_->auditing().empty();
-  names_ = rules_->has_names() && (judges_ || audits_);
+  names_ = rules_->has_names();
 }
 
 void EgressGate::Begin(EgressPass& pass, const SocketAddress& dialled, Protocol protocol,
@@ -43,7 +43,7 @@ void EgressGate::FindName(EgressPass& pass, const SocketAddress& dialled, Protoc
   };
   if (find([](const EgressRules::Verdict& verdict) { return verdict.allowed; })) {
     pass.named = EgressPass::Named::kEnforced;
-  } else if (audits_ && find([](const EgressRules::Verdict& verdict) {
+  } else if (find([](const EgressRules::Verdict& verdict) {
                return verdict.rule != EgressRules::kNone;
              })) {
     pass.named = EgressPass::Named::kAudit;

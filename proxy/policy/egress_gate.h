@@ -11,7 +11,8 @@
 // Rules by address judge where it goes in the end: the endpoint of a Service, or the dialled
 // address of what is passed through. Rules by name judge the dialled address and port, whatever
 // they belong to; then all of a Service's endpoints are allowed. The address that a name led to
-// stays known as long as the pass is held.
+// stays known as long as the pass is held, also where nothing isolates the pod yet: who is under
+// way by a name when it is isolated may go on.
 //
 // A Service whose endpoints are not known cannot be judged by address: its own says nothing of
 // where kube-proxy would carry it. Only what allows all that there is lets it go there, or a name.
@@ -153,7 +154,8 @@ class EgressGate {
   LearnedAddresses& learned_;
   Denials& denials_;
   std::shared_ptr<const EgressRules> rules_;  // null: no policy is known
-  // That anything may be denied; that policies in audit isolate; that either asks for names.
+  // That anything may be denied; that policies in audit isolate; that any policy has names, be it
+  // that none isolates yet.
   bool judges_;
   bool audits_ = false;
   bool names_ = false;

@@ -130,14 +130,31 @@ TEST_F(EgressGateTest, AnAddressThatIsHeldOutlivesItsTimeAlsoWhereItIsJudgedAnew
   EXPECT_EQ(policy_.live(), 0u);
 }
 
-TEST_F(EgressGateTest, WhatNobodyIsolatesForHoldsNoAddress) {
-  PolicyInput names = NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})});
-  names.isolates = false;
-  policy_.SetRules({names});
-  policy_.Learn("api.example.com", At("192.0.2.1:0").ip, absl::Seconds(30), now_);
-  const EgressPass pass = Begin("192.0.2.1:443");
-  EXPECT_TRUE(Allows(pass, "192.0.2.1:443"));
-  EXPECT_EQ(policy_.live(), 0u);
+TEST_F(EgressGateTest, AnAddressIsHeldBeforeThePodIsIsolatedAndLetsGoOnWhenItIs) {
+  for (const bool in_audit : {false, true}) {
+    PolicyInput names = NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})});
+    names.audit = in_audit;
+    PolicyInput before = names;
+    before.isolates = false;
+    policy_.SetRules({before});
+    policy_.Learn("api.example.com", At("192.0.2.1:0").ip, absl::Seconds(30), now_);
+    EgressPass pass = Begin("192.0.2.1:443"), other = Begin("192.0.2.2:443");
+    EXPECT_TRUE(Allows(pass, "192.0.2.1:443"));
+    EXPECT_TRUE(Allows(other, "192.0.2.2:443"));
+    EXPECT_EQ(policy_.live(), 1u);
+    now_ += absl::Hours(1);
+    policy_.learned.Expire(now_);
+    policy_.SetRules({names});
+    for (EgressPass* one : {&pass, &other}) {
+      const SocketAddress dialled = At(one == &pass ? "192.0.2.1:443" : "192.0.2.2:443");
+      policy_.gate.Begin(*one, dialled, Protocol::kTcp, now_);
+      EXPECT_EQ(policy_.gate.Allows(*one, dialled, Protocol::kTcp), in_audit || one == &pass);
+    }
+    Take(pass, "192.0.2.1:443");
+    EXPECT_FALSE(pass.audited);
+    policy_.gate.End(pass, now_);
+    EXPECT_EQ(policy_.live(), 0u);
+  }
 }
 
 // --- A Service whose endpoints are not known ---
