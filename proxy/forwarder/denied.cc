@@ -28,8 +28,9 @@ void Forwarder::Took(Connection& c, const SocketAddress* endpoint) {
   }
   if (options_.gate == nullptr) return;
   const ObjectName* service = c.service == nullptr ? nullptr : &c.service->name.service;
-  options_.gate->OnTaken(
-      c.pass, {Denied::kConnection, c.client_address, c.dialled, endpoint, service}, Monotonic());
+  EgressGate::Attempt attempt{Denied::kConnection, c.client_address, c.dialled, endpoint, service};
+  if (c.route != nullptr) attempt.among = c.route->endpoints;
+  options_.gate->OnTaken(c.pass, attempt, Monotonic());
 }
 
 void Forwarder::Deny(Connection& c, ConnectionEvent how) {

@@ -19,13 +19,14 @@ bool UdpForwarder::MayReach(const EgressPass& pass, const SocketAddress& to) con
   return parts_.gate == nullptr || parts_.gate->Allows(pass, to, Protocol::kUdp);
 }
 
-void UdpForwarder::Took(UdpFlow& flow) {
+// `route`: null where it is passed through.
+void UdpForwarder::Took(UdpFlow& flow, const Route* route) {
   if (parts_.gate == nullptr) return;
-  const SocketAddress* endpoint = flow.target == nullptr ? nullptr : &flow.endpoint;
-  parts_.gate->OnTaken(
-      flow.pass,
-      {Denied::kFlow, flow.key.client, flow.key.dialled, endpoint, &flow.service->name.service},
-      now_);
+  EgressGate::Attempt attempt{Denied::kFlow, flow.key.client, flow.key.dialled,
+                              route == nullptr ? nullptr : &flow.endpoint,
+                              &flow.service->name.service};
+  if (route != nullptr) attempt.among = route->endpoints;
+  parts_.gate->OnTaken(flow.pass, attempt, now_);
 }
 
 // `endpoint` of a Service; null: the dialled address.

@@ -241,7 +241,7 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
     flow.used = chosen.used;
     flow.endpoint = chosen.used->address;
   }
-  Took(flow);
+  Took(flow, route);
   if (const Drop* failure = Connect(flow)) {
     Discard(flow);
     return drop(*failure);

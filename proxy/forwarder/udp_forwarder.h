@@ -176,7 +176,7 @@ class UdpForwarder {
   void EndPass(EgressPass& pass);
   bool MayReach(const EgressPass& pass, const SocketAddress& to) const;
   bool MayMove(const UdpFlow& flow) const;
-  void Took(UdpFlow& flow);
+  void Took(UdpFlow& flow, const Route* route);
   void NoteDenied(const UdpFlowKey& key, const EgressPass& pass, const SocketAddress* endpoint,
                   const CountedService& service);
 

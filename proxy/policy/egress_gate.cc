@@ -69,7 +69,15 @@ void EgressGate::OnDenied(const EgressPass& pass, const Attempt& attempt, absl::
 void EgressGate::CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now) {
   const SocketAddress& to = attempt.endpoint == nullptr ? attempt.dialled : *attempt.endpoint;
   const Protocol protocol = attempt.what == Denied::kFlow ? Protocol::kUdp : Protocol::kTcp;
-  if (!VerdictOf(pass, to, protocol).audited) return;
+  const auto is_audited = [&](const SocketAddress& address) {
+    return VerdictOf(pass, address, protocol).audited;
+  };
+  // Enforced, these policies have an endpoint left out that they deny.
+  if (!is_audited(to) ||
+      !std::all_of(attempt.among.begin(), attempt.among.end(),
+                   [&](const PortEndpoint& one) { return is_audited(one.address); })) {
+    return;
+  }
   pass.audited = true;
   Note(pass, attempt, PolicyMode::kAudit, now);
 }

@@ -28,6 +28,7 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@
 #include "common/ip.h"
 #include "common/metrics.h"
 #include "directory/model.h"
+#include "directory/port_endpoints.h"
 #include "policy/egress_rules.h"
 #include "proxy/policy/denials.h"
 #include "proxy/policy/greeting.h"
@@ -93,9 +95,12 @@ class EgressGate {
     const SocketAddress* endpoint = nullptr;  // of a Service: the one taken, or one that is denied
     const ObjectName* service = nullptr;      // null, or without a namespace: none that is known
     const Greeting* greeting = nullptr;       // of kServerName
+    // Of OnTaken: all that could be taken in place of `endpoint`, and itself.
+    std::span<const PortEndpoint> among = {};
   };
   void OnDenied(const EgressPass& pass, const Attempt& attempt, absl::Duration now);
-  // It goes there, be it that policies in audit would have denied it: counted once for each pass.
+  // It goes there, be it that policies in audit would have denied it, and all that it could have
+  // gone to instead: counted once for each pass.
   void OnTaken(EgressPass& pass, const Attempt& attempt, absl::Duration now) {
     if (audits_ && pass.named == EgressPass::Named::kNo && !pass.audited) {
       CountIfAudited(pass, attempt, now);

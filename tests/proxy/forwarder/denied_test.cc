@@ -353,6 +353,17 @@ TEST_F(DeniedUnheld, WhatWaitsForEndpointsIsJudgedWhenItProceeds) {
   EXPECT_EQ(counters_->denied.value(), 1u);
 }
 
+TEST_F(DeniedTest, WhereAnotherEndpointIsAllowedAuditCountsNothing) {
+  Start();
+  Serve({bad_->address(), good_->address()});
+  SetRules({InAudit(NetworkPolicyOf("web", {ToBlock(kGood, {}, {})}))});
+  const Fd clients[] = {Call(), Call(), Call()};
+  EXPECT_TRUE(bad_->Accept().valid());
+  EXPECT_TRUE(good_->Accept().valid());
+  EXPECT_EQ(
+      OnLoop([&] { return policy_.Denials(kPolicy, Denied::kConnection, PolicyMode::kAudit); }), 0);
+}
+
 TEST_F(DeniedTest, WhatPoliciesInAuditWouldDenyGoesThroughAndIsCounted) {
   Start();
   Serve({bad_->address()});

@@ -105,6 +105,22 @@ TEST_P(UdpDenied, AFlowWhoseEndpointIsDeniedMovesToOneThatIsAllowed) {
   EXPECT_EQ(Denials(), 0);
 }
 
+TEST_P(UdpDenied, AuditCountsAFlowWhereNoEndpointIsAllowedAlone) {
+  Start();
+  Serve({kEndpointPort, kOther});
+  SetRules({InAudit(Allowing({kOther}))});
+  for (int i = 0; i < 4; ++i) Send(Client(), service_, "question");
+  ASSERT_TRUE(Reaches(counters_->forwarded, 4));
+  const auto audited = [&] {
+    return OnLoop([&] { return policy_.Denials(kPolicy, Denied::kFlow, PolicyMode::kAudit); });
+  };
+  EXPECT_EQ(audited(), 0);
+  SetRules({InAudit(Allowing({kOther + 1}))});
+  Send(Client(), service_, "question");
+  ASSERT_TRUE(Reaches(counters_->forwarded, 5));
+  EXPECT_EQ(audited(), 1);
+}
+
 TEST_P(UdpDenied, AFlowThatIsStillAllowedGoesOn) {
   Start();
   Serve({kEndpointPort});
