@@ -87,12 +87,33 @@ void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
   const bool is_first = rules_ == nullptr;
   rules_ = std::move(rules);
   resolvers_ = JudgeResolversNow();
-  for (const auto& worker : parts_.workers) worker->SetEgressRules(rules_, resolvers_);
+  is_first ? GiveFirstRules() : GiveRules();
   shown_.With([&](Shown& shown) { shown = {rules_->isolates(), IsPartly(), rules_->size()}; });
   if (rules_->isolates() == was_isolated && !is_first) return;
   if (!rules_->isolates()) return log::info("no policy isolates this pod for egress");
   log::info("this pod is isolated for egress by {}{}", rules_->isolating_text(),
             IsPartly() ? ", enforced in part: not all that it sends is captured" : "");
+}
+
+// At once: at a restart they come before the workers run, so that nothing is judged without them.
+void SidecarPolicy::GiveFirstRules() {
+  for (const auto& worker : parts_.workers) {
+    worker->SetEgressRules(rules_, [] {});
+    worker->SetNameRules(rules_, resolvers_);
+  }
+}
+
+// A name is answered by rules once every worker lets be reached what it leads to: the connection
+// may come to another one than the question.
+void SidecarPolicy::GiveRules() {
+  AskWorkers<bool>(
+      parts_.loop, parts_.workers,
+      [this](Worker& worker, auto take) {
+        worker.SetEgressRules(rules_, [take = std::move(take)]() mutable { take(true); });
+      },
+      [this, rules = rules_](const std::vector<bool>&) {
+        for (const auto& worker : parts_.workers) worker->SetNameRules(rules, resolvers_);
+      });
 }
 
 void SidecarPolicy::OnIngressRules(std::shared_ptr<const EgressRules> rules) {

@@ -87,6 +87,8 @@ class SidecarPolicy {
     EgressRules::Size size;
   };
 
+  void GiveFirstRules();
+  void GiveRules();
   bool IsPartly() const;
   ResolverVerdicts JudgeResolversNow() const;
   nlohmann::json IngressJson() const;

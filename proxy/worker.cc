@@ -98,15 +98,21 @@ void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
   });
 }
 
-void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules,
-                            const ResolverVerdicts& resolvers) {
-  loop_.Post([this, rules = std::move(rules), resolvers]() mutable {
+void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules, std::function<void()> taken) {
+  loop_.Post([this, rules = std::move(rules), taken = std::move(taken)]() mutable {
     denials_->SetRules(rules);
-    name_gate_->SetRules(rules);
-    name_gate_->SetResolvers({.udp = resolvers.udp, .tcp = resolvers.tcp});
     egress_gate_->SetRules(std::move(rules));
     forwarder_->ReviewDenied();
     if (udp_ != nullptr) udp_->ReviewDenied();
+    taken();
+  });
+}
+
+void Worker::SetNameRules(std::shared_ptr<const EgressRules> rules,
+                          const ResolverVerdicts& resolvers) {
+  loop_.Post([this, rules = std::move(rules), resolvers]() mutable {
+    name_gate_->SetRules(std::move(rules));
+    name_gate_->SetResolvers({.udp = resolvers.udp, .tcp = resolvers.tcp});
   });
 }
 

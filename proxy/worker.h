@@ -91,8 +91,11 @@ class Worker {
   // Whether endpoints are fetched ahead.
   void SetPrefetching(bool prefetching);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
-  // `resolvers`: what these rules say of the pod's.
-  void SetEgressRules(std::shared_ptr<const EgressRules> rules, const ResolverVerdicts& resolvers);
+  // For connections and flows; `taken` is called on the worker's thread when they are in force.
+  void SetEgressRules(std::shared_ptr<const EgressRules> rules, std::function<void()> taken);
+  // For names, whose answers lead to connections on any worker: to be called when all of them have
+  // the rules for connections. `resolvers`: what these rules say of the pod's.
+  void SetNameRules(std::shared_ptr<const EgressRules> rules, const ResolverVerdicts& resolvers);
   // Of who may connect to the pod.
   void SetIngressRules(std::shared_ptr<const EgressRules> rules);
   void SetResolverVerdicts(const ResolverVerdicts& resolvers);
