@@ -353,15 +353,13 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
       JudgeDialled(around.policy, around.learned_as, connection.dialled, connection.protocol);
   const std::vector<Judged> all =
       JudgeAll(EndpointsOf(connection, around), by_name, connection.protocol, around.policy);
-  // Where they do not come in time it is passed through, and judged as it is dialled.
+  // Where they do not come in time it is passed through.
   const bool unknown = connection.match == Match::kEndpointsUnknown && !by_name.has_value();
-  const PolicyVerdict verdict =
-      unknown ? JudgeAddress(around.policy, connection.dialled, connection.protocol)
-              : ServiceVerdict(all, by_name);
+  const PolicyVerdict verdict = unknown ? JudgeUnheld(around.policy) : ServiceVerdict(all, by_name);
   out["policy"] = ToJson(verdict);
   if (verdict.denied()) {
-    deny(unknown ? "its endpoints are not held: if they do not come within 1 s, policy denies the "
-                   "cluster IP: reset"
+    deny(unknown ? "its endpoints are not held: if they do not come within 1 s, policy denies it: "
+                   "reset"
                  : "policy denies every eligible endpoint: reset");
   }
   out["endpoints"] = EndpointsJson(all, known, workers.size());

@@ -36,6 +36,13 @@ PolicyVerdict Unknown(const ExplainedPolicy& policy) {
   return {.kind = Kind::kDenied, .says = "no policy is known yet, and --on-no-policy is closed"};
 }
 
+PolicyVerdict Audited(const EgressRules& rules, std::string nearest) {
+  return {.kind = Kind::kAudited,
+          .says = "allowed, and would be denied if policies in audit were enforced",
+          .isolated_by = rules.auditing(),
+          .nearest = std::move(nearest)};
+}
+
 // "example.com" of "Example.COM.".
 std::string Plain(std::string_view name) {
   if (name.ends_with('.')) name.remove_suffix(1);
@@ -140,17 +147,12 @@ PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& t
                            Protocol protocol) {
   const auto& own = policy.own;
   if (to.ip.is_loopback() || std::find(own.begin(), own.end(), to.ip) != own.end()) {
-    return {.kind = Kind::kAllowed, .says = "the pod's own address: always allowed"};
+    return {.kind = Kind::kAllowed, .says = "the pod's own address, or its node's: always allowed"};
   }
   if (policy.rules == nullptr) return Unknown(policy);
   const EgressRules& rules = *policy.rules;
   const EgressRules::Verdict verdict = rules.Judge(to, protocol);
-  if (verdict.audited) {
-    return {.kind = Kind::kAudited,
-            .says = "allowed, and would be denied if policies in audit were enforced",
-            .isolated_by = rules.auditing(),
-            .nearest = rules.Nearest(to, protocol)};
-  }
+  if (verdict.audited) return Audited(rules, rules.Nearest(to, protocol));
   if (!verdict.allowed) {
     return {.kind = Kind::kDenied,
             .says = "no rule allows it",
@@ -163,6 +165,23 @@ PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& t
   return {.kind = Kind::kAllowed,
           .says = rules.isolates() ? "an address of the pod's node: always allowed"
                                    : "no policy isolates the pod"};
+}
+
+PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy) {
+  if (policy.rules == nullptr) return Unknown(policy);
+  const EgressRules& rules = *policy.rules;
+  const EgressRules::Verdict verdict = rules.JudgeUnknown();
+  if (verdict.audited) return Audited(rules, {});
+  if (!verdict.allowed) {
+    return {.kind = Kind::kDenied,
+            .says = "its endpoints are not known, and no rule by name has what is dialled",
+            .isolated_by = rules.isolating()};
+  }
+  if (verdict.rule == EgressRules::kNone) {
+    return {.kind = Kind::kAllowed, .says = "no policy isolates the pod"};
+  }
+  return {.kind = Kind::kAllowed,
+          .says = RuleText(rules, verdict.rule) + " allows it, whatever its endpoints are"};
 }
 
 std::optional<PolicyVerdict> JudgeDialled(const ExplainedPolicy& policy, std::string_view asked,

@@ -27,7 +27,7 @@ namespace portolan::proxy {
 struct ExplainedPolicy {
   std::shared_ptr<const EgressRules> rules = {};  // null: no policy is known yet
   std::vector<LearnedAddresses::Entry> learned = {};
-  std::vector<IpAddress> own = {};  // the pod's addresses
+  std::vector<IpAddress> own = {};  // of the pod and its node, as far as it knows them itself
   bool open_while_unknown = true;
   bool partly = false;  // not all that the pod sends is captured
   ResolverVerdicts resolvers = {};
@@ -66,6 +66,9 @@ PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
 // By address: an endpoint, or what is dialled and no Service's.
 PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& to,
                            Protocol protocol);
+
+// Of a Service whose endpoints are not held, and do not come in time.
+PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy);
 
 // By name: where one has led, or `asked` leads, to the dialled address, and a rule has it at the
 // port. Nothing where addresses decide.

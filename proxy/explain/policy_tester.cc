@@ -125,9 +125,7 @@ class PolicyTester::Running {
         sidecar.WantEndpoints(found.service->ToString());
       }
       if (found.match != Match::kNotAService) besides_ = SaysOf(found.match);
-      const bool is_passed_through =
-          found.match != Match::kNoEndpoints && found.match != Match::kNoLocalEndpoints;
-      if (is_passed_through) connection_.at.push_back(to);
+      if (IsPassedThrough(found.match)) connection_.at.push_back(to);
     }
     if (wait && Monotonic() + kLookAgainAfter < deadline_) {
       look_again_.Start(kLookAgainAfter);
@@ -137,6 +135,12 @@ class PolicyTester::Running {
       besides_ = "UDP does not come to the sidecar: nothing is enforced for it";
     }
     Judge();
+  }
+
+  // By address, that is. Where endpoints are not known the Service's own says nothing of them.
+  bool IsPassedThrough(Match match) const {
+    if (match == Match::kEndpointsUnknown) return !JudgeUnheld(tester_.sidecar_.policy()).denied();
+    return match != Match::kNoEndpoints && match != Match::kNoLocalEndpoints;
   }
 
   void Judge() {

@@ -160,7 +160,7 @@ TEST_F(ConnectionsTest, WhereNoEndpointIsAllowedPolicyDeniesTheConnection) {
   EXPECT_THAT(connection["policy"]["isolatedBy"], ElementsAre("NetworkPolicy/default/web"));
 }
 
-TEST_F(ConnectionsTest, WithoutEndpointsThatAreHeldTheClusterIpIsJudged) {
+TEST_F(ConnectionsTest, WithoutEndpointsThatAreHeldItsOwnAddressDoesNotCount) {
   Service unheld = *directory_.snapshot()->FindService("default/backend");
   unheld.name.name = "unheld";
   unheld.cluster_ips = {*IpAddress::Parse("10.43.0.200")};
@@ -173,9 +173,11 @@ TEST_F(ConnectionsTest, WithoutEndpointsThatAreHeldTheClusterIpIsJudged) {
   EXPECT_THAT(denied["says"].get<std::string>(), HasSubstr("not held"));
   EXPECT_EQ(denied["policy"]["verdict"], "denied");
   policy_ = Policies({NetworkPolicyOf("web", {ToBlock("10.43.0.200/32", {}, {Tcp(8080)})})});
+  EXPECT_EQ(Explain("10.43.0.200", {})["outcome"], "policy_denied");
+  policy_ = Policies({NetworkPolicyOf("web", {ToAnybody({})})});
   EXPECT_EQ(Explain("10.43.0.200", {})["outcome"], "passed_through");
   EXPECT_EQ(Explain("10.43.0.200", {})["policy"]["says"],
-            "rule 0 of NetworkPolicy/default/web allows it");
+            "rule 0 of NetworkPolicy/default/web allows it, whatever its endpoints are");
 }
 
 TEST_F(ConnectionsTest, ARuleByNameLetsEveryEndpoint) {

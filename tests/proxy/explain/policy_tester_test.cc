@@ -67,6 +67,21 @@ TEST_F(PolicyTesterTest, AServiceIsFoundByTheSearchListAndJudgedByItsEndpoints) 
   EXPECT_FALSE(denied.contains("name"));
 }
 
+TEST_F(PolicyTesterTest, AServiceWhoseEndpointsDoNotComeIsNotJudgedByItsOwnAddress) {
+  Service unheld = *sidecar_.directory.snapshot()->FindService("default/backend");
+  unheld.name.name = "unheld";
+  unheld.cluster_ips = {Ip("10.43.0.200")};
+  sidecar_.directory.Put(unheld);
+  sidecar_.builder.Apply(sidecar_.directory.Commit(), EndpointsHeld::kSome);
+  InForce({NetworkPolicyOf("a", {ToBlock("10.43.0.0/16", {}, {Tcp(8080)})})});
+  const json denied = Test("10.43.0.200", 8080);
+  EXPECT_EQ(denied["verdict"], "denied");
+  EXPECT_EQ(denied["at"], json::array());
+  EXPECT_THAT(sidecar_.wanted, ::testing::Contains("default/unheld"));
+  InForce({NetworkPolicyOf("a", {ToAnybody({})})});
+  EXPECT_EQ(Test("10.43.0.200", 8080)["verdict"], "allowed");
+}
+
 TEST_F(PolicyTesterTest, AnAddressIsJudgedAsItIsWithTheNearestRuleWhereItIsDenied) {
   InForce({NetworkPolicyOf("a", {ToBlock("192.0.2.0/24", {}, {Tcp(443)})})});
   sidecar_.explained_policy.partly = true;
