@@ -101,18 +101,25 @@ bool ReadAnnotations(const Pod& pod, Decision& decision) {
                  fmt::format("annotations {}...: {}", kAnnotationPrefix, conflict));
 }
 
+// Annotations that can take something out of the capture, and the value of each that does not. An
+// image of the pod's choice is both programs, and need not write a rule.
+struct Evading {
+  std::string_view name;
+  std::string_view harmless = {};
+};
+constexpr Evading kEvading[] = {{"capture", "all"}, {"udp", "tproxy"}, {"exclude-cidrs"},
+                                {"exclude-ports"},  {"exclude-uids"},  {"image"}};
+
 // What takes something out of the capture again, where the namespace demands all of it.
-bool MeetsDemand(const Pod& pod, std::string_view name_space, const ClusterFacts& facts,
-                 Decision& decision) {
-  if (!facts.demands_all || !facts.demands_all(name_space)) return true;
-  for (const char* name : {"capture", "udp", "exclude-cidrs", "exclude-ports", "exclude-uids"}) {
-    const std::string annotation = fmt::format("{}{}", kAnnotationPrefix, name);
+bool MeetsDemand(const Pod& pod, std::string_view name_space, Decision& decision) {
+  if (!decision.all_demanded) return true;
+  for (const Evading& evading : kEvading) {
+    const std::string annotation = fmt::format("{}{}", kAnnotationPrefix, evading.name);
     const std::string* value = pod.Annotation(annotation);
-    if (value == nullptr || *value == "all" || *value == "tproxy") continue;
+    if (value == nullptr || *value == evading.harmless) continue;
     return Against(decision, Outcome::kDeniedAnnotation,
-                   fmt::format("annotation {}: {} takes something out of the capture, and "
-                               "namespace {} demands {}capture: all of its pods",
-                               annotation, Quoted(*value), name_space, kAnnotationPrefix));
+                   fmt::format("annotation {}: {} can take something out of the capture, and {}",
+                               annotation, Quoted(*value), Demand(name_space)));
   }
   PodSettings& settings = decision.settings;
   settings.capture = "all";
@@ -121,6 +128,17 @@ bool MeetsDemand(const Pod& pod, std::string_view name_space, const ClusterFacts
   settings.exclude_ports.clear();
   settings.exclude_uids.clear();
   return true;
+}
+
+// Who is left alone at its own word evades the demand.
+void DenyWhoLeaves(std::string_view name_space, Decision& decision) {
+  constexpr Outcome kOwnWord[] = {Outcome::kOptedOut, Outcome::kIstio, Outcome::kLinkerd,
+                                  Outcome::kAmbient};
+  if (std::find(std::begin(kOwnWord), std::end(kOwnWord), decision.outcome) == std::end(kOwnWord)) {
+    return;
+  }
+  Against(decision, Outcome::kDeniedCapture,
+          fmt::format("{} keeps the sidecar out, and {}", decision.detail, Demand(name_space)));
 }
 
 bool IsOurs(const Container& container) {
@@ -205,16 +223,23 @@ bool PortsAreFree(const Pod& pod, Decision& decision) {
 
 }  // namespace
 
+std::string Demand(std::string_view name_space) {
+  return fmt::format("namespace {} demands {}capture: all of its pods", name_space,
+                     kAnnotationPrefix);
+}
+
 Decision Decide(const Pod& pod, std::string_view name_space, const Template& common,
                 const ClusterFacts& facts, std::string_view own_namespace) {
   Decision decision;
   decision.settings = common.defaults;
+  decision.all_demanded = facts.demands_all && facts.demands_all(name_space);
   // Each says no by leaving an outcome behind.
   [[maybe_unused]] const bool injected =
       NamespaceAllows(name_space, own_namespace, decision) && PodAllows(pod, decision) &&
       CanBeCaptured(pod, facts, decision) && ReadAnnotations(pod, decision) &&
-      MeetsDemand(pod, name_space, facts, decision) && NamesAreFree(pod, decision) &&
+      MeetsDemand(pod, name_space, decision) && NamesAreFree(pod, decision) &&
       UsersAreOthers(pod, decision) && PortsAreFree(pod, decision);
+  if (decision.all_demanded) DenyWhoLeaves(name_space, decision);
   return decision;
 }
 

@@ -8,7 +8,7 @@ constexpr std::array<std::string_view, kOutcomes.size()> kNames = {
     "kube-namespace",    "own-namespace",    "windows",     "istio",
     "linkerd",           "ambient",          "mirror-pod",  "no-native-sidecars",
     "not-a-pod",         "denied-uid",       "denied-port", "denied-name",
-    "denied-annotation", "bad-review",
+    "denied-annotation", "denied-capture",   "bad-review",
 };
 
 }  // namespace

@@ -28,6 +28,7 @@ enum class Outcome : uint8_t {
   kDeniedPort,        // a container declares a port that the sidecar listens on
   kDeniedName,        // a container or volume has one of our names
   kDeniedAnnotation,  // an annotation or label of ours has a value that cannot be
+  kDeniedCapture,     // its namespace demands that all is captured, which the pod would evade
   kBadReview,         // no AdmissionReview, or no pod in it
 };
 
@@ -40,7 +41,8 @@ inline constexpr std::array kOutcomes = {
     Outcome::kMirrorPod,        Outcome::kNoNativeSidecars,
     Outcome::kNotAPod,          Outcome::kDeniedUid,
     Outcome::kDeniedPort,       Outcome::kDeniedName,
-    Outcome::kDeniedAnnotation, Outcome::kBadReview,
+    Outcome::kDeniedAnnotation, Outcome::kDeniedCapture,
+    Outcome::kBadReview,
 };
 
 // "already-injected"

@@ -127,18 +127,48 @@ TEST(Injection, ASidecarIsToldThatItSeesAllOnlyWhereNothingIsLeftOut) {
 }
 
 TEST(Injection, ANamespaceMayDemandThatAllIsCaptured) {
-  ClusterFacts facts = SmallCluster();
-  facts.demands_all = [](std::string_view) { return true; };
+  const ClusterFacts facts = DemandingCluster();
   const Json pod = AnswerPod(SmallPod(), facts).patched;
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--capture"), "all");
   EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--captured"), "all");
   for (const auto& [setting, value] : {std::pair("capture", "cluster"), std::pair("udp", "off"),
-                                       std::pair("exclude-cidrs", "192.0.2.0/24")}) {
+                                       std::pair("exclude-cidrs", "192.0.2.0/24"),
+                                       std::pair("image", "other.example/portolan:1")}) {
     const Answered answered = AnswerPod(PodWith(setting, value), facts);
     EXPECT_EQ(answered.reviewed.outcome, Outcome::kDeniedAnnotation) << setting;
     EXPECT_THAT(answered.reviewed.detail, HasSubstr(std::string("portolan.dev/") + setting));
   }
   EXPECT_EQ(AnswerPod(PodWith("capture", "all"), facts).reviewed.outcome, Outcome::kInjected);
+}
+
+TEST(Injection, AnImageThatIsCalledLikeAHarmlessValueIsAnImageAllTheSame) {
+  for (const char* image : {"all", "tproxy"}) {
+    EXPECT_EQ(AnswerPod(PodWith("image", image), DemandingCluster()).reviewed.outcome,
+              Outcome::kDeniedAnnotation);
+  }
+}
+
+TEST(Injection, NoPodLeavesANamespaceThatDemandsThatAllIsCapturedAtItsOwnWord) {
+  const ClusterFacts facts = DemandingCluster();
+  Json labelled = SmallPod(), istio = SmallPod(), linkerd = SmallPod(), ambient = SmallPod();
+  labelled["metadata"]["labels"]["portolan.dev/inject"] = "false";
+  istio["metadata"]["labels"]["sidecar.istio.io/inject"] = "true";
+  linkerd["spec"]["initContainers"] = Json::array({{{"name", "linkerd-init"}}});
+  ambient["metadata"]["labels"]["istio.io/dataplane-mode"] = "ambient";
+  for (const Json& pod : {PodWith("inject", "false"), labelled, istio, linkerd, ambient}) {
+    const Answered answered = AnswerPod(pod, facts);
+    EXPECT_EQ(Name(answered.reviewed.outcome), "denied-capture") << pod;
+    EXPECT_EQ(answered.response["allowed"], false);
+  }
+  EXPECT_EQ(AnswerPod(PodWith("inject", "false"), facts).reviewed.detail,
+            "annotation portolan.dev/inject: false keeps the sidecar out, and namespace yard "
+            "demands portolan.dev/capture: all of its pods");
+}
+
+// Its pods have no sidecar whatever they say.
+TEST(Injection, ADemandOfANamespaceThatIsNeverInjectedDeniesNothing) {
+  Json review = ReviewOf(PodWith("inject", "false"), "kube-system");
+  EXPECT_EQ(AnswerReview(review, DemandingCluster()).reviewed.outcome, Outcome::kKubeNamespace);
 }
 
 TEST(Injection, SettingsOfTheFirewallReachTheSidecar) {

@@ -34,6 +34,13 @@ inline ClusterFacts SmallCluster() {
   return facts;
 }
 
+// Each of its namespaces demands that all is captured.
+inline ClusterFacts DemandingCluster() {
+  ClusterFacts facts = SmallCluster();
+  facts.demands_all = [](std::string_view) { return true; };
+  return facts;
+}
+
 inline Json ReviewOf(Json pod, const std::string& name_space = "yard") {
   return {{"kind", "AdmissionReview"},
           {"apiVersion", "admission.k8s.io/v1"},
