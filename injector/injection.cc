@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/status.h"
+#include "injector/as_made.h"
 #include "injector/decision.h"
 #include "injector/names.h"
 #include "injector/patch.h"
@@ -44,6 +45,17 @@ void WarnOfUnknownRanges(const Sidecar& sidecar, std::vector<std::string>& warni
                      !settings.include_ports.empty();
   if (known || settings.capture == "all") return;
   warnings.push_back("the Service ranges are not known: of this pod only DNS is captured");
+}
+
+// Where the namespace demands that all is captured, nothing of the pod's author passes for ours.
+bool MeetsDemand(const Pod& pod, std::string_view name_space, const Sidecar& sidecar,
+                 Injection& injection) {
+  const std::string other = NotAsMade(pod, sidecar);
+  if (other.empty()) return true;
+  injection.outcome = Outcome::kDeniedCapture;
+  injection.detail =
+      fmt::format("{} is not as the injector makes it, and {}", other, Demand(name_space));
+  return false;
 }
 
 // True where a container of ours was missing.
@@ -136,6 +148,9 @@ absl::StatusOr<Injection> Inject(const Json& json, std::string_view name_space,
   if (injection.outcome != Outcome::kInjected) return injection;
 
   const Sidecar sidecar{decision.settings, common, facts, AppPorts(*pod), AsksClusterDns(*pod)};
+  if (decision.all_demanded && !MeetsDemand(*pod, name_space, sidecar, injection)) {
+    return injection;
+  }
   Patch patch;
   const bool containers_added = AddContainers(*pod, sidecar, patch);
   AddVolumes(*pod, common, patch);

@@ -3,7 +3,8 @@
 //
 // Asked again about a pod that it injected, be it changed meanwhile by the API server or by another
 // webhook, it puts back what is missing and touches nothing that is there: no containers are set
-// again, since the API server has mounted the service account's token into them.
+// again, since the API server has mounted the service account's token into them. Where the
+// namespace demands that all is captured, containers of ours that somebody changed are denied.
 //
 // Pure; any thread; nothing is thrown.
 #pragma once

@@ -1,0 +1,140 @@
+#include "injector/as_made.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "injector/names.h"
+
+namespace portolan::injector {
+namespace {
+
+// Where ServiceAccount admission mounts the token in every container.
+constexpr std::string_view kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
+constexpr std::string_view kTerminationMessagePath = "/dev/termination-log";
+
+// Fields that built-in admission and defaulting change, and that change no program.
+bool IsNotCompared(std::string_view field) {
+  return field == "imagePullPolicy" || field == "resources" || field == "resizePolicy";
+}
+
+// Defaulting adds members to objects, such as fieldRef.apiVersion, and never items to lists.
+bool Holds(const Json& there, const Json& made) {
+  if (made.is_object()) {
+    return there.is_object() &&
+           std::all_of(made.items().begin(), made.items().end(), [&](const auto& member) {
+             const Json* found = Pod::Find(there, member.key());
+             return found != nullptr && Holds(*found, member.value());
+           });
+  }
+  if (made.is_array()) {
+    return there.is_array() &&
+           std::equal(there.begin(), there.end(), made.begin(), made.end(), Holds);
+  }
+  return there == made;
+}
+
+bool Names(std::string_view address, const std::vector<SocketAddress>& known) {
+  const auto parsed = SocketAddress::Parse(address);
+  return parsed.ok() && std::find(known.begin(), known.end(), *parsed) != known.end();
+}
+
+// The value of FLAG=VALUE; nothing where it is another flag.
+std::optional<std::string_view> ValueOf(std::string_view arg, std::string_view flag) {
+  if (!arg.starts_with(flag) || !arg.substr(flag.size()).starts_with('=')) return std::nullopt;
+  return arg.substr(flag.size() + 1);
+}
+
+// An argument that another moment, replica or webhook would have had otherwise, and that leaves all
+// captured: where all is, no range counts. A control plane or DNS server has to be one we know.
+bool IsOfTheMoment(std::string_view arg, const ClusterFacts& facts) {
+  for (const std::string_view flag : {"--service-cidr", "--pod-cidr", "--app-ports"}) {
+    if (ValueOf(arg, flag).has_value()) return true;
+  }
+  if (const auto control = ValueOf(arg, "--control")) return Names(*control, facts.control_pods);
+  if (const auto dns = ValueOf(arg, "--cluster-dns")) return Names(*dns, facts.dns_endpoints);
+  return false;
+}
+
+bool SameArgs(const Json* there, const Json& made, const ClusterFacts& facts) {
+  const auto lasting = [&](const Json& args) {
+    Json kept = Json::array();
+    for (const Json& arg : args) {
+      const auto* text = arg.get_ptr<const std::string*>();
+      if (text == nullptr || !IsOfTheMoment(*text, facts)) kept.push_back(arg);
+    }
+    return kept;
+  };
+  return there != nullptr && there->is_array() && lasting(*there) == lasting(made);
+}
+
+// Ours are there, and nothing else but the service account's token.
+bool SameMounts(const Json* there, const Json& made) {
+  Json others = there == nullptr ? Json::array() : *there;
+  for (const Json& ours : made) {
+    const auto found = std::find_if(others.begin(), others.end(),
+                                    [&](const Json& mount) { return Holds(mount, ours); });
+    if (found == others.end()) return false;
+    others.erase(found);
+  }
+  return std::all_of(others.begin(), others.end(), [](const Json& mount) {
+    return TextAt(&mount, "mountPath") == kServiceAccount;
+  });
+}
+
+bool SameField(std::string_view field, const Json* there, const Json* made,
+               const ClusterFacts& facts) {
+  if (IsNotCompared(field)) return true;
+  if (field == "args") return SameArgs(there, *made, facts);
+  if (field == "volumeMounts") return SameMounts(there, made == nullptr ? Json::array() : *made);
+  if (field == "terminationMessagePath")
+    return there == nullptr || *there == kTerminationMessagePath;
+  return there != nullptr && made != nullptr && Holds(*there, *made);
+}
+
+// The name of the first field that is another one; empty: none.
+std::string OtherField(const Json& there, const Json& made, const ClusterFacts& facts) {
+  for (const auto& [field, value] : made.items()) {
+    if (!SameField(field, Pod::Find(there, field), &value, facts)) return field;
+  }
+  for (const auto& [field, value] : there.items()) {
+    if (!value.is_null() && !SameField(field, &value, Pod::Find(made, field), facts)) return field;
+  }
+  return {};
+}
+
+std::string OtherContainer(const Pod& pod, std::string_view name, const Json& made,
+                           const ClusterFacts& facts) {
+  const Container* there = pod.FindContainer("initContainers", name);
+  const std::string field = there == nullptr ? "" : OtherField(*there->json, made, facts);
+  return field.empty() ? "" : fmt::format("container {} ({})", name, field.substr(0, 60));
+}
+
+std::string OtherVolume(const Pod& pod, const Template& common) {
+  const Json* there = pod.Spec("volumes");
+  if (there == nullptr) return {};
+  for (Json& made : Volumes(common)) {
+    // A quantity, which the API server writes in its own way.
+    if (made.contains("emptyDir")) made["emptyDir"].erase("sizeLimit");
+    for (const Json& volume : *there) {
+      if (TextAt(&volume, "name") == TextAt(&made, "name") && !Holds(volume, made)) {
+        return fmt::format("volume {}", TextAt(&made, "name"));
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string NotAsMade(const Pod& pod, const Sidecar& sidecar) {
+  std::string other = OtherContainer(pod, kInit, InitContainer(sidecar), sidecar.facts);
+  if (other.empty()) other = OtherContainer(pod, kProxy, ProxyContainer(sidecar), sidecar.facts);
+  if (other.empty()) other = OtherVolume(pod, sidecar.common);
+  return other;
+}
+
+}  // namespace portolan::injector
