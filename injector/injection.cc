@@ -47,15 +47,33 @@ void WarnOfUnknownRanges(const Sidecar& sidecar, std::vector<std::string>& warni
   warnings.push_back("the Service ranges are not known: of this pod only DNS is captured");
 }
 
-// Where the namespace demands that all is captured, nothing of the pod's author passes for ours.
-bool MeetsDemand(const Pod& pod, std::string_view name_space, const Sidecar& sidecar,
-                 Injection& injection) {
-  const std::string other = NotAsMade(pod, sidecar);
-  if (other.empty()) return true;
-  injection.outcome = Outcome::kDeniedCapture;
-  injection.detail =
-      fmt::format("{} is not as the injector makes it, and {}", other, Demand(name_space));
-  return false;
+// The first init container that runs before the rules are there, which a webhook that came after us
+// has put in front; empty: none.
+std::string_view RunsBeforeCapture(const Pod& pod) {
+  const Container* init = pod.FindContainer("initContainers", kInit);
+  for (const Container& container : pod.containers()) {
+    if (init == nullptr || container.list != init->list || container.name == kProxy) continue;
+    if (container.index < init->index) return container.name;
+  }
+  return {};
+}
+
+// What keeps something out of the capture although the annotations do not ask for it; empty:
+// nothing.
+std::string Evasion(const Pod& pod, const Sidecar& sidecar) {
+  if (const std::string other = NotAsMade(pod, sidecar); !other.empty()) {
+    return fmt::format("{} is not as the injector makes it", other);
+  }
+  const std::string_view early = RunsBeforeCapture(pod);
+  if (early.empty()) return {};
+  return fmt::format("init container {} runs before {}", early, kInit);
+}
+
+void WarnOfEarlyContainer(const Pod& pod, std::vector<std::string>& warnings) {
+  const std::string_view early = RunsBeforeCapture(pod);
+  if (early.empty()) return;
+  warnings.push_back(fmt::format(
+      "init container {} runs before {}: nothing that it sends is captured", early, kInit));
 }
 
 // True where a container of ours was missing.
@@ -148,9 +166,13 @@ absl::StatusOr<Injection> Inject(const Json& json, std::string_view name_space,
   if (injection.outcome != Outcome::kInjected) return injection;
 
   const Sidecar sidecar{decision.settings, common, facts, AppPorts(*pod), AsksClusterDns(*pod)};
-  if (decision.all_demanded && !MeetsDemand(*pod, name_space, sidecar, injection)) {
+  const std::string evasion = decision.all_demanded ? Evasion(*pod, sidecar) : "";
+  if (!evasion.empty()) {
+    injection.outcome = Outcome::kDeniedCapture;
+    injection.detail = fmt::format("{}, and {}", evasion, Demand(name_space));
     return injection;
   }
+  WarnOfEarlyContainer(*pod, injection.warnings);
   Patch patch;
   const bool containers_added = AddContainers(*pod, sidecar, patch);
   AddVolumes(*pod, common, patch);

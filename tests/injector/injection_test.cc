@@ -62,6 +62,44 @@ TEST(Injection, OnlyWhatIsMissingIsPutBack) {
   EXPECT_EQ(volume.patch[0]["value"]["name"], kTokenVolume);
 }
 
+// A webhook that comes after us puts it in front, and the API server asks us again.
+TEST(Injection, AnInitContainerThatRunsBeforeTheRulesAreThereIsAWarning) {
+  Json pod = AnswerPod(SmallPod()).patched;
+  Json& containers = pod["spec"]["initContainers"];
+  containers.insert(containers.begin(), Json({{"name", "early"}}));
+  const Answered again = AnswerPod(pod);
+  EXPECT_EQ(Name(again.reviewed.outcome), "already-injected");
+  EXPECT_EQ(again.response["warnings"],
+            Json::array({"portolan: init container early runs before portolan-init: nothing that "
+                         "it sends is captured"}));
+  std::swap(containers[0], containers[2]);  // portolan-proxy, portolan-init, early
+  EXPECT_FALSE(AnswerPod(pod).response.contains("warnings"));
+}
+
+TEST(Injection, AnInitContainerThatRunsBeforeTheRulesIsDeniedWhereAllIsDemanded) {
+  Json pod = AnswerPod(SmallPod(), DemandingCluster()).patched;
+  Json& containers = pod["spec"]["initContainers"];
+  containers.insert(containers.begin(), Json({{"name", "early"}}));
+  const Answered again = AnswerPod(pod, DemandingCluster());
+  EXPECT_EQ(Name(again.reviewed.outcome), "denied-capture");
+  EXPECT_EQ(again.reviewed.detail,
+            "init container early runs before portolan-init, and namespace yard demands "
+            "portolan.dev/capture: all of its pods");
+  containers.erase(0);
+  containers.push_back({{"name", "late"}});
+  EXPECT_EQ(Name(AnswerPod(pod, DemandingCluster()).reviewed.outcome), "already-injected");
+}
+
+// portolan-init goes in front of all once more.
+TEST(Injection, WhereTheRulesAreStillToBePutInNothingRunsBeforeThem) {
+  Json pod = AnswerPod(SmallPod()).patched;
+  pod["spec"]["initContainers"][0] = {{"name", "early"}};
+  const Answered again = AnswerPod(pod);
+  EXPECT_THAT(NamesOf(again.patched["spec"]["initContainers"]),
+              ElementsAre(kInit, "early", kProxy));
+  EXPECT_FALSE(again.response.contains("warnings"));
+}
+
 // As a container of another release, or of another webhook that moved ours.
 TEST(Injection, ContainersThatAreThereAreNotTouched) {
   Json pod = AnswerPod(SmallPod()).patched;
