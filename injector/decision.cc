@@ -176,6 +176,22 @@ bool RunsAsSidecar(const Pod& pod, const Container& container, std::string_view 
   return own.value_or(NumberAt(pod.Spec("securityContext"), field).value_or(-1)) == kUid;
 }
 
+// All containers have these groups. A process may make a group that it has its own, by a program
+// file that is set-group-ID.
+bool GroupsAreOthers(const Pod& pod, Decision& decision) {
+  const Json* context = pod.Spec("securityContext");
+  const Json* groups = context == nullptr ? nullptr : Pod::Find(*context, "supplementalGroups");
+  const bool supplemental =
+      groups != nullptr && std::find(groups->begin(), groups->end(), Json(kUid)) != groups->end();
+  if (!supplemental && NumberAt(context, "fsGroup") != kUid) return true;
+  return Against(
+      decision, Outcome::kDeniedUid,
+      fmt::format("the pod has gid {0} by {1}, which is the sidecar's: a container could "
+                  "run as it, and nothing that it sends would be captured; give it "
+                  "another {1}",
+                  kUid, supplemental ? "supplementalGroups" : "fsGroup"));
+}
+
 bool UsersAreOthers(const Pod& pod, Decision& decision) {
   for (const Container& container : pod.containers()) {
     if (IsOurs(container)) continue;
@@ -238,7 +254,8 @@ Decision Decide(const Pod& pod, std::string_view name_space, const Template& com
       NamespaceAllows(name_space, own_namespace, decision) && PodAllows(pod, decision) &&
       CanBeCaptured(pod, facts, decision) && ReadAnnotations(pod, decision) &&
       MeetsDemand(pod, name_space, decision) && NamesAreFree(pod, decision) &&
-      UsersAreOthers(pod, decision) && PortsAreFree(pod, decision);
+      UsersAreOthers(pod, decision) && GroupsAreOthers(pod, decision) &&
+      PortsAreFree(pod, decision);
   if (decision.all_demanded) DenyWhoLeaves(name_space, decision);
   return decision;
 }

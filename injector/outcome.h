@@ -24,7 +24,7 @@ enum class Outcome : uint8_t {
   kNoNativeSidecars,  // an API server below 1.29
   kNotAPod,           // another kind, resource or operation than CREATE of a pod
   // Refused.
-  kDeniedUid,         // a container runs as the sidecar's user or group
+  kDeniedUid,         // a container runs as the sidecar's user or group, or could
   kDeniedPort,        // a container declares a port that the sidecar listens on
   kDeniedName,        // a container or volume has one of our names
   kDeniedAnnotation,  // an annotation or label of ours has a value that cannot be

@@ -151,6 +151,29 @@ TEST(Decision, ThePodsUserIsThatOfContainersThatNameNone) {
   EXPECT_EQ(OutcomeOf(pod), "injected");
 }
 
+TEST(Decision, APodThatHasTheSidecarsGroupIsRefused) {
+  Json supplemental = SmallPod(), of_files = SmallPod();
+  supplemental["spec"]["securityContext"]["supplementalGroups"] = Json::array({1000, 1337});
+  of_files["spec"]["securityContext"]["fsGroup"] = 1337;
+  EXPECT_EQ(MessageOf(AnswerPod(supplemental)),
+            "portolan: the pod has gid 1337 by supplementalGroups, which is the sidecar's: a "
+            "container could run as it, and nothing that it sends would be captured; give it "
+            "another supplementalGroups");
+  EXPECT_THAT(MessageOf(AnswerPod(of_files)), HasSubstr("gid 1337 by fsGroup"));
+  EXPECT_EQ(OutcomeOf(supplemental), "denied-uid");
+  EXPECT_EQ(OutcomeOf(of_files), "denied-uid");
+}
+
+// What is no list of numbers is for the API server to refuse.
+TEST(Decision, APodsOtherGroupsAreItsOwn) {
+  for (const Json& groups :
+       {Json::array({1336, 13370}), Json::array(), Json(nullptr), Json("1337")}) {
+    Json pod = SmallPod();
+    pod["spec"]["securityContext"] = {{"supplementalGroups", groups}, {"fsGroup", 2000}};
+    EXPECT_NE(OutcomeOf(pod), "denied-uid") << groups;
+  }
+}
+
 TEST(Decision, WhoDeclaresAPortOfOursIsRefusedUnlessAnAnnotationMovesIt) {
   const std::map<int, const char*> movers = {
       {15000, "admin-port"}, {15001, "forward-port"}, {15053, "dns-port"}, {15020, "status-port"}};
