@@ -1,14 +1,11 @@
 #include "proxy/policy/learned_addresses.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "dns/wire/name.h"
 
 namespace portolan::proxy {
 namespace {
-
-constexpr uint32_t kAnyName = LearnedNames::kNone;
 
 // Never less than before.
 void Raise(std::atomic<int64_t>& value, int64_t least) {
@@ -105,7 +102,7 @@ bool LearnedAddresses::Renew(Slot& slot, uint32_t name, const IpAddress& ip, int
     Raise(slot.last_used, used);
     Count(touches_);
   }
-  Unpin(slot);
+  slot.state.fetch_add((same ? kUsed : 0) - kPin, std::memory_order_acq_rel);
   return same;
 }
 
@@ -146,35 +143,35 @@ bool LearnedAddresses::Reserve(std::atomic<uint32_t>& used, size_t most, uint32_
   }
 }
 
-// Takes away what has expired or else is the longest unused. Somebody may take the one that was
-// found meanwhile, or begin to use it: then it is looked for once more.
+LearnedAddresses::Candidate LearnedAddresses::LongestUnused(uint32_t name, int64_t now) const {
+  Candidate found;
+  for (uint32_t i = 0; i < free_.touched(); ++i) {
+    const Slot& slot = slots_[i];
+    const uint64_t state = slot.state.load(std::memory_order_acquire);
+    if (!IsThere(state) || !IsIdle(state)) continue;
+    if (name != kAnyName && slot.name.load(std::memory_order_relaxed) != name) continue;
+    const bool good = now < slot.expires.load(std::memory_order_relaxed);
+    const int64_t last_used = good ? slot.last_used.load(std::memory_order_relaxed) : -1;
+    if (last_used < found.last_used) found = {i, state, last_used};
+  }
+  return found;
+}
+
+// Somebody may take the one that was found meanwhile, or use it: then it is looked for once more.
 bool LearnedAddresses::MakeRoom(uint32_t name, int64_t now) {
   while (true) {
-    uint32_t found = FreeNumbers::kNone;
-    uint64_t state = 0;
-    int64_t oldest = std::numeric_limits<int64_t>::max();
-    for (uint32_t i = 0; i < free_.touched(); ++i) {
-      const Slot& slot = slots_[i];
-      const uint64_t seen = slot.state.load(std::memory_order_acquire);
-      if (!IsThere(seen) || !IsIdle(seen)) continue;
-      if (name != kAnyName && slot.name.load(std::memory_order_relaxed) != name) continue;
-      const bool good = now < slot.expires.load(std::memory_order_relaxed);
-      const int64_t last_used = good ? slot.last_used.load(std::memory_order_relaxed) : -1;
-      if (last_used >= oldest) continue;
-      found = i;
-      state = seen;
-      oldest = last_used;
-    }
-    if (found == FreeNumbers::kNone) return false;
-    if (TakeAway(found, state)) {
-      Count(oldest < 0 ? counters_.expired : counters_.evicted);
+    const Candidate found = LongestUnused(name, now);
+    if (found.number == FreeNumbers::kNone) return false;
+    if (TakeAway(found)) {
+      Count(found.last_used < 0 ? counters_.expired : counters_.evicted);
       return true;
     }
   }
 }
 
-bool LearnedAddresses::TakeAway(uint32_t number, uint64_t state) {
-  Slot& slot = slots_[number];
+bool LearnedAddresses::TakeAway(const Candidate& candidate) {
+  Slot& slot = slots_[candidate.number];
+  uint64_t state = candidate.state;
   if (!slot.state.compare_exchange_strong(state, state + kGeneration, std::memory_order_acq_rel,
                                           std::memory_order_relaxed)) {
     return false;
@@ -183,7 +180,7 @@ bool LearnedAddresses::TakeAway(uint32_t number, uint64_t state) {
   const uint32_t name = slot.name.load(std::memory_order_relaxed);
   names_.addresses(name).fetch_sub(1, std::memory_order_relaxed);
   names_.Release(name);
-  free_.Give(number);
+  free_.Give(candidate.number);
   used_.fetch_sub(1, std::memory_order_relaxed);
   return true;
 }
@@ -191,7 +188,7 @@ bool LearnedAddresses::TakeAway(uint32_t number, uint64_t state) {
 void LearnedAddresses::Release(Admission admission, absl::Duration now) {
   Slot& slot = SlotOf(admission);
   Raise(slot.last_used, Nanoseconds(now));
-  const uint64_t before = slot.state.fetch_sub(kLive, std::memory_order_acq_rel);
+  const uint64_t before = slot.state.fetch_add(kUsed - kLive, std::memory_order_acq_rel);
   if (LiveOf(before) == 1) Count(touches_);
 }
 
@@ -238,7 +235,7 @@ void LearnedAddresses::Expire(absl::Duration now) {
     const uint64_t state = slot.state.load(std::memory_order_acquire);
     if (!IsThere(state) || !IsIdle(state)) continue;
     if (at < slot.expires.load(std::memory_order_relaxed)) continue;
-    if (TakeAway(i, state)) Count(counters_.expired);
+    if (TakeAway({i, state})) Count(counters_.expired);
   }
 }
 

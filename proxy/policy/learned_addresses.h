@@ -17,6 +17,10 @@
 // it expires, when it was used) is atomic. IsFresh counts itself in nowhere: it reads what is
 // atomic between two looks at the generation, and a hash in place of the name and the address.
 //
+// Who takes an entry away decided on it earlier, by when it expires and was used. So whoever
+// changes these counts itself out into another generation, odd as well: the compare-and-swap then
+// fails, and what was renewed or used meanwhile stays.
+//
 // Two workers that learn the same pair in the same moment may leave it twice, which does no harm.
 // Many names on one address make looking it up as long as they are many.
 //
@@ -28,6 +32,7 @@
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -68,7 +73,7 @@ class LearnedAddresses {
               absl::Duration now);
 
   // Of an entry that a connection holds. 0: none.
-  using Admission = uint64_t;
+  using Admission = uint32_t;
 
   // The first entry of the address that is good and whose name `allows`,
   // bool(std::span<const uint8_t> wire_name). It is held, and is good, until Release.
@@ -116,11 +121,25 @@ class LearnedAddresses {
   // So many threads may be about to add an entry that has no place yet.
   static constexpr uint32_t kAtWork = 64;
 
+ protected:
+  // How entries are taken away, in two steps for tests, which do something in between.
+  struct Candidate {
+    uint32_t number = FreeNumbers::kNone;
+    uint64_t state = 0;                                       // as it was seen
+    int64_t last_used = std::numeric_limits<int64_t>::max();  // -1: it has expired
+  };
+  // What has expired or else is the longest unused, of the name or of any (kAnyName).
+  Candidate LongestUnused(uint32_t name, int64_t now) const;
+  // False: somebody took it, or used it meanwhile.
+  bool TakeAway(const Candidate& candidate);
+  static constexpr uint32_t kAnyName = LearnedNames::kNone;
+
  private:
-  // Of Slot::state.
+  // Of Slot::state. Generations go round after some 16 million changes.
   static constexpr uint64_t kPin = 1;
   static constexpr uint64_t kLive = uint64_t{1} << 16;
   static constexpr uint64_t kGeneration = uint64_t{1} << 40;
+  static constexpr uint64_t kUsed = 2 * kGeneration;  // it stays there
   static uint32_t LiveOf(uint64_t state) { return (state & (kGeneration - 1)) >> 16; }
   static bool IsThere(uint64_t state) { return (state & kGeneration) != 0; }
   static bool IsIdle(uint64_t state) { return (state & (kGeneration - 1)) == 0; }
@@ -146,12 +165,11 @@ class LearnedAddresses {
     counter.fetch_add(1, std::memory_order_relaxed);
   }
 
-  static Admission AdmissionOf(uint32_t number, uint64_t state) {
-    return state / kGeneration << 32 | (number + 1);
-  }
+  // No generation is in it: others may renew the entry while it is held.
+  static Admission AdmissionOf(uint32_t number) { return number + 1; }
   Slot& SlotOf(Admission admission) const {
-    Slot& slot = slots_[static_cast<uint32_t>(admission) - 1];
-    assert(slot.state.load(std::memory_order_relaxed) / kGeneration == admission >> 32);
+    Slot& slot = slots_[admission - 1];
+    assert(LiveOf(slot.state.load(std::memory_order_relaxed)) > 0);
     return slot;
   }
 
@@ -172,7 +190,6 @@ class LearnedAddresses {
   // another of the name, or of any.
   bool Reserve(std::atomic<uint32_t>& used, size_t most, uint32_t name, int64_t now);
   bool MakeRoom(uint32_t name, int64_t now);
-  bool TakeAway(uint32_t number, uint64_t state);
 
   const Limits limits_;
   LearnedNames names_;
@@ -203,7 +220,7 @@ LearnedAddresses::Admission LearnedAddresses::Find(const IpAddress& ip, absl::Du
     slot.last_used.store(at, std::memory_order_relaxed);
     slot.state.fetch_add(kLive - kPin, std::memory_order_acq_rel);
     if (LiveOf(state) == 0) Count(touches_);
-    found = AdmissionOf(number, state);
+    found = AdmissionOf(number);
     return true;
   });
   return found;
