@@ -10,7 +10,8 @@ namespace {
 // Never less than before.
 void Raise(std::atomic<int64_t>& value, int64_t least) {
   int64_t before = value.load(std::memory_order_relaxed);
-  while (before < least && !value.compare_exchange_weak(before, least, std::memory_order_relaxed)) {
+  while (before < least && !value.compare_exchange_weak(before, least, std::memory_order_release,
+                                                        std::memory_order_relaxed)) {
   }
 }
 
@@ -113,9 +114,9 @@ bool LearnedAddresses::Put(uint32_t name, const IpAddress& ip, int64_t expires, 
   Slot& slot = slots_[number];
   slot.ip = ip;
   slot.name.store(name, std::memory_order_relaxed);
-  slot.pair.store(PairOf(names_.bytes(name), ip), std::memory_order_relaxed);
-  slot.expires.store(expires, std::memory_order_relaxed);
-  slot.last_used.store(used, std::memory_order_relaxed);
+  slot.pair.store(PairOf(names_.bytes(name), ip), std::memory_order_release);
+  slot.expires.store(expires, std::memory_order_release);
+  slot.last_used.store(used, std::memory_order_release);
   slot.place = FixedIndex::kNowhere;
   // There, and pinned: nobody takes it away before it has its place.
   slot.state.fetch_add(kGeneration + kPin, std::memory_order_release);
@@ -124,7 +125,7 @@ bool LearnedAddresses::Put(uint32_t name, const IpAddress& ip, int64_t expires, 
   });
   slot.place = place;
   // Another worker was faster: this one is nowhere, and goes with what has expired.
-  if (place == FixedIndex::kNowhere) slot.expires.store(0, std::memory_order_relaxed);
+  if (place == FixedIndex::kNowhere) slot.expires.store(0, std::memory_order_release);
   Unpin(slot);
   Count(additions_);
   return true;

@@ -15,7 +15,8 @@
 // counts itself in by a compare-and-swap of that word and only then reads the entry, which is taken
 // away by a compare-and-swap that finds both counts at zero. What may change while it is read (when
 // it expires, when it was used) is atomic. IsFresh counts itself in nowhere: it reads what is
-// atomic between two looks at the generation, and a hash in place of the name and the address.
+// atomic between two looks at the generation, and a hash in place of the name and the address. That
+// is stored with release, so that who reads what a later entry has sees its generation as well.
 //
 // Who takes an entry away decided on it earlier, by when it expires and was used. So whoever
 // changes these counts itself out into another generation, odd as well: the compare-and-swap then
@@ -217,7 +218,7 @@ LearnedAddresses::Admission LearnedAddresses::Find(const IpAddress& ip, absl::Du
       Unpin(slot);
       return false;
     }
-    slot.last_used.store(at, std::memory_order_relaxed);
+    slot.last_used.store(at, std::memory_order_release);
     slot.state.fetch_add(kLive - kPin, std::memory_order_acq_rel);
     if (LiveOf(state) == 0) Count(touches_);
     found = AdmissionOf(number);
