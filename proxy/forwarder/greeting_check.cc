@@ -3,7 +3,8 @@
 //
 // The client's first bytes are looked at where they lie in its socket, and none goes to the
 // endpoint before they have told. Meanwhile the connection is joined and bytes come down: there are
-// protocols in which the server speaks first.
+// protocols in which the server speaks first. What stands behind urgent data cannot be looked at: a
+// greeting that is not finished before it never is.
 #include <event2/event.h>
 #include <sys/socket.h>
 
@@ -37,7 +38,9 @@ bool Forwarder::LookAtGreeting(Connection& c) {
     return false;
   }
   const std::span bytes(reinterpret_cast<const uint8_t*>(room.data()), static_cast<size_t>(size));
-  const Greeting greeting = ReadGreeting(bytes, size == 0 || c.relay.client_ending());
+  // A peek ends at urgent data, and the relay passes over it: there may be more than was seen.
+  const bool ended = size == 0 || (c.relay.client_ending() && !c.relay.client_urgent());
+  const Greeting greeting = ReadGreeting(bytes, ended);
   if (greeting.kind != Greeting::Kind::kUnfinished) return JudgeGreeting(c, greeting);
   if (c.greeting == Connection::Greeting::kAwaited) {
     c.greeting = Connection::Greeting::kBegun;

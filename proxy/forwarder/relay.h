@@ -72,6 +72,8 @@ class Relay {
   void HoldClient(bool held) { client_held_ = held; }
   // Nothing will come from the client but what can be read now, or has been.
   bool client_ending() const { return client_.ending; }
+  // It sent urgent data: a peek may stop there, before what Run goes on to read.
+  bool client_urgent() const { return client_.urgent; }
   Progress Run(RelayWorkspace& workspace);
 
   // Gives what is borrowed back. To be called before the relay goes.

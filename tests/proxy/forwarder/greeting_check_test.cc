@@ -202,6 +202,17 @@ TEST_F(ImpatientGreetingCheckTest, WhatTakesTooLongIsDenied) {
   EXPECT_EQ(Outcome("slow"), 1);
 }
 
+// The relay would drop the urgent byte and carry what is behind, which no peek shows.
+TEST_F(ImpatientGreetingCheckTest, UrgentDataDoesNotEndAGreeting) {
+  const Pair pair = Join();
+  EXPECT_TRUE(SendAll(pair.client, "GET / HTTP/1.0\r\n"));
+  EXPECT_EQ(send(pair.client.get(), "!", 1, MSG_OOB), 1);
+  EXPECT_TRUE(SendAll(pair.client, "Host: evil.example.com\r\n\r\n"));
+  shutdown(pair.client.get(), SHUT_WR);
+  ExpectDenied(pair);
+  EXPECT_EQ(Outcome("slow"), 1);
+}
+
 TEST_F(GreetingCheckTest, WhatARuleByAddressAllowsIsNotLookedAt) {
   SetRules({NetworkPolicyOf("web", {ToNames({"api.example.com"}, {}), ToBlock(kShared, {}, {})})});
   const Pair pair = Join();
