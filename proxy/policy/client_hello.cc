@@ -1,9 +1,12 @@
 // TLS: RFC 8446 4.1.2 and 5.1, RFC 6066 3. SSLv3 and all versions of TLS are the same here.
 //
 // Servers differ in what they take before the ClientHello and in how it may be cut into records,
-// and a greeting that one of them takes must not pass for another protocol. So the version of a
-// record says little (Go takes all below 0x1000), alerts and changes of the cipher are stepped over
-// as some do, and records of no bytes too.
+// and a greeting that one of them takes should not pass for another protocol. So the version of a
+// handshake record says nothing (s2n-tls takes any, Go all below 0x1000). Alerts and changes of the
+// cipher are stepped over as some do, also in pieces, and records of no bytes too.
+//
+// s2n-tls steps over records of all types that it does not know, of any version. That is followed
+// from 0x14 to 0x1f with a version of TLS; below begin other protocols: 05 03 00 01 02 is SOCKS 5.
 #include <algorithm>
 #include <array>
 
@@ -23,10 +26,28 @@ constexpr uint32_t kServerName = 0;  // the extension, and the only type of name
 // What is longer is no name.
 constexpr size_t kMostNameBytes = 256;
 
+using Bytes = std::span<const uint8_t>;
+
+size_t SizeOf(Bytes record) { return static_cast<size_t>(record[3]) << 8 | record[4]; }
+
+// By the first byte of the version.
+bool MayBeVersion(uint8_t type, uint8_t major) {
+  if (type == kHandshake) return true;
+  return type <= kAlert ? major < 0x10 : major == 3;
+}
+
+// Of a version that TLS does not have, an alert and a change of the cipher must be whole: other
+// protocols begin with these bytes as well.
+bool MayStandBefore(Bytes record) {
+  static_assert(kAlert == kChangeCipherSpec + 1);
+  if (record[1] == 3 && record[2] <= 4) return true;
+  return record[0] <= kAlert && SizeOf(record) == size_t{1} + (record[0] - kChangeCipherSpec);
+}
+
 // The bytes of the handshake, whatever records they stand in.
 class Handshake {
  public:
-  explicit Handshake(std::span<const uint8_t> bytes) : rest_(bytes) {}
+  explicit Handshake(Bytes bytes) : rest_(bytes) {}
 
   // False: there is no further byte, and stop() says why.
   bool Next(uint8_t& byte) {
@@ -61,18 +82,16 @@ class Handshake {
   }
 
   bool OpenRecord() {
-    const auto at = [&](size_t i) { return i < rest_.size() ? rest_[i] : uint8_t{0}; };
-    if (!rest_.empty() && !MayBeTls(at(0))) return Stop(Kind::kUnknown);
-    if (at(1) >= 0x10) return Stop(Kind::kUnknown);
+    if (!rest_.empty() && !MayBeTls(rest_[0])) return Stop(Kind::kUnknown);
+    if (rest_.size() > 1 && !MayBeVersion(rest_[0], rest_[1])) return Stop(Kind::kUnknown);
     if (rest_.size() < kRecordHeaderBytes) return false;
-    const size_t size = static_cast<size_t>(at(3)) << 8 | at(4);
-    if (at(0) == kHandshake) {
+    const size_t size = SizeOf(rest_);
+    if (rest_[0] == kHandshake) {
       rest_ = rest_.subspan(kRecordHeaderBytes);
       in_record_ = size;
       return true;
     }
-    static_assert(kAlert == kChangeCipherSpec + 1);
-    if (size != size_t{1} + (at(0) - kChangeCipherSpec)) return Stop(Kind::kUnknown);
+    if (!MayStandBefore(rest_)) return Stop(Kind::kUnknown);
     if (rest_.size() < kRecordHeaderBytes + size) return false;
     rest_ = rest_.subspan(kRecordHeaderBytes + size);
     return true;
@@ -83,7 +102,7 @@ class Handshake {
     return false;
   }
 
-  std::span<const uint8_t> rest_;
+  Bytes rest_;
   size_t in_record_ = 0;
   Kind stop_ = Kind::kUnfinished;
 };
@@ -181,7 +200,7 @@ class ClientHello {
 
 }  // namespace
 
-Greeting ReadClientHello(std::span<const uint8_t> bytes) {
+Greeting ReadClientHello(Bytes bytes) {
   Handshake handshake(bytes);
   uint8_t type = 0;
   if (!handshake.Next(type)) return {handshake.stop(), {}, {}};

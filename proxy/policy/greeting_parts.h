@@ -18,8 +18,9 @@ Greeting GreetingOfHost(std::string_view host);
 // not have (RFC 9110 4.2.4), is malformed.
 Greeting GreetingOfAuthority(std::string_view authority);
 
-// By the first byte of all: a TLS record of what may stand before a ClientHello.
-inline bool MayBeTls(uint8_t first) { return first >= 0x14 && first <= 0x16; }
+// By the first byte of all: a TLS record of what may stand before a ClientHello, which application
+// data may not.
+inline bool MayBeTls(uint8_t first) { return first >= 0x14 && first <= 0x1f && first != 0x17; }
 // REQUIRES: MayBeTls.
 Greeting ReadClientHello(std::span<const uint8_t> bytes);
 

@@ -120,16 +120,25 @@ TEST(Greeting, AClientHelloMayBeCutIntoRecordsAndHaveOthersBefore) {
   EXPECT_EQ(Read(Record('\x16', "") + hello), "api.example.com.");
   EXPECT_EQ(Read(Record('\x15', "\1\x5a") + hello), "api.example.com.");
   EXPECT_EQ(Read(Record('\x14', "\1") + hello), "api.example.com.");
-  std::string other_version = hello;
-  other_version[1] = 0;  // Go takes it
-  EXPECT_EQ(Read(other_version), "api.example.com.");
+  for (const char major : {'\x00', '\x10', '\xff'}) {  // Go takes the first, s2n-tls all
+    std::string other_version = hello;
+    other_version[1] = major;
+    EXPECT_EQ(Read(other_version), "api.example.com.");
+  }
+  EXPECT_EQ(Read(Record('\x15', "\1") + Record('\x15', "\x5a") + hello), "api.example.com.");
+  EXPECT_EQ(Read(Record('\x18', "\0"s) + hello), "api.example.com.") << "a heartbeat";
+  EXPECT_EQ(Read(Record('\x1f', "") + hello), "api.example.com.");
 }
 
 TEST(Greeting, WhatIsNoClientHelloIsUnknown) {
   EXPECT_EQ(Read(Record('\x16', "\2\0\0\0"s)), "(unknown)") << "a ServerHello";
   EXPECT_EQ(Read("\x16\x20rest"), "(unknown)");
-  EXPECT_EQ(Read(Record('\x15', "three")), "(unknown)");
+  EXPECT_EQ(Read(Record('\x15', "three") + "rest"), "(unknown)");
+  EXPECT_EQ(Read("\x15\0\0\0\3three"s), "(unknown)") << "of no version of TLS";
   EXPECT_EQ(Read("\x17\x03\x03"), "(unknown)");
+  EXPECT_EQ(Read("\x18\x02"), "(unknown)");
+  EXPECT_EQ(Read("\x18\x03\x05\0\0"s), "(unknown)");
+  EXPECT_EQ(Read("\x05\x03\0\1\2"s), "(unknown)") << "SOCKS 5";
   EXPECT_EQ(Read("\0\0\0\x08\x04\xd2\x16\x2f"s), "(unknown)") << "PostgreSQL";
 }
 
