@@ -12,6 +12,10 @@ using Kind = Greeting::Kind;
 using Text = std::string_view;
 
 constexpr Text kBlanks = " \t";
+// What servers take between the words of a request line (RFC 9112 3), Python's even all that is
+// white space in Latin-1. The last two are part of letters in UTF-8 as well.
+constexpr Text kSeparators = " \t\v\f\r\x1c\x1d\x1e\x1f\x85\xa0";
+constexpr Text kOddSeparators = "\v\f\r\x1c\x1d\x1e\x1f";
 constexpr Text kSchemeEnd = "://";
 
 // RFC 9110 5.6.2.
@@ -31,9 +35,18 @@ bool IsAnyCase(Text text, Text lower) {
   });
 }
 
-Text Trimmed(Text text) {
-  const size_t begin = std::min(text.find_first_not_of(kBlanks), text.size());
-  return text.substr(begin, text.find_last_not_of(kBlanks) + 1 - begin);
+Text Trimmed(Text text, Text of = kBlanks) {
+  const size_t begin = std::min(text.find_first_not_of(of), text.size());
+  return text.substr(begin, text.find_last_not_of(of) + 1 - begin);
+}
+
+// Other protocols have bytes like these behind what could be a method: an LDAP bind is "0\f...".
+bool EndsMethod(char c, Text method) {
+  if (kBlanks.find(c) != kBlanks.npos) return true;
+  const bool is_usual = method.size() >= 3 && std::all_of(method.begin(), method.end(), [](char m) {
+                          return absl::ascii_isupper(static_cast<unsigned char>(m)) || m == '-';
+                        });
+  return is_usual && kSeparators.find(c) != kSeparators.npos;
 }
 
 // Some take it for the end of a line.
@@ -63,7 +76,7 @@ class Lines {
 std::optional<size_t> VersionAt(Text rest) {
   constexpr Text kHttp = "http/";
   for (size_t at = rest.size(); at-- > 0;) {
-    const bool begins_word = at == 0 || kBlanks.find(rest[at - 1]) != kBlanks.npos;
+    const bool begins_word = at == 0 || kSeparators.find(rest[at - 1]) != kSeparators.npos;
     if (begins_word && IsAnyCase(rest.substr(at, kHttp.size()), kHttp)) return at;
   }
   return std::nullopt;
@@ -85,7 +98,7 @@ Greeting OfTarget(Text method, Text target) {
 // target with an authority whatever follows, and read header fields behind HTTP/0.9, so neither can
 // pass for a greeting without a name. RTSP and ICAP name their servers in the same place.
 Greeting WithoutVersion(Text method, Text rest) {
-  const Text target = rest.substr(0, rest.find_first_of(kBlanks));
+  const Text target = rest.substr(0, rest.find_first_of(kSeparators));
   const bool is_upper = std::none_of(method.begin(), method.end(), absl::ascii_islower);
   if (is_upper && target.find(kSchemeEnd) != target.npos) return OfTarget(method, target);
   if (is_upper && target.starts_with('/') && target.size() == rest.size()) {
@@ -131,18 +144,18 @@ Greeting ReadRequestHead(std::span<const uint8_t> bytes, bool ended) {
   const auto* method_end = std::find_if_not(text.begin() + begin, text.end(), IsTokenChar);
   if (method_end == text.end()) return none_yet;
   const Text method = text.substr(begin, method_end - text.begin() - begin);
-  if (method.empty() || kBlanks.find(*method_end) == kBlanks.npos) return {Kind::kUnknown, {}, {}};
+  if (method.empty() || !EndsMethod(*method_end, method)) return {Kind::kUnknown, {}, {}};
 
   Lines lines(text.substr(begin), ended);
   Text line;
   if (!lines.Next(line)) return {};
-  const Text rest = Trimmed(line.substr(method.size()));
+  const Text rest = Trimmed(line.substr(method.size()), kSeparators);
   const std::optional<size_t> version = VersionAt(rest);
   if (!version.has_value()) return WithoutVersion(method, rest);
   if (method == "PRI" && rest == "* HTTP/2.0") return {Kind::kUnknown, {}, {}};  // RFC 9113 3.4
-  if (HasBareCr(line)) return kMalformedGreeting;
+  if (line.find_first_of(kOddSeparators) != line.npos) return kMalformedGreeting;
 
-  const Greeting target = OfTarget(method, Trimmed(rest.substr(0, *version)));
+  const Greeting target = OfTarget(method, Trimmed(rest.substr(0, *version), kSeparators));
   if (target.kind == Kind::kMalformed) return target;
   const Greeting host = OfFields(lines, ended);
   if (target.kind == Kind::kNoName || host.kind == Kind::kUnfinished) return host;

@@ -140,6 +140,7 @@ TEST(Greeting, WhatIsNoClientHelloIsUnknown) {
   EXPECT_EQ(Read("\x18\x03\x05\0\0"s), "(unknown)");
   EXPECT_EQ(Read("\x05\x03\0\1\2"s), "(unknown)") << "SOCKS 5";
   EXPECT_EQ(Read("\0\0\0\x08\x04\xd2\x16\x2f"s), "(unknown)") << "PostgreSQL";
+  EXPECT_EQ(Read("\x30\x0c\2\1\1\x60\7\2\1\3\4\0\x80\0"s), "(unknown)") << "LDAP";
 }
 
 // `extensions` as they stand in a ClientHello that is well otherwise.
@@ -227,6 +228,22 @@ TEST(Greeting, WhatServersTakeInDifferentWaysIsMalformed) {
     EXPECT_EQ(Read("GET / HTTP/1.1\r\n"s + head + "\r\n\r\n"), "(malformed)") << head;
   }
   EXPECT_EQ(Read("GET / HTTP/1.1\rHost: a\r\n\r\n"), "(malformed)");
+}
+
+// As Python's http.server does, and RFC 9112 3 lets all.
+TEST(Greeting, OtherWhiteSpaceInARequestLineHidesNoHost) {
+  for (const char blank : {'\v', '\f', '\r', '\x1c', '\x1f'}) {
+    for (const std::string& line : {"GET"s + blank + "/ HTTP/1.1", "GET /"s + blank + "HTTP/1.1",
+                                    "GET / "s + blank + "HTTP/1.1", "GET / HTTP/1.1"s + blank + " ",
+                                    "M-SEARCH"s + blank + "* HTTP/1.1", "GET"s + blank + "/"}) {
+      EXPECT_EQ(Read(line + "\r\nHost: b\r\n\r\n"), "(malformed)") << line;
+    }
+  }
+  for (const char blank : {'\x85', '\xa0'}) {
+    EXPECT_EQ(Read("GET"s + blank + "/ HTTP/1.1\r\nHost: b\r\n\r\n"), "b.");
+    EXPECT_EQ(Read("GET / "s + blank + "HTTP/1.1\r\nHost: b\r\n\r\n"), "b.");
+  }
+  EXPECT_EQ(Read("GET /\xc3\xa0 HTTP/1.1\r\nHost: b\r\n\r\n"), "b.") << "a letter in UTF-8";
 }
 
 TEST(Greeting, ARequestWithoutAVersionTellsTheNameInItsTargetOrIsMalformed) {
