@@ -4,8 +4,7 @@
 // Of the endpoints of a Route, which are eligible by kube-proxy's rules, one is taken
 //
 //   kLeastLoad    the next in turn or one picked at random, whichever carries fewer connections
-//   from
-//                 this worker; the next in turn where they are equal
+//                 from this worker; the next in turn where they are equal
 //   kRoundRobin   the next in turn
 //   kRandom       picked at random
 //
