@@ -80,10 +80,13 @@ LearnedAddresses::Outcome LearnedAddresses::Insert(Bytes wire_name, const IpAddr
 LearnedAddresses::Outcome LearnedAddresses::InsertNamed(uint32_t name, const IpAddress& ip,
                                                         int64_t expires, int64_t used,
                                                         int64_t now) {
+  size_t others = 0;
   const auto renew = [&](uint32_t number) {
+    ++others;
     return Renew(slots_[number], name, ip, expires, used);
   };
   if (by_ip_.Visit(HashOf(ip), renew)) return Outcome::kRenewed;
+  if (others >= limits_.per_address && !MakeRoomAt(ip, now)) return Outcome::kAddressFull;
   std::atomic<uint32_t>& of_name = names_.addresses(name);
   if (!Reserve(of_name, limits_.per_name, name, now)) return Outcome::kNameFull;
   if (Reserve(used_, limits_.addresses, kAnyName, now)) {
@@ -147,13 +150,9 @@ bool LearnedAddresses::Reserve(std::atomic<uint32_t>& used, size_t most, uint32_
 LearnedAddresses::Candidate LearnedAddresses::LongestUnused(uint32_t name, int64_t now) const {
   Candidate found;
   for (uint32_t i = 0; i < free_.touched(); ++i) {
-    const Slot& slot = slots_[i];
-    const uint64_t state = slot.state.load(std::memory_order_acquire);
-    if (!IsThere(state) || !IsIdle(state)) continue;
-    if (name != kAnyName && slot.name.load(std::memory_order_relaxed) != name) continue;
-    const bool good = now < slot.expires.load(std::memory_order_relaxed);
-    const int64_t last_used = good ? slot.last_used.load(std::memory_order_relaxed) : -1;
-    if (last_used < found.last_used) found = {i, state, last_used};
+    const uint64_t state = slots_[i].state.load(std::memory_order_acquire);
+    if (name != kAnyName && slots_[i].name.load(std::memory_order_relaxed) != name) continue;
+    Consider(i, state, now, found);
   }
   return found;
 }
@@ -163,11 +162,35 @@ bool LearnedAddresses::MakeRoom(uint32_t name, int64_t now) {
   while (true) {
     const Candidate found = LongestUnused(name, now);
     if (found.number == FreeNumbers::kNone) return false;
-    if (TakeAway(found)) {
-      Count(found.last_used < 0 ? counters_.expired : counters_.evicted);
-      return true;
-    }
+    if (TakeForRoom(found)) return true;
   }
+}
+
+bool LearnedAddresses::MakeRoomAt(const IpAddress& ip, int64_t now) {
+  while (true) {
+    Candidate found;
+    size_t entries = 0;
+    by_ip_.Visit(HashOf(ip), [&](uint32_t number) {
+      Slot& slot = slots_[number];
+      const uint64_t pinned = Pin(slot);
+      if (pinned == 0) return false;
+      if (slot.ip == ip) {
+        ++entries;
+        Consider(number, pinned - kPin, now, found);
+      }
+      Unpin(slot);
+      return false;
+    });
+    if (entries < limits_.per_address) return true;
+    if (found.number == FreeNumbers::kNone) return false;
+    if (TakeForRoom(found)) return true;
+  }
+}
+
+bool LearnedAddresses::TakeForRoom(const Candidate& candidate) {
+  if (!TakeAway(candidate)) return false;
+  Count(candidate.last_used < 0 ? counters_.expired : counters_.evicted);
+  return true;
 }
 
 bool LearnedAddresses::TakeAway(const Candidate& candidate) {

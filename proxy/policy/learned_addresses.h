@@ -2,8 +2,8 @@
 //
 // An entry is a name and an address. It is good until the TTL of its record and a grace are over,
 // in whole seconds and never less, and as long as a connection or a flow that it let through is
-// open. There are so many entries at most, and so many of a name; beyond, the longest unused
-// without a live connection goes.
+// open. There are so many entries at most, so many of a name and so many of an address; beyond, the
+// longest unused without a live connection goes.
 //
 // One for a sidecar, shared by its workers: a connection may come to another worker than the answer
 // did, in the microsecond in which that is sent. What Add returned from is found by every Find that
@@ -23,7 +23,8 @@
 // fails, and what was renewed or used meanwhile stays.
 //
 // Two workers that learn the same pair in the same moment may leave it twice, which does no harm.
-// Many names on one address make looking it up as long as they are many.
+// Looking an address up takes as long as its names are many, of which there may be a few more than
+// the limit where workers learn in the same moment.
 //
 // Times are monotonic (common/monotonic.h). Add, Find, Release, NameOf, CollectMetrics and the
 // counts: any thread. The rest: the main thread.
@@ -53,6 +54,7 @@ class LearnedAddresses {
   struct Limits {
     size_t addresses = 10'000;  // at most FixedIndex::kMostThings - kAtWork
     size_t per_name = 1'000;
+    size_t per_address = 100;
     absl::Duration grace = absl::Seconds(60);
   };
 
@@ -61,11 +63,12 @@ class LearnedAddresses {
   enum class Outcome : uint8_t {
     kAdded,
     kRenewed,
-    kFresh,     // was there, good for as long, and used within kFreshFor
-    kNameFull,  // not learned: all of the name's are in use
-    kFull,      // not learned: all are in use
+    kFresh,        // was there, good for as long, and used within kFreshFor
+    kNameFull,     // not learned: all of the name's are in use
+    kAddressFull,  // not learned: all of the address's are in use
+    kFull,         // not learned: all are in use
   };
-  static constexpr size_t kOutcomes = 5;
+  static constexpr size_t kOutcomes = 6;
   static constexpr absl::Duration kFreshFor = absl::Seconds(1);
   // `wire_name` is in lower case, uncompressed with the root label. An entry that is there already
   // is good for at least as long from now on. Where there are too many all entries are looked at,
@@ -191,6 +194,17 @@ class LearnedAddresses {
   // another of the name, or of any.
   bool Reserve(std::atomic<uint32_t>& used, size_t most, uint32_t name, int64_t now);
   bool MakeRoom(uint32_t name, int64_t now);
+  // Where as many names lead to the address as may.
+  bool MakeRoomAt(const IpAddress& ip, int64_t now);
+  bool TakeForRoom(const Candidate& candidate);
+  // `found` is the one with that number then, if that is to go first of the two.
+  void Consider(uint32_t number, uint64_t state, int64_t now, Candidate& found) const {
+    if (!IsThere(state) || !IsIdle(state)) return;
+    const Slot& slot = slots_[number];
+    const bool good = now < slot.expires.load(std::memory_order_relaxed);
+    const int64_t last_used = good ? slot.last_used.load(std::memory_order_relaxed) : -1;
+    if (last_used < found.last_used) found = {number, state, last_used};
+  }
 
   const Limits limits_;
   LearnedNames names_;

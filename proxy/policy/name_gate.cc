@@ -179,7 +179,7 @@ void NameGate::Collect(MetricFamilies& families) const {
                      {{"ruling", kWords[i]}}, static_cast<double>(outcomes_[i].value()));
   }
   static constexpr std::array<std::string_view, LearnedAddresses::kOutcomes> kLearnedWords = {
-      "new", "renewed", "fresh", "name_full", "full"};
+      "new", "renewed", "fresh", "name_full", "address_full", "full"};
   for (size_t i = 0; i < kLearnedWords.size(); ++i) {
     LearnedAddresses::AddOutcome(families, kLearnedWords[i], learned_outcomes_[i].value());
   }

@@ -264,14 +264,40 @@ TEST(LearnedAddresses, NamesAndAddressesThatComeAndGoLeaveNothingBehind) {
   EXPECT_EQ(table.learned.size(), 0u);
 }
 
-TEST(LearnedAddresses, AnAddressMayHaveAsManyNamesAsThereIsRoomFor) {
-  Table table({.addresses = 2'000, .per_name = 10});
-  for (int i = 0; i < 2'000; ++i) table.Add("n" + std::to_string(i) + ".example", Ip("192.0.2.1"));
-  EXPECT_EQ(table.learned.size(), 2'000u);
-  const auto found = table.learned.Find(
-      Ip("192.0.2.1"), table.now, [](Bytes name) { return NameToText(name) == "n1999.example."; });
-  EXPECT_NE(found, 0u);
+TEST(LearnedAddresses, OfManyNamesOnOneAddressTheLongestUnusedGoes) {
+  Table table;
+  table.Add("other.example", Ip("192.0.2.2"));
+  for (int i = 0; i < 2'000; ++i) {
+    table.now += absl::Milliseconds(1);
+    table.Add("n" + std::to_string(i) + ".example", Ip("192.0.2.1"));
+  }
+  EXPECT_EQ(table.learned.size(), 101u);
+  EXPECT_EQ(table.Count(&Counters::evicted), 1'900u);
+  EXPECT_TRUE(table.Has(Ip("192.0.2.2"))) << "another address has room of its own";
+  int judged = 0;
+  const auto found = table.learned.Find(Ip("192.0.2.1"), table.now, [&](Bytes name) {
+    ++judged;
+    return NameToText(name) == "n1900.example.";
+  });
+  ASSERT_NE(found, 0u);
   table.learned.Release(found, table.now);
+  EXPECT_LE(judged, 100);
+}
+
+TEST(LearnedAddresses, NamesOfAnAddressThatAreAllInUseStay) {
+  Table table({.per_address = 2});
+  table.Add("a.example", Ip("192.0.2.1"));
+  const auto first = table.learned.Find(Ip("192.0.2.1"), table.now, Any);
+  table.Add("b.example", Ip("192.0.2.1"));
+  const auto second = table.learned.Find(
+      Ip("192.0.2.1"), table.now, [](Bytes name) { return NameToText(name) == "b.example."; });
+  ASSERT_NE(second, 0u);
+  table.Add("c.example", Ip("192.0.2.1"));
+  EXPECT_EQ(table.Count(Outcome::kAddressFull), 1u);
+  table.learned.Release(first, table.now);
+  table.Add("c.example", Ip("192.0.2.1"));
+  EXPECT_THAT(table.Listed(), UnorderedElementsAre("b.example. 192.0.2.1", "c.example. 192.0.2.1"));
+  table.learned.Release(second, table.now);
 }
 
 TEST(LearnedAddresses, WhatWasListedIsTakenUpAgainButForConnections) {
