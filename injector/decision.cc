@@ -171,6 +171,23 @@ bool NamesAreFree(const Pod& pod, Decision& decision) {
   return true;
 }
 
+// Who says who the pod is to the control plane, and what the sidecar knows after a restart.
+bool MountsAreOthers(const Pod& pod, Decision& decision) {
+  for (const Container& container : pod.containers()) {
+    if (IsOurs(container)) continue;
+    const Json* mounts = Pod::Find(*container.json, "volumeMounts");
+    if (mounts == nullptr) continue;
+    for (const Json& mount : *mounts) {
+      const std::string_view volume = TextAt(&mount, "name");
+      if (volume != kStateVolume && volume != kTokenVolume) continue;
+      return Against(decision, Outcome::kDeniedName,
+                     fmt::format("container {} mounts {}, which is the sidecar's alone",
+                                 Quoted(container.name), volume));
+    }
+  }
+  return true;
+}
+
 bool RunsAsSidecar(const Pod& pod, const Container& container, std::string_view field) {
   const auto own = NumberAt(Pod::Find(*container.json, "securityContext"), field);
   return own.value_or(NumberAt(pod.Spec("securityContext"), field).value_or(-1)) == kUid;
@@ -254,8 +271,8 @@ Decision Decide(const Pod& pod, std::string_view name_space, const Template& com
       NamespaceAllows(name_space, own_namespace, decision) && PodAllows(pod, decision) &&
       CanBeCaptured(pod, facts, decision) && ReadAnnotations(pod, decision) &&
       MeetsDemand(pod, name_space, decision) && NamesAreFree(pod, decision) &&
-      UsersAreOthers(pod, decision) && GroupsAreOthers(pod, decision) &&
-      PortsAreFree(pod, decision);
+      MountsAreOthers(pod, decision) && UsersAreOthers(pod, decision) &&
+      GroupsAreOthers(pod, decision) && PortsAreFree(pod, decision);
   if (decision.all_demanded) DenyWhoLeaves(name_space, decision);
   return decision;
 }

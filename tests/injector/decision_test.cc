@@ -205,6 +205,21 @@ TEST(Decision, OurNamesAreNobodyElses) {
   EXPECT_EQ(OutcomeOf(volume), "denied-name");
 }
 
+TEST(Decision, OurStateAndTokenAreMountedByNobodyElse) {
+  for (const char* volume : {"portolan-state", "portolan-token"}) {
+    for (const char* list : {"containers", "initContainers"}) {
+      Json pod = SmallPod();
+      pod["spec"][list] = Json::array(
+          {{{"name", "c"},
+            {"volumeMounts", Json::array({{{"name", volume}, {"mountPath", "/stolen"}}})}}});
+      EXPECT_EQ(OutcomeOf(pod), "denied-name");
+      EXPECT_THAT(
+          MessageOf(AnswerPod(pod)),
+          HasSubstr(fmt::format("container 'c' mounts {}, which is the sidecar's alone", volume)));
+    }
+  }
+}
+
 TEST(Decision, ABadValueIsRefusedByTheNameOfItsAnnotation) {
   EXPECT_EQ(MessageOf(AnswerPod(PodWith("concurrency", "99"))),
             "portolan: annotation portolan.dev/concurrency: '99' is not a number from 1 to 64");
