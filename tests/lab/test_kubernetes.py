@@ -195,7 +195,8 @@ def test_the_api_server_says_whose_token_it_is(cluster, frontend, api):
     try:
         cluster.control.restart_on(api.source)
         _wait_for_change(cluster, frontend, "10.43.0.96")
-        wait_until(lambda: "token" in other.sidecar.feed()["lastFailure"], "another pod is refused")
+        # It may have found nobody for a while in the test before, and tries every 10 s by now.
+        wait_until(lambda: "token" in other.sidecar.feed()["lastFailure"], "another pod is refused", timeout=30)
         assert not other.sidecar.feed()["connected"] and api.state()["reviews"] >= 2
     finally:
         cluster.control.auth = keys
