@@ -87,7 +87,11 @@ void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
   const bool is_first = rules_ == nullptr;
   rules_ = std::move(rules);
   resolvers_ = JudgeResolversNow();
-  is_first ? GiveFirstRules() : GiveRules();
+  if (is_first) {
+    GiveFirstRules();
+  } else {
+    GiveRules();
+  }
   shown_.With([&](Shown& shown) { shown = {rules_->isolates(), IsPartly(), rules_->size()}; });
   if (rules_->isolates() == was_isolated && !is_first) return;
   if (!rules_->isolates()) return log::info("no policy isolates this pod for egress");

@@ -79,10 +79,6 @@ absl::Status RemoveOwn(Netfilter& netfilter, Backend backend, const Holding& hol
   return absl::OkStatus();
 }
 
-void WarnOfIpv6(const absl::Status& status) {
-  log::warn("IPv6 is not captured: {}", Message(status));
-}
-
 // An IPv6 that the tools or the kernel cannot filter is left alone.
 bool IsIpv6Unusable(IpFamily family, const absl::Status& status) {
   return family == IpFamily::kIpv6 && (absl::IsUnavailable(status) || absl::IsNotFound(status));
@@ -95,11 +91,23 @@ bool MayBeWithoutIpv6(Netfilter& netfilter, const CaptureSettings& settings) {
   return !is_wall || !netfilter.HasGlobalIpv6();
 }
 
-absl::Status OpenIpv6(const absl::Status& status) {
+// What could not be done for IPv6: a warning where the pod may be without, else an error.
+absl::Status WarnOrFail(const absl::Status& status, bool may_be_without) {
+  if (may_be_without) {
+    log::warn("IPv6 is not captured: {}", Message(status));
+    return absl::OkStatus();
+  }
   return absl::Status(
       status.code(),
       fmt::format("IPv6, of which the pod has an address, would pass by the sidecar: {}",
                   Message(status)));
+}
+
+// That its rules can be read.
+absl::Status CheckIpv6(Netfilter& netfilter, const Holding& holding,
+                       const CaptureSettings& settings) {
+  if (holding.ipv6_status.ok()) return absl::OkStatus();
+  return WarnOrFail(holding.ipv6_status, MayBeWithoutIpv6(netfilter, settings));
 }
 
 // Where it cannot be read (no `ip`, no policy routing) nothing of ours was written, and whoever
@@ -132,12 +140,9 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, Back
   const Backend backend = Choose(choice, survey);
   const Holding& holding = survey.of(backend);
   if (!holding.status.ok()) return holding.status;
-  const bool may_be_without = MayBeWithoutIpv6(netfilter, settings);
-  if (!holding.ipv6_status.ok()) {
-    if (!may_be_without) return OpenIpv6(holding.ipv6_status);
-    WarnOfIpv6(holding.ipv6_status);
-  }
+  if (auto status = CheckIpv6(netfilter, holding, settings); !status.ok()) return status;
 
+  const bool may_be_without = MayBeWithoutIpv6(netfilter, settings);
   Applied applied = Applied::kAlreadyThere;
   for (const auto& [family, own] : holding.own) {
     // Before the rules, which mark for it.
@@ -151,11 +156,11 @@ absl::StatusOr<Applied> Apply(Netfilter& netfilter, PolicyRouting& routing, Back
     const std::string input = RestoreInput(WantedTables(settings, family), own);
     if (input.empty()) continue;
     absl::Status status = netfilter.Restore(backend, family, input);
-    if (may_be_without && IsIpv6Unusable(family, status)) {
-      WarnOfIpv6(status);
+    if (IsIpv6Unusable(family, status)) {
+      if (status = WarnOrFail(status, may_be_without); !status.ok()) return status;
       continue;
     }
-    if (!status.ok()) return family == IpFamily::kIpv6 ? OpenIpv6(status) : status;
+    if (!status.ok()) return status;
     applied = Applied::kWritten;
     log::info("{} rules written ({} back end)", Name(family), Name(backend));
   }
@@ -173,8 +178,9 @@ absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, PolicyRout
                                                 const CaptureSettings& settings) {
   const Survey survey = LookEverywhere(netfilter);
   const Backend backend = Choose(choice, survey);
-  if (!survey.of(backend).status.ok()) return survey.of(backend).status;
-  if (!survey.of(backend).ipv6_status.ok()) WarnOfIpv6(survey.of(backend).ipv6_status);
+  const Holding& holding = survey.of(backend);
+  if (!holding.status.ok()) return holding.status;
+  if (auto status = CheckIpv6(netfilter, holding, settings); !status.ok()) return status;
 
   std::vector<std::string> differences;
   auto compare = [&](Backend in, IpFamily family, const std::vector<Table>& wanted,
@@ -183,7 +189,7 @@ absl::StatusOr<std::vector<std::string>> Verify(Netfilter& netfilter, PolicyRout
       differences.push_back(fmt::format("{} {} {}", Name(in), Name(family), difference));
     }
   };
-  for (const auto& [family, own] : survey.of(backend).own) {
+  for (const auto& [family, own] : holding.own) {
     compare(backend, family, WantedTables(settings, family), own);
     const PolicyRoute wanted = WantedPolicyRoute(settings);
     auto found = Found(routing, family, wanted);

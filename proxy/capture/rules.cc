@@ -140,9 +140,10 @@ Rules InboundRules(const CaptureSettings& settings, IpFamily family) {
   return rules;
 }
 
-// Nobody but the sidecar can have a source by lo that is not the pod's: it takes CAP_NET_RAW. The
-// rules name it all the same. NEW: should the client have a connection from the port that the
-// sidecar took, the tracker takes the dial for a part of it, and its answers are the client's.
+// Nobody but the sidecar gets so far with a source by lo that is not the pod's
+// (ForeignSourceRules). The rules name it all the same. NEW: should the client have a connection
+// from the port that the sidecar took, the tracker takes the dial for a part of it, and its answers
+// are the client's.
 Rules RepliesRules(const CaptureSettings& settings) {
   Rules rules;
   const auto remember = [&](std::string_view owner, uint32_t id) {

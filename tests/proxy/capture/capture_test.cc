@@ -289,6 +289,10 @@ TEST(Capture, Ip6tablesThatDoesNotWorkIsAnErrorWhereNothingMayPassByTheSidecar) 
       EXPECT_EQ(applied.status(),
                 absl::UnavailableError("IPv6, of which the pod has an address, would pass by the "
                                        "sidecar: ip6table_nat"));
+      if (errors == &FakeNetfilter::save_errors) {
+        EXPECT_EQ(Verify(netfilter, netfilter.routing, BackendChoice::kAuto, wall).status(),
+                  applied.status());
+      }
       netfilter.global_ipv6 = false;
       EXPECT_TRUE(Apply(netfilter, netfilter.routing, BackendChoice::kAuto, wall).ok());
     }
