@@ -88,8 +88,9 @@ bool SameMounts(const Json* there, const Json& made) {
 bool SameField(std::string_view field, const Json* there, const Json* made,
                const ClusterFacts& facts) {
   if (IsNotCompared(field)) return true;
-  if (field == "args") return SameArgs(there, *made, facts);
-  if (field == "volumeMounts") return SameMounts(there, made == nullptr ? Json::array() : *made);
+  const Json none = Json::array();
+  if (field == "args") return SameArgs(there, made == nullptr ? none : *made, facts);
+  if (field == "volumeMounts") return SameMounts(there, made == nullptr ? none : *made);
   if (field == "terminationMessagePath")
     return there == nullptr || *there == kTerminationMessagePath;
   return there != nullptr && made != nullptr && Holds(*there, *made);

@@ -47,13 +47,15 @@ void WarnOfUnknownRanges(const Sidecar& sidecar, std::vector<std::string>& warni
   warnings.push_back("the Service ranges are not known: of this pod only DNS is captured");
 }
 
-// The first init container that runs before the rules are there, which a webhook that came after us
-// has put in front; empty: none.
-std::string_view RunsBeforeCapture(const Pod& pod) {
+// Which init container, the first of them, runs before the rules are there: a webhook that came
+// after us has put it in front. Empty: none.
+std::string RunsBeforeCapture(const Pod& pod) {
   const Container* init = pod.FindContainer("initContainers", kInit);
   for (const Container& container : pod.containers()) {
     if (init == nullptr || container.list != init->list || container.name == kProxy) continue;
-    if (container.index < init->index) return container.name;
+    if (container.index < init->index) {
+      return fmt::format("init container {} runs before {}", container.name, kInit);
+    }
   }
   return {};
 }
@@ -61,19 +63,14 @@ std::string_view RunsBeforeCapture(const Pod& pod) {
 // What keeps something out of the capture although the annotations do not ask for it; empty:
 // nothing.
 std::string Evasion(const Pod& pod, const Sidecar& sidecar) {
-  if (const std::string other = NotAsMade(pod, sidecar); !other.empty()) {
-    return fmt::format("{} is not as the injector makes it", other);
-  }
-  const std::string_view early = RunsBeforeCapture(pod);
-  if (early.empty()) return {};
-  return fmt::format("init container {} runs before {}", early, kInit);
+  const std::string other = NotAsMade(pod, sidecar);
+  if (!other.empty()) return fmt::format("{} is not as the injector makes it", other);
+  return RunsBeforeCapture(pod);
 }
 
 void WarnOfEarlyContainer(const Pod& pod, std::vector<std::string>& warnings) {
-  const std::string_view early = RunsBeforeCapture(pod);
-  if (early.empty()) return;
-  warnings.push_back(fmt::format(
-      "init container {} runs before {}: nothing that it sends is captured", early, kInit));
+  const std::string early = RunsBeforeCapture(pod);
+  if (!early.empty()) warnings.push_back(early + ": nothing that it sends is captured");
 }
 
 // True where a container of ours was missing.
