@@ -26,7 +26,6 @@ constexpr char kMethod<envoy::service::discovery::v3::DeltaDiscoveryRequest>[] =
 template <>
 constexpr char kMethod<v1::SidecarMessage>[] = "/portolan.v1.Sidecars/Connect";
 
-constexpr int kMaxResponseBytes = 4 << 20;
 // For the connection to be made. Another address may do better.
 constexpr int kConnectTimeoutMs = 5000;
 constexpr int kKeepaliveTimeMs = 3000;
@@ -59,7 +58,7 @@ std::string Explain(const grpc::Status& status) {
 std::shared_ptr<grpc::Channel> MakeControlChannel(const std::string& address,
                                                   const Transport& transport) {
   grpc::ChannelArguments args;
-  args.SetMaxReceiveMessageSize(kMaxResponseBytes);
+  args.SetMaxReceiveMessageSize(api::kMaxResponseBytes);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveTimeMs);
   args.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMs);
   args.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);

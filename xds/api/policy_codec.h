@@ -21,7 +21,8 @@ namespace portolan::api {
 
 // More than objects of the Kubernetes API, which are below 1.5 MB, or clusters come to; against
 // messages of few bytes that take up much memory. A sender stays below them: what a policy has
-// beyond them is left out (xds/policy/policy_resources.h).
+// beyond them is left out (xds/policy/policy_resources.h). But for the first: no policy may be left
+// out, so a pod that has more keeps those it had.
 inline constexpr int kMaxPoliciesOfPod = 10'000;
 inline constexpr int kMaxNodeAddresses = 64;
 inline constexpr int kMaxPortsOfPod = 50'000;

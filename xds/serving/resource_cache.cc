@@ -3,10 +3,19 @@
 #include <algorithm>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "xds/api/policy_codec.h"
 
 namespace portolan::xds {
+namespace {
+
+template <typename T>
+void Cut(std::vector<T>& parts, size_t most) {
+  if (parts.size() > most) parts.resize(most);
+}
+
+}  // namespace
 
 ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name,
                               const Viewer& viewer) const {
@@ -62,11 +71,10 @@ ResourcePtr ResourceSet::FindEgressPolicy(std::string_view name, const Viewer& v
   api::EgressPolicy policy{names->egress, {}, names->ingress, {}};
   const Node* node = snapshot_->FindNode(pod.node_name);
   if (node != nullptr) policy.node_addresses = node->internal_ips;
-  // A sidecar refuses more, and with it every policy of its pod.
-  if (policy.node_addresses.size() > api::kMaxNodeAddresses) {
-    policy.node_addresses.resize(api::kMaxNodeAddresses);
-  }
   if (!names->ingress.empty()) policy.ports = *pod.named_ports;
+  // A sidecar refuses more, and with it every policy of its pod. Fewer allow less.
+  Cut(policy.node_addresses, api::kMaxNodeAddresses);
+  Cut(policy.ports, api::kMaxPortsOfPod);
   return EncodeResource(ResourceType::kEgressPolicy, std::string(name), api::ToProto(policy),
                         Origin());
 }

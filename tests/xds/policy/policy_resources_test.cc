@@ -7,6 +7,7 @@
 
 #include "tests/xds/api/samples.h"
 #include "tests/xds/policy/cluster.h"
+#include "xds/api/grpc_process.h"
 #include "xds/api/policy_codec.h"
 
 namespace portolan::xds {
@@ -263,6 +264,14 @@ TEST(PolicyResource, RefersToNoMoreSetsThanAReaderTakes) {
     EXPECT_EQ(References(resource), api::kMaxPartsOfPolicy);
     EXPECT_TRUE(Received(resource).ok());
   }
+}
+
+// An object of 1.3 MB: one policy may be all that a response holds.
+TEST(PolicyResource, OfAsMuchAsAnObjectHoldsIsSmallerThanAResponse) {
+  const NetworkPolicyRule rule = Multiplied(kMostSetsOfPolicy / 10, 10);
+  std::vector rules(api::kMaxPartsOfPolicy / kMostSetsOfPolicy, rule);
+  rules.push_back({std::vector(30'000, Block("1::/16")), {}});
+  EXPECT_LT(api::ToProto(WithRules(rules).rules).ByteSizeLong(), api::kMaxResponseBytes / 2);
 }
 
 TEST(PolicyResource, ALargeSelectorIsNotCopiedForEveryNamedPort) {
