@@ -75,6 +75,7 @@ void PolicyStatusWriter::Look() {
 void PolicyStatusWriter::OnCounted(const std::optional<EnforcementByPolicy>& counts) {
   counting_ = false;
   counts_ = counts;
+  denials_ = 0;  // of one object, look after look, are not of the role
   QueueAll();
   for (const auto& writing : writing_) {
     if (writing->key.empty()) WriteNext(*writing);

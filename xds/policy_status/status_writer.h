@@ -97,7 +97,7 @@ class PolicyStatusWriter : public ObjectObserver {
   bool counting_ = false;
   std::deque<std::string> to_look_at_;  // keys, of this look
   std::vector<std::unique_ptr<Writing>> writing_;
-  int denials_ = 0;                                          // in a row
+  int denials_ = 0;                                          // in a row, of one look
   absl::Duration paused_until_ = -absl::InfiniteDuration();  // Monotonic
   std::optional<Outcome> logged_;                            // since the last that was written
   std::array<Counter, kOutcomes> outcomes_;

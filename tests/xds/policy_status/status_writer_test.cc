@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "common/document/json.h"
+#include "common/monotonic.h"
 #include "tests/kubernetes/scripted_api.h"
 #include "xds/sources/dns_egress_policy.h"
 #include "xds/sources/kubernetes/object_fields.h"
@@ -266,6 +267,7 @@ TEST_F(PolicyStatusWriterTest, ADenialOfOneObjectHoldsUpNoOthers) {
 }
 
 TEST_F(PolicyStatusWriterTest, AfterSeveralDenialsInARowNothingIsWrittenForAWhile) {
+  options_.min_idle = options_.max_idle = absl::Minutes(1);  // all in one look
   cluster_.refusal = 403;
   for (int i = 0; i < 50; ++i) cluster_.Apply(fmt::format("p{}", i), kSpec);
   const auto writer = Make();
@@ -273,6 +275,20 @@ TEST_F(PolicyStatusWriterTest, AfterSeveralDenialsInARowNothingIsWrittenForAWhil
   ASSERT_TRUE(test::Until(loop_, [&] { return cluster_.requests.size() >= kMost; }));
   test::RunFor(loop_, absl::Milliseconds(50));
   EXPECT_LT(cluster_.requests.size(), kMost + PolicyStatusWriter::kMostWrites);
+}
+
+TEST_F(PolicyStatusWriterTest, OneThatIsAlwaysDeniedHoldsUpNoOthers) {
+  options_.denied_for = absl::Milliseconds(150);
+  cluster_.denied = "denied";
+  cluster_.Apply("denied", kSpec);
+  const auto writer = Make();
+  ASSERT_TRUE(test::Until(loop_, [&] {
+    return Writes(*writer, "forbidden") == PolicyStatusWriter::kDenialsUntilPause;
+  }));
+  const absl::Duration denied_at = Monotonic();
+  cluster_.Apply("p", kSpec);
+  ASSERT_TRUE(test::Until(loop_, [&] { return Writes(*writer, "written") == 1; }));
+  EXPECT_LT(Monotonic() - denied_at, options_.denied_for);
 }
 
 TEST_F(PolicyStatusWriterTest, ManyThatAreDeniedLetTheOthersHaveTheirTurn) {
