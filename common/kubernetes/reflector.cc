@@ -164,6 +164,7 @@ absl::Duration Reflector::lived() const { return Monotonic() - began_; }
 void Reflector::OnHead(const ApiResponseHead& head) {
   head_ = head;
   if (head.status != 404) not_found_since_.reset();
+  if (head.status == 200) denials_ = 0;
   if (head.status == 200 && phase_ == Phase::kWatch) stats_.connected = true;
 }
 
@@ -336,7 +337,6 @@ void Reflector::Listed(std::string resource_version) {
   page_items_ = options_.page_items;
   continue_token_.clear();
   listed_at_ = Monotonic();
-  denials_ = 0;
   listener_.OnListed();
   Heard();
 }
@@ -438,9 +438,9 @@ void Reflector::Absent(const ApiStatus& answer) {
               absl::FormatDuration(options_.absent_delay));
     stats_.absent = true;
     must_list_ = true;
-    continue_token_.clear();
     listener_.OnAbsent();
   }
+  continue_token_.clear();  // a first page may have come, and its kind gone before the second
   if (answer.code == 404) NotFound();
   WaitThenNext(Jittered(options_.absent_delay));
 }

@@ -378,6 +378,28 @@ TEST_F(ReflectorTest, AnOptionalResourceThatIsDeniedForGoodIsAbsent) {
   EXPECT_THAT(told_.Take(), ::testing::Contains("absent"));
 }
 
+TEST_F(ReflectorTest, DenialsBetweenWatchesThatStoodAreNotInARow) {
+  Start({"portolan.dev", "v1alpha1", "dnsegresspolicies", "DNSEgressPolicy", true});
+  api_.last().Head().Bytes(Event("ADDED", "a", 5) + Bookmark(7, true)).End();
+  for (int i = 0; i < 5; ++i) {
+    Next().Answer(403, "{}");
+    Next().Head().End();
+  }
+  EXPECT_THAT(told_.Take(), Not(::testing::Contains("absent")));
+}
+
+TEST_F(ReflectorTest, AKindThatGoesBetweenTwoPagesIsListedFromTheFirst) {
+  options_.absent_delay = absl::ZeroDuration();
+  Start({"", "v1", "services", "Service", true});
+  api_.last().Answer(404, "404 page not found");
+  Next().Answer(400, "no streams here");
+  api_.last().Answer(200, Page({"a"}, 10, "next"));
+  EXPECT_THAT(api_.last().target(), EndsWith("&continue=next"));
+  seen_ = api_.count();
+  api_.last().Answer(404, "404 page not found");
+  EXPECT_THAT(Next().target(), Not(HasSubstr("continue=")));
+}
+
 TEST_F(ReflectorTest, DenialsByAServerThatDeniesEverythingSayNothingOfOneResource) {
   bool is_let_in = false;
   options_.is_let_in = [&] { return is_let_in; };
