@@ -52,12 +52,20 @@ Cidr ReadBlockCidr(const Field& field) {
   return {};
 }
 
+// The server compares the lengths of prefixes as they are written: 10.0.0.0/8 may have the whole of
+// itself as a hole, ::ffff:10.0.0.0/104.
+bool IsMappedAndHolds(const Field& field, const Cidr& hole, const Cidr& block) {
+  return hole.base.is_v4() && field.String().find(':') != std::string::npos &&
+         hole.prefix_bits <= block.prefix_bits && hole.Contains(block.base);
+}
+
 IpBlock ReadIpBlock(const Field& field) {
   const Field cidr = field["cidr"];
   const Field except = field["except"];
   IpBlock block{ReadBlockCidr(cidr), {}};
   except.ForEachItem([&](const Field& item) {
     const Cidr hole = ReadBlockCidr(item);
+    if (IsMappedAndHolds(item, hole, block.cidr)) return block.except.push_back(block.cidr);
     block.except.push_back(hole);
     if (hole.prefix_bits <= block.cidr.prefix_bits || !block.cidr.Contains(hole.base)) {
       item.Fail(fmt::format("{} is no part of {}", item.String(), cidr.String()));

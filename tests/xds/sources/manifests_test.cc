@@ -442,6 +442,9 @@ TEST(Manifests, NetworkPolicyBlocksAreReadAsTheApiServerDoes) {
   EXPECT_EQ(block("192.168.010.0/24", "192.168.0010.064/26"), "192.168.10.0/24 192.168.10.64/26");
   EXPECT_EQ(block("000.0.00.0/0", "010.0.0.0/08"), "0.0.0.0/0 10.0.0.0/8");
   EXPECT_EQ(block("::ffff:010.0.0.0/104", "::ffff:10.1.0.0/112"), "10.0.0.0/8 10.1.0.0/16");
+  EXPECT_EQ(block("10.0.0.0/8", "::ffff:10.0.0.0/104"), "10.0.0.0/8 10.0.0.0/8");
+  EXPECT_EQ(block("16.0.0.0/8", "::ffff:16.0.0.0/100"), "16.0.0.0/8 16.0.0.0/8");
+  EXPECT_EQ(block("10.0.0.0/8", "::ffff:10.0.0.0/112"), "10.0.0.0/8 10.0.0.0/16");
   EXPECT_EQ(block("fd00:00043::/32", "fd00:0043:0:0100::/64"), "fd00:43::/32 fd00:43:0:100::/64");
   EXPECT_THAT(ErrorOf(PolicyYaml("  egress: [{to: [{ipBlock: {cidr: 192.168.0x10.0/24}}]}]\n")),
               HasSubstr("'192.168.0x10.0/24' is not a block of addresses"));
