@@ -16,25 +16,37 @@ namespace {
 constexpr std::string_view kServiceAccount = "/var/run/secrets/kubernetes.io/serviceaccount";
 constexpr std::string_view kTerminationMessagePath = "/dev/termination-log";
 
-// Fields that built-in admission and defaulting change, and that change no program.
+// Fields that built-in admission and defaulting change, and that change no program. sizeLimit is a
+// quantity, which the API server writes in its own way.
 bool IsNotCompared(std::string_view field) {
-  return field == "imagePullPolicy" || field == "resources" || field == "resizePolicy";
+  return field == "imagePullPolicy" || field == "resources" || field == "resizePolicy" ||
+         field == "sizeLimit";
 }
 
-// Defaulting adds members to objects, such as fieldRef.apiVersion, and never items to lists.
-bool Holds(const Json& there, const Json& made) {
-  if (made.is_object()) {
-    return there.is_object() &&
-           std::all_of(made.items().begin(), made.items().end(), [&](const auto& member) {
-             const Json* found = Pod::Find(there, member.key());
-             return found != nullptr && Holds(*found, member.value());
-           });
-  }
+// What defaulting adds to objects in ours; to mounts it adds nothing.
+// https://github.com/kubernetes/kubernetes/blob/master/pkg/apis/core/v1/defaults.go
+bool IsDefault(std::string_view field, const Json& value) {
+  return (field == "apiVersion" && value == "v1") || (field == "defaultMode" && value == 0644) ||
+         (field == "scheme" && value == "HTTP") || (field == "successThreshold" && value == 1);
+}
+
+// Any other member counts: a subPath or another defaultMode takes the token from the sidecar.
+// Defaulting adds no items to lists.
+bool Same(const Json& there, const Json& made) {
   if (made.is_array()) {
     return there.is_array() &&
-           std::equal(there.begin(), there.end(), made.begin(), made.end(), Holds);
+           std::equal(there.begin(), there.end(), made.begin(), made.end(), Same);
   }
-  return there == made;
+  if (!made.is_object() || !there.is_object()) return there == made;
+  for (const auto& [field, value] : made.items()) {
+    const Json* found = Pod::Find(there, field);
+    if (!IsNotCompared(field) && (found == nullptr || !Same(*found, value))) return false;
+  }
+  for (const auto& [field, value] : there.items()) {
+    const bool counts = !IsNotCompared(field) && !IsDefault(field, value) && !value.is_null();
+    if (counts && !made.contains(field)) return false;
+  }
+  return true;
 }
 
 bool Names(std::string_view address, const std::vector<SocketAddress>& known) {
@@ -59,6 +71,16 @@ bool IsOfTheMoment(std::string_view arg, const ClusterFacts& facts) {
   return false;
 }
 
+// A sidecar that is told no address of the control plane finds it by the pod's nameservers and
+// hostAliases alone, which are not ours.
+bool NamesControl(const Json& args, const ClusterFacts& facts) {
+  return std::any_of(args.begin(), args.end(), [&](const Json& arg) {
+    const auto* text = arg.get_ptr<const std::string*>();
+    const auto control = text == nullptr ? std::nullopt : ValueOf(*text, "--control");
+    return control.has_value() && Names(*control, facts.control_pods);
+  });
+}
+
 bool SameArgs(const Json* there, const Json& made, const ClusterFacts& facts) {
   const auto lasting = [&](const Json& args) {
     Json kept = Json::array();
@@ -68,7 +90,8 @@ bool SameArgs(const Json* there, const Json& made, const ClusterFacts& facts) {
     }
     return kept;
   };
-  return there != nullptr && there->is_array() && lasting(*there) == lasting(made);
+  return there != nullptr && there->is_array() && lasting(*there) == lasting(made) &&
+         (NamesControl(*there, facts) || !NamesControl(made, facts));
 }
 
 // Ours are there, and nothing else but the service account's token.
@@ -76,7 +99,7 @@ bool SameMounts(const Json* there, const Json& made) {
   Json others = there == nullptr ? Json::array() : *there;
   for (const Json& ours : made) {
     const auto found = std::find_if(others.begin(), others.end(),
-                                    [&](const Json& mount) { return Holds(mount, ours); });
+                                    [&](const Json& mount) { return Same(mount, ours); });
     if (found == others.end()) return false;
     others.erase(found);
   }
@@ -93,7 +116,7 @@ bool SameField(std::string_view field, const Json* there, const Json* made,
   if (field == "volumeMounts") return SameMounts(there, made == nullptr ? none : *made);
   if (field == "terminationMessagePath")
     return there == nullptr || *there == kTerminationMessagePath;
-  return there != nullptr && made != nullptr && Holds(*there, *made);
+  return there != nullptr && made != nullptr && Same(*there, *made);
 }
 
 // The name of the first field that is another one; empty: none.
@@ -117,11 +140,9 @@ std::string OtherContainer(const Pod& pod, std::string_view name, const Json& ma
 std::string OtherVolume(const Pod& pod, const Template& common) {
   const Json* there = pod.Spec("volumes");
   if (there == nullptr) return {};
-  for (Json& made : Volumes(common)) {
-    // A quantity, which the API server writes in its own way.
-    if (made.contains("emptyDir")) made["emptyDir"].erase("sizeLimit");
+  for (const Json& made : Volumes(common)) {
     for (const Json& volume : *there) {
-      if (TextAt(&volume, "name") == TextAt(&made, "name") && !Holds(volume, made)) {
+      if (TextAt(&volume, "name") == TextAt(&made, "name") && !Same(volume, made)) {
         return fmt::format("volume {}", TextAt(&made, "name"));
       }
     }

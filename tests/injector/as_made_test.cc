@@ -146,6 +146,56 @@ TEST(AsMade, WhatIsAddedToAListOfOursIsDenied) {
   EXPECT_THAT(DenialOf(with(1, "volumeMounts", over)), HasSubstr("(volumeMounts)"));
 }
 
+// Without its token, CAs or state the sidecar never comes to know a policy, or forgets it.
+TEST(AsMade, AMountOfOursThatIsAnotherOneIsDenied) {
+  const auto with = [](int mount, const char* field, const Json& value) {
+    Json pod = InjectedPod();
+    pod["spec"]["initContainers"][1]["volumeMounts"][mount][field] = value;
+    return pod;
+  };
+  EXPECT_THAT(DenialOf(with(1, "subPath", "nothing")), HasSubstr("portolan-proxy (volumeMounts)"));
+  EXPECT_THAT(DenialOf(with(1, "subPathExpr", "$(X)")), HasSubstr("(volumeMounts)"));
+  EXPECT_THAT(DenialOf(with(2, "subPath", "ca.crt")), HasSubstr("(volumeMounts)"));
+  EXPECT_THAT(DenialOf(with(0, "readOnly", true)), HasSubstr("(volumeMounts)"));
+}
+
+TEST(AsMade, WhatIsAddedToAnObjectOfOursIsDenied) {
+  const auto with = [](const char* pointer, const Json& value) {
+    Json pod = InjectedPod();
+    pod["spec"]["initContainers"][1][Json::json_pointer(pointer)] = value;
+    return pod;
+  };
+  EXPECT_THAT(DenialOf(with("/securityContext/seLinuxOptions/level", "s0:c1,c2")),
+              HasSubstr("portolan-proxy (securityContext)"));
+  EXPECT_THAT(DenialOf(with("/startupProbe/httpGet/host", "192.0.2.1")),
+              HasSubstr("portolan-proxy (startupProbe)"));
+  EXPECT_THAT(DenialOf(with("/startupProbe/httpGet/scheme", "HTTPS")), HasSubstr("(startupProbe)"));
+}
+
+// By name alone the control plane is where the pod's nameservers and hostAliases say.
+TEST(AsMade, ASidecarThatIsToldNoAddressOfTheControlPlaneIsDenied) {
+  const auto without = [](Json pod, std::string_view flag) {
+    Json& args = pod["spec"]["initContainers"][1]["args"];
+    for (size_t i = args.size(); i-- > 0;) {
+      if (args[i].get<std::string>().starts_with(flag)) args.erase(i);
+    }
+    return pod;
+  };
+  Json own_dns = SmallPod();
+  own_dns["spec"]["dnsPolicy"] = "None";
+  own_dns["spec"]["dnsConfig"]["nameservers"] = Json::array({"192.0.2.1"});
+  for (const Json& asked : {SmallPod(), own_dns}) {
+    const Json pod = AnswerPod(asked, DemandingCluster()).patched;
+    const Json one = without(pod, "--control=10.42.0.9:");
+    EXPECT_EQ(Name(AnswerPod(one, DemandingCluster()).reviewed.outcome), "already-injected");
+    EXPECT_THAT(DenialOf(without(pod, "--control=10.42.")), HasSubstr("portolan-proxy (args)"));
+  }
+  ClusterFacts none_known = DemandingCluster();
+  none_known.control_pods.clear();
+  const Json pod = AnswerPod(own_dns, none_known).patched;
+  EXPECT_EQ(Name(AnswerPod(pod, none_known).reviewed.outcome), "already-injected");
+}
+
 TEST(AsMade, WhatIsMissingFromOursIsDenied) {
   Json mount = InjectedPod(), argument = InjectedPod();
   mount["spec"]["initContainers"][1]["volumeMounts"].erase(1);
@@ -165,6 +215,19 @@ TEST(AsMade, AVolumeOfOurNameWithSomethingElseInItIsDenied) {
   EXPECT_THAT(DenialOf(state), HasSubstr("volume portolan-state is not as the injector makes it"));
   EXPECT_THAT(DenialOf(token), HasSubstr("volume portolan-token"));
   EXPECT_THAT(DenialOf(ca), HasSubstr("volume portolan-ca"));
+}
+
+TEST(AsMade, WhatIsAddedToAVolumeOfOursIsDenied) {
+  const auto with = [](int volume, const char* pointer, const Json& value) {
+    Json pod = InjectedPod();
+    pod["spec"]["volumes"][volume][Json::json_pointer(pointer)] = value;
+    return pod;
+  };
+  const Json items = Json::array({{{"key", "mine"}, {"path", "ca.crt"}}});
+  EXPECT_THAT(DenialOf(with(2, "/configMap/items", items)), HasSubstr("volume portolan-ca"));
+  EXPECT_THAT(DenialOf(with(2, "/configMap/optional", true)), HasSubstr("volume portolan-ca"));
+  EXPECT_THAT(DenialOf(with(1, "/projected/defaultMode", 0)), HasSubstr("volume portolan-token"));
+  EXPECT_THAT(DenialOf(with(0, "/emptyDir/medium", "Memory")), HasSubstr("volume portolan-state"));
 }
 
 // The status annotation alone makes a pod one that was injected.
