@@ -171,18 +171,42 @@ bool NamesAreFree(const Pod& pod, Decision& decision) {
   return true;
 }
 
+bool HasOurToken(const Json& volume) {
+  const Json* projected = Pod::Find(volume, "projected");
+  const Json* sources = projected == nullptr ? nullptr : Pod::Find(*projected, "sources");
+  return sources != nullptr &&
+         std::any_of(sources->begin(), sources->end(), [](const Json& source) {
+           return TextAt(Pod::Find(source, "serviceAccountToken"), "audience") == kTokenAudience;
+         });
+}
+
+// The sidecar's state and token, and other volumes with such a token: the control plane asks for
+// the audience, not for the volume.
+std::vector<std::string_view> VolumesOfTheSidecar(const Pod& pod) {
+  std::vector<std::string_view> names = {kStateVolume, kTokenVolume};
+  const Json* volumes = pod.Spec("volumes");
+  if (volumes == nullptr) return names;
+  for (const Json& volume : *volumes) {
+    if (HasOurToken(volume)) names.push_back(TextAt(&volume, "name"));
+  }
+  return names;
+}
+
 // Who says who the pod is to the control plane, and what the sidecar knows after a restart.
 bool MountsAreOthers(const Pod& pod, Decision& decision) {
+  const std::vector<std::string_view> ours = VolumesOfTheSidecar(pod);
   for (const Container& container : pod.containers()) {
     if (IsOurs(container)) continue;
     const Json* mounts = Pod::Find(*container.json, "volumeMounts");
     if (mounts == nullptr) continue;
     for (const Json& mount : *mounts) {
       const std::string_view volume = TextAt(&mount, "name");
-      if (volume != kStateVolume && volume != kTokenVolume) continue;
+      if (std::find(ours.begin(), ours.end(), volume) == ours.end()) continue;
+      const bool by_name = volume == kStateVolume || volume == kTokenVolume;
       return Against(decision, Outcome::kDeniedName,
-                     fmt::format("container {} mounts {}, which is the sidecar's alone",
-                                 Quoted(container.name), volume));
+                     fmt::format("container {} mounts {}{}, which is the sidecar's alone",
+                                 Quoted(container.name), volume,
+                                 by_name ? "" : " with a token for the control plane"));
     }
   }
   return true;

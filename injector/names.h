@@ -21,6 +21,9 @@ inline constexpr std::string_view kInject = "portolan.dev/inject";
 inline constexpr std::array<std::string_view, 3> kKubeNamespaces = {"kube-system", "kube-public",
                                                                     "kube-node-lease"};
 
+// Of the sidecar's token, by which the control plane knows the pod.
+inline constexpr std::string_view kTokenAudience = "portolan";
+
 inline constexpr int kUid = 1337;  // user and group of the sidecar
 
 }  // namespace portolan::injector

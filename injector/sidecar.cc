@@ -246,8 +246,9 @@ Json ProxyContainer(const Sidecar& sidecar) {
 }
 
 Json Volumes(const Template& common) {
-  const Json token = {{"serviceAccountToken",
-                       {{"audience", "portolan"}, {"expirationSeconds", 3600}, {"path", "token"}}}};
+  const Json token = {
+      {"serviceAccountToken",
+       {{"audience", kTokenAudience}, {"expirationSeconds", 3600}, {"path", "token"}}}};
   return {
       {{"name", kStateVolume}, {"emptyDir", {{"sizeLimit", common.state_size}}}},
       {{"name", kTokenVolume}, {"projected", {{"sources", Json::array({token})}}}},

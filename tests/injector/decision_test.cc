@@ -220,6 +220,40 @@ TEST(Decision, OurStateAndTokenAreMountedByNobodyElse) {
   }
 }
 
+Json TokenVolume(const char* name, const char* audience) {
+  const Json token = {{"serviceAccountToken", {{"audience", audience}, {"path", "token"}}}};
+  const Json root = {{"configMap", {{"name", "kube-root-ca.crt"}}}};
+  return {{"name", name}, {"projected", {{"sources", Json::array({root, token})}}}};
+}
+
+TEST(Decision, ATokenForTheControlPlaneIsMountedByNobodyElseWhateverItsVolumeIsCalled) {
+  for (const char* list : {"containers", "initContainers"}) {
+    Json pod = SmallPod();
+    pod["spec"]["volumes"] = Json::array({TokenVolume("t", "portolan")});
+    EXPECT_EQ(OutcomeOf(pod), "injected") << "nobody mounts it";
+    pod["spec"][list] = Json::array(
+        {{{"name", "c"}, {"volumeMounts", Json::array({{{"name", "t"}, {"mountPath", "/t"}}})}}});
+    EXPECT_EQ(OutcomeOf(pod), "denied-name");
+    EXPECT_EQ(MessageOf(AnswerPod(pod)),
+              "portolan: container 'c' mounts t with a token for the control plane, which is the "
+              "sidecar's alone");
+    pod["spec"]["volumes"] = Json::array({TokenVolume("t", "vault")});
+    EXPECT_EQ(OutcomeOf(pod), "injected") << "a token for somebody else";
+  }
+}
+
+// What is no projected volume is for the API server to refuse.
+TEST(Decision, AVolumeThatIsNoneHoldsNoToken) {
+  for (const Json& projected : {Json("x"), Json::array(), Json{{"sources", "x"}},
+                                Json{{"sources", {"x", nullptr, {{"serviceAccountToken", 1}}}}}}) {
+    Json pod = SmallPod();
+    pod["spec"]["volumes"] = Json::array({{{"name", "t"}, {"projected", projected}}});
+    pod["spec"]["containers"][0]["volumeMounts"] =
+        Json::array({{{"name", "t"}, {"mountPath", "/t"}}});
+    EXPECT_EQ(OutcomeOf(pod), "injected") << projected;
+  }
+}
+
 TEST(Decision, ABadValueIsRefusedByTheNameOfItsAnnotation) {
   EXPECT_EQ(MessageOf(AnswerPod(PodWith("concurrency", "99"))),
             "portolan: annotation portolan.dev/concurrency: '99' is not a number from 1 to 64");
