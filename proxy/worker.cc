@@ -101,6 +101,7 @@ void Worker::SetRoutes(std::shared_ptr<const RouteTable> routes) {
 void Worker::SetEgressRules(std::shared_ptr<const EgressRules> rules, std::function<void()> taken) {
   loop_.Post([this, rules = std::move(rules), taken = std::move(taken)]() mutable {
     denials_->SetRules(rules);
+    name_gate_->SetNextRules(rules);
     egress_gate_->SetRules(std::move(rules));
     forwarder_->ReviewDenied();
     if (udp_ != nullptr) udp_->ReviewDenied();

@@ -22,6 +22,14 @@ bool EndsIn(const Query& query, const Zone& end) {
   return query.labels > end.labels && end.Holds(query);
 }
 
+// Of rules that may be null.
+bool HasNames(const std::shared_ptr<const EgressRules>& rules) {
+  return rules != nullptr && rules->has_names();
+}
+bool HasName(const std::shared_ptr<const EgressRules>& rules, std::span<const uint8_t> name) {
+  return rules != nullptr && rules->IsNamed(name);
+}
+
 }  // namespace
 
 bool FindCompletedName(std::span<const uint8_t> reply, dns::wire::NameBuffer& out) {
@@ -38,6 +46,8 @@ NameGate::NameGate(const Options& options, LearnedAddresses& learned, Denials& d
 
 void NameGate::SetRules(std::shared_ptr<const EgressRules> rules) {
   rules_ = std::move(rules);
+  // Else still newer ones are under way.
+  if (next_rules_ == rules_) next_rules_ = nullptr;
   ++rules_version_;
   judges_names_ =
       rules_ != nullptr && (rules_->isolates_names() || !rules_->auditing_names().empty());
@@ -107,8 +117,13 @@ QueryGate::Decision NameGate::Pass(const NamePatterns::Rules& rules) const {
 // Looked up once more where the rules have changed since the question, or did not judge it.
 bool NameGate::IsNamed(const dns::Exchange& exchange) const {
   const uint32_t mark = exchange.gate_mark();
-  if (mark >> 1 == rules_version_) return (mark & 1) != 0;
-  return rules_->IsNamed(exchange.query().lower_name());
+  const Bytes name = exchange.query().lower_name();
+  if (mark >> 1 != rules_version_) return IsNamed(name);
+  return (mark & 1) != 0 || HasName(next_rules_, name);
+}
+
+bool NameGate::IsNamed(Bytes name) const {
+  return HasName(rules_, name) || HasName(next_rules_, name);
 }
 
 NameGate::Outcome NameGate::RuleOn(const Query& query) const {
@@ -141,13 +156,13 @@ void NameGate::OnDenied(const dns::Exchange& exchange, Denied what, PolicyMode m
 }
 
 void NameGate::OnReply(const dns::Exchange& exchange) {
-  if (rules_ == nullptr || !rules_->has_names()) return;
+  if (!HasNames(rules_) && !HasNames(next_rules_)) return;
   if (!exchange.completed()) {
     if (IsNamed(exchange)) Learn(exchange.query().lower_name(), exchange);
     return;
   }
   dns::wire::NameBuffer completed;
-  if (FindCompletedName(exchange.reply(), completed) && rules_->IsNamed(completed.view())) {
+  if (FindCompletedName(exchange.reply(), completed) && IsNamed(completed.view())) {
     Learn(completed.view(), exchange);
   }
 }

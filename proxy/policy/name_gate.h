@@ -25,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "common/metrics.h"
@@ -54,6 +55,9 @@ class NameGate final : public dns::QueryGate {
 
   // Null: no policy is known yet, as at first.
   void SetRules(std::shared_ptr<const EgressRules> rules);
+  // Those that SetRules is to have next. Connections are judged by them already: what leads to a
+  // name that they have is learned too.
+  void SetNextRules(std::shared_ptr<const EgressRules> rules) { next_rules_ = std::move(rules); }
   // What these rules say of the pod's resolvers as they would be dialled: the best verdict of any,
   // for a question that comes over UDP and over TCP. Allowed at first.
   struct Resolvers {
@@ -84,8 +88,9 @@ class NameGate final : public dns::QueryGate {
   Decision WithoutRules(const dns::Exchange& exchange, Asker asker);
   Decision JudgeName(const dns::Exchange& exchange, Asker asker);
   Decision Pass(const NamePatterns::Rules& rules) const;
-  // Whether a rule has the name of the question.
+  // Whether a rule has the name of the question, be it one of the next.
   bool IsNamed(const dns::Exchange& exchange) const;
+  bool IsNamed(Bytes name) const;
   // Of a name that no rule of an enforced policy has, or none at all.
   Outcome RuleOn(const dns::wire::Query& query) const;
   bool IsSearchStep(const dns::wire::Query& query) const;
@@ -99,6 +104,7 @@ class NameGate final : public dns::QueryGate {
   LearnedAddresses& learned_;
   Denials& denials_;
   std::shared_ptr<const EgressRules> rules_;
+  std::shared_ptr<const EgressRules> next_rules_;  // null: they are `rules_`
   Resolvers resolvers_;
   std::vector<dns::wire::Zone> search_;
   std::vector<dns::wire::Zone> cluster_zones_;

@@ -1,13 +1,17 @@
 // In which order the workers are given new rules.
 #include "proxy/sidecar_policy.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include <future>
 #include <string>
 #include <string_view>
 
 #include "absl/time/clock.h"
+#include "common/fd.h"
 #include "dns/config.h"
 #include "dns/corefile/parser.h"
 #include "dns/wire/mnemonics.h"
@@ -17,11 +21,18 @@
 namespace portolan::proxy {
 namespace {
 
+using nlohmann::json;
+using testing::ElementsAre;
+
+constexpr char kCorefile[] =
+    ".:53 {\n template IN A {\n  answer \"{{ .Name }} 60 IN A 192.0.2.1\"\n }\n errors\n}\n";
+
 class SidecarPolicyTest : public testing::Test {
  protected:
   SidecarPolicyTest() {
     WorkerOptions options;
     policy_.AddTo(options);
+    options.dns_listen = {At("127.0.0.1:0")};
     options.workers = 2;
     for (; options.worker < options.workers; ++options.worker) {
       auto worker = Worker::Open(options, {});
@@ -53,9 +64,35 @@ class SidecarPolicyTest : public testing::Test {
                    });
     return denied.get_future().get();
   }
+  // As a client. It has its answer when this returns.
+  static void Ask(Worker& worker, std::string_view name) {
+    const Fd client(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    sockaddr_storage raw;
+    const socklen_t length = worker.dns_addresses().front().ToSockaddr(&raw);
+    ASSERT_EQ(connect(client.get(), reinterpret_cast<sockaddr*>(&raw), length), 0);
+    const auto query = dns::test::MakeQuery(name, dns::wire::type::kA);
+    ASSERT_EQ(send(client.get(), query.data(), query.size(), 0), std::ssize(query));
+    pollfd readable{.fd = client.get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(poll(&readable, 1, 10'000), 1) << "no answer";
+  }
+  std::vector<std::string> Learned() {
+    json page;
+    policy_.Page([&](json now) { page = std::move(now); });
+    const absl::Time end = absl::Now() + absl::Seconds(10);
+    while (page.is_null() && absl::Now() < end) Turn();
+    std::vector<std::string> names;
+    for (const json& entry : page["learned"]) names.push_back(entry["name"]);
+    return names;
+  }
+  // Worker 1 does nothing until then.
+  std::promise<void> Hold() {
+    std::promise<void> go_on;
+    workers_[1]->CountWaiting([told = go_on.get_future().share()](size_t) { told.wait(); });
+    return go_on;
+  }
 
   const std::shared_ptr<const dns::Config> config_ =
-      *dns::LoadConfig(*dns::corefile::ParseCorefile(".:53 {\n errors\n}\n", "Corefile", {}), {});
+      *dns::LoadConfig(*dns::corefile::ParseCorefile(kCorefile, "Corefile", {}), {});
   EventLoop loop_;
   Settings settings_;
   DnsConfig dns_config_{loop_, "", [] {}};
@@ -76,8 +113,7 @@ TEST_F(SidecarPolicyTest, TheFirstRulesAreInForceBeforeTheFirstQuestion) {
 TEST_F(SidecarPolicyTest, ANameIsAnsweredOnceEveryWorkerLetsBeReachedWhereItLeads) {
   Allow("api.example.com");
   Run();
-  std::promise<void> go_on;
-  workers_[1]->CountWaiting([told = go_on.get_future().share()](size_t) { told.wait(); });
+  std::promise<void> go_on = Hold();
   Allow("new.example.com");
   // That worker has the rules for connections when it answers.
   EXPECT_TRUE(IsDenied(*workers_[0], "new.example.com"));
@@ -88,6 +124,17 @@ TEST_F(SidecarPolicyTest, ANameIsAnsweredOnceEveryWorkerLetsBeReachedWhereItLead
   while (IsDenied(*workers_[0], "new.example.com") && absl::Now() < end) Turn();
   EXPECT_FALSE(IsDenied(*workers_[0], "new.example.com"));
   EXPECT_TRUE(IsDenied(*workers_[0], "api.example.com"));
+}
+
+TEST_F(SidecarPolicyTest, WhatIsAnsweredOnceConnectionsAreJudgedByNewRulesIsLearnedByThem) {
+  policy_.OnRules(Compile({}));
+  Run();
+  Allow("api.example.com");
+  // The main thread has not seen yet that the workers have the rules for connections.
+  EXPECT_FALSE(IsDenied(*workers_[0], "other.example.com"));
+  Ask(*workers_[0], "other.example.com");
+  Ask(*workers_[0], "api.example.com");
+  EXPECT_THAT(Learned(), ElementsAre("api.example.com"));
 }
 
 }  // namespace

@@ -41,10 +41,13 @@ class NameGateTest : public testing::Test {
                       "corp.example", "not..a.name"});
     gate_->SetClusterZones({*dns::wire::Zone::Parse("cluster.local")});
   }
-  void Use(std::vector<PolicyInput> policies) {
+  static std::shared_ptr<const EgressRules> Compile(std::vector<PolicyInput> policies) {
     PolicyCompiler compiler;
     compiler.SetPolicies(std::move(policies), {});
-    const auto rules = compiler.Commit();
+    return compiler.Commit();
+  }
+  void Use(std::vector<PolicyInput> policies) {
+    const auto rules = Compile(std::move(policies));
     denials_.SetRules(rules);
     gate_->SetRules(rules);
   }
@@ -279,6 +282,34 @@ TEST_F(NameGateTest, RulesThatChangeBetweenQuestionAndReplyAreThoseThatItIsLearn
   EXPECT_THAT(Learned(), IsEmpty());
 }
 
+TEST_F(NameGateTest, WhatTheNextRulesHaveIsLearnedBeforeNamesAreJudgedByThem) {
+  const auto rules_of = [](const std::string& name) {
+    return Compile({DnsPolicyOf("apis", {ToNames({name}, {})})});
+  };
+  const auto learned_for = [&](std::string_view name) {
+    Asked asked(name);
+    asked.exchange->set_gate_mark(gate_->OnQuery(*asked.exchange, QueryGate::Asker::kClient).mark);
+    asked.Reply({{std::string(name), rr::kA, 30, IpBytes("192.0.2.1")}});
+    gate_->OnReply(*asked.exchange);
+    const bool learned = learned_.size() > 0;
+    learned_.Expire(Monotonic() + absl::Hours(1));
+    return learned;
+  };
+  const auto next = rules_of("api.example.com"), after = rules_of("www.example.com");
+  gate_->SetNextRules(next);
+  EXPECT_TRUE(learned_for("api.example.com")) << "no policy was known";
+  Use({InAudit(DnsPolicyOf("old", {ToNames({"old.example.com"}, {})}))});
+  EXPECT_EQ(Ask("other.example.com"), "pass") << "names are judged by those in force";
+  EXPECT_TRUE(learned_for("api.example.com"));
+  EXPECT_TRUE(learned_for("old.example.com"));
+  EXPECT_FALSE(learned_for("other.example.com"));
+  gate_->SetNextRules(after);
+  gate_->SetRules(next);
+  EXPECT_TRUE(learned_for("www.example.com")) << "still newer ones are under way";
+  gate_->SetRules(after);
+  EXPECT_FALSE(learned_for("api.example.com"));
+}
+
 TEST_F(NameGateTest, ACompletedNameIsLearnedAsTheNameThatWasFound) {
   PolicyInput allows = DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})});
   allows.isolates = allows.isolates_names = false;
@@ -290,6 +321,11 @@ TEST_F(NameGateTest, ACompletedNameIsLearnedAsTheNameThatWasFound) {
   gate_->OnReply(*asked.exchange);
   EXPECT_THAT(Learned(), IsEmpty());
   asked.exchange->set_completed(true);
+  gate_->OnReply(*asked.exchange);
+  EXPECT_THAT(Learned(), UnorderedElementsAre("api.example.com. 192.0.2.1"));
+  learned_.Expire(Monotonic() + absl::Hours(1));
+  Use({});
+  gate_->SetNextRules(Compile({allows}));
   gate_->OnReply(*asked.exchange);
   EXPECT_THAT(Learned(), UnorderedElementsAre("api.example.com. 192.0.2.1"));
 }
