@@ -87,7 +87,7 @@ void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
   const bool is_first = rules_ == nullptr;
   rules_ = std::move(rules);
   resolvers_ = JudgeResolversNow();
-  if (is_first) {
+  if (is_first && !AnyWorkerDeniesAll()) {
     GiveFirstRules();
   } else {
     GiveRules();
@@ -99,8 +99,16 @@ void SidecarPolicy::OnRules(std::shared_ptr<const EgressRules> rules) {
             IsPartly() ? ", enforced in part: not all that it sends is captured" : "");
 }
 
+// As long as it lacks the first rules, also what another that has them answers a client with.
+bool SidecarPolicy::AnyWorkerDeniesAll() const {
+  return parts_.settings.on_no_policy == "closed" &&
+         std::any_of(parts_.workers.begin(), parts_.workers.end(),
+                     [](const auto& worker) { return worker->is_running(); });
+}
+
 // At once: at a restart they come before the workers run, so that nothing is judged without them.
 void SidecarPolicy::GiveFirstRules() {
+  given_ = true;
   for (const auto& worker : parts_.workers) {
     worker->SetEgressRules(rules_, [] {});
     worker->SetNameRules(rules_, resolvers_);
@@ -116,6 +124,7 @@ void SidecarPolicy::GiveRules() {
         worker.SetEgressRules(rules_, [take = std::move(take)]() mutable { take(true); });
       },
       [this, rules = rules_](const std::vector<bool>&) {
+        given_ = true;
         for (const auto& worker : parts_.workers) worker->SetNameRules(rules, resolvers_);
       });
 }

@@ -59,9 +59,9 @@ class SidecarPolicy {
   // Saves what was learned, for good. To be called while the workers hold what connections use.
   void Stop() { learned_state_.Stop(); }
 
-  // All of it that is enforced here.
+  // All of it that is enforced here, by the workers too.
   bool is_known() const {
-    return rules_ != nullptr && (ingress_rules_ != nullptr || !parts_.settings.carries_inbound());
+    return given_ && (ingress_rules_ != nullptr || !parts_.settings.carries_inbound());
   }
   // For explain. REQUIRES: a Corefile is in force.
   ExplainedPolicy Explained() const;
@@ -87,6 +87,7 @@ class SidecarPolicy {
     EgressRules::Size size;
   };
 
+  bool AnyWorkerDeniesAll() const;
   void GiveFirstRules();
   void GiveRules();
   bool IsPartly() const;
@@ -102,6 +103,7 @@ class SidecarPolicy {
   LearnedState learned_state_;
   DenialLog log_;
   std::shared_ptr<const EgressRules> rules_;  // null: none is known
+  bool given_ = false;                        // names are judged by rules, be it by older ones
   std::shared_ptr<const EgressRules> ingress_rules_;
   std::atomic<bool> ingress_isolated_{false};
   ResolverVerdicts resolvers_;

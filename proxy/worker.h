@@ -84,6 +84,7 @@ class Worker {
   Worker& operator=(const Worker&) = delete;
 
   void Run();
+  bool is_running() const { return thread_.joinable(); }
 
   // In force for what comes after, within the time the loop takes to turn.
   void SetClusterData(std::shared_ptr<const dns::ClusterData> data);

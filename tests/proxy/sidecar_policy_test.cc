@@ -29,7 +29,8 @@ constexpr char kCorefile[] =
 
 class SidecarPolicyTest : public testing::Test {
  protected:
-  SidecarPolicyTest() {
+  explicit SidecarPolicyTest(const std::string& on_no_policy = "open") {
+    settings_.on_no_policy = on_no_policy;
     WorkerOptions options;
     policy_.AddTo(options);
     options.dns_listen = {At("127.0.0.1:0")};
@@ -135,6 +136,41 @@ TEST_F(SidecarPolicyTest, WhatIsAnsweredOnceConnectionsAreJudgedByNewRulesIsLear
   Ask(*workers_[0], "other.example.com");
   Ask(*workers_[0], "api.example.com");
   EXPECT_THAT(Learned(), ElementsAre("api.example.com"));
+}
+
+TEST_F(SidecarPolicyTest, TheFirstRulesAreInForceAtOnceWhereAllWasAllowed) {
+  Run();
+  std::promise<void> go_on = Hold();
+  Allow("api.example.com");
+  EXPECT_TRUE(policy_.is_known());
+  EXPECT_TRUE(IsDenied(*workers_[0], "other.example.com"));
+  go_on.set_value();
+}
+
+class ClosedSidecarPolicyTest : public SidecarPolicyTest {
+ protected:
+  ClosedSidecarPolicyTest() : SidecarPolicyTest("closed") {}
+};
+
+TEST_F(ClosedSidecarPolicyTest, TheFirstRulesAreInForceBeforeTheFirstQuestion) {
+  Allow("api.example.com");
+  EXPECT_TRUE(policy_.is_known());
+  Run();
+  EXPECT_FALSE(IsDenied(*workers_[0], "api.example.com"));
+}
+
+TEST_F(ClosedSidecarPolicyTest, NoNameIsAnsweredWhileAnyWorkerDeniesAll) {
+  Run();
+  std::promise<void> go_on = Hold();
+  Allow("api.example.com");
+  EXPECT_TRUE(IsDenied(*workers_[0], "api.example.com"));
+  Turn();
+  EXPECT_TRUE(IsDenied(*workers_[0], "api.example.com")) << "the other worker has no rules yet";
+  EXPECT_FALSE(policy_.is_known());
+  go_on.set_value();
+  const absl::Time end = absl::Now() + absl::Seconds(10);
+  while (!policy_.is_known() && absl::Now() < end) Turn();
+  EXPECT_FALSE(IsDenied(*workers_[0], "api.example.com"));
 }
 
 }  // namespace
