@@ -187,13 +187,14 @@ def test_policy_test_says_who_is_let_in(cluster, pods, apply):
         refused = tested()
         assert _ask(asker, server.ip) == "reset"
         assert f"into default/{app}, no rule of NetworkPolicy/default/to-{app}/ingress allows it" in refused.stdout
-        assert "no sidecar enforces" not in refused.stdout
+        # That it is enforced the sidecar there says in its next report.
+        wait_until(lambda: "no sidecar enforces" not in tested().stdout, "it is said to be enforced", timeout=30)
         cluster.apply(_service(app))
         explain = (portolan("portolanctl"), "explain", app, "--pod", f"default/asker-{app}", "--server", f"http://{HTTP}")
         wait_until(lambda: re.search(
             rf"^LET IN AT .*\n{re.escape(server.ip)}:{_PORT}/TCP +default/{app} +denied +yes +no rule of "
             rf"NetworkPolicy/default/to-{app}/ingress allows it", run(explain, timeout=20).stdout, re.M),
-            "explain says that it is not let in", timeout=10)
+            "explain says that it is not let in", timeout=30)
         cluster.apply(_admits(app, f"asker-{app}"))
         wait_until(lambda: tested().returncode == 0, "it is let in", timeout=5)
         wait_until(lambda: _ask(asker, server.ip) == asker.ip, "the sidecar lets it in", timeout=5)
