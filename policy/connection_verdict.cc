@@ -49,6 +49,19 @@ ConnectionVerdict DeniedBy(const EgressRules& rules, const TestedConnection& con
   return denied;
 }
 
+// The first that is allowed, better one that policies in audit would not deny: enforced, they would
+// leave that one. Nothing: none is.
+std::optional<Verdict> FirstAllowed(const EgressRules& rules, const TestedConnection& connection) {
+  std::optional<Verdict> audited;
+  for (const SocketAddress& at : connection.at) {
+    const Verdict verdict = rules.Judge(at, connection.protocol);
+    if (!verdict.allowed) continue;
+    if (!verdict.audited) return verdict;
+    if (!audited) audited = verdict;
+  }
+  return audited;
+}
+
 nlohmann::json WayJson(const ConnectionVerdict& verdict, const SocketAddress& at) {
   nlohmann::json way = ToJson(verdict);
   way["at"] = at.ToString();
@@ -72,12 +85,10 @@ ConnectionVerdict JudgeConnection(const EgressRules& rules, const TestedConnecti
     if (learned.allowed) return AllowedBy(rules, learned.rule);
     audit_has_name |= learned.rule != EgressRules::kNone;
   }
-  for (const SocketAddress& at : connection.at) {
-    const Verdict verdict = rules.Judge(at, connection.protocol);
-    if (!verdict.allowed) continue;
+  if (const auto verdict = FirstAllowed(rules, connection)) {
     ConnectionVerdict allowed =
-        verdict.rule == EgressRules::kNone ? WithoutRule(rules) : AllowedBy(rules, verdict.rule);
-    allowed.audited = name_is_audited || (verdict.audited && !audit_has_name);
+        verdict->rule == EgressRules::kNone ? WithoutRule(rules) : AllowedBy(rules, verdict->rule);
+    allowed.audited = name_is_audited || (verdict->audited && !audit_has_name);
     return allowed;
   }
   if (rules.isolates()) return DeniedBy(rules, connection);

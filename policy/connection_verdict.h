@@ -38,7 +38,7 @@ struct ConnectionVerdict {
   };
 
   bool allowed = true;
-  bool audited = false;  // allowed, and a policy in audit would deny it
+  bool audited = false;  // allowed, and a policy in audit would deny it, wherever it may go
   std::string says = {};
   std::optional<Rule> rule = {};              // that allows it
   std::vector<std::string> isolated_by = {};  // the policies, where it is denied

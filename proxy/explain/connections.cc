@@ -189,7 +189,8 @@ std::vector<Judged> JudgeAll(std::vector<Eligibility> all,
   return judged;
 }
 
-// Of a Service as a whole: what holds of the eligible endpoints.
+// Of a Service as a whole: what holds of the eligible endpoints. Audited only where no other one is
+// left: enforced, policies in audit have that one taken instead.
 PolicyVerdict ServiceVerdict(const std::vector<Judged>& endpoints,
                              const std::optional<PolicyVerdict>& by_name) {
   if (by_name.has_value()) return *by_name;
@@ -201,7 +202,9 @@ PolicyVerdict ServiceVerdict(const std::vector<Judged>& endpoints,
     ++eligible;
     if (!one.verdict.denied()) ++allowed;
     const Judged*& first = one.verdict.denied() ? first_denied : first_allowed;
-    if (first == nullptr) first = &one;
+    const bool better = first == nullptr || (first->verdict.kind == PolicyVerdict::Kind::kAudited &&
+                                             one.verdict.kind == PolicyVerdict::Kind::kAllowed);
+    if (better) first = &one;
   }
   if (eligible == 0) return {.kind = PolicyVerdict::Kind::kAllowed, .says = "nobody to judge"};
   PolicyVerdict verdict = allowed > 0 ? first_allowed->verdict : first_denied->verdict;

@@ -306,6 +306,46 @@ TEST_F(PolicyTest, WhatIsAuditedIsAllowedAndSaid) {
   EXPECT_THAT(output_, HasSubstr("a policy in audit would deny it"));
 }
 
+// Services that lead to both pods and to the first alone; a policy in audit that has the second.
+constexpr char kAudited[] = R"(---
+apiVersion: v1
+kind: Pod
+metadata: {name: a, namespace: shop, labels: {of: both, v: old}}
+spec: {containers: [{name: c}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: b, namespace: shop, labels: {of: both, v: new}}
+spec: {containers: [{name: c}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: both, namespace: shop}
+spec: {selector: {of: both}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: old, namespace: shop}
+spec: {selector: {v: old}, ports: [{port: 80}]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: audited, namespace: shop, annotations: {portolan.dev/audit: "true"}}
+spec:
+  podSelector: {matchLabels: {app: frontend}}
+  policyTypes: [Egress]
+  egress: [{to: [{podSelector: {matchLabels: {v: new}}}]}]
+)";
+
+TEST_F(PolicyTest, WhereAuditWouldLeaveAWayItIsNotSaid) {
+  const auto warning = HasSubstr("a policy in audit would deny it");
+  EXPECT_EQ(StatusOf(kAudited, "both:80"), 0);
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/a:80,shop/b:80\n"));
+  EXPECT_THAT(output_, ::testing::Not(warning));
+  EXPECT_EQ(StatusOf(kAudited, "old:80"), 0);
+  EXPECT_THAT(output_, warning);
+}
+
 TEST_F(PolicyTest, WhatCannotBeJudgedIsNeitherAllowedNorDenied) {
   for (const char* question :
        {"--from shop --to backend:80", "--from a/b/c --to backend:80", "--from shop/frontend",

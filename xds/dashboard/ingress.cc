@@ -42,15 +42,17 @@ void Deny(json& answer, const json& ingress) {
   }
 }
 
+bool IsAudited(const json& way, const std::optional<json>& ingress) {
+  return FieldOf(way, "audited") == true || (ingress && FieldOf(*ingress, "audited") == true);
+}
+
 // By `way`, and by the ingress policies there, or nothing where none isolates.
 void Allow(json& answer, const json& way, const std::optional<json>& ingress) {
-  answer["audited"] = FieldOf(way, "audited") == true;
+  answer["audited"] = IsAudited(way, ingress);
   answer["says"] = TextOf(way, "says");
   answer.erase("rule");
   if (way.contains("rule")) answer["rule"] = way["rule"];
-  if (!ingress) return;
-  answer["says"] = fmt::format("{}; {}", TextOf(way, "says"), IntoText(*ingress));
-  if (FieldOf(*ingress, "audited") == true) answer["audited"] = true;
+  if (ingress) answer["says"] = fmt::format("{}; {}", TextOf(way, "says"), IntoText(*ingress));
 }
 
 }  // namespace
@@ -96,7 +98,9 @@ void AddIngress(json& answer, IngressAt ingress_at) {
     if (!to.ok() || TextOf(ways[i], "verdict") != "allowed") continue;
     std::optional<json> ingress = ingress_at(*to);
     const bool allowed = !ingress || TextOf(*ingress, "verdict") == "allowed";
-    if (allowed && let_in == nullptr) {
+    const bool better =
+        let_in == nullptr || (IsAudited(*let_in, let_in_by) && !IsAudited(ways[i], ingress));
+    if (allowed && better) {
       let_in = &ways[i];
       let_in_by = ingress;
     }

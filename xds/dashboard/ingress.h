@@ -39,7 +39,7 @@ using IngressAt = absl::FunctionRef<std::optional<nlohmann::json>(const SocketAd
 // not trusted, and of its "ways" no more than kMostWays are looked at. Gets "ingress": [what
 // `ingress_at` says, and "at": ADDRESS:PORT], of each way that is allowed and led to such a pod;
 // and where all ways were, and each of them is denied by it, its verdict is denied, else that of
-// the first way that is let in.
+// the first way that is let in, better one that no policy in audit would deny.
 void AddIngress(nlohmann::json& answer, IngressAt ingress_at);
 
 }  // namespace portolan::xds

@@ -160,6 +160,17 @@ TEST_F(ConnectionsTest, WhereNoEndpointIsAllowedPolicyDeniesTheConnection) {
   EXPECT_THAT(connection["policy"]["isolatedBy"], ElementsAre("NetworkPolicy/default/web"));
 }
 
+TEST_F(ConnectionsTest, AServiceIsAuditedWhereAllItsEligibleEndpointsAre) {
+  policy_ = Policies({InAudit(NetworkPolicyOf("web", {ToBlock("10.42.0.3/32", {}, {Tcp(8080)})}))});
+  const json connection = Explain("10.43.0.123", {});
+  EXPECT_EQ(connection["policy"]["verdict"], "allowed");
+  EXPECT_EQ(connection["policy"]["says"], "no policy isolates the pod");
+  EXPECT_EQ(connection["endpoints"][0]["policy"]["verdict"], "audited");
+  EXPECT_EQ(connection["endpoints"][2]["policy"]["verdict"], "allowed");
+  policy_ = Policies({InAudit(NetworkPolicyOf("web", {}))});
+  EXPECT_EQ(Explain("10.43.0.123", {})["policy"]["verdict"], "audited");
+}
+
 TEST_F(ConnectionsTest, WithoutEndpointsThatAreHeldItsOwnAddressDoesNotCount) {
   Service unheld = *directory_.snapshot()->FindService("default/backend");
   unheld.name.name = "unheld";

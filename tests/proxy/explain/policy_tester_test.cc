@@ -191,6 +191,24 @@ TEST_F(PolicyTesterTest, WhatPoliciesInAuditWouldDenyIsAllowedAndSaid) {
   EXPECT_EQ(Test("api.example.com", 443)["audited"], false);
 }
 
+TEST_F(PolicyTesterTest, AServiceIsAuditedWhereAllItsEndpointsAre) {
+  EndpointSlice more;
+  more.name = {"default", "backend-more"};
+  more.service = "backend";
+  more.ports = {{"http", Protocol::kTcp, 8080}};
+  more.endpoints.resize(1);
+  more.endpoints[0].addresses = {Ip("10.42.0.3")};
+  sidecar_.directory.Put(more);
+  sidecar_.builder.Apply(sidecar_.directory.Commit(), EndpointsHeld::kAll);
+  InForce({InAudit(NetworkPolicyOf("a", {ToBlock("10.42.0.3/32", {}, {Tcp(8080)})}))});
+  const json answer = Test("10.43.0.123", 8080);
+  EXPECT_EQ(answer["audited"], false);
+  EXPECT_EQ(answer["at"], json({"10.42.0.1:8080", "10.42.0.3:8080"}));
+  EXPECT_EQ(answer["ways"][0]["audited"], true);
+  InForce({InAudit(NetworkPolicyOf("a", {ToBlock("10.42.0.9/32", {}, {Tcp(8080)})}))});
+  EXPECT_EQ(Test("10.43.0.123", 8080)["audited"], true);
+}
+
 TEST_F(PolicyTesterTest, ALookupWithoutAnAnswerIsSaidAndTheNameJudgedAlone) {
   InForce({DnsPolicyOf("apis", {ToNames({"silent.example.com"}, {})})});
   const json answer = Test("silent.example.com", 443);

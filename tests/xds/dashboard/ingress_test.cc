@@ -128,6 +128,29 @@ TEST(AddIngress, OneEndpointThatLetsItInIsEnough) {
   EXPECT_EQ(answer["ingress"][0]["at"], "10.0.0.1:80");
 }
 
+TEST(AddIngress, AWayThatNoPolicyInAuditWouldDenyIsPreferred) {
+  const auto let_in = [](bool audited) {
+    return [audited](const SocketAddress& to) -> std::optional<json> {
+      if (to.ToString() != "10.0.0.1:80") return std::nullopt;
+      return json{{"verdict", "allowed"}, {"audited", audited}, {"says", "c"}, {"pod", "p/1"}};
+    };
+  };
+  json of_egress = Answer();
+  of_egress["ways"][0]["audited"] = true;
+  json answer = of_egress;
+  AddIngress(answer, let_in(false));
+  EXPECT_EQ(answer["audited"], false);
+  EXPECT_EQ(answer["says"], "by b");
+  answer = Answer();
+  AddIngress(answer, let_in(true));
+  EXPECT_EQ(answer["audited"], false);
+  EXPECT_EQ(answer["says"], "by b");
+  of_egress["ways"][1]["audited"] = true;
+  AddIngress(of_egress, let_in(true));
+  EXPECT_EQ(of_egress["audited"], true);
+  EXPECT_EQ(of_egress["says"], "by a; into p/1, c");
+}
+
 TEST(AddIngress, WhereNoneLetsItInItIsDenied) {
   json answer = Answer();
   AddIngress(answer, Denied);
