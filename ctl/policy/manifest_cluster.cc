@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <set>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -29,6 +30,8 @@ class Builder {
       if (pod->ips.empty()) pod->ips.push_back(StandIn(pod->name));
       pods_[pod->name] = pod->ips;
     }
+    const auto* slice = std::get_if<EndpointSlice>(&object);
+    if (slice != nullptr && !slice->imported) sliced_.insert({slice->name.ns, slice->service});
     xds::Put(directory_, std::move(object));
   }
 
@@ -45,7 +48,7 @@ class Builder {
       Put(std::move(other));
     }
     for (const auto& [key, service] : objects.services) {
-      const bool has_slices = objects.endpoints.count(key) > 0;
+      const bool has_slices = sliced_.count({service.ns, service.name}) > 0;
       if (!has_slices && service.type != "ExternalName") PutSlices(objects, service);
     }
     return ManifestCluster{directory_.Commit().snapshot, std::move(stand_ins_)};
@@ -141,6 +144,7 @@ class Builder {
 
   Directory directory_;
   std::map<ObjectName, std::vector<IpAddress>> pods_;
+  std::set<ObjectName> sliced_;  // Services that the manifests have EndpointSlices of
   std::map<std::string, ObjectName> stand_for_;  // the pod of a template, by the workload's id
   std::map<ObjectName, std::vector<std::string>> called_alike_;  // the pods, by the workloads' name
   std::map<IpAddress, std::string> stand_ins_;

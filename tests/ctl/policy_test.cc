@@ -267,6 +267,23 @@ TEST_F(PolicyTest, SlicesOfServicesWhoseNamesRunTogetherAreKeptApart) {
   EXPECT_THAT(output_, HasSubstr("  leads to shop/c:80\n"));
 }
 
+TEST_F(PolicyTest, EndpointSlicesStandInForASelectorAndEndpointsDoNot) {
+  const std::string backend = Policy("{to: [{podSelector: {matchLabels: {app: backend}}}]}");
+  const std::string endpoints =
+      "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: backend, namespace: shop}\n"
+      "subsets: [{addresses: [{ip: 10.42.0.9}], ports: [{name: web, port: 8080}]}]\n";
+  EXPECT_EQ(StatusOf(endpoints + backend, "backend:80"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("  leads to shop/backend:8080\n"));
+  const std::string slice =
+      "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+      "metadata: {name: backend-1, namespace: shop, labels: {kubernetes.io/service-name: "
+      "backend}}\naddressType: IPv4\nports: [{name: web, port: 8081}]\n"
+      "endpoints: [{addresses: [10.42.0.9]}]\n";
+  EXPECT_EQ(StatusOf(endpoints + slice, "backend:80"), 0) << output_;
+  EXPECT_THAT(output_, HasSubstr("  leads to 10.42.0.9:8081\n"));
+  EXPECT_EQ(StatusOf(slice + backend, "backend:80"), 1) << output_;
+}
+
 TEST_F(PolicyTest, APodOnItsHostsNetworkIsOfNoSelector) {
   const std::string agent =
       "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent, namespace: shop}\n"
