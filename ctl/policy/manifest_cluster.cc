@@ -55,6 +55,9 @@ class Builder {
   }
 
  private:
+  // Those of a namespace by name and by id.
+  using ByName = std::map<std::string, std::map<std::string, const analyze::Workload*>>;
+
   IpAddress StandIn(const ObjectName& pod) {
     const auto number = static_cast<uint32_t>(stand_ins_.size() + 1);
     const std::array<uint8_t, 4> bytes = {
@@ -68,14 +71,14 @@ class Builder {
   // Of one namespace.
   void PutTemplates(const analyze::Objects& objects,
                     const std::vector<analyze::Workload>& workloads) {
-    std::map<std::string, std::map<std::string, const analyze::Workload*>> by_name;  // and by id
+    ByName by_name;
     for (const analyze::Workload& workload : workloads) {
       if (workload.kind == "Pod" || objects.IsMade(workload)) continue;
       by_name[workload.name].emplace(workload.id, &workload);
     }
     for (const auto& [name, alike] : by_name) {
       for (const auto& [id, workload] : alike) {
-        const ObjectName pod = FreeName(*workload, alike.size() == 1);
+        const ObjectName pod = FreeName(*workload, by_name);
         PutTemplate(*workload, pod);
         stand_for_[id] = pod;
         if (alike.size() > 1) called_alike_[{workload->ns, name}].push_back(pod.ToString());
@@ -83,11 +86,15 @@ class Builder {
     }
   }
 
-  // The workload's own name where no other has it, else with its kind.
-  ObjectName FreeName(const analyze::Workload& workload, bool alone) const {
+  // The workload's own name where no other has it, else with its kind, so that no other has that.
+  ObjectName FreeName(const analyze::Workload& workload, const ByName& by_name) const {
     const std::string kind = "-" + Lower(workload.kind);
-    ObjectName name{workload.ns, workload.name + (alone ? "" : kind)};
-    while (pods_.count(name) > 0) name.name += kind;
+    ObjectName name{workload.ns, workload.name};
+    bool is_taken = by_name.at(name.name).size() > 1 || pods_.count(name) > 0;
+    while (is_taken) {
+      name.name += kind;
+      is_taken = by_name.count(name.name) > 0 || pods_.count(name) > 0;
+    }
     return name;
   }
 

@@ -24,8 +24,9 @@ struct ManifestCluster {
 
 // Pods are those of the manifests, one for each template of pods that is not made of another,
 // called as the object is, and `from`, without labels where none of them is called so. Templates
-// that share a name, or have that of a Pod, have their kind behind it: "api-cronjob". An error
-// names the file, the line and the field, or the pods of which `from` may be any.
+// that share a name, or have that of a Pod, have their kind behind it: "api-cronjob", once more
+// where something is called so. An error names the file, the line and the field, or the pods of
+// which `from` may be any.
 absl::StatusOr<ManifestCluster> ReadManifestCluster(const std::vector<std::string>& paths,
                                                     analyze::Folders folders,
                                                     const ObjectName& from);

@@ -246,6 +246,24 @@ TEST_F(PolicyTest, WorkloadsOfOneNameAreOnePodEach) {
   EXPECT_EQ(Test(api + doors, "--from shop/api-deployment --to backend:80").status, 1);
 }
 
+TEST_F(PolicyTest, AWorkloadKeepsItsNameWhereAnothersWithItsKindIsTheSame) {
+  const std::string api = Template("CronJob", "api", "job") + Template("Deployment", "api", "api") +
+                          Template("Deployment", "api-deployment", "real");
+  const auto doors = [](const std::string& app) {
+    return IngressPolicy("shop", "{from: [{podSelector: {matchLabels: {app: " + app + "}}}]}");
+  };
+  const std::string to = " --to backend:80";
+  EXPECT_EQ(Test(api + doors("real"), "--from shop/api-deployment" + to).status, 0);
+  EXPECT_EQ(Test(api + doors("api"), "--from shop/api-deployment" + to).status, 1);
+  EXPECT_EQ(Test(api + doors("api"), "--from shop/api-deployment-deployment" + to).status, 0);
+  // Those that share the other's name are not mistaken for it either.
+  const Ran of_any =
+      Test(api + Template("Job", "api-deployment", "real"), "--from shop/api-deployment" + to);
+  EXPECT_EQ(of_any.status, 2);
+  EXPECT_THAT(of_any.output,
+              HasSubstr("shop/api-deployment-deployment-deployment, shop/api-deployment-job"));
+}
+
 TEST_F(PolicyTest, APodAndATemplateOfItsNameAreTwo) {
   const std::string job = Template("Job", "frontend", "job");
   const std::string doors =
