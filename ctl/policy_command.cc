@@ -140,8 +140,8 @@ int Test(Session& session, const Flags& flags) {
   return verdict == "allowed" ? kExitOk : kExitFailed;
 }
 
-// What only a sidecar says.
-std::string SidecarNotes(const json& answer, const Look& look) {
+// What is said beside the verdict, most of it by a sidecar alone.
+std::string NotesText(const json& answer, const Look& look) {
   std::string out;
   if (FieldOf(answer, "learned") == false) {
     out += "  not learned yet: it is once the application has looked the name up\n";
@@ -186,7 +186,7 @@ std::string PolicyText(const json& answer, const Look& look) {
   if (FieldOf(answer, "audited") == true) {
     out += Styled("  a policy in audit would deny it", Tone::kWarning, look) + "\n";
   }
-  return out + SidecarNotes(answer, look);
+  return out + NotesText(answer, look);
 }
 
 Run AddPolicy(CLI::App& command) {

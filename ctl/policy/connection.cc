@@ -27,6 +27,7 @@ struct Target {
   std::string wire = {};  // the name that is asked for, in wire form; empty: an address was given
   bool in_cluster = false;
   std::vector<SocketAddress> at = {};
+  std::string_view besides = {};  // what else is in the way; empty: nothing
 };
 
 // Null: no pod has it, but perhaps one that shares its node's.
@@ -70,6 +71,27 @@ std::vector<SocketAddress> PodsOf(const Service& service, const Slices& slices,
   return at;
 }
 
+// The one that is dialled; null: it has none such.
+const ServicePort* PortOf(const Service& service, const PolicyQuestion& question) {
+  const auto found =
+      std::find_if(service.ports.begin(), service.ports.end(), [&](const ServicePort& port) {
+        return port.port == question.port && port.protocol == question.protocol;
+      });
+  return found == service.ports.end() ? nullptr : &*found;
+}
+
+// As sidecars say it. Services without a cluster IP are dialled at any port.
+std::string_view BesidesOf(const Service& service, const PolicyQuestion& question) {
+  const bool any_port = service.headless || service.type == ServiceType::kExternalName;
+  if (any_port || PortOf(service, question) != nullptr) return {};
+  return "the cluster IP has no such port: reset";
+}
+
+bool HasClusterIp(const Service& service, const IpAddress& ip) {
+  const auto& ips = service.cluster_ips;
+  return std::find(ips.begin(), ips.end(), ip) != ips.end();
+}
+
 // Where a connection to the Service goes.
 std::vector<SocketAddress> EndpointsOf(const Snapshot& snapshot, const Service& service,
                                        const std::string& hostname,
@@ -80,16 +102,9 @@ std::vector<SocketAddress> EndpointsOf(const Snapshot& snapshot, const Service& 
       slices[static_cast<size_t>(slice->family)].push_back(slice);
     }
   }
-  const auto dialled =
-      std::find_if(service.ports.begin(), service.ports.end(), [&](const ServicePort& port) {
-        return port.port == question.port && port.protocol == question.protocol;
-      });
+  const ServicePort* dialled = PortOf(service, question);
   std::vector<SocketAddress> at;
-  if (!service.headless && dialled == service.ports.end()) {
-    // What no port of the Service is goes to the address as it is.
-    for (const IpAddress& ip : service.cluster_ips) at.push_back({ip, question.port});
-    return at;
-  }
+  if (!service.headless && dialled == nullptr) return at;
   for (const Slices& of_family : slices) {
     if (service.headless) {
       const auto pods = PodsOf(service, of_family, hostname, question.port);
@@ -139,7 +154,10 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
   if (const auto ip = IpAddress::Parse(question.to); ip.ok()) {
     const Service* service = snapshot.FindServiceByAddress(*ip);
     if (service == nullptr) return {.at = {{*ip, question.port}}};
-    return {.at = EndpointsOf(snapshot, *service, "", question)};
+    const std::string_view besides = BesidesOf(*service, question);
+    // An external address may be that of a machine that serves other ports itself.
+    if (!besides.empty() && !HasClusterIp(*service, *ip)) return {.at = {{*ip, question.port}}};
+    return {.at = EndpointsOf(snapshot, *service, "", question), .besides = besides};
   }
   const auto named = ServiceNamed(snapshot, question);
   if (!named) {
@@ -147,11 +165,13 @@ Target TargetOf(const Snapshot& snapshot, const PolicyQuestion& question) {
                                 .ends_with("." + question.cluster_domain + ".");
     return {.wire = WireOf(question.to), .in_cluster = in_cluster};
   }
+  const Service& service = *FindService(snapshot, *named);
   const std::string host = named->hostname.empty() ? "" : named->hostname + ".";
   return {.wire = WireOf(fmt::format("{}{}.{}.svc.{}.", host, named->name, named->ns,
                                      question.cluster_domain)),
           .in_cluster = true,
-          .at = EndpointsOf(snapshot, *FindService(snapshot, *named), named->hostname, question)};
+          .at = EndpointsOf(snapshot, service, named->hostname, question),
+          .besides = BesidesOf(service, question)};
 }
 
 }  // namespace
@@ -170,6 +190,7 @@ json AnswerOf(const std::shared_ptr<const Snapshot>& snapshot, const PolicyQuest
   answer["at"] = json::array();
   answer["ways"] = WaysJson(*rules, connection);
   for (const SocketAddress& at : target.at) answer["at"].push_back(at.ToString());
+  if (!target.besides.empty()) answer["besides"] = target.besides;
   xds::AddIngress(answer, [&](const SocketAddress& to) -> std::optional<json> {
     const Pod* pod = PodAt(*snapshot, to.ip);
     if (pod == nullptr) return std::nullopt;

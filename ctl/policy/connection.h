@@ -24,10 +24,10 @@ struct PolicyQuestion {
 };
 
 // What proxy/explain/policy_tester.h says of a running pod, as far as a snapshot knows it: the
-// verdict, "at" and "ways", with the "ingress" of whom it leads to (xds/dashboard/ingress.h). A
-// Service is judged by its endpoints, of which one that is allowed is enough; a name that leads
-// nowhere by rules for names alone. Whether the pod may ask a DNS server is not part of it, nor is
-// whether any sidecar enforces the ingress.
+// verdict, "at" and "ways", with the "ingress" of whom it leads to (xds/dashboard/ingress.h), and
+// "besides" where the Service has no such port. A Service is judged by its endpoints, of which one
+// that is allowed is enough; what leads nowhere by rules for names alone. Whether the pod may ask a
+// DNS server is not part of it, nor is whether any sidecar enforces the ingress.
 nlohmann::json AnswerOf(const std::shared_ptr<const Snapshot>& snapshot,
                         const PolicyQuestion& question);
 

@@ -137,10 +137,11 @@ class PolicyTester::Running {
     Judge();
   }
 
-  // By address, that is. Where endpoints are not known the Service's own says nothing of them.
+  // By address, that is. What is reset goes nowhere. Where endpoints are not known the Service's
+  // own address says nothing of them.
   bool IsPassedThrough(Match match) const {
     if (match == Match::kEndpointsUnknown) return !JudgeUnheld(tester_.sidecar_.policy()).denied();
-    return match != Match::kNoEndpoints && match != Match::kNoLocalEndpoints;
+    return match == Match::kNotAService;
   }
 
   void Judge() {

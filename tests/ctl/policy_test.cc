@@ -302,6 +302,37 @@ TEST_F(PolicyTest, EndpointSlicesStandInForASelectorAndEndpointsDoNot) {
   EXPECT_EQ(StatusOf(slice + backend, "backend:80"), 1) << output_;
 }
 
+// With 10.43.0.9 and 192.0.2.9.
+constexpr char kWithAddresses[] = R"(---
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: shop}
+spec: {clusterIP: 10.43.0.9, externalIPs: [192.0.2.9], selector: {app: backend}, ports: [{port: 80, targetPort: http}]}
+)";
+
+TEST_F(PolicyTest, WhatIsNoPortOfAServiceLeadsNowhere) {
+  const std::string besides = "  besides: the cluster IP has no such port: reset\n";
+  const std::string allowed =
+      "allowed: shop/frontend to backend:81/TCP: no policy limits what the pod may reach\n";
+  EXPECT_EQ(StatusOf("", "backend:81"), 0);
+  EXPECT_EQ(output_, allowed + besides);
+  const std::string by_address =
+      kWithAddresses + Policy(
+                           "{to: [{ipBlock: {cidr: 10.43.0.0/16}}, {ipBlock: {cidr: "
+                           "192.0.2.0/24}}, {podSelector: {matchLabels: {app: backend}}}]}");
+  for (const char* to : {"api:81", "10.43.0.9:81"}) {
+    EXPECT_EQ(StatusOf(by_address, to), 1) << output_;
+    EXPECT_THAT(output_, ::testing::EndsWith(besides));
+    EXPECT_THAT(output_, ::testing::Not(HasSubstr("leads to")));
+  }
+  for (const char* to : {"api:80", "10.43.0.9:80", "192.0.2.9:80"}) {
+    EXPECT_EQ(StatusOf(by_address, to), 0) << output_;
+    EXPECT_THAT(output_, ::testing::EndsWith("  leads to shop/backend:8080\n")) << to;
+  }
+  EXPECT_EQ(StatusOf(by_address, "192.0.2.9:81"), 0) << output_;
+  EXPECT_THAT(output_, ::testing::EndsWith("  leads to 192.0.2.9:81\n"));
+}
+
 TEST_F(PolicyTest, APodOnItsHostsNetworkIsOfNoSelector) {
   const std::string agent =
       "---\napiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: agent, namespace: shop}\n"

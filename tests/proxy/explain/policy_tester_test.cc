@@ -183,6 +183,16 @@ TEST_F(PolicyTesterTest, WhatElseIsInTheWayIsSaid) {
   EXPECT_FALSE(Test("backend", 8080).contains("besides"));
 }
 
+TEST_F(PolicyTesterTest, AServiceWithoutThatPortIsNotJudgedByItsOwnAddress) {
+  InForce({NetworkPolicyOf("a", {ToBlock("10.43.0.0/16", {}, {})})});
+  for (const char* to : {"backend", "10.43.0.123"}) {
+    const json answer = Test(to, 81);
+    EXPECT_EQ(answer["verdict"], "denied") << to;
+    EXPECT_EQ(answer["at"], json::array());
+    EXPECT_EQ(answer["besides"], "the cluster IP has no such port: reset");
+  }
+}
+
 TEST_F(PolicyTesterTest, WhatPoliciesInAuditWouldDenyIsAllowedAndSaid) {
   InForce({InAudit(DnsPolicyOf("apis", {ToNames({"api.example.com"}, {Tcp(443)})}))});
   EXPECT_EQ(Test("192.0.2.1", 443)["verdict"], "allowed");
