@@ -70,16 +70,15 @@ Rules DnsDestinations(const CaptureSettings& settings, IpFamily family) {
   return destinations;
 }
 
-Rules ForwardRules(const CaptureSettings& settings, IpFamily family) {
-  const std::string redirect = fmt::format("-j REDIRECT --to-ports {}", settings.forward_port);
-  if (settings.forward == ForwardCapture::kAll) return {"-p tcp " + redirect};
+Rules ForwardRules(const CaptureSettings& settings, IpFamily family, const std::string& target) {
+  if (settings.forward == ForwardCapture::kAll) return {"-p tcp " + target};
   Rules rules;
   for (const Cidr& cidr :
        SortedOnce({&settings.service_cidrs, &settings.pod_cidrs, &settings.include_cidrs})) {
-    if (cidr.base.family() == family) rules.push_back(To(cidr) + "-p tcp " + redirect);
+    if (cidr.base.family() == family) rules.push_back(To(cidr) + "-p tcp " + target);
   }
   for (uint16_t port : SortedOnce({&settings.include_ports})) {
-    rules.push_back(fmt::format("-p tcp -m tcp --dport {} {}", port, redirect));
+    rules.push_back(fmt::format("-p tcp -m tcp --dport {} {}", port, target));
   }
   return rules;
 }
@@ -217,17 +216,37 @@ Table NatTable(const CaptureSettings& settings, IpFamily family) {
                                 settings.dns_port));
     }
   }
+  const std::string redirect = fmt::format("-j REDIRECT --to-ports {}", settings.forward_port);
   return {.name = "nat",
           .jumps = {{"OUTPUT", "-j PORTOLAN_OUTPUT"}},
           .chains = {{"PORTOLAN_DNS", std::move(dns)},
-                     {"PORTOLAN_FORWARD", ForwardRules(settings, family)},
+                     {"PORTOLAN_FORWARD", ForwardRules(settings, family, redirect)},
                      {"PORTOLAN_OUTPUT", std::move(output)}}};
+}
+
+// A first packet that nat is not shown, as the tracker takes it for a part of what it knows: a
+// connection of the sidecar's that was reset, or one that somebody else began. What would be
+// captured waits until that is forgotten. DNAT: what was captured before goes to the sidecar.
+Table FilterTable(const CaptureSettings& settings, IpFamily family) {
+  Rules rules = Exemptions(kToOwnByLo, settings, family);
+  for (const std::string& destination : DnsDestinations(settings, family)) {
+    rules.push_back(destination + "-p tcp -m tcp --dport 53 -j DROP");
+  }
+  for (std::string& rule : ForwardRules(settings, family, "-j DROP")) {
+    rules.push_back(std::move(rule));
+  }
+  return {
+      .name = "filter",
+      .jumps = {{"OUTPUT",
+                 fmt::format("{} -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED", kTcpSyn)}},
+      .chains = {{"PORTOLAN_REUSED", std::move(rules)}}};
 }
 
 }  // namespace
 
 std::vector<Table> WantedTables(const CaptureSettings& settings, IpFamily family) {
-  std::vector<Table> tables = {RawTable(settings, family), NatTable(settings, family)};
+  std::vector<Table> tables = {RawTable(settings, family), NatTable(settings, family),
+                               FilterTable(settings, family)};
   Table mangle = MangleTable(settings, family);
   if (!mangle.chains.empty()) tables.push_back(std::move(mangle));
   return tables;

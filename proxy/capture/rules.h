@@ -8,6 +8,7 @@
 //   nat     OUTPUT     -> PORTOLAN_OUTPUT    exemptions, then:
 //                         PORTOLAN_DNS       port 53 -> --dns-port
 //                         PORTOLAN_FORWARD   new TCP connections -> --forward-port
+//   filter  OUTPUT     -> PORTOLAN_REUSED    what looks like part of another connection: dropped
 //   mangle  OUTPUT     -> PORTOLAN_UDP_MARK  exemptions, then a mark on UDP to capture
 //           PREROUTING -> PORTOLAN_UDP       what comes back by lo, marked -> --forward-port
 //           PREROUTING -> PORTOLAN_INBOUND   TCP to the pod -> --inbound-port
@@ -32,9 +33,12 @@
 //
 // Why not for TCP: packets that the kernel sends for a socket already closed (what is left in its
 // buffer, the last acknowledgements) have no owner any more, so a zone chosen by user would move
-// them to another zone in mid-connection and corrupt its end. TCP does not need it: a source port
-// is not given out while a connection holds it, and the tracker forgets a finished connection when
-// a SYN comes for it.
+// them to another zone in mid-connection and corrupt its end. A source port is not given out while
+// a connection holds it, and the tracker forgets a finished connection when a SYN comes for it, but
+// not one that the other side reset: for 10 s such a SYN is no first packet to it, and nat does not
+// see it. Nor does nat see one to a peer that dialled the pod from that very port. The filter table
+// drops those; the application's kernel sends them again, and once the tracker has forgotten they
+// are captured.
 //
 // TCP that comes to the pod takes the way of TPROXY too, and stays what it was: the sidecar's
 // transparent socket has the pod's address and port, and the client's as its peer. The first packet

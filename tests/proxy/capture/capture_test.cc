@@ -173,7 +173,11 @@ TEST(Capture, ChangedSettingsReplaceTheRulesOfTheFamilyConcerned) {
                   "nft IPv4 nat: rule missing: -A PORTOLAN_FORWARD -d 10.96.0.0/12 -p tcp -j "
                   "REDIRECT --to-ports 15001",
                   "nft IPv4 nat: rule not wanted: -A PORTOLAN_FORWARD -d 10.43.0.0/16 -p tcp -j "
-                  "REDIRECT --to-ports 15001"));
+                  "REDIRECT --to-ports 15001",
+                  "nft IPv4 filter: rule missing: -A PORTOLAN_REUSED -d 10.96.0.0/12 -p tcp -j "
+                  "DROP",
+                  "nft IPv4 filter: rule not wanted: -A PORTOLAN_REUSED -d 10.43.0.0/16 -p tcp -j "
+                  "DROP"));
   EXPECT_EQ(*Apply(netfilter, netfilter.routing, BackendChoice::kAuto, changed), Applied::kWritten);
   EXPECT_EQ(netfilter.restores, 3);
   EXPECT_THAT(*Verify(netfilter, netfilter.routing, BackendChoice::kAuto, changed), IsEmpty());

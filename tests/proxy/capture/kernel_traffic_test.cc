@@ -76,6 +76,14 @@ class CapturedPod : public testing::TestWithParam<std::tuple<Backend, IpFamily>>
     EXPECT_EQ(answer.from, to);
   }
 
+  static void ResetBy(Fd& one, const Fd& other) {
+    const linger at_once{.l_onoff = 1, .l_linger = 0};
+    setsockopt(one.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    one.Reset();
+    char byte;
+    EXPECT_EQ(read(other.get(), &byte, 1), -1) << "the reset has arrived";
+  }
+
   IpFamily family() const { return std::get<IpFamily>(GetParam()); }
 
   const Addresses& at_ = AddressesOf(std::get<IpFamily>(GetParam()));
@@ -250,6 +258,67 @@ TEST_P(CapturedPod, NorDoesAConnectionInSomebodyElsesName) {
   EXPECT_FALSE(Accept(world, kNothingComesMs).valid());
 }
 
+// The tracker keeps a connection that the other side reset for a while, and takes a SYN for a part
+// of it.
+TEST_P(CapturedPod, NorDoesAPortOfTheSidecarsWhoseConnectionWasReset) {
+  constexpr int kSecondSynComesMs = 5000;
+  Call({"sh", "-c", "echo 1 > /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_close"});
+  for (const auto& [mode, ip] :
+       {std::pair(ForwardCapture::kAll, at_.outside), {ForwardCapture::kCluster, at_.other_pod}}) {
+    settings_.forward = mode;
+    Apply();
+    const SocketAddress to{ip, 443};
+    const Fd world = WorldTcp(to.ip, to.port);
+    Fd sidecar = ConnectAs(kSidecarUid, to);
+    const uint16_t port = PortOf(sidecar);
+    Fd upstream = Accept(world);
+    ASSERT_TRUE(upstream.valid());
+    ResetBy(upstream, sidecar);
+    sidecar.Reset();
+
+    Fd application;
+    As(kApplicationUid, kApplicationUid, [&] {
+      application = UnconnectedTcp({at_.pod, port});
+      BeginToConnect(application, to);
+    });
+    EXPECT_FALSE(Accept(world, kNothingComesMs).valid());
+    EXPECT_TRUE(Accept(forwarder_, kSecondSynComesMs).valid()) << "once the tracker has forgotten";
+  }
+}
+
+TEST_P(CapturedPod, NorDoesAConnectionThatTheOtherSideBegan) {
+  settings_.forward = ForwardCapture::kAll;
+  Apply();
+  const SocketAddress to{at_.outside, 443};
+  constexpr uint16_t kFrom = 40'000;
+  {
+    const Fd full = TcpListener({at_.pod, kFrom});
+    listen(full.get(), 0);
+    const Fd waiting = TcpConnect({at_.pod, 0}, {at_.pod, kFrom});
+    network_.InWorld([&] { BeginToConnect(UnconnectedTcp(to), {at_.pod, kFrom}); });
+  }
+  const Fd world = WorldTcp(to.ip, to.port);
+  As(kApplicationUid, kApplicationUid, [&] {
+    const Fd application = UnconnectedTcp({at_.pod, kFrom});
+    BeginToConnect(application, to);
+    EXPECT_FALSE(Accept(world, kNothingComesMs).valid());
+  });
+}
+
+TEST_P(CapturedPod, WhomTheSidecarResetMayTryAgainAtOnceFromTheSamePort) {
+  settings_.forward = ForwardCapture::kAll;
+  Apply();
+  const SocketAddress to{at_.outside, 443};
+  Fd application = ConnectAs(kApplicationUid, to);
+  const uint16_t port = PortOf(application);
+  Fd captured = Accept(forwarder_);
+  ASSERT_TRUE(captured.valid());
+  ResetBy(captured, application);
+  application.Reset();
+  EXPECT_TRUE(ConnectAs(kApplicationUid, to, port).valid());
+  EXPECT_TRUE(Accept(forwarder_).valid());
+}
+
 TEST_P(CapturedPod, IncludedAddressesAndPortsAreCaptured) {
   settings_.include_cidrs = {{at_.outside, static_cast<uint8_t>(at_.outside.is_v4() ? 32 : 128)}};
   settings_.include_ports = {9000};
@@ -372,23 +441,16 @@ TEST_P(CapturedPod, WhatAClosedSocketStillHasToSendArrives) {
 TEST_P(CapturedPod, TcpSourcePortMayBeTakenOverOnceItsConnectionIsReset) {
   Apply();
   const Fd nameserver = WorldTcp(at_.nameserver, 53);
-  auto reset = [](Fd& client, const Fd& server) {
-    const linger at_once{.l_onoff = 1, .l_linger = 0};
-    setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    client.Reset();
-    char byte;
-    EXPECT_EQ(read(server.get(), &byte, 1), -1) << "the reset has arrived";
-  };
   Fd application = ConnectAs(kApplicationUid, {at_.nameserver, 53});
   const uint16_t port = PortOf(application);
   const Fd captured = Accept(dns_tcp_);
   ASSERT_TRUE(captured.valid());
-  reset(application, captured);
+  ResetBy(application, captured);
 
   Fd sidecar = ConnectAs(kSidecarUid, {at_.nameserver, 53}, port);
   const Fd upstream = Accept(nameserver);
   ASSERT_TRUE(upstream.valid()) << "the sidecar's connection was captured";
-  reset(sidecar, upstream);
+  ResetBy(sidecar, upstream);
 
   const Fd again = ConnectAs(kApplicationUid, {at_.nameserver, 53}, port);
   EXPECT_TRUE(Accept(dns_tcp_).valid()) << "the application's connection escaped";

@@ -166,6 +166,11 @@ Fd TcpConnect(const SocketAddress& from, const SocketAddress& to) {
   return Fd();
 }
 
+Fd UnconnectedTcp(const SocketAddress& from) {
+  Fd fd = Socket(from.ip.family(), SOCK_STREAM);
+  return Bind(fd, from) ? std::move(fd) : Fd();
+}
+
 Fd ForeignSocket(int type, const SocketAddress& from) {
   Fd fd = Socket(from.ip.family(), type);
   const int on = 1;

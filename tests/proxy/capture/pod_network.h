@@ -67,6 +67,7 @@ void As(uid_t uid, gid_t gid, const std::function<void()>& run);
 Fd UdpSocket(const SocketAddress& bind_to);
 Fd TcpListener(const SocketAddress& bind_to);
 Fd TcpConnect(const SocketAddress& from, const SocketAddress& to);
+Fd UnconnectedTcp(const SocketAddress& from);
 // In the name of somebody else.
 Fd ForeignSocket(int type, const SocketAddress& from);
 // Only the first packet is sent, if it can be.

@@ -65,6 +65,16 @@ COMMIT
 -A PORTOLAN_OUTPUT -p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS
 -A PORTOLAN_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_FORWARD
 COMMIT
+*filter
+:PORTOLAN_REUSED - [0:0]
+-I OUTPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED
+-A PORTOLAN_REUSED -o lo -m addrtype --dst-type LOCAL -j RETURN
+-A PORTOLAN_REUSED -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_REUSED -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_REUSED -d 10.43.0.10/32 -p tcp -m tcp --dport 53 -j DROP
+-A PORTOLAN_REUSED -d 10.42.0.0/16 -p tcp -j DROP
+-A PORTOLAN_REUSED -d 10.43.0.0/16 -p tcp -j DROP
+COMMIT
 # IPv6: ip6tables-restore --noflush
 *raw
 :PORTOLAN_FOREIGN - [0:0]
@@ -97,6 +107,17 @@ COMMIT
 -A PORTOLAN_OUTPUT -p udp -m udp --dport 53 -j PORTOLAN_DNS
 -A PORTOLAN_OUTPUT -p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS
 -A PORTOLAN_OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_FORWARD
+COMMIT
+*filter
+:PORTOLAN_REUSED - [0:0]
+-I OUTPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED
+-A PORTOLAN_REUSED -o lo -m addrtype --dst-type LOCAL -j RETURN
+-A PORTOLAN_REUSED -d fe80::/10 -j RETURN
+-A PORTOLAN_REUSED -m owner --uid-owner 1337 -j RETURN
+-A PORTOLAN_REUSED -m owner --gid-owner 1337 -j RETURN
+-A PORTOLAN_REUSED -d fd00:43::a/128 -p tcp -m tcp --dport 53 -j DROP
+-A PORTOLAN_REUSED -d fd00:42::/56 -p tcp -j DROP
+-A PORTOLAN_REUSED -d fd00:43::/112 -p tcp -j DROP
 COMMIT
 )");
 }
@@ -163,7 +184,7 @@ TEST(CaptureRules, UdpAndInboundShareTheMangleTable) {
   settings.udp = UdpCapture::kTproxy;
   settings.inbound = InboundCapture::kTproxy;
   const std::vector<Table> tables = WantedTables(settings, IpFamily::kIpv4);
-  ASSERT_EQ(tables.size(), 3u);
+  ASSERT_EQ(tables.size(), 4u);
   std::vector<std::string> names;
   for (const Chain& chain : tables.back().chains) names.push_back(chain.name);
   EXPECT_EQ(names, (std::vector<std::string>{"PORTOLAN_INBOUND", "PORTOLAN_REPLIES", "PORTOLAN_UDP",
@@ -204,6 +225,11 @@ COMMIT
 -X PORTOLAN_FORWARD
 -X PORTOLAN_OUTPUT
 COMMIT
+*filter
+:PORTOLAN_REUSED - [0:0]
+-D OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED
+-X PORTOLAN_REUSED
+COMMIT
 )"));
 }
 
@@ -219,6 +245,7 @@ TEST(CaptureRules, AllModesCaptureEveryAddress) {
                                         "-p tcp -j REDIRECT --to-ports 1053"}));
     EXPECT_EQ(RulesOf(settings, family, "PORTOLAN_FORWARD"),
               (std::vector<std::string>{"-p tcp -j REDIRECT --to-ports 1001"}));
+    EXPECT_EQ(RulesOf(settings, family, "PORTOLAN_REUSED").back(), "-p tcp -j DROP");
     EXPECT_EQ(RulesOf(settings, family, "PORTOLAN_ZONE").back(), "-j CT --zone-orig 15053");
   }
 }
@@ -241,6 +268,10 @@ TEST(CaptureRules, ExcludedUsersAddressesAndPortsReturnBeforeAnyRedirect) {
                     "-p tcp -m tcp --dport 53 --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_DNS",
                     "-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j PORTOLAN_FORWARD",
                 }));
+  // What is not captured may use a port again.
+  const auto reused = RulesOf(settings, IpFamily::kIpv4, "PORTOLAN_REUSED");
+  ASSERT_GT(reused.size(), 7u);
+  EXPECT_TRUE(std::equal(v4.begin(), v4.begin() + 7, reused.begin()));
   // A whole family has no -d in the notation of iptables-save.
   EXPECT_TRUE(Has(RulesOf(settings, IpFamily::kIpv6, "PORTOLAN_OUTPUT"), "-j RETURN"));
   // The zone follows the same exemptions: a query that is not redirected is in no zone.
