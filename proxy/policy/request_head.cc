@@ -101,7 +101,8 @@ Greeting WithoutVersion(Text method, Text rest) {
   const Text target = rest.substr(0, rest.find_first_of(kSeparators));
   const bool is_upper = std::none_of(method.begin(), method.end(), absl::ascii_islower);
   if (is_upper && target.find(kSchemeEnd) != target.npos) return OfTarget(method, target);
-  if (is_upper && target.starts_with('/') && target.size() == rest.size()) {
+  // Other white space may be part of a target, or end it: which it is differs between servers.
+  if (is_upper && target.starts_with('/') && rest.find(' ') == rest.npos) {
     return kMalformedGreeting;
   }
   return {Kind::kUnknown, {}, {}};

@@ -243,6 +243,9 @@ TEST(Greeting, OtherWhiteSpaceInARequestLineHidesNoHost) {
     EXPECT_EQ(Read("GET"s + blank + "/ HTTP/1.1\r\nHost: b\r\n\r\n"), "b.");
     EXPECT_EQ(Read("GET / "s + blank + "HTTP/1.1\r\nHost: b\r\n\r\n"), "b.");
   }
+  for (const char blank : {'\t', '\v', '\f', '\x1c', '\x1d', '\x1e', '\x1f', '\x85', '\xa0'}) {
+    EXPECT_EQ(Read("GET /"s + blank + "x\r\nHost: b\r\n\r\n"), "(malformed)");
+  }
   EXPECT_EQ(Read("GET /\xc3\xa0 HTTP/1.1\r\nHost: b\r\n\r\n"), "b.") << "a letter in UTF-8";
 }
 
