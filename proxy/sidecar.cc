@@ -235,6 +235,7 @@ absl::Status Sidecar::OpenWorkers(std::vector<UdpSockets> udp) {
 void Sidecar::AddInbound(WorkerOptions& options, uint64_t descriptors) const {
   if (!settings_.carries_inbound()) return;
   options.inbound.listen = Usable(settings_.inbound_listen);
+  options.inbound.connect_timeout = settings_.connect_timeout;
   options.inbound.idle_timeout = settings_.idle_timeout;
   options.inbound.access_log = options.forwarder.access_log;
   options.forwarder.max_connections = options.inbound.max_connections =

@@ -162,6 +162,28 @@ def test_while_the_sidecar_is_away_nothing_passes_and_then_policy_is_as_before(p
     assert (_ask(friend, server.ip), _ask(stranger, server.ip)) == (friend.ip, "reset")
 
 
+def test_another_port_is_tried_after_the_connect_timeout_that_is_set(pods):
+    server, friend = pods["server"], pods["friend"]
+
+    def dials(how: str) -> None:
+        server.exec("iptables-nft", how, "INPUT", "-i", "lo", "-p", "tcp", "--dport", str(_PORT), "-j", "DROP")
+
+    server.sidecar.kill()
+    server.sidecar.start("--connect-timeout=50ms")
+    dials("-I")
+    asks = friend.sandbox.popen(PYTHON, "-B", _PEER, "ask", server.ip, str(_PORT), "10")
+    try:
+        wait_until(lambda: server.sidecar.metrics()["portolan_inbound_connect_retries_total"] == 3,
+                   "all ports are tried", timeout=2)
+        dials("-D")
+        assert asks.communicate(timeout=30)[0].strip() == friend.ip
+    finally:
+        dials("-D")
+        asks.kill()
+        server.sidecar.kill()
+        server.sidecar.start()
+
+
 def test_the_pods_own_connections_go_on(pods, apply):
     """Egress beside it: answers to what the pod dials are not taken for what comes to it."""
     server = pods["server"]
