@@ -72,11 +72,14 @@ void EgressGate::CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::
   const auto is_audited = [&](const SocketAddress& address) {
     return VerdictOf(pass, address, protocol).audited;
   };
+  if (!is_audited(to)) return;
   // Enforced, these policies have an endpoint left out that they deny.
-  if (!is_audited(to) ||
-      !std::all_of(attempt.among.begin(), attempt.among.end(),
-                   [&](const PortEndpoint& one) { return is_audited(one.address); })) {
-    return;
+  const auto& among = attempt.among;
+  const auto taken = std::find_if(among.begin(), among.end(),
+                                  [&](const PortEndpoint& one) { return one.address == to; });
+  const auto begin = static_cast<size_t>(taken - among.begin());
+  for (size_t i = 0; i < std::min(among.size(), kMostAudited); ++i) {
+    if (!is_audited(among[(begin + i) % among.size()].address)) return;
   }
   pass.audited = true;
   Note(pass, attempt, PolicyMode::kAudit, now);

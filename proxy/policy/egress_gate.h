@@ -26,6 +26,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -58,6 +59,8 @@ struct EgressPass {
 
 class EgressGate {
  public:
+  static constexpr size_t kMostAudited = 64;
+
   struct Options {
     OnNoPolicy on_no_policy = OnNoPolicy::kOpen;
     // Always allowed, beside loopback, also while no policy is known.
@@ -99,8 +102,9 @@ class EgressGate {
     std::span<const PortEndpoint> among = {};
   };
   void OnDenied(const EgressPass& pass, const Attempt& attempt, absl::Duration now);
-  // It goes there, be it that policies in audit would have denied it, and all that it could have
-  // gone to instead: counted once for each pass.
+  // It goes there, be it that policies in audit would have denied it, and what it could have gone
+  // to instead, of which kMostAudited from the one taken on are looked at: counted once for each
+  // pass.
   void OnTaken(EgressPass& pass, const Attempt& attempt, absl::Duration now) {
     if (audits_ && pass.named == EgressPass::Named::kNo && !pass.audited) {
       CountIfAudited(pass, attempt, now);

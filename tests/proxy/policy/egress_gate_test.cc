@@ -221,6 +221,28 @@ TEST_F(EgressGateTest, WhatAuditWouldDenyIsAllowedAndCountedOnceForEachPass) {
   EXPECT_EQ(policy_.Denials(kOne, Denied::kConnection, PolicyMode::kAudit), 1);
 }
 
+TEST_F(EgressGateTest, AuditLooksAtAFewEndpointsFromTheOneTakenOn) {
+  constexpr size_t kMost = EgressGate::kMostAudited;
+  std::vector<PortEndpoint> among(2 * kMost);
+  for (size_t i = 0; i < among.size(); ++i) {
+    among[i].address = At(fmt::format("10.42.0.{}:80", i));
+  }
+  const auto counted = [&](size_t taken) {
+    EgressPass pass = Begin("10.43.0.9:80");
+    const SocketAddress dialled = At("10.43.0.9:80");
+    EgressGate::Attempt attempt{Denied::kConnection, client_, dialled, &among[taken].address};
+    attempt.among = among;
+    policy_.gate.OnTaken(pass, attempt, now_);
+    return pass.audited;
+  };
+  policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToBlock("10.42.0.5/32", {}, {})}))});
+  EXPECT_TRUE(counted(6)) << "what is allowed comes after all that are looked at";
+  EXPECT_FALSE(counted(5)) << "it is the one taken";
+  EXPECT_FALSE(counted(4));
+  EXPECT_FALSE(counted(5 + kMost + 1)) << "the last that is looked at, past the end";
+  EXPECT_TRUE(counted(5 + kMost));
+}
+
 TEST_F(EgressGateTest, ANameOfAPolicyInAuditLetsNothingButIsNotCounted) {
   policy_.SetRules({InAudit(NetworkPolicyOf("one", {ToNames({"api.example.com"}, {})})),
                     NetworkPolicyOf("two", {})});
