@@ -85,9 +85,9 @@ EgressRules::Verdict EgressRules::Judge(const SocketAddress& to, Protocol protoc
                 [&](Side side) { return Match(to, protocol, side); });
 }
 
-EgressRules::Verdict EgressRules::JudgeUnknown() const {
+EgressRules::Verdict EgressRules::JudgeUnknown(IpFamily family, Protocol protocol) const {
   return Decide(policies_->isolating(Side::kEnforced), policies_->isolating(Side::kAudit),
-                [&](Side side) { return policies_->to_anywhere(side); });
+                [&](Side side) { return policies_->to_anywhere(side, family, protocol); });
 }
 
 NamePatterns::Rules EgressRules::RulesOf(std::span<const uint8_t> wire_name) const {

@@ -47,9 +47,9 @@ class EgressRules {
   // By address: rules for anybody, peer sets and blocks. Loopback and the addresses that are always
   // allowed are, whatever the rules say.
   Verdict Judge(const SocketAddress& to, Protocol protocol) const;
-  // Where it is not known to which address and port it goes: a rule for anybody at every port alone
-  // has that.
-  Verdict JudgeUnknown() const;
+  // Where the family alone of the address it goes to is known, and not the port: what has all
+  // addresses of the family at every port of the protocol alone has that.
+  Verdict JudgeUnknown(IpFamily family, Protocol protocol) const;
 
   // The first rules that have a name, of enforced policies and of those in audit. `wire_name`:
   // uncompressed with the root label, in any case.

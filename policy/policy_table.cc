@@ -25,12 +25,29 @@ std::string Joined(const std::vector<std::string>& names) {
   return text;
 }
 
+bool HasEveryAddress(const RuleInput& rule, IpFamily family) {
+  return rule.any_peer ||
+         std::any_of(rule.blocks.begin(), rule.blocks.end(), [&](const IpBlock& block) {
+           return block.cidr.prefix_bits == 0 && block.cidr.base.family() == family &&
+                  block.except.empty();
+         });
+}
+
+bool HasEveryPort(const RuleInput& rule, Protocol protocol) {
+  return rule.ports.empty() ||
+         std::any_of(rule.ports.begin(), rule.ports.end(), [&](const PortInput& ports) {
+           const bool every = ports.port == 0 || (ports.port == 1 && ports.end_port == UINT16_MAX);
+           return ports.protocol == protocol && ports.name.empty() && every;
+         });
+}
+
 }  // namespace
 
 PolicyTable::PolicyTable(std::vector<PolicyInput> policies, std::vector<IpAddress> always_allowed,
                          std::shared_ptr<AllowedPortsMaker::Room> room)
     : policies_(std::move(policies)), always_allowed_(std::move(always_allowed)) {
   std::sort(always_allowed_.begin(), always_allowed_.end());
+  to_anywhere_.fill(kNoRule);
   for (const PolicyInput& policy : policies_) {
     const size_t side = static_cast<size_t>(policy.audit ? Side::kAudit : Side::kEnforced);
     if (policy.isolates) isolating_[side].policies.push_back(policy.name);
@@ -39,9 +56,7 @@ PolicyTable::PolicyTable(std::vector<PolicyInput> policies, std::vector<IpAddres
       const auto number = static_cast<uint32_t>(rules_.size());
       rules_.push_back({&policy, &rule});
       has_names_[side] |= !rule.names.empty();
-      if (rule.any_peer && rule.ports.empty()) {
-        to_anywhere_[side] = std::min(to_anywhere_[side], number);
-      }
+      AddAnywhere(number);
       for (const std::string& set : rule.peer_sets) {
         RuleNumbers& rules = rules_of_set_[set];
         if (rules.empty() || rules.back() != number) rules.push_back(number);
@@ -55,6 +70,22 @@ PolicyTable::PolicyTable(std::vector<PolicyInput> policies, std::vector<IpAddres
   SharedAllowedPorts ports(maker);
   blocks_ = BlockTable(rules_, ports);
   names_ = NamePatterns(rules_, ports);
+}
+
+void PolicyTable::AddAnywhere(uint32_t number) {
+  const NumberedRule& rule = rules_[number];
+  for (const IpFamily family : {IpFamily::kIpv4, IpFamily::kIpv6}) {
+    if (!HasEveryAddress(*rule.input, family)) continue;
+    for (const Protocol protocol : {Protocol::kTcp, Protocol::kUdp}) {
+      uint32_t& first = to_anywhere_[AnywherePlace(rule.side(), family, protocol)];
+      if (HasEveryPort(*rule.input, protocol)) first = std::min(first, number);
+    }
+  }
+}
+
+uint32_t PolicyTable::to_anywhere(Side side, IpFamily family, Protocol protocol) const {
+  if (protocol == Protocol::kSctp) return kNoRule;
+  return to_anywhere_[AnywherePlace(side, family, protocol)];
 }
 
 bool PolicyTable::AlwaysAllowed(const IpAddress& ip) const {

@@ -4,6 +4,7 @@
 // Immutable; any thread.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -42,8 +43,8 @@ class PolicyTable {
     return isolating_names_[static_cast<size_t>(side)];
   }
   bool has_names(Side side) const { return has_names_[static_cast<size_t>(side)]; }
-  // The first rule for anybody at every port, or kNoRule.
-  uint32_t to_anywhere(Side side) const { return to_anywhere_[static_cast<size_t>(side)]; }
+  // The first rule that has all addresses of the family at every port, or kNoRule.
+  uint32_t to_anywhere(Side side, IpFamily family, Protocol protocol) const;
   bool AlwaysAllowed(const IpAddress& ip) const;
   const BlockTable& blocks() const { return blocks_; }
   const NamePatterns& names() const { return names_; }
@@ -52,12 +53,19 @@ class PolicyTable {
   const RuleNumbers* RulesOf(const std::string& set) const;
 
  private:
+  // REQUIRES: not SCTP.
+  static size_t AnywherePlace(Side side, IpFamily family, Protocol protocol) {
+    return static_cast<size_t>(side) * 4 + static_cast<size_t>(family) * 2 +
+           static_cast<size_t>(protocol);
+  }
+  void AddAnywhere(uint32_t number);
+
   const std::vector<PolicyInput> policies_;
   std::vector<IpAddress> always_allowed_;  // sorted
   std::vector<NumberedRule> rules_;
   std::array<Isolating, 2> isolating_, isolating_names_;  // by Side
   std::array<bool, 2> has_names_{};
-  std::array<uint32_t, 2> to_anywhere_ = {kNoRule, kNoRule};
+  std::array<uint32_t, 8> to_anywhere_;  // by AnywherePlace
   StringMap<RuleNumbers> rules_of_set_;
   BlockTable blocks_;
   NamePatterns names_;

@@ -358,7 +358,9 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
       JudgeAll(EndpointsOf(connection, around), by_name, connection.protocol, around.policy);
   // Where they do not come in time it is passed through.
   const bool unknown = connection.match == Match::kEndpointsUnknown && !by_name.has_value();
-  const PolicyVerdict verdict = unknown ? JudgeUnheld(around.policy) : ServiceVerdict(all, by_name);
+  const PolicyVerdict verdict =
+      unknown ? JudgeUnheld(around.policy, connection.dialled.ip.family(), connection.protocol)
+              : ServiceVerdict(all, by_name);
   out["policy"] = ToJson(verdict);
   if (verdict.denied()) {
     deny(unknown ? "its endpoints are not held: if they do not come within 1 s, policy denies it: "

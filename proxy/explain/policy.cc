@@ -167,10 +167,10 @@ PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& t
                                    : "no policy isolates the pod"};
 }
 
-PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy) {
+PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy, IpFamily family, Protocol protocol) {
   if (policy.rules == nullptr) return Unknown(policy);
   const EgressRules& rules = *policy.rules;
-  const EgressRules::Verdict verdict = rules.JudgeUnknown();
+  const EgressRules::Verdict verdict = rules.JudgeUnknown(family, protocol);
   if (verdict.audited) return Audited(rules, {});
   if (!verdict.allowed) {
     return {.kind = Kind::kDenied,

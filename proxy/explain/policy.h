@@ -67,8 +67,8 @@ PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
 PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& to,
                            Protocol protocol);
 
-// Of a Service whose endpoints are not held, and do not come in time.
-PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy);
+// Of a Service whose endpoints are not held, and do not come in time. `family`: of its address.
+PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy, IpFamily family, Protocol protocol);
 
 // By name: where one has led, or `asked` leads, to the dialled address, and a rule has it at the
 // port. Nothing where addresses decide.

@@ -125,7 +125,7 @@ class PolicyTester::Running {
         sidecar.WantEndpoints(found.service->ToString());
       }
       if (found.match != Match::kNotAService) besides_ = SaysOf(found.match);
-      if (IsPassedThrough(found.match)) connection_.at.push_back(to);
+      if (IsPassedThrough(found.match, ip.family())) connection_.at.push_back(to);
     }
     if (wait && Monotonic() + kLookAgainAfter < deadline_) {
       look_again_.Start(kLookAgainAfter);
@@ -139,8 +139,10 @@ class PolicyTester::Running {
 
   // By address, that is. What is reset goes nowhere. Where endpoints are not known the Service's
   // own address says nothing of them.
-  bool IsPassedThrough(Match match) const {
-    if (match == Match::kEndpointsUnknown) return !JudgeUnheld(tester_.sidecar_.policy()).denied();
+  bool IsPassedThrough(Match match, IpFamily family) const {
+    if (match == Match::kEndpointsUnknown) {
+      return !JudgeUnheld(tester_.sidecar_.policy(), family, connection_.protocol).denied();
+    }
     return match == Match::kNotAService;
   }
 

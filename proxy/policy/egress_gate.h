@@ -15,7 +15,8 @@
 // way by a name when it is isolated may go on.
 //
 // A Service whose endpoints are not known cannot be judged by address: its own says nothing of
-// where kube-proxy would carry it. Only what allows all that there is lets it go there, or a name.
+// where kube-proxy would carry it, but for the family. Only what allows all that there is of it
+// lets it go there, or a name.
 //
 // Many names may lead to one address. With check_server_name the name that the client greets the
 // server with is judged too, where a rule by name alone lets it go there: a rule has to have that
@@ -145,7 +146,8 @@ class EgressGate {
   // REQUIRES: rules.
   EgressRules::Verdict VerdictOf(const EgressPass& pass, const SocketAddress& to,
                                  Protocol protocol) const {
-    return pass.unheld ? rules_->JudgeUnknown() : rules_->Judge(to, protocol);
+    return pass.unheld ? rules_->JudgeUnknown(to.ip.family(), protocol)
+                       : rules_->Judge(to, protocol);
   }
   bool IsOwn(const IpAddress& ip) const;
   void CountIfAudited(EgressPass& pass, const Attempt& attempt, absl::Duration now);

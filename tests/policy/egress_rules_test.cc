@@ -189,19 +189,49 @@ TEST_F(EgressRulesTest, PoliciesAddUpAndTheFirstRuleThatAllowsIsNamed) {
   EXPECT_EQ(rules_->size().peers, 1u);
 }
 
-TEST_F(EgressRulesTest, WhatMayGoAnywhereIsAllowedByARuleForAnybodyAtEveryPortAlone) {
-  Of({NetworkPolicyOf("one", {ToBlock("0.0.0.0/0", {}, {}), ToAnybody({Tcp(80)})})});
-  EXPECT_FALSE(rules_->JudgeUnknown().allowed);
+TEST_F(EgressRulesTest, WhatMayGoAnywhereIsAllowedByARuleForAllAddressesAtEveryPortAlone) {
+  const auto unknown = [&] { return rules_->JudgeUnknown(IpFamily::kIpv4, kTcp); };
+  Of({NetworkPolicyOf("one", {ToBlock("0.0.0.0/1", {}, {}), ToBlock("128.0.0.0/1", {}, {}),
+                              ToBlock("0.0.0.0/0", {"10.0.0.0/8"}, {}),
+                              ToBlock("0.0.0.0/0", {}, {Tcp(80)}), ToAnybody({Tcp(2, 65535)})})});
+  EXPECT_FALSE(unknown().allowed);
   Of({NetworkPolicyOf("one", {ToAnybody({Tcp(80)}), ToAnybody({}), ToAnybody({})})});
-  EXPECT_EQ(Deciding(rules_->JudgeUnknown()), "NetworkPolicy/default/one 1");
+  EXPECT_EQ(Deciding(unknown()), "NetworkPolicy/default/one 1");
   const PolicyInput in_audit = InAudit(NetworkPolicyOf("audit", {ToAnybody({})}));
   Of({NetworkPolicyOf("one", {}), in_audit});
-  EXPECT_FALSE(rules_->JudgeUnknown().allowed);
+  EXPECT_FALSE(unknown().allowed);
   Of({in_audit});
-  EXPECT_FALSE(rules_->JudgeUnknown().audited);
+  EXPECT_FALSE(unknown().audited);
   Of({InAudit(NetworkPolicyOf("audit", {}))});
-  EXPECT_TRUE(rules_->JudgeUnknown().allowed);
-  EXPECT_TRUE(rules_->JudgeUnknown().audited);
+  EXPECT_TRUE(unknown().allowed);
+  EXPECT_TRUE(unknown().audited);
+}
+
+TEST_F(EgressRulesTest, WhatMayGoAnywhereIsAllowedByAWholeBlockForItsFamilyAlone) {
+  const auto allows = [&](IpFamily family) { return rules_->JudgeUnknown(family, kTcp).allowed; };
+  Of({NetworkPolicyOf("one", {ToBlock("0.0.0.0/0", {}, {})})});
+  EXPECT_TRUE(allows(IpFamily::kIpv4));
+  EXPECT_FALSE(allows(IpFamily::kIpv6));
+  EXPECT_FALSE(rules_->JudgeUnknown(IpFamily::kIpv4, Protocol::kSctp).allowed);
+  Of({NetworkPolicyOf("one", {ToBlock("::/0", {}, {})})});
+  EXPECT_FALSE(allows(IpFamily::kIpv4));
+  EXPECT_TRUE(allows(IpFamily::kIpv6));
+}
+
+TEST_F(EgressRulesTest, WhatMayGoAnywhereIsAllowedByEveryPortOfItsProtocolAlone) {
+  const auto allows = [&](Protocol protocol) {
+    return rules_->JudgeUnknown(IpFamily::kIpv6, protocol).allowed;
+  };
+  for (const PortInput& every : {Tcp(0), Tcp(1, 65535)}) {
+    Of({NetworkPolicyOf("one", {ToAnybody({Udp(53), every})})});
+    EXPECT_TRUE(allows(kTcp));
+    EXPECT_FALSE(allows(kUdp));
+  }
+  Of({NetworkPolicyOf("one", {ToAnybody({Udp(0)})})});
+  EXPECT_FALSE(allows(kTcp));
+  EXPECT_TRUE(allows(kUdp));
+  Of({NetworkPolicyOf("one", {ToAnybody({{.protocol = kTcp, .name = "http"}})})});
+  EXPECT_FALSE(allows(kTcp));
 }
 
 TEST_F(EgressRulesTest, WhereNothingIsolatesNoRuleIsNamed) {

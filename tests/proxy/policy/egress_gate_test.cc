@@ -177,6 +177,10 @@ TEST_F(EgressGateTest, AServiceOfUnknownEndpointsIsNotJudgedByItsOwnAddress) {
   EXPECT_TRUE(allows());
   policy_.SetRules({NetworkPolicyOf("one", {blocks}), NetworkPolicyOf("two", {ToAnybody({})})});
   EXPECT_TRUE(allows()) << "whatever they are";
+  policy_.SetRules({NetworkPolicyOf("one", {ToBlock("::/0", {}, {}), ToAnybody({Udp(0)})})});
+  EXPECT_FALSE(allows()) << "they are of its family, and reached by its protocol";
+  policy_.SetRules({NetworkPolicyOf("one", {ToBlock("0.0.0.0/0", {}, {Tcp(0)})})});
+  EXPECT_TRUE(allows()) << "whatever they are";
   policy_.SetRules({NetworkPolicyOf("one", {ToNames({"db.example.com"}, {Tcp(80)})})});
   EXPECT_FALSE(allows());
   policy_.Learn("db.example.com", At("10.43.0.9:0").ip, absl::Seconds(30), now_);
