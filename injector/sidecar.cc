@@ -140,6 +140,7 @@ Args ProxyArgs(const Sidecar& sidecar) {
     AddAll(args, "--cluster-dns",
            Few(common.cluster_dns.empty() ? sidecar.facts.dns_endpoints : common.cluster_dns));
   }
+  AddAll(args, "--service-cidr", Said(common.service_cidrs, sidecar.facts.service_cidrs));
   args.push_back("--proxy-config=" + settings.corefile);
   args.push_back("--endpoints=" + settings.endpoints);
   args.push_back("--udp=" + UdpCapture(settings));

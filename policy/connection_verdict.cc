@@ -49,12 +49,20 @@ ConnectionVerdict DeniedBy(const EgressRules& rules, const TestedConnection& con
   return denied;
 }
 
+Verdict JudgeAt(const EgressRules& rules, const TestedConnection& connection,
+                const SocketAddress& at) {
+  const auto& unheld = connection.unheld;
+  return std::find(unheld.begin(), unheld.end(), at) == unheld.end()
+             ? rules.Judge(at, connection.protocol)
+             : rules.JudgeUnknown(at.ip.family(), connection.protocol);
+}
+
 // The first that is allowed, better one that policies in audit would not deny: enforced, they would
 // leave that one. Nothing: none is.
 std::optional<Verdict> FirstAllowed(const EgressRules& rules, const TestedConnection& connection) {
   std::optional<Verdict> audited;
   for (const SocketAddress& at : connection.at) {
-    const Verdict verdict = rules.Judge(at, connection.protocol);
+    const Verdict verdict = JudgeAt(rules, connection, at);
     if (!verdict.allowed) continue;
     if (!verdict.audited) return verdict;
     if (!audited) audited = verdict;

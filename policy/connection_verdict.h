@@ -29,6 +29,8 @@ struct TestedConnection {
   // The endpoints of a Service, of which one that is allowed is enough; else what is dialled.
   // Empty: nowhere that is known.
   std::vector<SocketAddress> at = {};
+  // Of these the Services' own addresses, where their endpoints are not known.
+  std::vector<SocketAddress> unheld = {};
 };
 
 struct ConnectionVerdict {

@@ -67,6 +67,10 @@ std::optional<int> ParseSettings(int argc, const char* const* argv, Settings& ou
                  "empty: what the control plane says of the pod's address");
   app.add_option("--zone", out.zone,
                  "the node's topology.kubernetes.io/zone, for zone hints; empty likewise");
+  AddFlag(app, "--service-cidr", out.service_cidrs,
+          "Service ranges of the cluster, as portolan-init was told, comma-separated or more than "
+          "once: an address there that is no known Service's is not judged by policy as it is")
+      ->delimiter(',');
   app.add_option("--proxy-config", out.proxy_config,
                  "name of the configuration to ask the control plane for, as in its --corefiles")
       ->capture_default_str();

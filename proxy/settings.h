@@ -31,6 +31,9 @@ struct Settings {
   std::string node_name;
   std::string zone;
 
+  // What lies in these is a Service's address, also of one that the directory does not have.
+  std::vector<Cidr> service_cidrs;
+
   // Which of the control plane's ProxyConfigs is asked for.
   std::string proxy_config = "default";
   std::string corefile;  // path; empty: the built-in one (kubernetes cluster.local, loadbalance)

@@ -72,6 +72,7 @@ void SidecarPolicy::AddTo(WorkerOptions& options) {
       settings.on_no_policy == "closed" ? OnNoPolicy::kClosed : OnNoPolicy::kOpen;
   options.egress_gate = {.on_no_policy = on_no_policy,
                          .own = settings.always_allowed(),
+                         .service_ranges = settings.service_cidrs,
                          .check_server_name = settings.check_server_name};
   options.name_gate = {.on_no_policy = on_no_policy,
                        .denied_names = settings.denied_names == "nxdomain"
@@ -164,6 +165,7 @@ ExplainedPolicy SidecarPolicy::Explained() const {
   return {.rules = rules_,
           .learned = learned_.List(Monotonic()),
           .own = parts_.settings.always_allowed(),
+          .service_ranges = parts_.settings.service_cidrs,
           .open_while_unknown = parts_.settings.on_no_policy == "open",
           .partly = IsPartly(),
           .resolvers = resolvers_,

@@ -86,6 +86,12 @@ bool IsForwarded(Protocol protocol, bool udp) {
   return protocol == Protocol::kTcp || (protocol == Protocol::kUdp && udp);
 }
 
+PolicyVerdict JudgePassedThrough(const ExplainedPolicy& policy, const SocketAddress& to,
+                                 Protocol protocol) {
+  return IsOfServices(policy, to.ip) ? JudgeUnheld(policy, to.ip.family(), protocol)
+                                     : JudgeAddress(policy, to, protocol);
+}
+
 // What is no Service's and passed through, at each port that it may be dialled at.
 json PassedThroughVerdict(const ExplainedConnection& connection,
                           const ConnectionSurroundings& around) {
@@ -96,7 +102,7 @@ json PassedThroughVerdict(const ExplainedConnection& connection,
     const SocketAddress to{connection.dialled.ip, port};
     const auto by_name = JudgeDialled(around.policy, around.learned_as, to, connection.protocol);
     by_port.push_back(
-        ToJson(by_name.value_or(JudgeAddress(around.policy, to, connection.protocol))));
+        ToJson(by_name.value_or(JudgePassedThrough(around.policy, to, connection.protocol))));
     if (around.port == 0) by_port.back()["port"] = port;
   }
   json verdict = by_port[0];
@@ -340,7 +346,10 @@ json ConnectionJson(const ExplainedConnection& connection, const Workers& worker
   };
   if (connection.service.empty()) {
     out["policy"] = PassedThroughVerdict(connection, around);
-    if (out["policy"]["verdict"] == "denied") deny("policy denies the address: reset");
+    if (out["policy"]["verdict"] != "denied") return out;
+    deny(IsOfServices(around.policy, connection.dialled.ip)
+             ? "an address of the Services' ranges, and no known Service's: policy denies it: reset"
+             : "policy denies the address: reset");
     return out;
   }
   out["service"] = connection.service;

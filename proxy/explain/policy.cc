@@ -167,6 +167,11 @@ PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& t
                                    : "no policy isolates the pod"};
 }
 
+bool IsOfServices(const ExplainedPolicy& policy, const IpAddress& ip) {
+  return std::any_of(policy.service_ranges.begin(), policy.service_ranges.end(),
+                     [&](const Cidr& range) { return range.Contains(ip); });
+}
+
 PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy, IpFamily family, Protocol protocol) {
   if (policy.rules == nullptr) return Unknown(policy);
   const EgressRules& rules = *policy.rules;

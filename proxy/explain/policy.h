@@ -27,7 +27,8 @@ namespace portolan::proxy {
 struct ExplainedPolicy {
   std::shared_ptr<const EgressRules> rules = {};  // null: no policy is known yet
   std::vector<LearnedAddresses::Entry> learned = {};
-  std::vector<IpAddress> own = {};  // of the pod and its node, as far as it knows them itself
+  std::vector<IpAddress> own = {};        // of the pod and its node, as far as it knows them itself
+  std::vector<Cidr> service_ranges = {};  // EgressGate::Options
   bool open_while_unknown = true;
   bool partly = false;  // not all that the pod sends is captured
   ResolverVerdicts resolvers = {};
@@ -67,7 +68,12 @@ PolicyVerdict JudgeName(const ExplainedPolicy& policy, std::string_view name,
 PolicyVerdict JudgeAddress(const ExplainedPolicy& policy, const SocketAddress& to,
                            Protocol protocol);
 
-// Of a Service whose endpoints are not held, and do not come in time. `family`: of its address.
+// Whether what is dialled there and is no known Service's is judged by JudgeUnheld: in the
+// Services' ranges.
+bool IsOfServices(const ExplainedPolicy& policy, const IpAddress& ip);
+
+// Of a Service whose endpoints are not held, and do not come in time, or which is not known itself.
+// `family`: of its address.
 PolicyVerdict JudgeUnheld(const ExplainedPolicy& policy, IpFamily family, Protocol protocol);
 
 // By name: where one has led, or `asked` leads, to the dialled address, and a rule has it at the

@@ -108,7 +108,9 @@ class PolicyTester::Running {
   void Route() {
     ExplainedSidecar& sidecar = tester_.sidecar_;
     const auto routes = sidecar.routes();
+    const ExplainedPolicy policy = sidecar.policy();
     connection_.at.clear();
+    connection_.unheld.clear();
     besides_.clear();
     bool wait = false;
     for (const IpAddress& ip : dialled_) {
@@ -124,8 +126,16 @@ class PolicyTester::Running {
         wait = true;
         sidecar.WantEndpoints(found.service->ToString());
       }
-      if (found.match != Match::kNotAService) besides_ = SaysOf(found.match);
-      if (IsPassedThrough(found.match, ip.family())) connection_.at.push_back(to);
+      const bool is_known = found.match != Match::kNotAService;
+      const bool is_unknown_service = !is_known && IsOfServices(policy, ip);
+      if (is_known) besides_ = SaysOf(found.match);
+      if (is_unknown_service)
+        besides_ = "an address of the Services' ranges, and no known Service's";
+      if (is_unknown_service || found.match == Match::kEndpointsUnknown) {
+        PassThroughUnheld(policy, to);
+      } else if (!is_known) {
+        connection_.at.push_back(to);
+      }
     }
     if (wait && Monotonic() + kLookAgainAfter < deadline_) {
       look_again_.Start(kLookAgainAfter);
@@ -137,13 +147,11 @@ class PolicyTester::Running {
     Judge();
   }
 
-  // By address, that is. What is reset goes nowhere. Where endpoints are not known the Service's
-  // own address says nothing of them.
-  bool IsPassedThrough(Match match, IpFamily family) const {
-    if (match == Match::kEndpointsUnknown) {
-      return !JudgeUnheld(tester_.sidecar_.policy(), family, connection_.protocol).denied();
-    }
-    return match == Match::kNotAService;
+  // Where endpoints are not known the Service's own address says nothing of them.
+  void PassThroughUnheld(const ExplainedPolicy& policy, const SocketAddress& to) {
+    if (JudgeUnheld(policy, to.ip.family(), connection_.protocol).denied()) return;
+    connection_.at.push_back(to);
+    connection_.unheld.push_back(to);
   }
 
   void Judge() {

@@ -9,6 +9,8 @@ namespace portolan::proxy {
 // Towards an endpoint, or the dialled address itself.
 void Forwarder::SetOut(Connection& c) {
   if (options_.gate != nullptr) {
+    // A Service that is not known: nor is then where a kube-proxy would carry it.
+    if (c.route == nullptr && options_.gate->IsOfServices(c.dialled.ip)) c.pass.unheld = true;
     options_.gate->Begin(c.pass, c.dialled, Protocol::kTcp, Monotonic());
   }
   c.route == nullptr ? PassThrough(c) : ConnectToEndpoint(c, nullptr);

@@ -7,6 +7,13 @@
 
 namespace portolan::proxy {
 
+// A Service whose endpoints, or which itself, are not known.
+bool UdpForwarder::IsUnheld(const UdpFlowKey& key, const RouteTable::Lookup& found) const {
+  if (found.match == RouteTable::Match::kEndpointsUnknown) return true;
+  return found.match == RouteTable::Match::kNotAService && parts_.gate != nullptr &&
+         parts_.gate->IsOfServices(key.dialled.ip);
+}
+
 void UdpForwarder::BeginPass(const UdpFlowKey& key, EgressPass& pass) {
   if (parts_.gate != nullptr) parts_.gate->Begin(pass, key.dialled, Protocol::kUdp, now_);
 }

@@ -45,6 +45,8 @@ struct UdpFlow {
   Fd fd;
   event readable{};  // added while `fd` is open
 
+  // When it began.
+  RouteTable::Match match = RouteTable::Match::kNotAService;
   // Null when passed through. The Route is not kept alive: an idle flow must not keep an old set of
   // endpoints in memory.
   std::shared_ptr<const RouteTarget> target;

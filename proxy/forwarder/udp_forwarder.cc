@@ -187,12 +187,8 @@ bool UdpForwarder::IsCurrent(UdpFlow& flow) const {
   if (flow.routes_version == routes_version_) return true;
   flow.routes_version = routes_version_;
   const RouteTable::Lookup found = routes_->Find(flow.key.dialled, Protocol::kUdp);
-  if (found.route == nullptr) {
-    // It was judged as the one or the other.
-    return flow.target == nullptr &&
-           found.match == (flow.pass.unheld ? RouteTable::Match::kEndpointsUnknown
-                                            : RouteTable::Match::kNotAService);
-  }
+  // No Service's address, or one of whose Service the endpoints may be waited for.
+  if (found.route == nullptr) return flow.target == nullptr && found.match == flow.match;
   const std::shared_ptr<const Route>& route = *found.route;
   if (flow.target != route->target) return false;
   if (!IsSame(flow.route, route) && !Serves(*route, flow.endpoint)) return false;
@@ -235,6 +231,7 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
   flow.endpoint = key.dialled;
   flow.service = &service;
   flow.routes_version = routes_version_;
+  flow.match = found.match;
   if (route != nullptr) {
     flow.target = route->target;
     flow.route = *found.route;
@@ -255,7 +252,7 @@ UdpForwarder::Opened UdpForwarder::Open(const UdpFlowKey& key,
 UdpForwarder::Chosen UdpForwarder::Choose(const UdpFlowKey& key,
                                           std::span<const SocketAddress> refused,
                                           const RouteTable::Lookup& found) {
-  Chosen chosen{.pass = {.unheld = found.match == RouteTable::Match::kEndpointsUnknown}};
+  Chosen chosen{.pass = {.unheld = IsUnheld(key, found)}};
   BeginPass(key, chosen.pass);
   const auto allows = [&](const SocketAddress& to) { return MayReach(chosen.pass, to); };
   if (found.route == nullptr) {

@@ -172,6 +172,7 @@ class UdpForwarder {
   void OnAwaitedLongEnough();
 
   // What policy has to say: udp_denied.cc.
+  bool IsUnheld(const UdpFlowKey& key, const RouteTable::Lookup& found) const;
   void BeginPass(const UdpFlowKey& key, EgressPass& pass);
   void EndPass(EgressPass& pass);
   bool MayReach(const EgressPass& pass, const SocketAddress& to) const;

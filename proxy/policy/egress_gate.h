@@ -16,7 +16,8 @@
 //
 // A Service whose endpoints are not known cannot be judged by address: its own says nothing of
 // where kube-proxy would carry it, but for the family. Only what allows all that there is of it
-// lets it go there, or a name.
+// lets it go there, or a name. So it is with an address of the Services' ranges that is no known
+// Service's: not all are exported to the pod, and before there is a directory none is known.
 //
 // Many names may lead to one address. With check_server_name the name that the client greets the
 // server with is judged too, where a rule by name alone lets it go there: a rule has to have that
@@ -26,6 +27,7 @@
 // One per worker, on its thread; no lock, and no allocation but for a denial that is logged.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -53,7 +55,8 @@ struct EgressPass {
   enum class Named : uint8_t { kNo, kEnforced, kAudit };
   Named named = Named::kNo;
   bool audited = false;  // counted as one that policies in audit would deny
-  // By the forwarder: it is passed through to a Service whose endpoints are not known.
+  // By the forwarder: it is passed through to a Service whose endpoints, or which itself, are not
+  // known.
   bool unheld = false;
   LearnedAddresses::Admission admission = 0;
 };
@@ -66,6 +69,8 @@ class EgressGate {
     OnNoPolicy on_no_policy = OnNoPolicy::kOpen;
     // Always allowed, beside loopback, also while no policy is known.
     std::vector<IpAddress> own = {};
+    // What lies in these is a Service's address, also of one that is not known here.
+    std::vector<Cidr> service_ranges = {};
     bool check_server_name = false;
   };
 
@@ -76,6 +81,12 @@ class EgressGate {
   void SetRules(std::shared_ptr<const EgressRules> rules);
   // The pod's search list. What is no name is left out.
   void SetSearch(const std::vector<std::string>& search);
+
+  // Whether what is dialled there, and is no Service's that is known, is yet a Service's.
+  bool IsOfServices(const IpAddress& ip) const {
+    return std::any_of(options_.service_ranges.begin(), options_.service_ranges.end(),
+                       [&](const Cidr& range) { return range.Contains(ip); });
+  }
 
   // Before it is judged; again where the rules changed, and what an earlier one holds is held until
   // the new one is found. Times are monotonic.

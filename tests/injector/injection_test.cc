@@ -269,6 +269,7 @@ TEST(Injection, WhatIsKnownOfTheClusterStandsInTheArguments) {
                                    "portolan-control.portolan-system.svc:15012"));
   EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--cluster-dns"), "10.42.0.2:53");
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--service-cidr"), "10.43.0.0/16");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--service-cidr"), "10.43.0.0/16");
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--pod-cidr"), "10.42.0.0/16");
 }
 
@@ -279,6 +280,7 @@ TEST(Injection, TheTemplateCountsBeforeWhatIsKnownOfTheCluster) {
   settings.defaults.image = "mirror.example/portolan:2";
   const Json pod = AnswerPod(SmallPod(), SmallCluster(), settings).patched;
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--service-cidr"), "10.96.0.0/12");
+  EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--service-cidr"), "10.96.0.0/12");
   EXPECT_EQ(ArgumentOf(InitOf(pod), "--pod-cidr"), "10.42.0.0/16");
   EXPECT_EQ(ArgumentOf(ProxyOf(pod), "--cluster-dns"), "10.1.1.1:53");
   EXPECT_EQ(InitOf(pod)["image"], "mirror.example/portolan:2");

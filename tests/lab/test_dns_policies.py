@@ -475,3 +475,19 @@ def test_what_is_denied_is_on_the_page_of_denials_with_the_rule_that_came_neares
     assert "rule 0 of DNSEgressPolicy/default/apis" in row["nearest"] and "api.example.net" in row["nearest"]
     latest = {(row["what"], row["name"] or row["address"]) for row in firewalled.policy_page()["latestDenials"]}
     assert {connection, name} <= latest
+
+
+def test_a_service_that_the_pod_does_not_know_is_not_reached_by_a_block_around_its_address(cluster, firewalled, applied):
+    """The packets would end at the node, where there is no kube-proxy: unanswered, not reset."""
+    vault = {"apiVersion": "v1", "kind": "Service",
+             "metadata": {"name": "vault", "namespace": "treasury", "annotations": {"portolan.dev/export-to": "."}},
+             "spec": {"clusterIP": "10.43.0.97", "clusterIPs": ["10.43.0.97"], "ports": [{"port": 80}]}}
+    around = {"to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.42.0.0/16"]}}]}
+    cluster.apply(vault)
+    try:
+        applied(_network_policy("around", around))
+        assert firewalled.reach("10.43.0.97", 80) == "reset"
+        assert firewalled.reach("10.43.0.97", 80, "UDP") == "refused"
+        assert firewalled.reach(OUTSIDE4) == "outside"
+    finally:
+        cluster.delete(vault)

@@ -51,13 +51,16 @@ TEST(Settings, WhatComesToThePodIsCarriedWhereAsked) {
 TEST(Settings, TheDownwardApisValuesAreTakenAsTheyAre) {
   Settings settings;
   EXPECT_EQ(Parse({"--zone=", "--pod-ip=10.42.0.7,fd00::7", "--node-name=", "--node", "default/a",
-                   "--cluster-dns", "10.42.0.3:53,[fd00::3]:53", "--state-dir", "/s"},
+                   "--cluster-dns", "10.42.0.3:53,[fd00::3]:53", "--state-dir", "/s",
+                   "--service-cidr=10.43.0.0/16", "--service-cidr=fd00:43::/112"},
                   settings),
             std::nullopt);
   EXPECT_EQ(settings.zone, "");
   EXPECT_EQ(settings.node_name, "");
   EXPECT_EQ(settings.node, "default/a");
   EXPECT_EQ(settings.cluster_dns.size(), 2u);
+  ASSERT_EQ(settings.service_cidrs.size(), 2u);
+  EXPECT_EQ(settings.service_cidrs[1].ToString(), "fd00:43::/112");
   ASSERT_EQ(settings.pod_ips.size(), 2u);
   EXPECT_EQ(settings.pod_ips[1].ToString(), "fd00::7");
   Settings repeated;

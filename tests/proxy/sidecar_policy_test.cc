@@ -104,6 +104,15 @@ class SidecarPolicyTest : public testing::Test {
   SidecarPolicy policy_{{loop_, settings_, dns_config_, resolvers_, dialling_, routes_, workers_}};
 };
 
+TEST_F(SidecarPolicyTest, TheServicesRangesAreThoseOfTheGateAndOfWhatIsExplained) {
+  settings_.service_cidrs = {*Cidr::Parse("10.43.0.0/16")};
+  WorkerOptions options;
+  policy_.AddTo(options);
+  EXPECT_EQ(options.egress_gate.service_ranges, settings_.service_cidrs);
+  ASSERT_TRUE(dns_config_.UseOwn().ok());
+  EXPECT_EQ(policy_.Explained().service_ranges, settings_.service_cidrs);
+}
+
 TEST_F(SidecarPolicyTest, TheFirstRulesAreInForceBeforeTheFirstQuestion) {
   Allow("api.example.com");
   Run();

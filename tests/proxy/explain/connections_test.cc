@@ -213,6 +213,25 @@ TEST_F(ConnectionsTest, WhatIsPassedThroughIsJudgedAtThePortOrAtTheUsualOnes) {
   EXPECT_EQ(Explain("198.51.100.1", {})["policy"]["verdict"], "denied");
 }
 
+TEST_F(ConnectionsTest, OfAServiceThatIsNotKnownTheAddressDoesNotCount) {
+  const PolicyInput web = NetworkPolicyOf("web", {ToBlock("10.43.0.0/16", {}, {Tcp(443)})});
+  policy_ = Policies({web});
+  EXPECT_EQ(Explain("10.43.0.200", {})["policy"]["verdict"], "by port") << "no ranges are known";
+  policy_.service_ranges = {*Cidr::Parse("10.43.0.0/16")};
+  const json denied = Explain("10.43.0.200", {});
+  EXPECT_EQ(denied["outcome"], "policy_denied");
+  EXPECT_THAT(denied["says"].get<std::string>(), HasSubstr("no known Service's"));
+  EXPECT_EQ(denied["policy"]["verdict"], "denied");
+  EXPECT_EQ(Explain("10.44.0.1", {})["says"], "policy denies the address: reset");
+  for (const char* all : {"0.0.0.0/0", "::/0"}) {
+    const auto ranges = policy_.service_ranges;
+    policy_ = Policies({web, NetworkPolicyOf("all", {ToBlock(all, {}, {Tcp(0)})})});
+    policy_.service_ranges = ranges;
+    EXPECT_EQ(Explain("10.43.0.200", {})["outcome"],
+              all[0] == '0' ? "passed_through" : "policy_denied");
+  }
+}
+
 TEST_F(ConnectionsTest, WhatIsNoServicesPassesThrough) {
   const json connection = Explain("10.42.0.9", {});
   EXPECT_EQ(connection["outcome"], "passed_through");

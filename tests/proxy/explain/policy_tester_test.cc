@@ -82,6 +82,27 @@ TEST_F(PolicyTesterTest, AServiceWhoseEndpointsDoNotComeIsNotJudgedByItsOwnAddre
   EXPECT_EQ(Test("10.43.0.200", 8080)["verdict"], "allowed");
 }
 
+TEST_F(PolicyTesterTest, AServiceThatIsNotKnownIsNotJudgedByItsOwnAddress) {
+  const PolicyInput block = NetworkPolicyOf("a", {ToBlock("10.43.0.0/16", {}, {Tcp(8080)})});
+  InForce({block});
+  EXPECT_EQ(Test("10.43.0.200", 8080)["verdict"], "allowed") << "no ranges are known";
+  sidecar_.explained_policy.service_ranges = {*Cidr::Parse("10.43.0.0/16")};
+  const json denied = Test("10.43.0.200", 8080);
+  EXPECT_EQ(denied["verdict"], "denied");
+  EXPECT_EQ(denied["at"], json::array());
+  EXPECT_EQ(denied.value("besides", ""),
+            "an address of the Services' ranges, and no known Service's");
+  EXPECT_EQ(Test("10.43.0.123", 8080)["at"], json({"10.42.0.1:8080"})) << "this one is known";
+  InForce({block, NetworkPolicyOf("b", {ToBlock("0.0.0.0/0", {}, {})})});
+  const json allowed = Test("10.43.0.200", 8080);
+  EXPECT_EQ(allowed["verdict"], "allowed");
+  EXPECT_EQ(allowed["rule"]["policy"], "NetworkPolicy/default/b");
+  EXPECT_EQ(allowed["at"], json({"10.43.0.200:8080"}));
+  InForce({InAudit(block)});
+  EXPECT_EQ(Test("10.43.0.200", 8080)["audited"], true);
+  EXPECT_EQ(Test("10.43.0.200", 8080)["ways"][0]["audited"], true);
+}
+
 TEST_F(PolicyTesterTest, AnAddressIsJudgedAsItIsWithTheNearestRuleWhereItIsDenied) {
   InForce({NetworkPolicyOf("a", {ToBlock("192.0.2.0/24", {}, {Tcp(443)})})});
   sidecar_.explained_policy.partly = true;

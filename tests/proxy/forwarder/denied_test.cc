@@ -26,6 +26,7 @@ constexpr char kPolicy[] = "NetworkPolicy/default/web";
 
 class DeniedTest : public ForwarderTest {
  protected:
+  explicit DeniedTest(EgressGate::Options options = {}) : policy_(std::move(options)) {}
   void SetUp() override {
     if (unshare(CLONE_NEWNET) != 0) GTEST_SKIP() << "needs root: network namespaces";
     Ip({"link", "set", "lo", "up"});
@@ -267,6 +268,7 @@ TEST_F(DeniedTest, WhereAskedANewDenialEndsWhatIsJoinedAndNothingElse) {
 // Of a Service whose endpoints are had on demand.
 class DeniedUnheld : public DeniedTest {
  protected:
+  explicit DeniedUnheld(EgressGate::Options options = {}) : DeniedTest(std::move(options)) {}
   void StartAwaiting(const SocketAddress& service, ForwarderOptions options = {}) {
     options.want_endpoints = [](const ServiceKey&) {};
     options.endpoints_timeout = absl::Seconds(30);
@@ -350,6 +352,67 @@ TEST_F(DeniedUnheld, WhatWaitsForEndpointsIsJudgedWhenItProceeds) {
   directory_.Put(slice);
   SetRoutes(builder_.Apply(directory_.Commit(), EndpointsHeld::kSome));
   ExpectReset(client);
+  EXPECT_EQ(counters_->denied.value(), 1u);
+}
+
+// What passes through to an address that is no known Service's, in the Services' ranges or not.
+class DeniedUnknownService : public DeniedUnheld {
+ protected:
+  DeniedUnknownService() : DeniedUnheld({.service_ranges = {*Cidr::Parse("10.66.0.0/24")}}) {}
+};
+
+TEST_F(DeniedUnknownService, ItsAddressAllowsNothing) {
+  Start();
+  AllowGoodAlone();
+  ExpectReset(Redirected(good_->address()));
+  EXPECT_FALSE(good_->IsCalled(std::chrono::milliseconds(20)));
+  EXPECT_EQ(counters_->denied.value(), 1u);
+  SetRules({NetworkPolicyOf("web", {ToBlock("0.0.0.0/0", {"10.42.0.0/16"}, {})})});
+  ExpectReset(Redirected(good_->address()));
+  EXPECT_EQ(counters_->endpoints_unknown.value(), 0u);
+  EXPECT_EQ(Denials(), 2);
+}
+
+TEST_F(DeniedUnknownService, ARuleForAllOrANameOrNoPolicyLetsItPass) {
+  Start();
+  const Fd without = Redirected(good_->address());
+  EXPECT_TRUE(good_->Accept().valid());
+  SetRules({NetworkPolicyOf("web", {ToBlock("0.0.0.0/0", {}, {})})});
+  const Fd by_rule = Redirected(good_->address());
+  EXPECT_TRUE(good_->Accept().valid());
+  SetRules({NetworkPolicyOf("web", {ToNames({"backend.example.com"}, {})})});
+  Learn("backend.example.com", good_->address());
+  const Fd by_name = Redirected(good_->address());
+  EXPECT_TRUE(good_->Accept().valid());
+  EXPECT_EQ(counters_->endpoints_unknown.value(), 3u);
+  EXPECT_EQ(counters_->denied.value(), 0u);
+}
+
+TEST_F(DeniedUnknownService, WhatLiesElsewhereIsJudgedAsItIsDialled) {
+  BlackHole silent(kSilent);
+  Start();
+  SetRules({NetworkPolicyOf("web", {ToBlock(kSilent, {}, {})})});
+  const Fd client = Redirected(silent.address());
+  EXPECT_TRUE(Eventually([&] { return counters_->opened.value() == 1; }));
+  EXPECT_EQ(counters_->active(), 1u);
+  EXPECT_EQ(counters_->denied.value(), 0u);
+}
+
+TEST_F(DeniedUnknownService, OneThatIsKnownIsJudgedByItsEndpoints) {
+  Start();
+  SetRoutes(RoutesTo(good_->address(), {bad_->address()}));
+  SetRules({NetworkPolicyOf("web", {ToBlock(kBad, {}, {})})});
+  const Fd client = Redirected(good_->address());
+  EXPECT_TRUE(bad_->Accept().valid());
+}
+
+TEST_F(DeniedUnknownService, OneThatGoesWhileItsEndpointsAreWaitedForAllowsNothing) {
+  StartAwaiting(good_->address());
+  AllowGoodAlone();
+  const Fd waits = Redirected(good_->address());
+  ASSERT_TRUE(Eventually([&] { return counters_->active() == 1; }));
+  SetRoutes(std::make_shared<const RouteTable>());
+  ExpectReset(waits);
   EXPECT_EQ(counters_->denied.value(), 1u);
 }
 

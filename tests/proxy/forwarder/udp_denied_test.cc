@@ -1,6 +1,8 @@
 // What policy does to UDP flows.
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 #include "common/monotonic.h"
 #include "tests/proxy/forwarder/udp_pod.h"
 #include "tests/proxy/policy/test_policy.h"
@@ -13,7 +15,9 @@ constexpr uint16_t kOther = kEndpointPort + 1;
 
 class UdpDenied : public UdpForwarding {
  protected:
-  UdpDenied() { gate_ = &policy_.gate; }
+  explicit UdpDenied(EgressGate::Options options = {}) : policy_(std::move(options)) {
+    gate_ = &policy_.gate;
+  }
   ~UdpDenied() override { Stop(); }
 
   void SetRules(std::vector<PolicyInput> policies) {
@@ -193,6 +197,56 @@ TEST_P(UdpDenied, TheOwnAddressOfAServiceOfUnknownEndpointsAllowsNothing) {
   EXPECT_TRUE(Reaches(counters_->endpoints_unknown, 2));
 }
 
+// With the Services' ranges, and no Service.
+class UdpUnknownService : public UdpDenied {
+ protected:
+  UdpUnknownService() : UdpDenied({.service_ranges = {AddressesOf(GetParam()).service_cidr}}) {}
+};
+
+TEST_P(UdpUnknownService, ItsAddressAllowsNothingAndIsJudgedByItsEndpointsOnceItIsKnown) {
+  Start();
+  SetRoutes();
+  Send(Client(), service_, "no policy yet");
+  ASSERT_TRUE(Reaches(counters_->endpoints_unknown, 1));
+  const RuleInput block = ToBlock(at_.service.ToString(), {}, {});
+  const RuleInput endpoints = Allowing({kEndpointPort}).rules[0];
+  SetRules({NetworkPolicyOf("web", {block, endpoints})});
+  EXPECT_EQ(Count(counters_->denied_ended), 1u);
+  const Fd client = Client();
+  Connect(client, service_);
+  ExpectRefused(client);
+  EXPECT_TRUE(Reaches(counters_->denied, 1));
+  Serve({kEndpointPort});
+  const Fd server = Server(kEndpointPort);
+  ExpectExchange(client, server);
+}
+
+TEST_P(UdpUnknownService, AFlowSetsOutAnewOnceTheServiceIsKnownToWaitForItsEndpoints) {
+  std::atomic<int> asked{0};
+  UdpForwarderOptions options;
+  options.want_endpoints = [&](const ServiceKey&) { ++asked; };
+  Start(options);
+  SetRoutes();
+  SetRules({NetworkPolicyOf("web", {ToAnybody({})})});
+  const Fd client = Client();
+  Send(client, service_, "unknown");
+  ASSERT_TRUE(Reaches(counters_->endpoints_unknown, 1));
+  Service service;
+  service.name = {"default", "echo"};
+  service.cluster_ips = {at_.service};
+  service.ports = {{"", Protocol::kUdp, kPort}};
+  directory_.Put(service);
+  SetRoutes(EndpointsHeld::kSome);
+  Send(client, service_, "known");
+  EXPECT_TRUE(Reaches(counters_->rerouted, 1));
+  EXPECT_TRUE(Reaches(counters_->endpoints_unknown, 2));
+  EXPECT_EQ(asked, 1);
+  Stop();
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, UdpUnknownService,
+                         testing::Values(IpFamily::kIpv4, IpFamily::kIpv6),
+                         [](const auto& param) { return std::string(Name(param.param)); });
 INSTANTIATE_TEST_SUITE_P(Families, UdpDenied, testing::Values(IpFamily::kIpv4, IpFamily::kIpv6),
                          [](const auto& param) { return std::string(Name(param.param)); });
 

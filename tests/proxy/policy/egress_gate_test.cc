@@ -210,6 +210,17 @@ TEST_F(EgressGateTest, AuditCountsAServiceOfUnknownEndpointsAsEnforcementWouldDe
   EXPECT_FALSE(take({.unheld = true}));
 }
 
+TEST(EgressGateRanges, WhatLiesInTheServicesRangesIsAServices) {
+  const TestPolicy without;
+  EXPECT_FALSE(without.gate.IsOfServices(At("10.43.0.9:0").ip));
+  const TestPolicy policy(
+      {.service_ranges = {*Cidr::Parse("10.43.0.0/16"), *Cidr::Parse("fd00:43::/112")}});
+  EXPECT_TRUE(policy.gate.IsOfServices(At("10.43.0.9:0").ip));
+  EXPECT_TRUE(policy.gate.IsOfServices(At("[fd00:43::9]:0").ip));
+  EXPECT_FALSE(policy.gate.IsOfServices(At("10.42.0.9:0").ip));
+  EXPECT_FALSE(policy.gate.IsOfServices(At("[fd00:42::9]:0").ip));
+}
+
 // --- Audit ---
 
 TEST_F(EgressGateTest, WhatAuditWouldDenyIsAllowedAndCountedOnceForEachPass) {
