@@ -61,13 +61,19 @@ std::optional<std::string_view> ValueOf(std::string_view arg, std::string_view f
 }
 
 // An argument that another moment, replica or webhook would have had otherwise, and that leaves all
-// captured: where all is, no range counts. A control plane or DNS server has to be one we know.
-bool IsOfTheMoment(std::string_view arg, const ClusterFacts& facts) {
-  for (const std::string_view flag : {"--service-cidr", "--pod-cidr", "--app-ports"}) {
-    if (ValueOf(arg, flag).has_value()) return true;
+// captured: where all is, no range of pods counts, nor does one of Services too many, by which more
+// is denied. A control plane or DNS server has to be one we know.
+bool IsOfTheMoment(const Json& argument, const Json& made, const ClusterFacts& facts) {
+  const auto* text = argument.get_ptr<const std::string*>();
+  if (text == nullptr) return false;
+  for (const std::string_view flag : {"--pod-cidr", "--app-ports"}) {
+    if (ValueOf(*text, flag).has_value()) return true;
   }
-  if (const auto control = ValueOf(arg, "--control")) return Names(*control, facts.control_pods);
-  if (const auto dns = ValueOf(arg, "--cluster-dns")) return Names(*dns, facts.dns_endpoints);
+  if (ValueOf(*text, "--service-cidr").has_value()) {
+    return std::find(made.begin(), made.end(), argument) == made.end();
+  }
+  if (const auto control = ValueOf(*text, "--control")) return Names(*control, facts.control_pods);
+  if (const auto dns = ValueOf(*text, "--cluster-dns")) return Names(*dns, facts.dns_endpoints);
   return false;
 }
 
@@ -85,8 +91,7 @@ bool SameArgs(const Json* there, const Json& made, const ClusterFacts& facts) {
   const auto lasting = [&](const Json& args) {
     Json kept = Json::array();
     for (const Json& arg : args) {
-      const auto* text = arg.get_ptr<const std::string*>();
-      if (text == nullptr || !IsOfTheMoment(*text, facts)) kept.push_back(arg);
+      if (!IsOfTheMoment(arg, made, facts)) kept.push_back(arg);
     }
     return kept;
   };

@@ -1,6 +1,7 @@
 // What has our names in a pod whose namespace demands that all is captured.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <filesystem>
 
 #include "injector/names.h"
@@ -194,6 +195,14 @@ TEST(AsMade, ASidecarThatIsToldNoAddressOfTheControlPlaneIsDenied) {
   none_known.control_pods.clear();
   const Json pod = AnswerPod(own_dns, none_known).patched;
   EXPECT_EQ(Name(AnswerPod(pod, none_known).reviewed.outcome), "already-injected");
+}
+
+// By the Services' ranges the sidecar knows what it may not judge by address.
+TEST(AsMade, ASidecarThatIsNotToldTheRangesOfServicesIsDenied) {
+  Json pod = InjectedPod();
+  Json& args = pod["spec"]["initContainers"][1]["args"];
+  args.erase(std::find(args.begin(), args.end(), "--service-cidr=10.43.0.0/16"));
+  EXPECT_THAT(DenialOf(pod), HasSubstr("portolan-proxy (args)"));
 }
 
 TEST(AsMade, WhatIsMissingFromOursIsDenied) {
