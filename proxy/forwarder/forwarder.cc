@@ -253,8 +253,8 @@ void Forwarder::Proceed(Connection& c, const RouteTable::Lookup& found) {
 }
 
 void Forwarder::Refuse(Fd& client, ConnectionEvent why, const Refused& refused) {
+  CountRefused(why, refused);  // first: whoever sees the reset finds it counted
   Reset(client);
-  CountRefused(why, refused);
 }
 
 bool Forwarder::IsOwnListener(const SocketAddress& dialled, int fd) const {

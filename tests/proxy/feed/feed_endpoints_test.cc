@@ -172,6 +172,7 @@ TEST_F(FeedEndpoints, APrefetchGivesUpNothingAndTheFeedSaysWhenThereIsNoRoom) {
   feed->PrefetchEndpoints("default/c");
   delegate.used = {"default/a"};
   ASSERT_TRUE(Until([&] { return !delegate.statuses.back().endpoints_full; })) << "b is idle";
+  ASSERT_TRUE(Until([&] { return !Names(false).empty(); }));
   EXPECT_THAT(Names(true), ElementsAre("default/a", "default/b"));
   EXPECT_THAT(Names(false), ElementsAre("default/b"));
   EXPECT_NE(Held("a"), nullptr);
