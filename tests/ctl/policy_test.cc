@@ -355,7 +355,8 @@ TEST_F(PolicyTest, APodOnItsHostsNetworkIsOfNoSelector) {
   EXPECT_EQ(StatusOf(agent + service, "frontend:80", "-o json"), 0);
   EXPECT_THAT(output_, HasSubstr("\"shop/agent:80\""));
   EXPECT_EQ(StatusOf(agent + service + egress, "frontend:80", "-o json"), 0);
-  for (const auto& way : nlohmann::json::parse(output_)["ways"]) {
+  const auto answer = nlohmann::json::parse(output_);
+  for (const auto& way : answer["ways"]) {
     EXPECT_EQ(way["verdict"], way["at"] == "shop/agent:80" ? "denied" : "allowed");
   }
 }
