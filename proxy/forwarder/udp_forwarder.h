@@ -14,6 +14,8 @@
 //   a Service whose endpoints are not held   waits for them; if they do not come, passed through to
 //                                            the dialled address, or rejected where policy isolates
 //                                            the pod and no rule by name allows it
+//   an address of the Services' ranges       passed through too, or denied likewise at once
+//   that is no known Service's
 //   any other address                        passed through
 //   the forwarder's own listener             dropped
 //
