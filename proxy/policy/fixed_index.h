@@ -94,15 +94,15 @@ class FixedIndex {
   static constexpr uint32_t kMostThings = (1u << 20) - 2;
 
   explicit FixedIndex(uint32_t most_things)
-      : mask_(std::bit_ceil(most_things * 3) - 1), words_(mask_ + 1), reach_(mask_ + 1) {}
+      : mask_(std::bit_ceil(most_things * 3) - 1), places_(mask_ + 1) {}
 
   // Calls visit(number) for the things that may have the hash until it returns true, and returns
   // whether it did. What was put in before, and is not removed, is among them.
   template <typename F>
   bool Visit(uint64_t hash, F&& visit) const {
-    const uint32_t reach = reach_[Home(hash)].load(std::memory_order_acquire);
+    const uint32_t reach = places_[Home(hash)].reach.load(std::memory_order_acquire);
     for (uint32_t i = 0; i < reach; ++i) {
-      const uint32_t word = words_[Place(hash, i)].load(std::memory_order_acquire);
+      const uint32_t word = places_[PlaceOf(hash, i)].word.load(std::memory_order_acquire);
       if (HasHash(word, hash) && visit(NumberOf(word))) return true;
     }
     return false;
@@ -114,12 +114,12 @@ class FixedIndex {
   template <typename F>
   uint32_t Put(uint64_t hash, uint32_t number, F&& same) {
     for (uint32_t i = 0;; i = (i + 1) & mask_) {
-      const uint32_t place = Place(hash, i);
-      uint32_t word = words_[place].load(std::memory_order_acquire);
+      const uint32_t place = PlaceOf(hash, i);
+      uint32_t word = places_[place].word.load(std::memory_order_acquire);
       if (word == 0) {
         // Before the thing is there: who can know of it sees it.
         Reach(Home(hash), i + 1);
-        if (words_[place].compare_exchange_strong(
+        if (places_[place].word.compare_exchange_strong(
                 word, WordOf(hash, number), std::memory_order_acq_rel, std::memory_order_acquire)) {
           return place;
         }
@@ -129,9 +129,15 @@ class FixedIndex {
   }
 
   // REQUIRES: what Put returned, not removed since.
-  void Remove(uint32_t place) { words_[place].store(0, std::memory_order_release); }
+  void Remove(uint32_t place) { places_[place].word.store(0, std::memory_order_release); }
 
  private:
+  // Together, as a key's home is the first of its places: mostly one look into memory for both.
+  struct Place {
+    std::atomic<uint32_t> word;
+    std::atomic<uint32_t> reach;  // of the keys that are at home here
+  };
+
   static constexpr uint32_t kNumberBits = 20;
   static constexpr uint32_t kNumberMask = (1u << kNumberBits) - 1;
 
@@ -145,21 +151,21 @@ class FixedIndex {
 
   uint32_t Home(uint64_t hash) const { return static_cast<uint32_t>(hash) & mask_; }
   // An odd stride comes by every place.
-  uint32_t Place(uint64_t hash, uint32_t i) const {
+  uint32_t PlaceOf(uint64_t hash, uint32_t i) const {
     return (static_cast<uint32_t>(hash) + i * (static_cast<uint32_t>(hash >> 22) | 1)) & mask_;
   }
 
   void Reach(uint32_t home, uint32_t places) {
-    uint32_t reach = reach_[home].load(std::memory_order_relaxed);
-    while (reach < places &&
-           !reach_[home].compare_exchange_weak(reach, places, std::memory_order_acq_rel,
-                                               std::memory_order_relaxed)) {
+    std::atomic<uint32_t>& reach = places_[home].reach;
+    uint32_t before = reach.load(std::memory_order_relaxed);
+    while (before < places &&
+           !reach.compare_exchange_weak(before, places, std::memory_order_acq_rel,
+                                        std::memory_order_relaxed)) {
     }
   }
 
   const uint32_t mask_;
-  ZeroedArray<std::atomic<uint32_t>> words_;
-  ZeroedArray<std::atomic<uint32_t>> reach_;
+  ZeroedArray<Place> places_;
 };
 
 }  // namespace portolan::proxy

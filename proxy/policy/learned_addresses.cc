@@ -15,11 +15,6 @@ void Raise(std::atomic<int64_t>& value, int64_t least) {
   }
 }
 
-int64_t WholeSeconds(int64_t at) {
-  constexpr int64_t kSecond = 1'000'000'000;
-  return (at + kSecond - 1) / kSecond * kSecond;
-}
-
 uint32_t MostOf(const LearnedAddresses::Limits& limits) {
   constexpr size_t kMost = FixedIndex::kMostThings - LearnedAddresses::kAtWork;
   return static_cast<uint32_t>(std::min(limits.addresses, kMost)) + LearnedAddresses::kAtWork;
@@ -48,59 +43,43 @@ LearnedAddresses::Outcome LearnedAddresses::Add(Bytes wire_name, const IpAddress
   // In whole seconds, so that an answer that is given again within one asks for no more than
   // before.
   const int64_t at = Nanoseconds(now);
-  const int64_t expires = WholeSeconds(at) + Nanoseconds(ttl + limits_.grace);
-  if (IsFresh(PairOf(wire_name, ip), ip, expires, at)) return Outcome::kFresh;
+  const int64_t expires = CeilOfSeconds(at) * kSecond + Nanoseconds(ttl + limits_.grace);
   return Insert(wire_name, ip, expires, at, at);
-}
-
-// What is asked often is answered many times a second: nothing is written then.
-bool LearnedAddresses::IsFresh(uint64_t pair, const IpAddress& ip, int64_t expires,
-                               int64_t now) const {
-  constexpr auto kAcquire = std::memory_order_acquire;
-  const int64_t used_since = now - Nanoseconds(kFreshFor);
-  return by_ip_.Visit(HashOf(ip), [&](uint32_t number) {
-    const Slot& slot = slots_[number];
-    const uint64_t state = slot.state.load(kAcquire);
-    return IsThere(state) && slot.pair.load(kAcquire) == pair &&
-           slot.expires.load(kAcquire) >= expires && slot.last_used.load(kAcquire) > used_since &&
-           slot.state.load(kAcquire) / kGeneration == state / kGeneration;
-  });
 }
 
 LearnedAddresses::Outcome LearnedAddresses::Insert(Bytes wire_name, const IpAddress& ip,
                                                    int64_t expires, int64_t used, int64_t now) {
+  const uint64_t pair = PairOf(wire_name, ip);
+  bool fresh = false;
+  size_t others = 0;
+  const bool found = by_ip_.Visit(HashOf(ip), [&](uint32_t number) {
+    ++others;
+    fresh = IsFresh(slots_[number], pair, expires, now);
+    return fresh || Renew(slots_[number], pair, expires, used);
+  });
+  if (found) return fresh ? Outcome::kFresh : Outcome::kRenewed;
+  if (others >= limits_.per_address && !MakeRoomAt(ip, now)) return Outcome::kAddressFull;
   const uint32_t name = names_.Hold(wire_name);
   if (name == LearnedNames::kNone) return Outcome::kFull;
-  const Outcome outcome = InsertNamed(name, ip, expires, used, now);
+  const Outcome outcome = InsertNew(name, ip, pair, expires, used, now);
   // An entry that was added holds it.
   if (outcome != Outcome::kAdded) names_.Release(name);
   return outcome;
 }
 
-LearnedAddresses::Outcome LearnedAddresses::InsertNamed(uint32_t name, const IpAddress& ip,
-                                                        int64_t expires, int64_t used,
-                                                        int64_t now) {
-  size_t others = 0;
-  const auto renew = [&](uint32_t number) {
-    ++others;
-    return Renew(slots_[number], name, ip, expires, used);
-  };
-  if (by_ip_.Visit(HashOf(ip), renew)) return Outcome::kRenewed;
-  if (others >= limits_.per_address && !MakeRoomAt(ip, now)) return Outcome::kAddressFull;
-  std::atomic<uint32_t>& of_name = names_.addresses(name);
-  if (!Reserve(of_name, limits_.per_name, name, now)) return Outcome::kNameFull;
-  if (Reserve(used_, limits_.addresses, kAnyName, now)) {
-    if (Put(name, ip, expires, used)) return Outcome::kAdded;
-    used_.fetch_sub(1, std::memory_order_relaxed);
-  }
-  of_name.fetch_sub(1, std::memory_order_relaxed);
-  return Outcome::kFull;
+// What is asked often is answered many times a second, by several workers: nothing is written then.
+bool LearnedAddresses::IsFresh(const Slot& slot, uint64_t pair, int64_t expires, int64_t now) {
+  constexpr auto kAcquire = std::memory_order_acquire;
+  const uint64_t state = slot.state.load(kAcquire);
+  return IsThere(state) && slot.pair.load(kAcquire) == pair &&
+         slot.expires.load(kAcquire) >= expires &&
+         slot.last_used.load(kAcquire) > now - Nanoseconds(kFreshFor) &&
+         slot.state.load(kAcquire) / kGeneration == state / kGeneration;
 }
 
-bool LearnedAddresses::Renew(Slot& slot, uint32_t name, const IpAddress& ip, int64_t expires,
-                             int64_t used) {
-  if (slot.name.load(std::memory_order_relaxed) != name || Pin(slot) == 0) return false;
-  const bool same = slot.name.load(std::memory_order_relaxed) == name && slot.ip == ip;
+bool LearnedAddresses::Renew(Slot& slot, uint64_t pair, int64_t expires, int64_t used) {
+  if (slot.pair.load(std::memory_order_relaxed) != pair || Pin(slot) == 0) return false;
+  const bool same = slot.pair.load(std::memory_order_relaxed) == pair;
   if (same) {
     Raise(slot.expires, expires);
     Raise(slot.last_used, used);
@@ -110,21 +89,35 @@ bool LearnedAddresses::Renew(Slot& slot, uint32_t name, const IpAddress& ip, int
   return same;
 }
 
+LearnedAddresses::Outcome LearnedAddresses::InsertNew(uint32_t name, const IpAddress& ip,
+                                                      uint64_t pair, int64_t expires, int64_t used,
+                                                      int64_t now) {
+  std::atomic<uint32_t>& of_name = names_.addresses(name);
+  if (!Reserve(of_name, limits_.per_name, name, now)) return Outcome::kNameFull;
+  if (Reserve(used_, limits_.addresses, kAnyName, now)) {
+    if (Put(name, ip, pair, expires, used)) return Outcome::kAdded;
+    used_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  of_name.fetch_sub(1, std::memory_order_relaxed);
+  return Outcome::kFull;
+}
+
 // False without a number for it, of which there are more than may be reserved.
-bool LearnedAddresses::Put(uint32_t name, const IpAddress& ip, int64_t expires, int64_t used) {
+bool LearnedAddresses::Put(uint32_t name, const IpAddress& ip, uint64_t pair, int64_t expires,
+                           int64_t used) {
   const uint32_t number = free_.Take();
   if (number == FreeNumbers::kNone) return false;
   Slot& slot = slots_[number];
   slot.ip = ip;
   slot.name.store(name, std::memory_order_relaxed);
-  slot.pair.store(PairOf(names_.bytes(name), ip), std::memory_order_release);
+  slot.pair.store(pair, std::memory_order_release);
   slot.expires.store(expires, std::memory_order_release);
   slot.last_used.store(used, std::memory_order_release);
   slot.place = FixedIndex::kNowhere;
   // There, and pinned: nobody takes it away before it has its place.
   slot.state.fetch_add(kGeneration + kPin, std::memory_order_release);
   const uint32_t place = by_ip_.Put(HashOf(ip), number, [&](uint32_t other) {
-    return Renew(slots_[other], name, ip, expires, used);
+    return Renew(slots_[other], pair, expires, used);
   });
   slot.place = place;
   // Another worker was faster: this one is nowhere, and goes with what has expired.
@@ -196,6 +189,7 @@ bool LearnedAddresses::TakeForRoom(const Candidate& candidate) {
 bool LearnedAddresses::TakeAway(const Candidate& candidate) {
   Slot& slot = slots_[candidate.number];
   uint64_t state = candidate.state;
+  removals_.fetch_add(1, std::memory_order_acq_rel);
   if (!slot.state.compare_exchange_strong(state, state + kGeneration, std::memory_order_acq_rel,
                                           std::memory_order_relaxed)) {
     return false;

@@ -15,8 +15,8 @@
 // counts itself in by a compare-and-swap of that word and only then reads the entry, which is taken
 // away by a compare-and-swap that finds both counts at zero. What may change while it is read (when
 // it expires, when it was used) is atomic. IsFresh counts itself in nowhere: it reads what is
-// atomic between two looks at the generation, and a hash in place of the name and the address. That
-// is stored with release, so that who reads what a later entry has sees its generation as well.
+// atomic between two looks at the generation. That is stored with release, so that who reads what a
+// later entry has sees its generation as well. A hash stands for the name and the address there.
 //
 // Who takes an entry away decided on it earlier, by when it expires and was used. So whoever
 // changes these counts itself out into another generation, odd as well: the compare-and-swap then
@@ -69,12 +69,15 @@ class LearnedAddresses {
     kFull,         // not learned: all are in use
   };
   static constexpr size_t kOutcomes = 6;
+  static constexpr bool IsKnown(Outcome outcome) { return outcome <= Outcome::kFresh; }
   static constexpr absl::Duration kFreshFor = absl::Seconds(1);
   // `wire_name` is in lower case, uncompressed with the root label. An entry that is there already
   // is good for at least as long from now on. Where there are too many all entries are looked at,
   // for the one to go; in no other case.
   Outcome Add(std::span<const uint8_t> wire_name, const IpAddress& ip, absl::Duration ttl,
               absl::Duration now);
+  // The second that a moment is in. Add of the same pair and TTL in one second asks for no more.
+  static int64_t SecondOf(absl::Duration now) { return CeilOfSeconds(Nanoseconds(now)); }
 
   // Of an entry that a connection holds. 0: none.
   using Admission = uint32_t;
@@ -111,6 +114,8 @@ class LearnedAddresses {
   // cease to use: what is to be saved, at once or by and by.
   uint64_t additions() const { return additions_.load(std::memory_order_relaxed); }
   uint64_t touches() const { return touches_.load(std::memory_order_relaxed); }
+  // Has grown before an entry goes: while it is the same, all that was added is still there.
+  uint64_t removals() const { return removals_.load(std::memory_order_acquire); }
 
   struct Counters {
     std::atomic<uint64_t> evicted{0};  // to make room
@@ -160,6 +165,8 @@ class LearnedAddresses {
   using Bytes = std::span<const uint8_t>;
 
   static int64_t Nanoseconds(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
+  static constexpr int64_t kSecond = 1'000'000'000;
+  static int64_t CeilOfSeconds(int64_t at) { return (at + kSecond - 1) / kSecond; }
   static uint64_t HashOf(const IpAddress& ip) { return absl::HashOf(ip); }
   // 64 bits stand for both: two pairs are not taken for each other.
   static uint64_t PairOf(Bytes wire_name, const IpAddress& ip) {
@@ -184,12 +191,12 @@ class LearnedAddresses {
     return LiveOf(state) > 0 || now < slot.expires.load(std::memory_order_relaxed);
   }
 
-  bool IsFresh(uint64_t pair, const IpAddress& ip, int64_t expires, int64_t now) const;
+  static bool IsFresh(const Slot& slot, uint64_t pair, int64_t expires, int64_t now);
+  bool Renew(Slot& slot, uint64_t pair, int64_t expires, int64_t used);
   Outcome Insert(Bytes wire_name, const IpAddress& ip, int64_t expires, int64_t used, int64_t now);
-  Outcome InsertNamed(uint32_t name, const IpAddress& ip, int64_t expires, int64_t used,
-                      int64_t now);
-  bool Renew(Slot& slot, uint32_t name, const IpAddress& ip, int64_t expires, int64_t used);
-  bool Put(uint32_t name, const IpAddress& ip, int64_t expires, int64_t used);
+  Outcome InsertNew(uint32_t name, const IpAddress& ip, uint64_t pair, int64_t expires,
+                    int64_t used, int64_t now);
+  bool Put(uint32_t name, const IpAddress& ip, uint64_t pair, int64_t expires, int64_t used);
   // Makes room for one of those that `used` counts, of which there may be `most`, by taking away
   // another of the name, or of any.
   bool Reserve(std::atomic<uint32_t>& used, size_t most, uint32_t name, int64_t now);
@@ -214,6 +221,7 @@ class LearnedAddresses {
   std::atomic<uint32_t> used_{0};
   std::atomic<uint64_t> additions_{0};
   std::atomic<uint64_t> touches_{0};
+  std::atomic<uint64_t> removals_{0};
   Counters counters_;
 };
 

@@ -14,7 +14,7 @@
 #include <span>
 #include <string_view>
 
-#include "absl/hash/hash.h"
+#include "common/string_map.h"
 #include "dns/wire/query.h"
 #include "proxy/policy/fixed_index.h"
 
@@ -31,7 +31,7 @@ class LearnedNames {
   void Release(uint32_t held);
 
   static uint64_t HashOf(std::span<const uint8_t> name) {
-    return absl::HashOf(std::string_view(reinterpret_cast<const char*>(name.data()), name.size()));
+    return StringHash()({reinterpret_cast<const char*>(name.data()), name.size()});
   }
 
   // Of one that is held.
