@@ -140,8 +140,8 @@ class Exchange {
   void set_completable(bool completable) { completable_ = completable; }
 
   // What the gate that let the question pass wants to know of it when the reply is there.
-  uint32_t gate_mark() const { return gate_mark_; }
-  void set_gate_mark(uint32_t mark) { gate_mark_ = mark; }
+  uint64_t gate_mark() const { return gate_mark_; }
+  void set_gate_mark(uint64_t mark) { gate_mark_ = mark; }
 
   // How many links of the chain have seen the question, on its way down, or have yet to see the
   // reply, on its way up: the link that is called now is the last of them.
@@ -213,7 +213,7 @@ class Exchange {
   bool answered_by_upstream_ = false;
   bool completed_ = false;
   bool waited_ = false;
-  uint32_t gate_mark_ = 0;
+  uint64_t gate_mark_ = 0;
   bool completable_ = true;
   bool in_background_ = false;
   uint16_t upstream_payload_ = wire::kOurUdpPayload;

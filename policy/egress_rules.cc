@@ -94,6 +94,10 @@ NamePatterns::Rules EgressRules::RulesOf(std::span<const uint8_t> wire_name) con
   return policies_->names().Find(wire_name);
 }
 
+NamePatterns::Rules EgressRules::RulesOfLower(std::span<const uint8_t> lower_name) const {
+  return policies_->names().FindLower(lower_name);
+}
+
 EgressRules::Verdict EgressRules::JudgeName(const NamePatterns::Rules& rules) const {
   return Decide(policies_->isolating_names(Side::kEnforced),
                 policies_->isolating_names(Side::kAudit),

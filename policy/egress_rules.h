@@ -54,6 +54,8 @@ class EgressRules {
   // The first rules that have a name, of enforced policies and of those in audit. `wire_name`:
   // uncompressed with the root label, in any case.
   NamePatterns::Rules RulesOf(std::span<const uint8_t> wire_name) const;
+  // The same of a name in lower case, for what is done for every question.
+  NamePatterns::Rules RulesOfLower(std::span<const uint8_t> lower_name) const;
   // Whether it may be resolved, whatever ports its rules have.
   Verdict JudgeName(const NamePatterns::Rules& rules) const;
   Verdict JudgeName(std::span<const uint8_t> wire_name) const {

@@ -8,34 +8,37 @@
 namespace portolan {
 namespace {
 
-// A name in lower case, and where its labels begin.
-struct Folded {
-  std::array<uint8_t, dns::wire::kMaxNameBytes> bytes;
-  std::array<uint8_t, dns::wire::kMaxLabels + 1> label_at;  // the last is the root's
-  size_t size = 0;
-  size_t labels = 0;
+// Where the labels of a name begin.
+struct Labels {
+  std::array<uint8_t, dns::wire::kMaxLabels + 1> at;  // the last is the root's
+  size_t count = 0;
 
   // False where it is no name.
-  bool Fold(std::span<const uint8_t> name) {
-    if (name.size() > bytes.size()) return false;
-    size_t at = 0;
-    for (; at < name.size() && name[at] != 0; at += 1u + name[at]) {
-      if (name[at] > dns::wire::kMaxLabelBytes) return false;
-      label_at[labels++] = static_cast<uint8_t>(at);
+  bool Read(std::span<const uint8_t> name) {
+    if (name.size() > dns::wire::kMaxNameBytes) return false;
+    size_t next = 0;
+    for (; next < name.size() && name[next] != 0; next += 1u + name[next]) {
+      if (name[next] > dns::wire::kMaxLabelBytes) return false;
+      at[count++] = static_cast<uint8_t>(next);
     }
-    if (at + 1 != name.size()) return false;
-    label_at[labels] = static_cast<uint8_t>(at);
-    size = name.size();
-    std::copy(name.begin(), name.end(), bytes.begin());
-    dns::wire::LowerName(std::span(bytes).first(size));
-    return true;
+    at[count] = static_cast<uint8_t>(next);
+    return next + 1 == name.size();
   }
+};
 
-  // Without its first `labels_off` labels.
-  std::string_view End(size_t labels_off) const {
-    const size_t at = label_at[labels_off];
-    return {reinterpret_cast<const char*>(bytes.data()) + at, size - at};
+// What is too long for a name is none.
+class LowerCase {
+ public:
+  explicit LowerCase(std::span<const uint8_t> name)
+      : size_(name.size() <= bytes_.size() ? name.size() : 0) {
+    std::copy_n(name.begin(), size_, bytes_.begin());
+    dns::wire::LowerName(std::span(bytes_).first(size_));
   }
+  std::span<const uint8_t> view() const { return std::span(bytes_).first(size_); }
+
+ private:
+  std::array<uint8_t, dns::wire::kMaxNameBytes> bytes_;
+  size_t size_;
 };
 
 size_t LabelsOf(std::string_view wire) {
@@ -73,19 +76,25 @@ NamePatterns::NamePatterns(std::span<const NumberedRule> rules, SharedAllowedPor
 }
 
 template <typename F>
-void NamePatterns::ForEach(std::span<const uint8_t> wire_name, F&& visit) const {
-  Folded name;
-  if (!name.Fold(wire_name)) return;
-  if (const auto found = exact_.find(name.End(0)); found != exact_.end()) visit(found->second);
-  for (size_t off = 1; off <= name.labels; ++off) {
-    if (!below_labels_[name.labels - off]) continue;
-    if (const auto found = below_.find(name.End(off)); found != below_.end()) visit(found->second);
+void NamePatterns::ForEach(std::span<const uint8_t> lower_name, F&& visit) const {
+  Labels labels;
+  if (!labels.Read(lower_name)) return;
+  const std::string_view name(reinterpret_cast<const char*>(lower_name.data()), lower_name.size());
+  if (const auto found = exact_.find(name); found != exact_.end()) visit(found->second);
+  for (size_t off = 1; off <= labels.count; ++off) {
+    if (!below_labels_[labels.count - off]) continue;
+    const auto found = below_.find(name.substr(labels.at[off]));
+    if (found != below_.end()) visit(found->second);
   }
 }
 
 NamePatterns::Rules NamePatterns::Find(std::span<const uint8_t> wire_name) const {
+  return FindLower(LowerCase(wire_name).view());
+}
+
+NamePatterns::Rules NamePatterns::FindLower(std::span<const uint8_t> lower_name) const {
   Rules rules = {kNoRule, kNoRule};
-  ForEach(wire_name, [&](const Entry& entry) {
+  ForEach(lower_name, [&](const Entry& entry) {
     for (size_t side = 0; side < rules.size(); ++side) {
       rules[side] = std::min(rules[side], entry.first[side]);
     }
@@ -96,7 +105,7 @@ NamePatterns::Rules NamePatterns::Find(std::span<const uint8_t> wire_name) const
 uint32_t NamePatterns::Find(std::span<const uint8_t> wire_name, Side side, Protocol protocol,
                             uint16_t port) const {
   uint32_t rule = kNoRule;
-  ForEach(wire_name, [&](const Entry& entry) {
+  ForEach(LowerCase(wire_name).view(), [&](const Entry& entry) {
     rule = std::min(rule, entry.ports->Find(side, protocol, port));
   });
   return rule;

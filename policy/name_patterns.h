@@ -27,6 +27,8 @@ class NamePatterns {
   using Rules = std::array<uint32_t, 2>;
   // `wire_name`: uncompressed with the root label, in any case; what is none is matched by nothing.
   Rules Find(std::span<const uint8_t> wire_name) const;
+  // Of a name in lower case, which costs no copy.
+  Rules FindLower(std::span<const uint8_t> lower_name) const;
   // The lowest of a side that has it with the port, or kNoRule.
   uint32_t Find(std::span<const uint8_t> wire_name, Side side, Protocol protocol,
                 uint16_t port) const;
@@ -39,7 +41,7 @@ class NamePatterns {
   using Entries = StringMap<Entry>;  // by the wire form in lower case
 
   template <typename F>
-  void ForEach(std::span<const uint8_t> wire_name, F&& visit) const;
+  void ForEach(std::span<const uint8_t> lower_name, F&& visit) const;
 
   Entries exact_;
   Entries below_;

@@ -31,7 +31,7 @@ class QueryGate {
     // Of a question that passes: no link asks for the name with another end of the search list.
     bool as_asked = false;
     // The gate's own: OnReply finds it in the exchange (gate_mark).
-    uint32_t mark = 0;
+    uint64_t mark = 0;
   };
 
   // kExplained: nobody sent the question, it is only to be seen how it would be answered.

@@ -1,8 +1,11 @@
 #include "proxy/policy/name_gate.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
+#include "absl/hash/hash.h"
+#include "absl/strings/string_view.h"
 #include "common/monotonic.h"
 #include "dns/wire/message.h"
 #include "proxy/policy/answer_addresses.h"
@@ -28,6 +31,10 @@ bool HasNames(const std::shared_ptr<const EgressRules>& rules) {
 }
 bool HasName(const std::shared_ptr<const EgressRules>& rules, std::span<const uint8_t> name) {
   return rules != nullptr && rules->IsNamed(name);
+}
+
+uint32_t QuestionOf(std::span<const uint8_t> name) {
+  return static_cast<uint32_t>(LearnedNames::HashOf(name));
 }
 
 }  // namespace
@@ -89,7 +96,7 @@ QueryGate::Decision NameGate::WithoutRules(const dns::Exchange& exchange, Asker 
 
 QueryGate::Decision NameGate::JudgeName(const dns::Exchange& exchange, Asker asker) {
   const Query& query = exchange.query();
-  const NamePatterns::Rules rules = rules_->RulesOf(query.lower_name());
+  const NamePatterns::Rules rules = rules_->RulesOfLower(query.lower_name());
   const EgressRules::Verdict verdict = rules_->JudgeName(rules);
   const bool has_rule = verdict.allowed && !verdict.audited;
   const Outcome outcome = has_rule ? Outcome::kAllowed : RuleOn(query);
@@ -98,28 +105,23 @@ QueryGate::Decision NameGate::JudgeName(const dns::Exchange& exchange, Asker ask
     if (outcome == Outcome::kDenied && asker == Asker::kClient) {
       OnDenied(exchange, Denied::kName, PolicyMode::kAudit);
     }
-    return Pass(rules);
+    return Pass(query, rules);
   }
   Count(asker, outcome);
-  if (outcome == Outcome::kCluster) return Pass(rules);
+  if (outcome == Outcome::kCluster) return Pass(query, rules);
   if (outcome == Outcome::kSearch) return {Ruling::kNxDomain};
   if (asker == Asker::kClient) OnDenied(exchange, Denied::kName, PolicyMode::kEnforced);
   const bool refused = options_.denied_names == DeniedNames::kRefused;
   return {refused ? Ruling::kRefused : Ruling::kNxDomain, rules_->isolating_names_text()};
 }
 
-// The lowest bit of a mark says that a rule has the name.
-QueryGate::Decision NameGate::Pass(const NamePatterns::Rules& rules) const {
-  return {.as_asked = rules_->isolates_names(),
-          .mark = rules_version_ << 1 | uint32_t{EgressRules::IsNamed(rules)}};
-}
-
-// Looked up once more where the rules have changed since the question, or did not judge it.
-bool NameGate::IsNamed(const dns::Exchange& exchange) const {
-  const uint32_t mark = exchange.gate_mark();
-  const Bytes name = exchange.query().lower_name();
-  if (mark >> 1 != rules_version_) return IsNamed(name);
-  return (mark & 1) != 0 || HasName(next_rules_, name);
+QueryGate::Decision NameGate::Pass(const Query& query, const NamePatterns::Rules& rules) const {
+  Mark mark{.named = EgressRules::IsNamed(rules), .version = rules_version_};
+  if (mark.named != 0) {
+    mark.question = QuestionOf(query.lower_name());
+    recent_.Prefetch(mark.question);
+  }
+  return {.as_asked = rules_->isolates_names(), .mark = std::bit_cast<uint64_t>(mark)};
 }
 
 bool NameGate::IsNamed(Bytes name) const {
@@ -157,31 +159,54 @@ void NameGate::OnDenied(const dns::Exchange& exchange, Denied what, PolicyMode m
 
 void NameGate::OnReply(const dns::Exchange& exchange) {
   if (!HasNames(rules_) && !HasNames(next_rules_)) return;
-  if (!exchange.completed()) {
-    if (IsNamed(exchange)) Learn(exchange.query().lower_name(), exchange);
+  if (exchange.completed()) {
+    dns::wire::NameBuffer name;
+    if (FindCompletedName(exchange.reply(), name) && IsNamed(name.view())) {
+      Learn(name.view(), QuestionOf(name.view()), exchange);
+    }
     return;
   }
-  dns::wire::NameBuffer completed;
-  if (FindCompletedName(exchange.reply(), completed) && IsNamed(completed.view())) {
-    Learn(completed.view(), exchange);
-  }
+  const Bytes name = exchange.query().lower_name();
+  const Mark mark = std::bit_cast<Mark>(exchange.gate_mark());
+  const bool current = mark.version == rules_version_;
+  if (current && mark.named != 0) return Learn(name, mark.question, exchange);
+  // Else the rules have changed since the question, or did not judge it.
+  const bool named = current ? HasName(next_rules_, name) : IsNamed(name);
+  if (named) Learn(name, QuestionOf(name), exchange);
 }
 
-void NameGate::Learn(Bytes name, const dns::Exchange& exchange) {
+void NameGate::Learn(Bytes name, uint32_t question, const dns::Exchange& exchange) {
   // The client counts from when it has the answer. Where that did not wait for anything it is well
   // within a second of when the question came, which costs no look at the clock.
   const bool waited = exchange.waited();
   const absl::Duration now =
       waited ? Monotonic() : absl::FromChrono(exchange.received().time_since_epoch());
+  // Of all that it depends on what is learned, and until when. What was is there still, as long as
+  // nothing was removed.
+  constexpr size_t kIdAndFlags = 4;
+  const Bytes reply = exchange.reply().subspan(std::min(kIdAndFlags, exchange.reply().size()));
+  const uint64_t hash =
+      absl::HashOf(absl::string_view(reinterpret_cast<const char*>(reply.data()), reply.size()),
+                   question, waited, LearnedAddresses::SecondOf(now), learned_.removals());
+  if (const size_t known = recent_.Find(question, hash); known != 0) {
+    return CountLearned(LearnedAddresses::Outcome::kFresh, known);
+  }
   const absl::Duration more = waited ? absl::ZeroDuration() : absl::Seconds(1);
-  AnswerAddresses addresses(exchange.reply());
-  size_t count = 0;
+  const size_t known = LearnAll(name, exchange.reply(), more, now);
+  if (known != 0) recent_.Add(question, hash, known);
+}
+
+size_t NameGate::LearnAll(Bytes name, Bytes reply, absl::Duration more, absl::Duration now) {
+  AnswerAddresses addresses(reply);
+  size_t count = 0, known = 0;
   for (AnswerAddresses::Address address; addresses.Next(address); ++count) {
     const auto outcome = count < kMostAddresses
                              ? learned_.Add(name, address.ip, address.ttl + more, now)
                              : LearnedAddresses::Outcome::kNameFull;
-    learned_outcomes_[static_cast<size_t>(outcome)].Add();
+    CountLearned(outcome, 1);
+    known += LearnedAddresses::IsKnown(outcome) ? 1 : 0;
   }
+  return known == count ? count : 0;
 }
 
 void NameGate::Collect(MetricFamilies& families) const {

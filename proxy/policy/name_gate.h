@@ -35,6 +35,7 @@
 #include "proxy/policy/denials.h"
 #include "proxy/policy/learned_addresses.h"
 #include "proxy/policy/on_no_policy.h"
+#include "proxy/policy/recent_replies.h"
 
 namespace portolan::proxy {
 
@@ -85,11 +86,17 @@ class NameGate final : public dns::QueryGate {
   enum class Outcome : uint8_t { kAllowed, kCluster, kSearch, kDenied, kDnsDenied };
   static constexpr size_t kOutcomes = 5;
 
+  // In the exchange, from the question to the reply.
+  struct Mark {
+    uint32_t named : 1;     // a rule has the name
+    uint32_t version : 31;  // of the rules that say so
+    uint32_t question = 0;  // a hash of a name that is named
+  };
+
   Decision WithoutRules(const dns::Exchange& exchange, Asker asker);
   Decision JudgeName(const dns::Exchange& exchange, Asker asker);
-  Decision Pass(const NamePatterns::Rules& rules) const;
-  // Whether a rule has the name of the question, be it one of the next.
-  bool IsNamed(const dns::Exchange& exchange) const;
+  Decision Pass(const dns::wire::Query& query, const NamePatterns::Rules& rules) const;
+  // Whether a rule has the name, be it one of the next.
   bool IsNamed(Bytes name) const;
   // Of a name that no rule of an enforced policy has, or none at all.
   Outcome RuleOn(const dns::wire::Query& query) const;
@@ -98,10 +105,16 @@ class NameGate final : public dns::QueryGate {
   void Count(Asker asker, Outcome outcome) {
     if (asker == Asker::kClient) outcomes_[static_cast<size_t>(outcome)].Add();
   }
-  void Learn(Bytes name, const dns::Exchange& exchange);
+  void Learn(Bytes name, uint32_t question, const dns::Exchange& exchange);
+  // How many addresses, of which all are known now. 0: there are none, or some is not known.
+  size_t LearnAll(Bytes name, Bytes reply, absl::Duration more, absl::Duration now);
+  void CountLearned(LearnedAddresses::Outcome outcome, uint64_t addresses) {
+    learned_outcomes_[static_cast<size_t>(outcome)].Add(addresses);
+  }
 
   const Options options_;
   LearnedAddresses& learned_;
+  RecentReplies recent_;  // all they lead to was learned in their second
   Denials& denials_;
   std::shared_ptr<const EgressRules> rules_;
   std::shared_ptr<const EgressRules> next_rules_;  // null: they are `rules_`

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "common/text.h"
 #include "policy/policy_compiler.h"
 #include "tests/policy/policies.h"
 
@@ -250,6 +251,7 @@ TEST_F(EgressRulesTest, NamesAreMatchedInAnyCaseAndAWildcardByOneOrMoreLabels) {
   const auto allowed = [&](std::string_view name) {
     const Wire wire(name);
     EXPECT_EQ(rules_->IsNamed(wire), rules_->JudgeName(wire).allowed) << name;
+    EXPECT_EQ(rules_->RulesOfLower(Wire(Lower(name))), rules_->RulesOf(wire)) << name;
     return rules_->JudgeName(wire).allowed;
   };
   EXPECT_TRUE(allowed("api.example.com"));

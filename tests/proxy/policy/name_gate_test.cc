@@ -1,10 +1,12 @@
 // Which names a pod may ask for under its policies, and what is learned from the answers.
 #include "proxy/policy/name_gate.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -228,6 +230,79 @@ TEST_F(NameGateTest, WhoWaitedForTheAnswerCountsFromWhenItIsThere) {
   ASSERT_EQ(learned_.size(), 1u);
   EXPECT_GE(learned_.List(Monotonic())[0].expires - Monotonic(),
             absl::Seconds(90) - absl::Milliseconds(500));
+}
+
+// One reply, given at some time.
+class Given {
+ public:
+  explicit Given(NameGate& gate, std::string_view name = "api.example.com")
+      : gate_(gate), asked_(name) {
+    Hold({{std::string(name), rr::kA, 30, IpBytes("192.0.2.1")},
+          {std::string(name), rr::kA, 30, IpBytes("192.0.2.2")}});
+  }
+  void Hold(const std::vector<Asked::Record>& records) { asked_.Reply(records); }
+  void Give(std::chrono::steady_clock::duration after = {}) {
+    asked_.exchange->set_received(kBegin + after);
+    gate_.OnReply(*asked_.exchange);
+  }
+
+ private:
+  static constexpr std::chrono::steady_clock::time_point kBegin{std::chrono::milliseconds(1000100)};
+  NameGate& gate_;
+  Asked asked_;
+};
+
+TEST_F(NameGateTest, WhatAReplyLeadsToIsLearnedOncePerSecond) {
+  UseApis();
+  Given reply(*gate_);
+  for (int i = 0; i < 3; ++i) reply.Give(std::chrono::milliseconds(i));
+  EXPECT_EQ(Learned("new"), 2);
+  EXPECT_EQ(Learned("fresh"), 4);
+  const auto expires = [&] { return learned_.List(absl::Seconds(1000))[0].expires; };
+  EXPECT_EQ(expires(), absl::Seconds(1001 + 1 + 30 + 60));
+  reply.Give(std::chrono::milliseconds(899));
+  EXPECT_EQ(Learned("fresh"), 6);
+  EXPECT_EQ(expires(), absl::Seconds(1001 + 1 + 30 + 60));
+  reply.Give(std::chrono::milliseconds(901));
+  EXPECT_EQ(Learned("renewed"), 2);
+  EXPECT_EQ(expires(), absl::Seconds(1002 + 1 + 30 + 60));
+}
+
+TEST_F(NameGateTest, WhatWasRemovedIsLearnedAgainWithinTheSecond) {
+  UseApis();
+  Given reply(*gate_);
+  reply.Give();
+  learned_.Expire(absl::Hours(1));
+  EXPECT_EQ(learned_.size(), 0u);
+  reply.Give();
+  EXPECT_EQ(learned_.size(), 2u);
+  EXPECT_EQ(Learned("new"), 4);
+}
+
+TEST_F(NameGateTest, AnotherNameOrAddressIsLearnedWithinTheSecondToo) {
+  UseApis();
+  Given reply(*gate_), of_another(*gate_, "www.cdn.example");
+  reply.Give();
+  of_another.Give();
+  EXPECT_EQ(learned_.size(), 4u);
+  reply.Hold({{"api.example.com", rr::kA, 30, IpBytes("192.0.2.3")}});
+  reply.Give();
+  EXPECT_EQ(learned_.size(), 5u);
+}
+
+TEST_F(NameGateTest, WhatWasNotLearnedIsTriedAgainWithinTheSecond) {
+  UseApis();
+  Given reply(*gate_);
+  std::vector<Asked::Record> many;
+  for (size_t i = 0; i < NameGate::kMostAddresses + 1; ++i) {
+    many.push_back(
+        {"api.example.com", rr::kA, 30, IpBytes(fmt::format("198.18.{}.{}", i / 256, i % 256))});
+  }
+  reply.Hold(many);
+  reply.Give();
+  reply.Give();
+  EXPECT_EQ(Learned("name_full"), 2);
+  EXPECT_EQ(Learned("fresh"), NameGate::kMostAddresses);
 }
 
 TEST_F(NameGateTest, NamesWithoutARuleTeachNothingNorDoOtherSections) {
