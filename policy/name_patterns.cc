@@ -21,8 +21,9 @@ struct Labels {
       if (name[next] > dns::wire::kMaxLabelBytes) return false;
       at[count++] = static_cast<uint8_t>(next);
     }
+    if (next + 1 != name.size()) return false;
     at[count] = static_cast<uint8_t>(next);
-    return next + 1 == name.size();
+    return true;
   }
 };
 

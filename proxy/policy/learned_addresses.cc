@@ -43,7 +43,7 @@ LearnedAddresses::Outcome LearnedAddresses::Add(Bytes wire_name, const IpAddress
   // In whole seconds, so that an answer that is given again within one asks for no more than
   // before.
   const int64_t at = Nanoseconds(now);
-  const int64_t expires = CeilOfSeconds(at) * kSecond + Nanoseconds(ttl + limits_.grace);
+  const int64_t expires = SecondOf(at) * kSecond + Nanoseconds(ttl + limits_.grace);
   return Insert(wire_name, ip, expires, at, at);
 }
 
@@ -73,7 +73,7 @@ bool LearnedAddresses::IsFresh(const Slot& slot, uint64_t pair, int64_t expires,
   const uint64_t state = slot.state.load(kAcquire);
   return IsThere(state) && slot.pair.load(kAcquire) == pair &&
          slot.expires.load(kAcquire) >= expires &&
-         slot.last_used.load(kAcquire) > now - Nanoseconds(kFreshFor) &&
+         SecondOf(slot.last_used.load(kAcquire)) >= SecondOf(now) &&
          slot.state.load(kAcquire) / kGeneration == state / kGeneration;
 }
 
@@ -186,10 +186,9 @@ bool LearnedAddresses::TakeForRoom(const Candidate& candidate) {
   return true;
 }
 
-bool LearnedAddresses::TakeAway(const Candidate& candidate) {
+bool LearnedAddresses::Remove(const Candidate& candidate) {
   Slot& slot = slots_[candidate.number];
   uint64_t state = candidate.state;
-  removals_.fetch_add(1, std::memory_order_acq_rel);
   if (!slot.state.compare_exchange_strong(state, state + kGeneration, std::memory_order_acq_rel,
                                           std::memory_order_relaxed)) {
     return false;

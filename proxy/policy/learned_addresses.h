@@ -35,6 +35,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,21 +64,20 @@ class LearnedAddresses {
   enum class Outcome : uint8_t {
     kAdded,
     kRenewed,
-    kFresh,        // was there, good for as long, and used within kFreshFor
+    kFresh,        // was there, good for as long, and used in the same second
     kNameFull,     // not learned: all of the name's are in use
     kAddressFull,  // not learned: all of the address's are in use
     kFull,         // not learned: all are in use
   };
   static constexpr size_t kOutcomes = 6;
   static constexpr bool IsKnown(Outcome outcome) { return outcome <= Outcome::kFresh; }
-  static constexpr absl::Duration kFreshFor = absl::Seconds(1);
   // `wire_name` is in lower case, uncompressed with the root label. An entry that is there already
   // is good for at least as long from now on. Where there are too many all entries are looked at,
   // for the one to go; in no other case.
   Outcome Add(std::span<const uint8_t> wire_name, const IpAddress& ip, absl::Duration ttl,
               absl::Duration now);
-  // The second that a moment is in. Add of the same pair and TTL in one second asks for no more.
-  static int64_t SecondOf(absl::Duration now) { return CeilOfSeconds(Nanoseconds(now)); }
+  // The second that a moment is in: Add of the same pair and TTL in one second asks for no more.
+  static int64_t SecondOf(absl::Duration now) { return SecondOf(Nanoseconds(now)); }
 
   // Of an entry that a connection holds. 0: none.
   using Admission = uint32_t;
@@ -114,8 +114,13 @@ class LearnedAddresses {
   // cease to use: what is to be saved, at once or by and by.
   uint64_t additions() const { return additions_.load(std::memory_order_relaxed); }
   uint64_t touches() const { return touches_.load(std::memory_order_relaxed); }
-  // Has grown before an entry goes: while it is the same, all that was added is still there.
-  uint64_t removals() const { return removals_.load(std::memory_order_acquire); }
+  // What was added after this was read is there while it is the same. Nothing: some entry is going
+  // just now, be it one that was found fresh meanwhile.
+  std::optional<uint64_t> removals() const {
+    const uint64_t ended = removals_ended_.load(std::memory_order_acquire);
+    const uint64_t begun = removals_begun_.load(std::memory_order_acquire);
+    return begun == ended ? std::optional(begun) : std::nullopt;
+  }
 
   struct Counters {
     std::atomic<uint64_t> evicted{0};  // to make room
@@ -131,7 +136,7 @@ class LearnedAddresses {
   static constexpr uint32_t kAtWork = 64;
 
  protected:
-  // How entries are taken away, in two steps for tests, which do something in between.
+  // How entries are taken away, in steps for tests, which do something in between.
   struct Candidate {
     uint32_t number = FreeNumbers::kNone;
     uint64_t state = 0;                                       // as it was seen
@@ -140,7 +145,15 @@ class LearnedAddresses {
   // What has expired or else is the longest unused, of the name or of any (kAnyName).
   Candidate LongestUnused(uint32_t name, int64_t now) const;
   // False: somebody took it, or used it meanwhile.
-  bool TakeAway(const Candidate& candidate);
+  bool TakeAway(const Candidate& candidate) {
+    BeginRemoval();
+    const bool taken = Remove(candidate);
+    EndRemoval();
+    return taken;
+  }
+  void BeginRemoval() { removals_begun_.fetch_add(1, std::memory_order_acq_rel); }
+  bool Remove(const Candidate& candidate);
+  void EndRemoval() { removals_ended_.fetch_add(1, std::memory_order_acq_rel); }
   static constexpr uint32_t kAnyName = LearnedNames::kNone;
 
  private:
@@ -166,7 +179,7 @@ class LearnedAddresses {
 
   static int64_t Nanoseconds(absl::Duration time) { return absl::ToInt64Nanoseconds(time); }
   static constexpr int64_t kSecond = 1'000'000'000;
-  static int64_t CeilOfSeconds(int64_t at) { return (at + kSecond - 1) / kSecond; }
+  static int64_t SecondOf(int64_t at) { return (at + kSecond - 1) / kSecond; }
   static uint64_t HashOf(const IpAddress& ip) { return absl::HashOf(ip); }
   // 64 bits stand for both: two pairs are not taken for each other.
   static uint64_t PairOf(Bytes wire_name, const IpAddress& ip) {
@@ -221,7 +234,8 @@ class LearnedAddresses {
   std::atomic<uint32_t> used_{0};
   std::atomic<uint64_t> additions_{0};
   std::atomic<uint64_t> touches_{0};
-  std::atomic<uint64_t> removals_{0};
+  std::atomic<uint64_t> removals_begun_{0};
+  std::atomic<uint64_t> removals_ended_{0};
   Counters counters_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
 #include <utility>
 
 #include "absl/hash/hash.h"
@@ -181,17 +182,21 @@ void NameGate::Learn(Bytes name, uint32_t question, const dns::Exchange& exchang
   const bool waited = exchange.waited();
   const absl::Duration now =
       waited ? Monotonic() : absl::FromChrono(exchange.received().time_since_epoch());
-  // Of all that it depends on what is learned, and until when. What was is there still, as long as
-  // nothing was removed.
+  const absl::Duration more = waited ? absl::ZeroDuration() : absl::Seconds(1);
+  const std::optional<uint64_t> removals = learned_.removals();
+  if (!removals) {
+    LearnAll(name, exchange.reply(), more, now);
+    return;
+  }
+  // Of all that it depends on what is learned, and until when.
   constexpr size_t kIdAndFlags = 4;
   const Bytes reply = exchange.reply().subspan(std::min(kIdAndFlags, exchange.reply().size()));
   const uint64_t hash =
       absl::HashOf(absl::string_view(reinterpret_cast<const char*>(reply.data()), reply.size()),
-                   question, waited, LearnedAddresses::SecondOf(now), learned_.removals());
+                   question, waited, LearnedAddresses::SecondOf(now), *removals);
   if (const size_t known = recent_.Find(question, hash); known != 0) {
     return CountLearned(LearnedAddresses::Outcome::kFresh, known);
   }
-  const absl::Duration more = waited ? absl::ZeroDuration() : absl::Seconds(1);
   const size_t known = LearnAll(name, exchange.reply(), more, now);
   if (known != 0) recent_.Add(question, hash, known);
 }

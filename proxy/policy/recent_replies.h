@@ -1,9 +1,11 @@
 // Which replies were learned from lately. A name that is asked a thousand times a second gets the
-// same reply from the cache each time: what it leads to is looked up for the first alone.
+// same reply from the cache each time, or one of a few: what it leads to is looked up once for each
+// of these.
 //
 // A reply stands here by a hash of all that what is learned from it depends on. There is room for
-// some thousands, in sets by the hash, from which the oldest goes. A set is a line of the
-// processor's cache, and many of them fit there: what is found costs no look into memory, which
+// some thousands, in sets by the question, from which the oldest goes: of a question whose reply
+// has four addresses or more, in another order each time, few are found again. A set is a line of
+// the processor's cache, and many of them fit there: what is found costs no look into memory, which
 // would be most of what a reply with a rule costs.
 //
 // One per worker, on its thread; allocates nothing but when it is made.

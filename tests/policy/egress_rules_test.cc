@@ -279,6 +279,7 @@ TEST_F(EgressRulesTest, WhatIsNoNameIsMatchedByNothing) {
   EXPECT_FALSE(rules_->JudgeName(of(name.substr(0, 5))).allowed);
   EXPECT_FALSE(rules_->JudgeName(of(name + name)).allowed);
   EXPECT_FALSE(rules_->JudgeName(of(std::string(300, '\1'))).allowed);
+  EXPECT_FALSE(rules_->JudgeName(of(std::string(255, '\1'))).allowed) << "128 labels";
   EXPECT_FALSE(rules_->JudgeName(of("\xc0\x0c")).allowed);
 }
 

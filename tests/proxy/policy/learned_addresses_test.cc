@@ -325,7 +325,7 @@ TEST(LearnedAddresses, AdditionsAndTouchesAreWhatIsToBeSaved) {
   table.Add("api.example.com", Ip("192.0.2.1"));
   EXPECT_EQ(table.learned.additions(), 1u);
   EXPECT_EQ(table.learned.touches(), 0u);
-  table.now += LearnedAddresses::kFreshFor;
+  table.now += absl::Seconds(1);
   table.Add("api.example.com", Ip("192.0.2.1"));
   EXPECT_EQ(table.learned.touches(), 1u);
   const auto first = table.learned.Find(Ip("192.0.2.1"), table.now, Any);

@@ -279,6 +279,37 @@ TEST_F(NameGateTest, WhatWasRemovedIsLearnedAgainWithinTheSecond) {
   EXPECT_EQ(Learned("new"), 4);
 }
 
+// Another worker has decided that an entry is to go, and this one comes by before it does.
+class GoingAddresses : public LearnedAddresses {
+ public:
+  GoingAddresses() : LearnedAddresses({}) {}
+  void Begin() {
+    candidate_ = LongestUnused(kAnyName, 0);
+    BeginRemoval();
+  }
+  void End() {
+    EXPECT_TRUE(Remove(candidate_));
+    EndRemoval();
+  }
+
+ private:
+  Candidate candidate_;
+};
+
+TEST_F(NameGateTest, WhatGoesJustAsItIsFoundFreshIsLearnedAgainWithinTheSecond) {
+  GoingAddresses going;
+  NameGate gate({}, going, denials_);
+  gate.SetRules(Compile({DnsPolicyOf("apis", {ToNames({"api.example.com"}, {})})}));
+  Given reply(gate);
+  reply.Give();
+  going.Begin();
+  reply.Give();
+  going.End();
+  EXPECT_EQ(going.size(), 1u);
+  reply.Give();
+  EXPECT_EQ(going.size(), 2u);
+}
+
 TEST_F(NameGateTest, AnotherNameOrAddressIsLearnedWithinTheSecondToo) {
   UseApis();
   Given reply(*gate_), of_another(*gate_, "www.cdn.example");
