@@ -224,9 +224,10 @@ Table NatTable(const CaptureSettings& settings, IpFamily family) {
                      {"PORTOLAN_OUTPUT", std::move(output)}}};
 }
 
-// A first packet that nat is not shown, as the tracker takes it for a part of what it knows: a
-// connection of the sidecar's that was reset, or one that somebody else began. What would be
-// captured waits until that is forgotten. DNAT: what was captured before goes to the sidecar.
+// A first packet that nat is not asked about, as the tracker takes it for a part of what it knows: a
+// connection of the sidecar's that was reset or that nobody has answered, or one that somebody else
+// began. What would be captured waits until that is forgotten. DNAT: what is captured goes to the
+// sidecar. Not NEW: that is also what nobody has answered.
 Table FilterTable(const CaptureSettings& settings, IpFamily family) {
   Rules rules = Exemptions(kToOwnByLo, settings, family);
   for (const std::string& destination : DnsDestinations(settings, family)) {
@@ -238,7 +239,7 @@ Table FilterTable(const CaptureSettings& settings, IpFamily family) {
   return {
       .name = "filter",
       .jumps = {{"OUTPUT",
-                 fmt::format("{} -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED", kTcpSyn)}},
+                 fmt::format("{} -m conntrack ! --ctstate DNAT -j PORTOLAN_REUSED", kTcpSyn)}},
       .chains = {{"PORTOLAN_REUSED", std::move(rules)}}};
 }
 

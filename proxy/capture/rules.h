@@ -36,9 +36,10 @@
 // them to another zone in mid-connection and corrupt its end. A source port is not given out while
 // a connection holds it, and the tracker forgets a finished connection when a SYN comes for it, but
 // not one that the other side reset: for 10 s such a SYN is no first packet to it, and nat does not
-// see it. Nor does nat see one to a peer that dialled the pod from that very port. The filter table
-// drops those; the application's kernel sends them again, and once the tracker has forgotten they
-// are captured.
+// see it. Nor does nat see one to a peer that dialled the pod from that very port, or to one that
+// has not answered the sidecar, which has given up, for 120 s. The filter table drops those; the
+// application's kernel sends them again, and once the tracker has forgotten they are captured. The
+// last are remembered anew with each: such a connection times out, and the next has another port.
 //
 // TCP that comes to the pod takes the way of TPROXY too, and stays what it was: the sidecar's
 // transparent socket has the pod's address and port, and the client's as its peer. The first packet

@@ -286,6 +286,27 @@ TEST_P(CapturedPod, NorDoesAPortOfTheSidecarsWhoseConnectionWasReset) {
   }
 }
 
+// Nor is nat asked twice: the tracker takes a SYN for the first of what nobody has answered yet.
+TEST_P(CapturedPod, NorDoesAPortOfTheSidecarsWhoseConnectionNobodyAnswered) {
+  settings_.forward = ForwardCapture::kAll;
+  Apply();
+  const SocketAddress to{at_.outside, 443};
+  constexpr uint16_t kFrom = 40'000;
+  {
+    const Fd full = WorldTcp(to.ip, to.port);
+    listen(full.get(), 0);
+    Fd waiting;
+    network_.InWorld([&] { waiting = TcpConnect({to.ip, 0}, to); });
+    As(kSidecarUid, kSidecarUid, [&] { BeginToConnect(UnconnectedTcp({at_.pod, kFrom}), to); });
+  }
+  const Fd world = WorldTcp(to.ip, to.port);
+  As(kApplicationUid, kApplicationUid, [&] {
+    const Fd application = UnconnectedTcp({at_.pod, kFrom});
+    BeginToConnect(application, to);
+    EXPECT_FALSE(Accept(world, kNothingComesMs).valid());
+  });
+}
+
 TEST_P(CapturedPod, NorDoesAConnectionThatTheOtherSideBegan) {
   settings_.forward = ForwardCapture::kAll;
   Apply();

@@ -67,7 +67,7 @@ COMMIT
 COMMIT
 *filter
 :PORTOLAN_REUSED - [0:0]
--I OUTPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED
+-I OUTPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -j PORTOLAN_REUSED
 -A PORTOLAN_REUSED -o lo -m addrtype --dst-type LOCAL -j RETURN
 -A PORTOLAN_REUSED -m owner --uid-owner 1337 -j RETURN
 -A PORTOLAN_REUSED -m owner --gid-owner 1337 -j RETURN
@@ -110,7 +110,7 @@ COMMIT
 COMMIT
 *filter
 :PORTOLAN_REUSED - [0:0]
--I OUTPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED
+-I OUTPUT 1 -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -j PORTOLAN_REUSED
 -A PORTOLAN_REUSED -o lo -m addrtype --dst-type LOCAL -j RETURN
 -A PORTOLAN_REUSED -d fe80::/10 -j RETURN
 -A PORTOLAN_REUSED -m owner --uid-owner 1337 -j RETURN
@@ -227,7 +227,7 @@ COMMIT
 COMMIT
 *filter
 :PORTOLAN_REUSED - [0:0]
--D OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate NEW,DNAT -j PORTOLAN_REUSED
+-D OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -m conntrack ! --ctstate DNAT -j PORTOLAN_REUSED
 -X PORTOLAN_REUSED
 COMMIT
 )"));
