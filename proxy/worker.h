@@ -92,9 +92,9 @@ class Worker {
   // Whether endpoints are fetched ahead.
   void SetPrefetching(bool prefetching);
   void SetRoutes(std::shared_ptr<const RouteTable> routes);
-  // For connections and flows. Names are learned by them too from then on: else what is answered
-  // before SetNameRules could not be reached. `taken` is called on the worker's thread when they
-  // are in force.
+  // For connections and flows. Names are learned by them too from then on: else what this worker
+  // answers before SetNameRules could not be reached. `taken` is called on the worker's thread when
+  // they are in force.
   void SetEgressRules(std::shared_ptr<const EgressRules> rules, std::function<void()> taken);
   // For names, whose answers lead to connections on any worker: to be called when all of them have
   // the rules for connections. `resolvers`: what these rules say of the pod's.

@@ -73,11 +73,13 @@ EgressGate::ServerName EgressGate::Judge(const Greeting& greeting, const SocketA
 bool EgressGate::HasRule(const Greeting& greeting, const SocketAddress& dialled,
                          absl::Duration now) {
   if (greeting.kind == Greeting::Kind::kAddress) {
-    // The one dialled claims nothing; another is judged as if it had been.
+    // The one dialled claims nothing; another is judged as if it had been, a Service's as one whose
+    // endpoints are not known.
     if (greeting.address == dialled.ip) return true;
     const SocketAddress other{greeting.address, dialled.port};
-    return judges_ ? JudgeAddress({}, other, Protocol::kTcp)
-                   : !rules_->Judge(other, Protocol::kTcp).audited;
+    const EgressPass pass{.unheld = IsOfServices(greeting.address)};
+    return judges_ ? JudgeAddress(pass, other, Protocol::kTcp)
+                   : !VerdictOf(pass, other, Protocol::kTcp).audited;
   }
   const auto name = greeting.name.view();
   return rules_ != nullptr && (RuleHas(name, dialled.port) || IsShortName(name, dialled, now));

@@ -396,7 +396,9 @@ TEST_F(EgressGateTest, ADenialIsLoggedByTheMainLoop) {
 // have the port 80.
 class ServerNameTest : public EgressGateTest {
  protected:
-  ServerNameTest() : EgressGateTest({.check_server_name = true}) {
+  ServerNameTest()
+      : EgressGateTest(
+            {.service_ranges = {*Cidr::Parse("10.43.0.0/16")}, .check_server_name = true}) {
     Isolate(DnsPolicyOf("apis", {Named()}));
     policy_.gate.SetSearch({"default.svc.cluster.local", "cluster.local", "not..one"});
     for (const char* name : {"api.example.com", "backend.default.svc.cluster.local"}) {
@@ -466,6 +468,12 @@ TEST_F(ServerNameTest, AShortNameIsAllowedForTheNameThatLedThere) {
 TEST_F(ServerNameTest, TheAddressDialledMayBeGreetedAndNoOther) {
   EXPECT_TRUE(Goes(Host("192.0.2.1")));
   EXPECT_FALSE(Goes(Host("192.0.2.2")));
+}
+
+TEST_F(ServerNameTest, AnotherAddressIsJudgedAsIfItHadBeenDialled) {
+  Isolate(DnsPolicyOf("apis", {Named(), ToBlock("10.0.0.0/8", {}, {Tcp(80)})}));
+  EXPECT_TRUE(Goes(Host("10.1.2.3")));
+  EXPECT_FALSE(Goes(Host("10.43.0.9"))) << "a Service, and who is behind it is not known";
 }
 
 TEST_F(ServerNameTest, WhereNothingIsClaimedNothingIsDenied) {
