@@ -8,7 +8,7 @@
 //   nat     OUTPUT     -> PORTOLAN_OUTPUT    exemptions, then:
 //                         PORTOLAN_DNS       port 53 -> --dns-port
 //                         PORTOLAN_FORWARD   new TCP connections -> --forward-port
-//   filter  OUTPUT     -> PORTOLAN_REUSED    what looks like part of another connection: dropped
+//   filter  OUTPUT     -> PORTOLAN_REUSED    what nat was not asked about: dropped
 //   mangle  OUTPUT     -> PORTOLAN_UDP_MARK  exemptions, then a mark on UDP to capture
 //           PREROUTING -> PORTOLAN_UDP       what comes back by lo, marked -> --forward-port
 //           PREROUTING -> PORTOLAN_INBOUND   TCP to the pod -> --inbound-port
