@@ -72,10 +72,10 @@ Reflector::Reflector(EventLoop& loop, ApiClient& client, ApiResource resource, L
       client_(client),
       resource_(std::move(resource)),
       listener_(listener),
-      options_(options),
+      options_(std::move(options)),
       event_fields_(EventFields(resource_.fields)),
-      page_items_(options.page_items),
-      repair_delay_(options.repair_delay) {
+      page_items_(options_.page_items),
+      repair_delay_(options_.repair_delay) {
   timer_ = loop_.AddTimer([this] { Next(); });
   list_timer_ = loop_.AddTimer([this] {
     streams_lists_ = false;

@@ -70,7 +70,7 @@ struct UdpForwarder::Listening {
 UdpForwarder::UdpForwarder(EventLoop& loop, UdpSockets sockets, UdpForwarderOptions options,
                            ForwarderParts parts)
     : loop_(loop),
-      options_(options),
+      options_(std::move(options)),
       parts_(parts),
       sweep_(loop.AddTimer([this] { Sweep(); })),
       await_timer_(loop.AddTimer([this] { OnAwaitedLongEnough(); })),
