@@ -40,7 +40,7 @@ ResourcePtr ResourceSet::Find(ResourceType type, std::string_view name,
 }
 
 bool ResourceSet::Sees(const Viewer& viewer, ResourceType type, std::string_view name) const {
-  if (exports_.size() == 0) return true;
+  if (exports_.empty()) return true;
   if (type == ResourceType::kService) return SeesService(viewer, name);
   if (type == ResourceType::kEndpoints) return SeesService(viewer, ServiceOfEndpoints(name));
   if (!IsEnvoyType(type)) return true;

@@ -10,7 +10,6 @@
 namespace portolan {
 namespace {
 
-using test::Lines;
 using test::Recording;
 using ::testing::AllOf;
 using ::testing::ElementsAre;

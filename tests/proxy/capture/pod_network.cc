@@ -186,7 +186,8 @@ void BeginToConnect(const Fd& socket, const SocketAddress& to) {
   fcntl(socket.get(), F_SETFL, O_NONBLOCK);
   sockaddr_storage raw;
   const socklen_t length = to.ToSockaddr(&raw);
-  connect(socket.get(), reinterpret_cast<sockaddr*>(&raw), length);
+  // Some are refused at once, as IPv6 is by lo.
+  static_cast<void>(connect(socket.get(), reinterpret_cast<sockaddr*>(&raw), length));
 }
 
 Fd Accept(const Fd& listener, int timeout_ms) {
