@@ -224,10 +224,10 @@ Table NatTable(const CaptureSettings& settings, IpFamily family) {
                      {"PORTOLAN_OUTPUT", std::move(output)}}};
 }
 
-// A first packet that nat is not asked about, as the tracker takes it for a part of what it knows: a
-// connection of the sidecar's that was reset or that nobody has answered, or one that somebody else
-// began. What would be captured waits until that is forgotten. DNAT: what is captured goes to the
-// sidecar. Not NEW: that is also what nobody has answered.
+// A first packet that nat is not asked about, as the tracker takes it for a part of what it knows:
+// a connection of the sidecar's that was reset or that nobody has answered, or one that somebody
+// else began. What would be captured waits until that is forgotten. DNAT: what is captured goes to
+// the sidecar. Not NEW: that is also what nobody has answered.
 Table FilterTable(const CaptureSettings& settings, IpFamily family) {
   Rules rules = Exemptions(kToOwnByLo, settings, family);
   for (const std::string& destination : DnsDestinations(settings, family)) {
@@ -236,11 +236,10 @@ Table FilterTable(const CaptureSettings& settings, IpFamily family) {
   for (std::string& rule : ForwardRules(settings, family, "-j DROP")) {
     rules.push_back(std::move(rule));
   }
-  return {
-      .name = "filter",
-      .jumps = {{"OUTPUT",
-                 fmt::format("{} -m conntrack ! --ctstate DNAT -j PORTOLAN_REUSED", kTcpSyn)}},
-      .chains = {{"PORTOLAN_REUSED", std::move(rules)}}};
+  return {.name = "filter",
+          .jumps = {{"OUTPUT",
+                     fmt::format("{} -m conntrack ! --ctstate DNAT -j PORTOLAN_REUSED", kTcpSyn)}},
+          .chains = {{"PORTOLAN_REUSED", std::move(rules)}}};
 }
 
 }  // namespace
