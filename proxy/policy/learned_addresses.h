@@ -70,6 +70,7 @@ class LearnedAddresses {
     kFull,         // not learned: all are in use
   };
   static constexpr size_t kOutcomes = 6;
+  // The first three: it is there now.
   static constexpr bool IsKnown(Outcome outcome) { return outcome <= Outcome::kFresh; }
   // `wire_name` is in lower case, uncompressed with the root label. An entry that is there already
   // is good for at least as long from now on. Where there are too many all entries are looked at,

@@ -201,6 +201,9 @@ void NameGate::Learn(Bytes name, uint32_t question, const dns::Exchange& exchang
   if (known != 0) recent_.Add(question, hash, known);
 }
 
+// All of a reply that is remembered are known.
+static_assert(NameGate::kMostAddresses <= RecentReplies::kMostAddresses);
+
 size_t NameGate::LearnAll(Bytes name, Bytes reply, absl::Duration more, absl::Duration now) {
   AnswerAddresses addresses(reply);
   size_t count = 0, known = 0;

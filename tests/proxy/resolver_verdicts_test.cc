@@ -92,6 +92,13 @@ TEST_F(ResolverVerdictsTest, WhereTheEndpointsAreNotHeldWhatIsDialledInTheirPlac
   EXPECT_EQ(Judge({by_block}, {{{kNameserver}, {At("10.42.0.3:53")}}}), kBoth);
 }
 
+TEST_F(ResolverVerdictsTest, AServiceThatIsNotKnownIsJudgedByItsOwnAddress) {
+  const auto anywhere = NetworkPolicyOf("a", {ToBlock("0.0.0.0/0", {}, {Udp(53), Tcp(53)})});
+  EXPECT_EQ(Judge({anywhere}), kBoth);
+  PutClusterDns();
+  EXPECT_EQ(Judge({anywhere}), kNone) << "its endpoints have another port";
+}
+
 TEST_F(ResolverVerdictsTest, OfSeveralNameserversOneIsEnoughAndOfNoneNoneIs) {
   const auto node_local = NetworkPolicyOf("a", {ToBlock("169.254.20.10/32", {}, {Udp(53)})});
   EXPECT_EQ(Judge({node_local}), kNone);
